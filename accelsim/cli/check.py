@@ -1,0 +1,64 @@
+"""accelsim check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accelsim.errors import AccelSimError, Fault, unknown_name
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="YAML files of any kind, or program files.")],
+    arch: Annotated[
+        str | None,
+        typer.Option("--arch", help="Machine to verify programs for; default is the one compiled for."),
+    ] = None,
+) -> None:
+    """Check files without running anything; every fault of every file is printed."""
+    faults: list[Fault] = []
+    for file in files:
+        try:
+            typer.echo(f"{file}: ok, {_check(file, arch)}")
+        except AccelSimError as error:
+            faults += error.faults
+    if faults:
+        raise AccelSimError(*faults)
+
+
+def _check(file: Path, arch: str | None) -> str:
+    """Kind and name of a file without faults."""
+    if file.suffix not in {".yaml", ".yml"}:
+        return _check_program(file, arch)
+    from accelsim.compress.recipe import Recipe
+    from accelsim.config.arch import Machine
+    from accelsim.config.load import read_yaml, validate
+    from accelsim.config.tech import Technology
+    from accelsim.workload.load import load_network
+
+    document = read_yaml(file)
+    kind = document.data.get("kind")
+    models: dict[str, type[Machine | Technology | Recipe]] = {
+        "arch": Machine,
+        "tech": Technology,
+        "recipe": Recipe,
+    }
+    if kind == "workload":
+        network = load_network(str(file))
+        return f"workload {network.name}: {len(network.layers)} layers"
+    if kind not in models:
+        raise AccelSimError(document.fault(("kind",), unknown_name("kind of file", str(kind), [*models, "workload"])))
+    return f"{kind} {validate(document, models[kind]).name}"
+
+
+def _check_program(file: Path, arch: str | None) -> str:
+    from accelsim.config.load import load_machine
+    from accelsim.isa.program import Program
+    from accelsim.isa.verify import verify
+
+    program = Program.load(file)
+    machine = load_machine(arch or program.header.arch)
+    verify(program, machine, str(file))
+    return f"program of {program.header.workload} for {machine.name}: {len(program.instructions)} instructions"

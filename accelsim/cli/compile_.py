@@ -1,0 +1,28 @@
+"""accelsim compile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accelsim.cli import options, output
+
+
+def compile_(
+    workload: options.Workload,
+    file: Annotated[Path, typer.Option("-o", "--output", help="Program file to write.")],
+    arch: options.Arch = "edge-ws",
+    recipe: options.Recipe = None,
+) -> None:
+    """Compile a network for a machine into a program file."""
+    output.require_writable(file)
+    from accelsim import api
+
+    program = api.compile_workload(workload, arch, recipe)
+    program.save(file)
+    typer.echo(
+        f"wrote {file}: {len(program.instructions)} instructions, {program.image.size} bytes of DRAM image",
+        err=True,
+    )

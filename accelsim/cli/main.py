@@ -1,0 +1,63 @@
+"""The `accelsim` command: faults of the input become one line each on stderr and exit code 2."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from accelsim.cli import asm, check, compile_, disasm, exec_, list_, run, schema
+from accelsim.errors import AccelSimError
+
+app = typer.Typer(
+    name="accelsim",
+    help="Simulate neural-network accelerators, bit for bit and cycle for cycle.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("run")(run.run)
+app.command("compile")(compile_.compile_)
+app.command("disasm")(disasm.disasm)
+app.command("asm")(asm.asm)
+app.command("exec")(exec_.exec_)
+app.command("list")(list_.list_)
+app.command("check")(check.check)
+app.command("schema")(schema.schema)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"accelsim {version('accelsim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[int, typer.Option("-v", count=True, help="Say what is going on; -vv says more.")] = 0,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Set up logging to stderr."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("accelsim").setLevel(level)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except AccelSimError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Workload = Annotated[str, typer.Argument(help="Workload: a shipped name or the path of a .yaml file.")]
+Arch = Annotated[str, typer.Option("--arch", help="Machine: a shipped name or the path of a .yaml file.")]
+Recipe = Annotated[
+    str | None, typer.Option("--recipe", help="Recipe: a shipped name or a path; default is the machine's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder for result.json, layers.parquet and timeline.parquet."),
+]
+ProgramFile = Annotated[Path, typer.Argument(help="Program file, as `accelsim compile` writes it.")]

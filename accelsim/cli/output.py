@@ -1,0 +1,109 @@
+"""Tables on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table as RichTable
+
+from accelsim.errors import AccelSimError, Fault
+
+if TYPE_CHECKING:
+    from accelsim.report.tables import Table
+    from accelsim.results import RunResult
+
+#: Seconds before progress shows, and between two lines where stderr is no terminal.
+PATIENCE_S = 1.0
+LINE_S = 10.0
+
+
+def show(table: Table) -> None:
+    """Print a table; where stdout is no terminal, as wide as it needs to be."""
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    drawn = RichTable(title=table.title or None, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(table.columns):
+        drawn.add_column(column, justify="left" if i in table.text_columns else "right", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def report(result: RunResult, *, as_json: bool, folder: Path | None) -> None:
+    """Save a result if a folder is given, then print it as JSON or as tables."""
+    if folder:
+        for path in result.save(folder):
+            typer.echo(f"wrote {path}", err=True)
+    if as_json:
+        typer.echo(result.to_json())
+        return
+    from accelsim.report import tables
+
+    typer.echo(tables.headline(result.summary))
+    for table in (tables.layers, tables.energy, tables.units):
+        typer.echo()
+        show(table(result.summary))
+
+
+def require_writable(path: Path) -> None:
+    """Refuse an output before the work for it begins.
+
+    Raises
+    ------
+    AccelSimError
+        If the nearest folder that exists is not one, or can't be written.
+    """
+    folder = path.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise AccelSimError(Fault(f"must be inside a folder, but {folder} is a file", str(path)))
+    if not os.access(folder, os.W_OK):
+        raise AccelSimError(Fault(f"must be in a writable folder, but {folder} is not", str(path)))
+
+
+class ProgressBar:
+    """Shows progress of anything that takes over a second; a bar on a terminal, now and then a line elsewhere."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._last = self._begun
+        self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Show that `done` of `of` parts of something are done."""
+        now = time.monotonic()
+        if now - self._begun < PATIENCE_S:
+            return
+        if not sys.stderr.isatty():
+            if now - self._last >= LINE_S:
+                self._last = now
+                typer.echo(f"{what}: {100 * done // max(of, 1)} %", err=True)
+            return
+        if self._bar is None:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+            )
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+        if what not in self._tasks:
+            self._tasks[what] = self._bar.add_task(what, total=of)
+        self._bar.update(self._tasks[what], completed=done)

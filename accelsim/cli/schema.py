@@ -1,0 +1,36 @@
+"""accelsim schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from accelsim.errors import ConfigError, unknown_name
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(help="arch, tech, recipe, workload, result or program.")],
+) -> None:
+    """Print the JSON Schema of a kind of file, for editors and other tools."""
+    from pydantic import BaseModel
+
+    from accelsim.compress.recipe import Recipe
+    from accelsim.config.arch import Machine
+    from accelsim.config.tech import Technology
+    from accelsim.isa.program import Header
+    from accelsim.results import Summary
+    from accelsim.workload.load import WorkloadSpec
+
+    models: dict[str, type[BaseModel]] = {
+        "arch": Machine,
+        "tech": Technology,
+        "recipe": Recipe,
+        "workload": WorkloadSpec,
+        "result": Summary,
+        "program": Header,
+    }
+    if kind not in models:
+        raise ConfigError(unknown_name("kind", kind, models))
+    typer.echo(json.dumps(models[kind].model_json_schema(), indent=2))

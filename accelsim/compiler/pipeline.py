@@ -1,0 +1,59 @@
+"""The compiler: its passes in order, a check after each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler import allocate, emit, mapping, schedule, synchronize, tiling
+from accelsim.compiler.lowering import Lowering
+from accelsim.config.arch import Machine
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa.program import Program
+
+logger = logging.getLogger(__name__)
+
+
+class Pass(NamedTuple):
+    """A step of the compiler and what must hold after it."""
+
+    name: str
+    run: Callable[[Lowering, Machine], Lowering]
+    check: Callable[[Lowering, Machine], None] | None
+
+
+PASSES = (
+    Pass("map", mapping.map_layers, mapping.check),
+    Pass("tile", tiling.tile, tiling.check),
+    Pass("allocate", allocate.allocate, allocate.check),
+    Pass("schedule", schedule.schedule, schedule.check),
+    Pass("synchronize", synchronize.synchronize, None),  # what it must achieve is what verify checks
+    Pass("emit", emit.emit, emit.check),
+)
+
+
+def compile_network(network: IntegerNetwork, inputs: NDArray[np.generic], machine: Machine) -> Program:
+    """Compile a network for a machine and a batch of inputs.
+
+    Parameters
+    ----------
+    inputs
+        Integers of the network's input type, shape (batch, inputs).
+
+    Raises
+    ------
+    CompileError
+        If a layer does not fit the machine, or can't be computed on it.
+    """
+    lowering = Lowering(network, np.ascontiguousarray(inputs))
+    for step in PASSES:
+        lowering = step.run(lowering, machine)
+        if step.check:
+            step.check(lowering, machine)
+        logger.debug("pass %s: %d instructions", step.name, len(lowering.instructions))
+    assert lowering.program  # noqa: S101 - the last pass makes it
+    return lowering.program

@@ -1,0 +1,1 @@
+"""Compression schemes: one file a scheme, applied by recipes."""

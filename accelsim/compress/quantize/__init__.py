@@ -1,0 +1,1 @@
+"""Schemes that change the number of bits."""

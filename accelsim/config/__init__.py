@@ -1,0 +1,1 @@
+"""Machines and technologies: frozen, checked values read from YAML."""

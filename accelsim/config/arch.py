@@ -1,0 +1,140 @@
+"""The machine: units, memories and clocks, as DESIGN.md section 3 names them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from accelsim import units
+from accelsim.config.model import Frozen, Integer, quantity
+
+
+class Host(Frozen):
+    """The processor that issues the instruction stream to the units' queues."""
+
+    issue_interval_cycles: Integer = quantity(
+        "core cycles", "Time from one issue to the next; 0 issues until a queue is full", ge=0, le=10**6
+    )
+    queue_depth: Integer = quantity(
+        "instructions",
+        "Issued instructions that a unit's queue holds, the started one not counted",
+        ge=1,
+        le=10**6,
+    )
+
+
+class WeightStationary(Frozen):
+    """A systolic array whose weights stay in its processing elements; int8 operands, int32 partial sums."""
+
+    kind: Literal["weight_stationary"] = quantity("name", "Datapath of the matrix unit")
+    rows: Integer = quantity("processing elements", "Rows R: the inputs (K) that one fold holds", ge=1, le=4096)
+    columns: Integer = quantity("processing elements", "Columns C: the outputs (N) that one fold holds", ge=1, le=4096)
+    double_buffered_weights: bool = quantity(
+        "flag", "Whether shadow registers take the next fold's weights while the current fold computes"
+    )
+
+    @property
+    def multipliers(self) -> int:
+        """Multipliers that work in one cycle (count)."""
+        return self.rows * self.columns
+
+
+class Vector(Frozen):
+    """The unit that adds the bias, requantizes and clamps."""
+
+    lanes: Integer = quantity("values a core cycle", "Values that start in one cycle", ge=1, le=65536)
+    latency_cycles: Integer = quantity(
+        "core cycles", "Edges from the value to its result: multiply, rounding shift, saturate", ge=1, le=1000
+    )
+
+
+class Sram(Frozen):
+    """An on-chip memory; bank b holds the b-th contiguous range of its bytes."""
+
+    capacity_bytes: Integer = quantity("bytes", "Capacity of all banks together", ge=1, le=2**40)
+    banks: Integer = quantity("count", "Banks; each serves its own instructions", ge=1, le=1024)
+    width_bits: Integer = quantity(
+        "bits a core cycle", "Width of a port: what one access moves", ge=8, le=65536, multiple_of=8
+    )
+    ports: Integer = quantity("count a bank", "Instructions that a bank serves at once", ge=1, le=64)
+    ideal: bool = quantity("flag", "Whether ports and width are without limit", default=False)
+
+    @model_validator(mode="after")
+    def _whole_rows(self) -> Sram:
+        row_bytes = self.banks * self.width_bytes
+        if self.capacity_bytes % row_bytes:
+            raise ValueError(
+                f"capacity_bytes must be a multiple of one word of all banks ({row_bytes} bytes), "
+                f"not {self.capacity_bytes}"
+            )
+        return self
+
+    @property
+    def width_bytes(self) -> int:
+        """Bytes that one access moves."""
+        return self.width_bits // 8
+
+    @property
+    def bank_bytes(self) -> int:
+        """Bytes of one bank."""
+        return self.capacity_bytes // self.banks
+
+
+class SimpleDram(Frozen):
+    """Latency and bandwidth, for quick scans: whole bursts at a constant rate."""
+
+    kind: Literal["simple"] = quantity("name", "Model of the DRAM")
+    capacity_bytes: Integer = quantity("bytes", "Capacity", ge=1, le=2**46)
+    burst_bytes: Integer = quantity("bytes", "What one access moves, aligned to its own size", ge=1, le=4096)
+    bandwidth_bytes_per_s: float = quantity("bytes a second", "Rate of a stream of whole bursts", gt=0, le=1e15)
+    latency_s: float = quantity("seconds", "From the last burst's request to its data", ge=0, le=1)
+
+    @property
+    def burst_period_fs(self) -> int:
+        """Time between two bursts of a stream, in femtoseconds."""
+        return max(1, round(self.burst_bytes * units.FEMTOSECONDS_PER_SECOND / self.bandwidth_bytes_per_s))
+
+    @property
+    def latency_fs(self) -> int:
+        """Latency in femtoseconds."""
+        return round(self.latency_s * units.FEMTOSECONDS_PER_SECOND)
+
+
+class IdealDram(Frozen):
+    """A DRAM without latency and with infinite bandwidth: every transfer takes one cycle, energy is paid."""
+
+    kind: Literal["ideal"] = quantity("name", "Model of the DRAM")
+    capacity_bytes: Integer = quantity("bytes", "Capacity", ge=1, le=2**46)
+    burst_bytes: Integer = quantity("bytes", "What one access moves, aligned to its own size", ge=1, le=4096)
+
+
+Dram = Annotated[SimpleDram | IdealDram, Field(discriminator="kind")]
+
+
+class Machine(Frozen):
+    """An accelerator: one clock domain for the core, a host, five queued units and their memories."""
+
+    kind: Literal["arch"] = quantity("name", "Kind of this file")
+    name: str = quantity("name", "Name of the machine", min_length=1)
+    description: str = quantity("text", "What the machine stands for")
+    clock_hz: float = quantity("hertz", "Core clock", ge=1e3, le=1e12)
+    tech: str = quantity("name", "Technology whose energies the machine is charged, a shipped name or a path")
+    default_recipe: str = quantity("name", "Recipe of a run that names none, a shipped name or a path")
+    host: Host
+    matrix: WeightStationary
+    vector: Vector
+    activation: Sram
+    weight: Sram
+    output: Sram
+    accumulator: Sram
+    dram: Dram
+
+    @property
+    def clock_period_fs(self) -> int:
+        """Core clock period in femtoseconds."""
+        return units.period_fs(self.clock_hz)
+
+    def cycles(self, time_fs: int) -> int:
+        """Core cycles that a time in femtoseconds takes, rounded up."""
+        return units.ceil_div(time_fs, self.clock_period_fs)

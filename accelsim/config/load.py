@@ -1,0 +1,221 @@
+"""YAML to models; every fault of a file at once, as file:line:column."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from accelsim.config import shipped
+from accelsim.config.arch import Machine
+from accelsim.config.tech import Technology
+from accelsim.errors import ConfigError, Fault
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+Path_ = tuple[int | str, ...]
+
+MAX_FILE_BYTES = 16 * 2**20
+MAX_NODES = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML file as plain values, with the place of every key and item.
+
+    Parameters
+    ----------
+    file
+        Path as the user gave it.
+    data
+        Nested dict, list and scalars.
+    marks
+        Line and column, from 1, of each path into `data`.
+    """
+
+    file: str
+    data: Any
+    marks: dict[Path_, tuple[int, int]]
+
+    def fault(self, path: Path_, message: str) -> Fault:
+        """Fault at a path, or at the innermost part of it that the file has."""
+        inner = path
+        while inner and inner not in self.marks:
+            inner = inner[:-1]
+        line, column = self.marks.get(inner, (1, 1))
+        return Fault(message, self.file, line, column, ".".join(map(str, path)))
+
+
+def read_yaml(path: Path) -> Document:
+    """Read a YAML 1.2 file; its size and its number of nodes are bounded, tags are not executed.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, too large, or not YAML with a mapping at the top.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path)))
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(Fault(f"must be UTF-8 text, but byte {error.start} is not", str(path))) from None
+    except OSError as error:
+        raise ConfigError(Fault(f"must be a readable file: {error.strerror or error}", str(path))) from None
+    try:
+        tree = YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        problem = (error.problem or "not valid").splitlines()[0]
+        raise ConfigError(Fault(f"must be valid YAML: {problem}", str(path), line, column)) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(Fault(f"must be valid YAML: {str(error).splitlines()[0]}", str(path))) from None
+    if not isinstance(tree, CommentedMap):
+        given = "an empty file" if tree is None else type(tree).__name__
+        raise ConfigError(Fault(f"must hold keys and values, not {given}", str(path), 1, 1))
+    marks: dict[Path_, tuple[int, int]] = {}
+    try:
+        data = _plain(tree, (), marks)
+    except (OverflowError, RecursionError):
+        raise ConfigError(Fault(f"must hold at most {MAX_NODES} values, aliases counted in full", str(path))) from None
+    return Document(str(path), data, marks)
+
+
+def _plain(node: Any, path: Path_, marks: dict[Path_, tuple[int, int]]) -> Any:
+    """Turn ruamel's nodes into plain values and note where each stands."""
+    if len(marks) > MAX_NODES:
+        raise OverflowError
+    if isinstance(node, CommentedMap):
+        for key in node:
+            line, column = node.lc.key(key)
+            marks[*path, str(key)] = (line + 1, column + 1)
+        return {str(key): _plain(value, (*path, str(key)), marks) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for index in range(len(node)):
+            line, column = node.lc.item(index)
+            marks[*path, index] = (line + 1, column + 1)
+        return [_plain(value, (*path, index), marks) for index, value in enumerate(node)]
+    if node is None or isinstance(node, bool):
+        return node
+    kind = next((kind for kind in (int, float) if isinstance(node, kind)), str)
+    return kind(node)
+
+
+def load_model(path: Path, model: type[ModelT]) -> ModelT:
+    """Read a file into a model.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the file, each with its place.
+    """
+    return validate(read_yaml(path), model)
+
+
+def validate(document: Document, model: type[ModelT]) -> ModelT:
+    """Check a document against a model; see `load_model`."""
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        raise ConfigError(*(_fault(document, model, detail) for detail in error.errors())) from None
+
+
+def load_machine(name_or_path: str) -> Machine:
+    """Load a machine by its shipped name or its path; a path in its `tech` is relative to the machine's file."""
+    path = shipped.path_of("arch", name_or_path)
+    machine = load_model(path, Machine)
+    if shipped.is_path(machine.tech):
+        return machine.model_copy(update={"tech": str(path.parent / machine.tech)})
+    return machine
+
+
+def load_technology(name_or_path: str) -> Technology:
+    """Load a technology by its shipped name or its path."""
+    return load_model(shipped.path_of("tech", name_or_path), Technology)
+
+
+def _fault(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Fault:
+    # a discriminated union puts its tag into the location; the file has no such level
+    path = tuple(part for i, part in enumerate(detail["loc"]) if not _is_tag(model, detail["loc"][:i], part))
+    if detail["type"] == "extra_forbidden":
+        known = _keys(model, detail["loc"][:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=3, cutoff=0.5)
+        offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(sorted(known))}"
+        return document.fault(path, f"must be a known key, not {str(path[-1])!r}; {offer}")
+    return document.fault(path, wording(detail))
+
+
+def wording(detail: ErrorDetails) -> str:
+    """Say what is required and what was given, for one of pydantic's errors."""
+    context = detail.get("ctx", {})
+    given = _shown(detail["input"])
+    match detail["type"]:
+        case "missing":
+            return "must be given, but is missing"
+        case "value_error":
+            return str(context["error"])
+        case "literal_error" | "enum":
+            return _choice(str(context["expected"]).replace(" or ", ", "), detail["input"])
+        case "union_tag_invalid":
+            return f"must have {context['discriminator']} {context['expected_tags']}, not {context['tag']!r}"
+        case "union_tag_not_found":
+            return f"must have the key {context['discriminator']}, but it is missing"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"must hold keys and values, not {given}"
+    required = detail["msg"].removeprefix("Input should be ").removeprefix("Value should be ")
+    return f"must be {required[0].lower()}{required[1:]}, not {given}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _choice(expected: str, given: object) -> str:
+    choices = [choice.strip().strip("'") for choice in expected.split(",")]
+    near = difflib.get_close_matches(str(given), choices, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near and len(choices) > 1 else ""
+    return f"must be {' or '.join(choices)}, not {_shown(given)}{hint}"
+
+
+def _models(annotation: object) -> list[type[BaseModel]]:
+    """All models inside an annotation: itself, a union's members, a list's items."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.GenericAlias) or typing.get_origin(annotation) is not None:
+        return [model for inner in typing.get_args(annotation) for model in _models(inner)]
+    return []
+
+
+def _at(model: type[BaseModel], loc: Path_) -> list[type[BaseModel]]:
+    """Models that pydantic may have been in at a location."""
+    models = [model]
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        tagged = [m for m in models if len(models) > 1 and _has_tag(m, part)]
+        fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
+        models = tagged or [inner for annotation in fields for inner in _models(annotation)]
+    return models
+
+
+def _has_tag(model: type[BaseModel], tag: str) -> bool:
+    return any(tag in typing.get_args(field.annotation) for field in model.model_fields.values())
+
+
+def _is_tag(model: type[BaseModel], loc: Path_, part: int | str) -> bool:
+    models = _at(model, loc)
+    return len(models) > 1 and isinstance(part, str) and any(_has_tag(m, part) for m in models)
+
+
+def _keys(model: type[BaseModel], loc: Path_) -> list[str]:
+    return [key for m in _at(model, loc) for key in m.model_fields]

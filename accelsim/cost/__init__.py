@@ -1,0 +1,1 @@
+"""What a simulation costs: joules from counters, and where it stands below the roofs."""

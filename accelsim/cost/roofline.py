@@ -1,0 +1,63 @@
+"""Roofline and balance: which roof holds a layer, or what else does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from accelsim.config.arch import Machine, SimpleDram
+from accelsim.results import Bytes, Macs, Roofline
+
+#: Share of a roof's time in the whole from which the roof counts as reached.
+REACHED = 0.8
+
+OPS_PER_MAC = 2
+
+
+def roofline(
+    machine: Machine,
+    macs: Macs,
+    moved: Bytes,
+    cycles: int,
+    array_cycles: int,
+    units: Mapping[str, Mapping[str, int]],
+) -> Roofline:
+    """Place a layer, or a whole run, below the roofs of its machine.
+
+    The compute roof is every multiplier in every cycle, the memory roof the DRAM's bandwidth. What takes at least
+    `REACHED` of the time at its roof is bound by the roof that it takes longer at. Otherwise the larger loss names the
+    bound: fill and drain (the array is occupied but does not multiply at its peak: filling, draining, partly used),
+    host (the array's units wait for the host), or latency (they wait for anything else).
+
+    Parameters
+    ----------
+    cycles
+        Core cycles in which all of the work was done.
+    units
+        Cycles of each unit by state, as in the summary.
+    """
+    seconds = cycles / machine.clock_hz
+    peak_ops = OPS_PER_MAC * machine.matrix.multipliers * machine.clock_hz
+    bandwidth = machine.dram.bandwidth_bytes_per_s if isinstance(machine.dram, SimpleDram) else None
+    work = OPS_PER_MAC * macs.executed
+    traffic = moved.dram_read + moved.dram_write
+    compute_s = work / peak_ops
+    memory_s = traffic / bandwidth if bandwidth else 0.0
+    if seconds and max(compute_s, memory_s) >= REACHED * seconds:
+        bound = "compute" if compute_s >= memory_s else "memory"
+    else:
+        host = max((units[name].get("wait_host", 0) for name in ("matrix", "preload")), default=0)
+        losses = {
+            "fill_drain": array_cycles - compute_s * machine.clock_hz,
+            "host": host,
+            "latency": cycles - array_cycles - host,
+        }
+        bound = max(losses, key=lambda name: losses[name])
+    return Roofline(
+        ops_per_byte=work / traffic if traffic else None,
+        attained_ops_per_s=work / seconds if seconds else 0.0,
+        dense_ops_per_s=OPS_PER_MAC * macs.dense / seconds if seconds else 0.0,
+        peak_ops_per_s=peak_ops,
+        peak_bytes_per_s=bandwidth,
+        bound=bound,
+        balance=compute_s / memory_s if memory_s else None,
+    )

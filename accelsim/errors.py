@@ -1,0 +1,99 @@
+"""What accelsim raises when its input, and not accelsim, is at fault."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, and where.
+
+    Parameters
+    ----------
+    message
+        What is required, then what was given: "must be greater than 0, not -1".
+    file, line, column, key
+        The place, as far as it is known; line and column count from 1.
+    """
+
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    key: str = ""
+
+    def __str__(self) -> str:
+        place = ""
+        if self.file:
+            numbers = [str(n) for n in (self.line, self.column) if n]
+            place = ":".join([self.file, *numbers]) + ": "
+        return f"{place}{self.key + ': ' if self.key else ''}{self.message}"
+
+
+class AccelSimError(Exception):
+    """Any fault of what the user gave; one line a fault, exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, *faults: Fault | str) -> None:
+        super().__init__(*faults)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults, in the order in which they were found."""
+        return tuple(f if isinstance(f, Fault) else Fault(str(f)) for f in self.args)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class ConfigError(AccelSimError, ValueError):
+    """A machine, technology or recipe file, or the choice of one, is not valid."""
+
+
+class WorkloadError(AccelSimError, ValueError):
+    """A network or its data is not valid."""
+
+
+class CompileError(AccelSimError):
+    """A network can't be compiled for a machine."""
+
+
+class DoesNotFitError(CompileError):
+    """Even the smallest tile of a layer is larger than a memory."""
+
+
+class ProgramError(AccelSimError, ValueError):
+    """A program file or text is malformed, or `verify` rejects it."""
+
+
+class SimulationError(AccelSimError, RuntimeError):
+    """The simulator contradicted itself: a defect of accelsim, exit code 1."""
+
+    exit_code = 1
+
+
+class DeadlockError(SimulationError):
+    """Every unit waits; `verify` should have rejected the program."""
+
+    def __init__(self, cycle: int, waiting: dict[str, str]) -> None:
+        super().__init__(cycle, waiting)  # type: ignore[arg-type]
+        self.cycle = cycle
+        self.waiting = waiting
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """One fault, naming each unit and what it waits for."""
+        who = "; ".join(f"{unit} waits for {what}" for unit, what in self.waiting.items())
+        return (Fault(f"deadlock at cycle {self.cycle}: {who}"),)
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, with the nearest known names, or all of them if none is near."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(names) or 'none'}"
+    return f"must be a known {what}, not {name!r}; {offer}"

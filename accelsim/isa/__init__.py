@@ -1,0 +1,1 @@
+"""The instruction set and the program: all that compiler and simulator share."""

@@ -1,0 +1,216 @@
+"""Programs as text: parse(print_program(p)) == p.
+
+One instruction a line, operands by name, then the semaphores it waits for and those it raises:
+
+    matmul     layer=0 address=0 stride=64 rows=360 ... wait=s1>=1 signal=free:s3
+
+A semaphore is written s3; `wait=s1>=2` waits until semaphore 1 has been raised twice, `signal=end:s4` raises semaphore
+4 at the instruction's end. `;` begins a comment. `.header` holds the program's header as JSON, `.image` the size of the
+DRAM image and `.bytes` its bytes in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from accelsim.errors import Fault, ProgramError, unknown_name
+from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Memory, Moment
+from accelsim.isa.program import Header, Program
+
+BYTES_A_LINE = 57
+MAX_IMAGE_BYTES = 2**34
+
+_BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
+_WAIT = re.compile(r"s(\d+)>=(\d+)")
+_SIGNAL = re.compile(r"(start|free|end):s(\d+)")
+
+
+def print_program(program: Program, *, image: bool = True) -> str:
+    """Text of a program; without its image it is for reading only and can't be parsed back."""
+    lines = [f".header {program.header.model_dump_json()}", f".image {program.image.size}"]
+    if image:
+        data = program.image.tobytes()
+        lines += [
+            f".bytes {base64.b64encode(data[i : i + BYTES_A_LINE]).decode()}" for i in range(0, len(data), BYTES_A_LINE)
+        ]
+    names = [layer.name for layer in program.header.layers]
+    layer = -1
+    for number, record in enumerate(program.instructions):
+        if record["layer"] != layer:
+            layer = int(record["layer"])
+            lines.append(f"; layer {layer}: {names[layer]}, from instruction {number}")
+        lines.append(print_instruction(record))
+    return "\n".join(lines) + "\n"
+
+
+def print_instruction(record: np.void) -> str:
+    """One line of text for a record with a valid opcode."""
+    opcode = OPCODES[record["opcode"]]
+    words = [f"{opcode.mnemonic:<10} layer={record['layer']}"]
+    for field, value in zip(opcode.fields, record["operands"], strict=False):
+        shown = Memory(value).name.lower() if field.name == "memory" else value
+        words.append(f"{field.name}={shown}")
+    words += [
+        f"wait=s{semaphore}>={value}"
+        for semaphore, value in zip(record["wait"], record["value"], strict=True)
+        if semaphore != NONE
+    ]
+    words += [
+        f"signal={moment.name.lower()}:s{record['signal'][moment]}"
+        for moment in Moment
+        if record["signal"][moment] != NONE
+    ]
+    return " ".join(words)
+
+
+def parse(text: str, file: str = "") -> Program:
+    """Assemble a program from its text; `verify` it before it runs.
+
+    Raises
+    ------
+    ProgramError
+        With one fault for each line that is not understood.
+    """
+    draft = _Draft()
+    faults: list[Fault] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        code = line.strip() if line.startswith(".header") else line.split(";", 1)[0].strip()
+        if code:
+            try:
+                draft.add(code)
+            except _WordError as error:
+                faults.append(Fault(str(error), file, number, line.index(code) + 1 + error.offset))
+    if draft.header is None:
+        faults.append(Fault("must have a valid .header line", file))
+    if len(draft.image) != draft.size:
+        faults.append(Fault(f".image must have {draft.size} bytes in .bytes lines, not {len(draft.image)}", file))
+    if faults or draft.header is None:
+        raise ProgramError(*faults)
+    instructions = np.array(draft.records, INSTRUCTION) if draft.records else np.zeros(0, INSTRUCTION)
+    return Program(draft.header, instructions, np.frombuffer(bytes(draft.image), np.uint8).copy())
+
+
+class _WordError(Exception):
+    """A word is not understood; `offset` is its place in the line."""
+
+    def __init__(self, message: str, offset: int = 0) -> None:
+        super().__init__(message)
+        self.offset = offset
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What the lines so far have given."""
+
+    header: Header | None = None
+    size: int = 0
+    image: bytearray = field(default_factory=bytearray)
+    records: list[NDArray[np.void]] = field(default_factory=list)
+
+    def add(self, code: str) -> None:
+        """Take one line without its comment."""
+        directive, _, rest = code.partition(" ")
+        if directive == ".header":
+            try:
+                self.header = Header.model_validate_json(rest)
+            except ValidationError as error:
+                detail = error.errors()[0]
+                where = ".".join(map(str, detail["loc"])) or ".header"
+                raise _WordError(f"{where} must be valid: {detail['msg']}") from None
+        elif directive == ".image":
+            self.size = _integer(rest, 0, MAX_IMAGE_BYTES, "bytes of the image")
+        elif directive == ".bytes":
+            try:
+                self.image += base64.b64decode(rest, validate=True)
+            except binascii.Error:
+                raise _WordError(".bytes must be base64") from None
+        else:
+            self.records.append(_instruction(code))
+
+
+def _integer(text: str, low: int, high: int, what: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise _WordError(f"{what} must be an integer, not {text!r}") from None
+    if not low <= value <= high:
+        raise _WordError(f"{what} must be {low} to {high}, not {value}")
+    return value
+
+
+def _words(code: str) -> Iterator[tuple[int, str]]:
+    return ((match.start(), match.group()) for match in re.finditer(r"\S+", code))
+
+
+def _instruction(code: str) -> NDArray[np.void]:
+    words = _words(code)
+    _, mnemonic = next(words)
+    if mnemonic not in _BY_MNEMONIC:
+        raise _WordError(unknown_name("mnemonic", mnemonic, _BY_MNEMONIC))
+    opcode = _BY_MNEMONIC[mnemonic]
+    record = np.zeros((), INSTRUCTION)
+    record["opcode"] = opcode.number
+    record["signal"] = NONE
+    record["wait"] = NONE
+    fields = {field.name: j for j, field in enumerate(opcode.fields)}
+    missing = dict.fromkeys(["layer", *fields])
+    for offset, word in words:
+        try:
+            _word(record, fields, missing, word)
+        except _WordError as error:
+            raise _WordError(str(error), offset) from None
+    if missing:
+        raise _WordError(f"{mnemonic} must have the operands {', '.join(missing)}, which are missing")
+    return record
+
+
+def _word(record: NDArray[np.void], fields: dict[str, int], missing: dict[str, None], word: str) -> None:
+    name, _, value = word.partition("=")
+    if name == "wait":
+        _wait(record, value)
+    elif name == "signal":
+        _signal(record, value)
+    elif name in missing:
+        del missing[name]
+        _operand(record, fields, name, value)
+    elif name in {"layer", *fields}:
+        raise _WordError(f"{name} must be given once, not twice")
+    else:
+        raise _WordError(unknown_name("operand", name, [*fields, "layer", "wait", "signal"]))
+
+
+def _operand(record: NDArray[np.void], fields: dict[str, int], name: str, value: str) -> None:
+    if name == "layer":
+        record["layer"] = _integer(value, 0, 2**31 - 1, name)
+    elif name == "memory":
+        if value.upper() not in Memory.__members__:
+            raise _WordError(unknown_name("memory", value, [m.name.lower() for m in Memory]))
+        record["operands"][fields[name]] = Memory[value.upper()]
+    else:
+        record["operands"][fields[name]] = _integer(value, -(2**63), 2**63 - 1, name)
+
+
+def _wait(record: NDArray[np.void], value: str) -> None:
+    found = _WAIT.fullmatch(value)
+    if not found:
+        raise _WordError(f"wait must look like s3>=5, not {value!r}")
+    (empty,) = np.nonzero(record["wait"] == NONE)
+    if not len(empty):
+        raise _WordError(f"an instruction must have at most {WAITS} waits")
+    record["wait"][empty[0]] = _integer(found[1], 0, SEMAPHORES - 1, "semaphore")
+    record["value"][empty[0]] = _integer(found[2], 0, 2**31 - 1, "value")
+
+
+def _signal(record: NDArray[np.void], value: str) -> None:
+    found = _SIGNAL.fullmatch(value)
+    if not found:
+        raise _WordError(f"signal must look like end:s3, not {value!r}")
+    record["signal"][Moment[found[1].upper()]] = _integer(found[2], 0, SEMAPHORES - 1, "semaphore")

@@ -1,0 +1,220 @@
+"""The one table of opcodes, and the fixed-width record that holds an instruction.
+
+Every instruction names the counting semaphores that it waits for and, per moment of its own (start, free, end), the
+semaphore that it raises by one. Memories are addressed in bytes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Unit(IntEnum):
+    """A unit with an in-order queue; the order is the order of service within a cycle.
+
+    The matrix unit comes before preload, so that in the cycle in which a matmul takes the shadow weights over, the
+    next preload may already be started.
+    """
+
+    LOAD = 0
+    STORE = 1
+    MATRIX = 2
+    PRELOAD = 3
+    VECTOR = 4
+
+
+class Moment(IntEnum):
+    """When a signal is given, or an access is over."""
+
+    START = 0
+    FREE = 1
+    END = 2
+
+
+class Memory(IntEnum):
+    """What an address points into."""
+
+    DRAM = 0
+    ACTIVATION = 1
+    WEIGHT = 2
+    OUTPUT = 3
+    ACCUMULATOR = 4
+    REGISTERS = 5
+
+
+UNITS = len(Unit)
+MOMENTS = len(Moment)
+#: Semaphores that an instruction can wait for.
+WAITS = 4
+#: Operands of the widest instruction.
+OPERANDS = 12
+#: "No semaphore" in a record.
+NONE = -1
+SEMAPHORES = 128
+
+INSTRUCTION = np.dtype(
+    [
+        ("opcode", "u1"),
+        ("signal", "i1", (MOMENTS,)),
+        ("wait", "i1", (WAITS,)),
+        ("layer", "<i4"),
+        ("value", "<i4", (WAITS,)),
+        ("operands", "<i8", (OPERANDS,)),
+    ]
+)
+
+#: Bytes of one channel's constants for requantize: bias int32, multiplier int32, shift int8.
+CONSTANT_BYTES = 9
+#: Bytes of one partial sum.
+SUM_BYTES = 4
+
+
+class Transfer(NamedTuple):
+    """Operands of load and store: rows of bytes between DRAM and a scratchpad."""
+
+    dram: int
+    dram_stride: int
+    rows: int
+    row_bytes: int
+    memory: int
+    address: int
+    stride: int
+
+
+class Preload(NamedTuple):
+    """Operands of preload: a fold of depth x columns weights into the shadow registers."""
+
+    address: int
+    stride: int
+    depth: int
+    columns: int
+
+
+class Matmul(NamedTuple):
+    """Operands of matmul: rows of activations times the fold, into or onto the accumulator."""
+
+    address: int
+    stride: int
+    rows: int
+    depth: int
+    columns: int
+    sums: int
+    sums_stride: int
+    accumulate: int
+    signed: int
+
+
+class Requantize(NamedTuple):
+    """Operands of requantize: a tile of sums to 8-bit integers in the output scratchpad."""
+
+    sums: int
+    sums_stride: int
+    rows: int
+    columns: int
+    constants: int
+    address: int
+    stride: int
+    zero_point: int
+    qmin: int
+    qmax: int
+    rounding: int
+
+
+class Field(NamedTuple):
+    """One operand: its name, its range and what it means."""
+
+    name: str
+    low: int
+    high: int
+    meaning: str
+
+
+class Opcode(NamedTuple):
+    """One row of the table."""
+
+    mnemonic: str
+    unit: Unit
+    operands: type[Transfer | Preload | Matmul | Requantize]
+    fields: tuple[Field, ...]
+    meaning: str
+
+    @property
+    def number(self) -> int:
+        """Number of the opcode in a record."""
+        return OPCODES.index(self)
+
+
+_A48, _S31, _N24 = 2**48 - 1, 2**31 - 1, 2**24 - 1
+_TRANSFER = (
+    Field("dram", 0, _A48, "first byte in DRAM"),
+    Field("dram_stride", 0, _S31, "bytes from row to row in DRAM"),
+    Field("rows", 1, _N24, "rows"),
+    Field("row_bytes", 1, _S31, "bytes of a row"),
+    Field("memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad: 1 activation, 2 weight, 3 output"),
+    Field("address", 0, _A48, "first byte in the scratchpad"),
+    Field("stride", 0, _S31, "bytes from row to row in the scratchpad"),
+)
+
+OPCODES: tuple[Opcode, ...] = (
+    Opcode("load", Unit.LOAD, Transfer, _TRANSFER, "DRAM to scratchpad"),
+    Opcode("store", Unit.STORE, Transfer, _TRANSFER, "scratchpad to DRAM"),
+    Opcode(
+        "preload",
+        Unit.PRELOAD,
+        Preload,
+        (
+            Field("address", 0, _A48, "first weight in the weight scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of the fold"),
+            Field("depth", 1, 4096, "rows of the fold, k; at most the array's rows"),
+            Field("columns", 1, 4096, "columns of the fold, n; at most the array's columns"),
+        ),
+        "weight scratchpad to shadow registers",
+    ),
+    Opcode(
+        "matmul",
+        Unit.MATRIX,
+        Matmul,
+        (
+            Field("address", 0, _A48, "first activation in the activation scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of activations"),
+            Field("rows", 1, _N24, "rows of activations, m"),
+            Field("depth", 1, 4096, "activations of a row, k of the fold"),
+            Field("columns", 1, 4096, "sums of a row, n of the fold"),
+            Field("sums", 0, _A48, "first sum in the accumulator, int32"),
+            Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
+            Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
+            Field("signed", 0, 1, "1 for int8 activations, 0 for uint8"),
+        ),
+        "activations times weights into the accumulator; takes the shadow weights over at its start",
+    ),
+    Opcode(
+        "requantize",
+        Unit.VECTOR,
+        Requantize,
+        (
+            Field("sums", 0, _A48, "first sum in the accumulator, int32"),
+            Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
+            Field("rows", 1, _N24, "rows, m"),
+            Field("columns", 1, _N24, "channels, n"),
+            Field(
+                "constants",
+                0,
+                _A48,
+                "in the weight scratchpad: n bias int32, n multipliers int32, n shifts int8",
+            ),
+            Field("address", 0, _A48, "first result in the output scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of results"),
+            Field("zero_point", -128, 255, "integer that stands for zero"),
+            Field("qmin", -128, 255, "smallest result"),
+            Field("qmax", -128, 255, "largest result"),
+            Field("rounding", 0, 255, "number of the rounding scheme in datapath.requantize.MODES"),
+        ),
+        "bias, scale, zero point and clamp; sums to 8-bit integers",
+    ),
+)
+
+LOAD, STORE, PRELOAD, MATMUL, REQUANTIZE = range(len(OPCODES))
+UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)

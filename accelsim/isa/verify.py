@@ -1,0 +1,234 @@
+"""Reject every program whose outcome could depend on timing, before it runs.
+
+A program that passes
+
+- has valid opcodes, operands in range, and addresses inside the machine's memories;
+- has semaphores with one producing unit and moment each, and waits that signals of earlier instructions meet. So the
+  instructions can end in program order whatever they take, and neither the host's order nor any queue depth of at
+  least one can make them deadlock;
+- orders any two accesses to the same bytes (read after write, write after read, write after write; scratchpads,
+  accumulator, weight registers and DRAM) by a unit's queue or by semaphores, and reads nothing that nothing wrote.
+
+The order is decided by vector clocks (`kernels.clocks`) over byte classes (`isa.hazards`), in near-linear time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.arch import Machine
+from accelsim.datapath import requantize
+from accelsim.errors import Fault, ProgramError
+from accelsim.isa import accesses, hazards, opcodes
+from accelsim.isa.opcodes import MATMUL, NONE, OPCODES, PRELOAD, REQUANTIZE, UNITS, Memory, Moment, Unit
+from accelsim.isa.program import Program
+from accelsim.kernels import clocks as kernel
+from accelsim.memory.region import Region, overlap
+
+#: Faults of one kind that are named before the rest are only counted.
+SHOWN = 5
+
+Int64 = NDArray[np.int64]
+
+
+def verify(program: Program, machine: Machine, file: str = "") -> None:
+    """Check a program for a machine.
+
+    Parameters
+    ----------
+    file
+        Name of the program's file for the faults' text, if it has one.
+
+    Raises
+    ------
+    ProgramError
+        If the program is not valid; the sentence names the instruction, and who waits for whom.
+    """
+    for check in (_fields, _operands, _addresses, _folds, _order):
+        faults = check(program, machine)
+        if faults:
+            more = len(faults) - SHOWN
+            tail = [f"and {more} more faults of this kind"] if more > 0 else []
+            raise ProgramError(*(Fault(text, file) for text in [*faults[:SHOWN], *tail]))
+
+
+def name_of(program: Program, i: int) -> str:
+    """How faults call an instruction: its number, mnemonic and layer."""
+    record = program.instructions[i]
+    layer = program.header.layers[record["layer"]].name
+    return f"instruction {i} ({OPCODES[record['opcode']].mnemonic} of {layer})"
+
+
+def _fields(program: Program, machine: Machine) -> list[str]:
+    code = program.instructions
+    header = program.header
+    faults = [f"instruction {i}: opcode must be below {len(OPCODES)}, not {code['opcode'][i]}"
+              for i in np.flatnonzero(code["opcode"] >= len(OPCODES))]  # fmt: skip
+    faults += [f"instruction {i}: layer must be 0 to {len(header.layers) - 1}, not {code['layer'][i]}"
+               for i in np.flatnonzero((code["layer"] < 0) | (code["layer"] >= len(header.layers)))]  # fmt: skip
+    if header.dram_bytes > machine.dram.capacity_bytes:
+        faults.append(f"dram_bytes must be at most {machine.dram.capacity_bytes}, the DRAM of {machine.name}, "
+                      f"not {header.dram_bytes}")  # fmt: skip
+    if program.image.size > header.dram_bytes:
+        faults.append(f"the image must fit dram_bytes ({header.dram_bytes}), but has {program.image.size} bytes")
+    faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
+               f"not at {r.address + r.rows * r.columns}"
+               for r in header.regions if r.address + r.rows * r.columns > header.dram_bytes]  # fmt: skip
+    names = {region.name for region in header.regions}
+    faults += [f"layer {x.name}: output must be a region, not {x.output!r}" for x in header.layers
+               if x.output not in names]  # fmt: skip
+    return faults
+
+
+def _operands(program: Program, machine: Machine) -> list[str]:
+    faults = []
+    for number, opcode in enumerate(OPCODES):
+        (index,) = np.nonzero(program.instructions["opcode"] == number)
+        operands = program.instructions["operands"][index]
+        for j, field in enumerate(opcode.fields):
+            bad = (operands[:, j] < field.low) | (operands[:, j] > field.high)
+            faults += [
+                f"{name_of(program, i)}: {field.name} must be {field.low} to {field.high}, not {value}"
+                for i, value in zip(index[bad], operands[bad, j], strict=True)
+            ]
+    rows, columns = machine.matrix.rows, machine.matrix.columns
+    limits = [(PRELOAD, "depth", rows, "rows"), (PRELOAD, "columns", columns, "columns"),
+              (MATMUL, "depth", rows, "rows"), (MATMUL, "columns", columns, "columns"),
+              (REQUANTIZE, "rounding", len(requantize.MODES) - 1, "rounding schemes, less one")]  # fmt: skip
+    for number, name, limit, what in limits:
+        (index,) = np.nonzero(program.instructions["opcode"] == number)
+        values = _operand(program, index, number, name)
+        faults += [
+            f"{name_of(program, i)}: {name} must be at most {limit}, the {what} of {machine.name}, not {value}"
+            for i, value in zip(index[values > limit], values[values > limit], strict=True)
+        ]
+    return faults
+
+
+def _operand(program: Program, index: Int64, opcode: int, name: str) -> Int64:
+    """Values of a named operand of the instructions `index`, which share an opcode."""
+    position = OPCODES[opcode].operands._fields.index(name)
+    values: Int64 = program.instructions["operands"][index, position]
+    return values
+
+
+def _addresses(program: Program, machine: Machine) -> list[str]:
+    found = accesses.of_program(program.instructions, machine)
+    ends = found.address + (found.rows - 1) * found.stride + found.row_bytes
+    limit = np.array([accesses.capacity_bytes(machine, m) for m in Memory])
+    limit[Memory.DRAM] = program.header.dram_bytes
+    faults = []
+    for a in np.flatnonzero(ends > limit[found.memory]):
+        memory = Memory(found.memory[a])
+        faults.append(
+            f"{name_of(program, found.instruction[a])}: must stay inside the {limit[memory]} bytes of "
+            f"{memory.name.lower()}, not reach byte {ends[a]}"
+        )
+    overlapping = (found.rows > 1) & (found.stride < found.row_bytes)
+    faults += [
+        f"{name_of(program, found.instruction[a])}: rows must not overlap, but the stride in "
+        f"{Memory(found.memory[a]).name.lower()} is {found.stride[a]} and a row has {found.row_bytes[a]} bytes"
+        for a in np.flatnonzero(overlapping)
+    ]
+    return faults
+
+
+def _folds(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - one signature for all checks
+    """Each matmul multiplies by the fold that the last preload before it brought."""
+    opcode = program.instructions["opcode"]
+    (index,) = np.nonzero((opcode == PRELOAD) | (opcode == MATMUL))
+    is_matmul = opcode[index] == MATMUL
+    last_preload = np.maximum.accumulate(np.where(is_matmul, -1, np.arange(len(index))))
+    matmuls = index[is_matmul]
+    before = last_preload[is_matmul]
+    faults = [f"{name_of(program, i)}: must follow a preload, but none comes before it" for i in matmuls[before < 0]]
+    if faults:
+        return faults
+    preloads = index[before]
+    for name in ("depth", "columns"):
+        has, wants = _operand(program, preloads, PRELOAD, name), _operand(program, matmuls, MATMUL, name)
+        faults += [
+            f"{name_of(program, i)}: {name} must be {h}, that of the fold in the array, not {w}"
+            for i, h, w in zip(matmuls[has != wants], has[has != wants], wants[has != wants], strict=True)
+        ]
+    return faults
+
+
+def _order(program: Program, machine: Machine) -> list[str]:
+    queues = hazards.Queues.of(program.instructions)
+    faults, producer, moment = _producers(program, queues)
+    if faults:
+        return faults
+    found = accesses.of_program(program.instructions, machine)
+    result = hazards.find(queues, found, program.image.size, machine)
+    clocks = np.zeros_like(result.need)
+    bad = kernel.check(
+        queues.unit, queues.index, queues.previous, producer, moment, int(Moment.FREE), result.need, clocks
+    )
+    undefined = result.undefined
+    if undefined >= 0:
+        i = int(found.instruction[undefined])
+        region = Region(*(int(getattr(found, f)[undefined]) for f in ("address", "stride", "rows", "row_bytes")))
+        where = f"{Memory(found.memory[undefined]).name.lower()} [{region.address}, {region.end})"
+        return [f"{name_of(program, i)}: must read bytes that were written before, but nothing wrote all of {where}"]
+    if bad < 0:
+        return []
+    u, m = np.argwhere(result.need[bad] > clocks[bad])[0]
+    other = int(queues.by_unit[queues.first_of_unit[u] + result.need[bad, u, m] - 1])
+    return [_conflict(program, found, bad, other, Moment(m))]
+
+
+def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int64, Int64]:
+    """Instruction and moment that each wait is for, int64, shape (n, waits); -1 where there is no wait."""
+    code = program.instructions
+    who, when = np.nonzero(code["signal"] != NONE)
+    semaphore = code["signal"][who, when].astype(np.int64)
+    faults = [f"{name_of(program, i)}: a signalled semaphore must be 0 or more, not {s}"
+              for i, s in zip(who[semaphore < 0], semaphore[semaphore < 0], strict=True)]  # fmt: skip
+    waits = code["wait"].astype(np.int64)
+    producer, moment = np.full(waits.shape, -1, np.int64), np.full(waits.shape, -1, np.int64)
+    for s in np.unique(semaphore[semaphore >= 0]):
+        signals = np.flatnonzero(semaphore == s)
+        kinds = np.unique(UNITS * when[signals] + queues.unit[who[signals]])
+        if len(kinds) > 1:
+            givers = " and ".join(f"{Unit(k % UNITS).name.lower()}.{Moment(k // UNITS).name.lower()}" for k in kinds)
+            faults.append(f"semaphore {s} must have one producing unit and moment, not {givers}")
+            continue
+        at, slot = np.nonzero(waits == s)
+        value = code["value"][at, slot]
+        known = (value >= 1) & (value <= len(signals))
+        given = who[signals][np.clip(value, 1, len(signals)) - 1]
+        met = known & (given < at)
+        producer[at[met], slot[met]] = given[met]
+        moment[at[met], slot[met]] = kinds[0] // UNITS
+        for i, v, j, k in zip(at[~met], value[~met], given[~met], known[~met], strict=True):
+            why = f"{name_of(program, j)} gives it, which comes later" if k else f"it is given {len(signals)} times"
+            faults.append(
+                f"deadlock: {name_of(program, i)} waits for {Unit(kinds[0] % UNITS).name.lower()} to raise "
+                f"semaphore {s} to {v}, but {why}"
+            )
+    for i, slot in zip(*np.nonzero((waits != NONE) & ~np.isin(waits, semaphore)), strict=True):
+        faults.append(f"deadlock: {name_of(program, i)} waits for semaphore {waits[i, slot]}, which nobody raises")
+    return faults, producer, moment
+
+
+def _conflict(program: Program, found: accesses.Accesses, i: int, j: int, moment: Moment) -> str:
+    """Say which accesses of instruction i and the earlier instruction j are not ordered."""
+    for a in np.flatnonzero(found.instruction == j):
+        for b in np.flatnonzero(found.instruction == i):
+            if found.memory[a] != found.memory[b] or not (found.write[a] or found.write[b]):
+                continue
+            first, second = (
+                Region(*(int(getattr(found, f)[x]) for f in ("address", "stride", "rows", "row_bytes"))) for x in (a, b)
+            )
+            if overlap(first, second):
+                did = "writes" if found.write[a] else "reads"
+                does = "writes" if found.write[b] else "reads"
+                return (
+                    f"{name_of(program, i)}: {does} bytes of {Memory(found.memory[b]).name.lower()} "
+                    f"[{second.address}, {second.end}) that {name_of(program, j)} {did}; it must wait for "
+                    f"{opcodes.Unit(opcodes.UNIT_OF[program.instructions['opcode'][j]]).name.lower()}."
+                    f"{moment.name.lower()}, but nothing orders the two"
+                )
+    raise AssertionError("a hazard without a common byte")

@@ -1,0 +1,1 @@
+"""Memories: which words, banks and bursts an access touches, and when they are served."""

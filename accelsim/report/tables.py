@@ -1,0 +1,84 @@
+"""A summary as tables of text; each column head carries its unit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from accelsim.results import LayerResult, Summary
+
+
+class Table(NamedTuple):
+    """A titled table; the first column is text, the others are numbers unless `text_columns` names them."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    text_columns: frozenset[int] = frozenset({0})
+
+
+def layers(summary: Summary) -> Table:
+    """One row a layer and one for the total: time, energy, traffic, and what binds."""
+    columns = ("layer", "M x K x N", "cycles", "array cycles", "use %", "energy nJ", "DRAM kB", "ops/B", "balance",
+               "bound", "SQNR dB", "exact")  # fmt: skip
+    rows = [_row(layer.name, " x ".join(map(str, layer.shape)), layer) for layer in summary.layers]
+    rows.append(_row("total", "", summary))
+    return Table("Layers", columns, rows, frozenset({0, 1, 9, 11}))
+
+
+def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ...]:
+    roofline = figures.roofline
+    moved = figures.bytes
+    return (
+        name,
+        shape,
+        f"{figures.cycles:,}",
+        f"{figures.array_cycles:,}",
+        f"{100 * figures.utilization:.1f}",
+        f"{figures.energy_pj.total / 1e3:,.1f}",
+        f"{(moved.dram_read + moved.dram_write) / 1e3:,.1f}",
+        _number(roofline.ops_per_byte, 1),
+        _number(roofline.balance, 2),
+        roofline.bound,
+        _number(figures.quality.sqnr_db if figures.quality else None, 1),
+        {True: "yes", False: "NO", None: "-"}[figures.bit_exact],
+    )
+
+
+def energy(summary: Summary) -> Table:
+    """Energy by component, nanojoules and share."""
+    parts = summary.energy_pj.model_dump()
+    whole = parts["total"] or 1.0
+    rows: list[tuple[str, ...]] = [
+        (name, f"{pj / 1e3:,.1f}", f"{100 * pj / whole:.1f}") for name, pj in parts.items() if pj and name != "total"
+    ]
+    rows.append(("total", f"{parts['total'] / 1e3:,.1f}", "100.0"))
+    return Table("Energy", ("component", "nJ", "%"), rows)
+
+
+def units(summary: Summary) -> Table:
+    """Where each unit's cycles went; columns of states that no unit was in are left out."""
+    states = [s for s in _ordered(summary) if any(unit.get(s) for unit in summary.units.values())]
+    rows = [(name, *(f"{unit.get(state, 0):,}" for state in states)) for name, unit in summary.units.items()]
+    return Table("Cycles of each unit", ("unit", *(s.replace("_", " ") for s in states)), rows)
+
+
+def _ordered(summary: Summary) -> list[str]:
+    """States in one order: busy first, drained and total last."""
+    found = dict.fromkeys(state for unit in summary.units.values() for state in unit)
+    middle = [s for s in found if s not in {"busy", "drained", "total"}]
+    return ["busy", *middle, "drained", "total"]
+
+
+def headline(summary: Summary) -> str:
+    """The run in one sentence."""
+    task = summary.quality.task if summary.quality else None
+    quality = f"; {task.name} {100 * task.value:.1f} % (float {100 * task.reference:.1f} %)" if task else ""
+    exact = {True: "bit-exact", False: "NOT bit-exact", None: "bit-exactness not known"}[summary.bit_exact]
+    return (
+        f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
+        f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,331 @@
+"""What a simulation returns, and what a run reports."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.model import Frozen, quantity
+from accelsim.config.tech import Counters
+from accelsim.errors import AccelSimError, Fault
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """When each instruction happened; arrays of shape (n,), in program order.
+
+    Parameters
+    ----------
+    unit, opcode, layer
+        int64 numbers into the execution's names.
+    issue, start, free, end
+        int64 cycles: issued by the host, started, its unit ready for the next, its results visible. Half open: the
+        instruction occupies its unit in [start, free).
+    """
+
+    unit: Int64
+    opcode: Int64
+    layer: Int64
+    issue: Int64
+    start: Int64
+    free: Int64
+    end: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What an engine returns.
+
+    Parameters
+    ----------
+    cycles
+        Core cycles from the first issue to the last end.
+    attribution
+        int64, shape (layers, units, states): cycles that a unit spent in a state for a layer's instructions. Over
+        layers and states they sum to `cycles` for each unit.
+    counters
+        Events of each layer.
+    dram
+        Bytes of the DRAM after the run.
+    grants
+        int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
+    array_units
+        Numbers of the units whose instructions make the array busy: preload and matrix.
+    """
+
+    engine: str
+    cycles: int
+    unit_names: tuple[str, ...]
+    opcode_names: tuple[str, ...]
+    layer_names: tuple[str, ...]
+    states: tuple[str, ...]
+    timeline: Timeline
+    attribution: Int64
+    counters: tuple[Counters, ...]
+    dram: NDArray[np.uint8]
+    grants: NDArray[np.int8]
+    array_units: tuple[int, ...]
+
+    @property
+    def layer_cycles(self) -> Int64:
+        """Cycles of each layer: the differences of the running maximum of ends, so that they sum to the total."""
+        last = np.zeros(len(self.layer_names), np.int64)
+        np.maximum.at(last, self.timeline.layer, self.timeline.end)
+        return np.diff(np.maximum.accumulate(last), prepend=0)
+
+    @property
+    def array_cycles(self) -> Int64:
+        """Cycles with a preload or matrix instruction between start and end; shared ones count for the first layer."""
+        chosen = np.isin(self.timeline.unit, self.array_units)
+        start, end = self.timeline.start[chosen], self.timeline.end[chosen]
+        edges = np.unique(np.concatenate((start, end)))
+        low, high = np.searchsorted(edges, start), np.searchsorted(edges, end)
+        owner = np.repeat(np.arange(len(start)), high - low)
+        step = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+        layers = len(self.layer_names)
+        first = np.full(max(len(edges), 1), layers)
+        np.minimum.at(first, low[owner] + step, self.timeline.layer[chosen][owner])
+        lengths = np.append(np.diff(edges), 0)[: len(first)] if len(edges) else np.zeros(1, np.int64)
+        return np.bincount(first, lengths, layers + 1)[:layers].astype(np.int64)
+
+    @property
+    def active_cycles(self) -> Int64:
+        """Cycles in which a layer has an instruction between start and end; all its work is done in them."""
+        layers = range(len(self.layer_names))
+        mine = [self.timeline.layer == number for number in layers]
+        return np.array([_covered(self.timeline.start[m], self.timeline.end[m]) for m in mine], np.int64)
+
+    def spans(self) -> tuple[Int64, Int64]:
+        """First start and last end of each layer's instructions."""
+        layers = len(self.layer_names)
+        first, last = np.full(layers, self.cycles), np.zeros(layers, np.int64)
+        np.minimum.at(first, self.timeline.layer, self.timeline.start)
+        np.maximum.at(last, self.timeline.layer, self.timeline.end)
+        return first, last
+
+
+def _covered(start: Int64, end: Int64) -> int:
+    """Number of cycles that intervals cover together."""
+    if not len(start):
+        return 0
+    order = np.argsort(start, kind="stable")
+    begin, reach = start[order], np.maximum.accumulate(end[order])
+    gaps = np.maximum(begin[1:] - reach[:-1], 0)
+    return int(reach[-1] - begin[0] - gaps.sum())
+
+
+class EnergyPj(Frozen):
+    """Energy by component."""
+
+    total: float = quantity("picojoules", "Sum of all components")
+    mac: float = quantity("picojoules", "Products and sums of the array")
+    register_file: float = quantity("picojoules", "Registers of the processing elements")
+    sram: float = quantity("picojoules", "Scratchpads and accumulator")
+    dram: float = quantity("picojoules", "DRAM bursts, over-fetch included")
+    requantize: float = quantity("picojoules", "Bias, scale, rounding and zero point")
+    decode: float = quantity("picojoules", "Expansion of stored weights")
+    vector: float = quantity("picojoules", "Other work of the vector unit")
+    host: float = quantity("picojoules", "Instruction issue")
+    static: float = quantity("picojoules", "Leakage and clock")
+
+
+class Macs(Frozen):
+    """Multiply-accumulates."""
+
+    dense: int = quantity("count", "M K N of the layers")
+    executed: int = quantity("count", "Products that multipliers really formed")
+    skipped: int = quantity("count", "Dense less executed")
+
+
+class Bytes(Frozen):
+    """Bytes that memories really moved."""
+
+    dram_read: int = quantity("bytes", "Whole bursts read from DRAM")
+    dram_write: int = quantity("bytes", "Whole bursts written to DRAM")
+    sram_read: int = quantity("bytes", "Whole words read from scratchpads and accumulator")
+    sram_write: int = quantity("bytes", "Whole words written to scratchpads and accumulator")
+
+
+class Roofline(Frozen):
+    """Where a layer stands below its roofs; work is two operations a multiply-accumulate."""
+
+    ops_per_byte: float | None = quantity("operations a byte", "Executed work over DRAM bytes; null without bytes")
+    attained_ops_per_s: float = quantity("operations a second", "Executed work over the active time")
+    dense_ops_per_s: float = quantity("operations a second", "Dense-equivalent work over the active time")
+    peak_ops_per_s: float = quantity("operations a second", "All multipliers in every cycle")
+    peak_bytes_per_s: float | None = quantity("bytes a second", "DRAM bandwidth; null if it is infinite")
+    bound: str = quantity("name", "compute, memory, latency, fill_drain, host or decode")
+    balance: float | None = quantity("ratio", "Compute time over memory time at the roofs; null if no bytes move")
+
+
+class Compression(Frozen):
+    """Size of the weights."""
+
+    dense_bits: int = quantity("bits", "32 bits a weight")
+    stored_bits: int = quantity("bits", "What stands in memory, scales and metadata included")
+    ratio: float = quantity("ratio", "Dense over stored")
+
+
+class Task(Frozen):
+    """How well the network does what it is for."""
+
+    name: str = quantity("name", "Measure")
+    value: float = quantity("fraction", "Of the simulated outputs")
+    reference: float = quantity("fraction", "Of the float network on the same inputs")
+
+
+class Quality(Frozen):
+    """Distance of the simulated outputs from those of the float network."""
+
+    sqnr_db: float | None = quantity("decibels", "Signal to quantization noise ratio; null without noise or signal")
+    cosine: float | None = quantity("ratio", "Cosine of the angle between the two; null if one is zero")
+    task: Task | None = quantity("task", "Result on the labelled inputs; null for a layer")
+
+
+class CounterRow(Frozen):
+    """One counter and what it was charged."""
+
+    component: str = quantity("name", "Where it happened")
+    operation: str = quantity("name", "What happened, a row of the energy table")
+    bits: int = quantity("bits", "Width of operand or access")
+    by: int = quantity("bits", "Width of a multiplier's second operand, else 0")
+    count: int = quantity("count", "How often")
+    each_pj: float = quantity("picojoules", "Energy of one")
+
+
+class Tiling(Frozen):
+    """How the compiler cut a layer."""
+
+    m: int = quantity("rows", "Rows of a tile")
+    k: int = quantity("features", "Inputs of a weight tile")
+    n: int = quantity("features", "Outputs of a tile")
+    loops: str = quantity("text", "Order of the loops, outermost first")
+
+
+class Figures(Frozen):
+    """What is reported for a layer and for the whole run; the run's are the sums of the layers'."""
+
+    cycles: int = quantity("core cycles", "Time; a layer's is what it adds to the running maximum of ends")
+    seconds: float = quantity("seconds", "Simulated time")
+    active_cycles: int = quantity("core cycles", "With an instruction of the layer between start and end")
+    array_cycles: int = quantity("core cycles", "With a preload or matrix instruction between start and end")
+    energy_pj: EnergyPj
+    macs: Macs
+    bytes: Bytes
+    utilization: float = quantity("fraction", "Executed multiply-accumulates over multipliers times active cycles")
+    roofline: Roofline
+    compression: Compression
+    quality: Quality | None = quantity("quality", "Against the float network; null if it is not known")
+    bit_exact: bool | None = quantity("flag", "Whether outputs equal the numpy integer network's; null if unknown")
+    units: dict[str, dict[str, int]] = quantity("core cycles", "Cycles of each unit by state, and their total")
+    counters: list[CounterRow] = quantity("events", "Every event that was charged")
+
+
+class LayerIdentity(Frozen):
+    """Which layer it is."""
+
+    name: str = quantity("name", "Name of the layer")
+    shape: list[int] = quantity("rows, features, features", "M, K and N")
+    span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")
+    tiling: Tiling
+
+
+class LayerResult(Figures, LayerIdentity):
+    """Figures of one layer."""
+
+
+class RunIdentity(Frozen):
+    """What was run, on what."""
+
+    workload: str = quantity("name", "Network")
+    arch: str = quantity("name", "Machine")
+    recipe: str = quantity("name", "Compression recipe")
+    tech: str = quantity("name", "Energy table")
+    engine: str = quantity("name", "Engine that simulated")
+    instructions: int = quantity("count", "Instructions of the program")
+
+
+class Summary(Figures, RunIdentity):
+    """The JSON object of a run."""
+
+    layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
+    provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run: its summary, and the execution behind it."""
+
+    summary: Summary
+    execution: Execution
+
+    @property
+    def cycles(self) -> int:
+        """Core cycles of the run."""
+        return self.summary.cycles
+
+    def to_json(self) -> str:
+        """The summary as one JSON object."""
+        return self.summary.model_dump_json(indent=2)
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """One row a layer; nested figures as columns such as energy_pj.dram."""
+        import pandas as pd
+
+        rows = [layer.model_dump(exclude={"counters"}) for layer in self.summary.layers]
+        return pd.json_normalize(rows)
+
+    @cached_property
+    def timeline(self) -> pd.DataFrame:
+        """One row an instruction: index, layer, unit, opcode, issue, start, free, end (core cycles)."""
+        import pandas as pd
+
+        run, t = self.execution, self.execution.timeline
+        return pd.DataFrame(
+            {
+                "layer": pd.Categorical.from_codes(t.layer, pd.Index(run.layer_names)),
+                "unit": pd.Categorical.from_codes(t.unit, pd.Index(run.unit_names)),
+                "opcode": pd.Categorical.from_codes(t.opcode, pd.Index(run.opcode_names)),
+                "issue": t.issue,
+                "start": t.start,
+                "free": t.free,
+                "end": t.end,
+            }
+        )
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write result.json, layers.parquet and timeline.parquet; all of them or none.
+
+        Raises
+        ------
+        AccelSimError
+            If the folder can't be written.
+        """
+        files = {name: folder / name for name in ("result.json", "layers.parquet", "timeline.parquet")}
+        partial = {name: folder / f".{name}.partial" for name in files}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            partial["result.json"].write_text(self.to_json() + "\n")
+            self.layers.to_parquet(partial["layers.parquet"], index=False)
+            self.timeline.to_parquet(partial["timeline.parquet"], index=False)
+            for name, path in files.items():
+                partial[name].replace(path)
+        except OSError as error:
+            raise AccelSimError(Fault(f"must be a writable folder: {error.strerror or error}", str(folder))) from None
+        finally:
+            for path in partial.values():
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+        return list(files.values())

@@ -1,0 +1,1 @@
+"""Engines that execute programs: one timeline, instruction by instruction."""

@@ -1,0 +1,1 @@
+"""Networks as they were trained: float weights, data and task."""

@@ -225,7 +225,7 @@ def _layer(
         name=info.name,
         shape=[info.m, info.k, info.n],
         span=[int(first[number]), int(last[number])],
-        tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops),
+        tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
 
 

@@ -211,6 +211,7 @@ class Tiling(Frozen):
     k: int = quantity("features", "Inputs of a weight tile")
     n: int = quantity("features", "Outputs of a tile")
     loops: str = quantity("text", "Order of the loops, outermost first")
+    slots: dict[str, int] = quantity("count", "Tiles that each on-chip memory holds at once")
 
 
 class Figures(Frozen):

@@ -52,6 +52,12 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                 k_tile=tiling.tile_k,
                 n_tile=tiling.tile_n,
                 loops=tiling.loops,
+                slots={
+                    "activation": tiling.activations,
+                    "weight": tiling.weights,
+                    "accumulator": tiling.sums,
+                    "output": tiling.outputs,
+                },
                 weights=layer.weight.size,
                 stored_bits=layer.stored_bits,
                 output=layer.name + ".output",

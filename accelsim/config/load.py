@@ -158,21 +158,22 @@ def wording(detail: ErrorDetails) -> str:
     """Say what is required and what was given, for one of pydantic's errors."""
     context = detail.get("ctx", {})
     given = _shown(detail["input"])
+    required = detail["msg"].removeprefix("Input should be ").removeprefix("Value should be ")
+    text = f"must be {required[0].lower()}{required[1:]}, not {given}"
     match detail["type"]:
         case "missing":
-            return "must be given, but is missing"
+            text = "must be given, but is missing"
         case "value_error":
-            return str(context["error"])
+            text = str(context["error"])
         case "literal_error" | "enum":
-            return _choice(str(context["expected"]).replace(" or ", ", "), detail["input"])
+            text = _choice(str(context["expected"]).replace(" or ", ", "), detail["input"])
         case "union_tag_invalid":
-            return f"must have {context['discriminator']} {context['expected_tags']}, not {context['tag']!r}"
+            text = f"{context['discriminator']} {_choice(str(context['expected_tags']), context['tag'])}"
         case "union_tag_not_found":
-            return f"must have the key {context['discriminator']}, but it is missing"
+            text = f"must have the key {context['discriminator']}, but it is missing"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"must hold keys and values, not {given}"
-    required = detail["msg"].removeprefix("Input should be ").removeprefix("Value should be ")
-    return f"must be {required[0].lower()}{required[1:]}, not {given}"
+            text = f"must hold keys and values, not {given}"
+    return text.replace("'kind' ", "kind ")
 
 
 def _shown(value: object) -> str:

@@ -55,9 +55,9 @@ def print_instruction(record: np.void) -> str:
     """One line of text for a record with a valid opcode."""
     opcode = OPCODES[record["opcode"]]
     words = [f"{opcode.mnemonic:<10} layer={record['layer']}"]
-    for field, value in zip(opcode.fields, record["operands"], strict=False):
-        shown = Memory(value).name.lower() if field.name == "memory" else value
-        words.append(f"{field.name}={shown}")
+    for operand, value in zip(opcode.fields, record["operands"], strict=False):
+        shown = Memory(value).name.lower() if operand.name == "memory" else value
+        words.append(f"{operand.name}={shown}")
     words += [
         f"wait=s{semaphore}>={value}"
         for semaphore, value in zip(record["wait"], record["value"], strict=True)
@@ -160,7 +160,7 @@ def _instruction(code: str) -> NDArray[np.void]:
     record["opcode"] = opcode.number
     record["signal"] = NONE
     record["wait"] = NONE
-    fields = {field.name: j for j, field in enumerate(opcode.fields)}
+    fields = {operand.name: j for j, operand in enumerate(opcode.fields)}
     missing = dict.fromkeys(["layer", *fields])
     for offset, word in words:
         try:

@@ -34,6 +34,7 @@ class LayerInfo(Frozen):
     k_tile: int = quantity("features", "Inputs of a weight tile", ge=1)
     n_tile: int = quantity("features", "Outputs of a tile", ge=1)
     loops: str = quantity("text", "Order of the loops over tiles, outermost first")
+    slots: dict[str, int] = quantity("count", "Tiles that each on-chip memory holds at once")
     weights: int = quantity("count", "Weights of the layer", ge=1)
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0)
     output: str = quantity("name", "Region that holds the layer's output")

@@ -1,0 +1,81 @@
+"""Tilings cover a product once and fit, whatever the machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import layer, machine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import machines
+
+from accelsim.compiler import tiling
+from accelsim.compiler.lowering import Gemm
+from accelsim.config.arch import Machine
+from accelsim.errors import DoesNotFitError
+from accelsim.golden.network import Quantization
+
+UNSIGNED = Quantization(1.0, 0, signed=False)
+
+
+def gemm(m: int, k: int, n: int) -> Gemm:
+    return Gemm(layer(np.random.default_rng(0), k, n, UNSIGNED, UNSIGNED), m, k, n)
+
+
+@given(m=st.integers(1, 100), k=st.integers(1, 100), n=st.integers(1, 100), on=machines())
+@settings(max_examples=60)
+def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
+    chosen = tiling.choose(gemm(m, k, n), on)
+    chunks = chosen.chunks()
+    times = np.zeros((m, k, n), np.int8)
+    stored = np.zeros((m, n), np.int8)
+    for step in chosen.steps():
+        chunk = chunks[step.chunk]
+        times[slice(*step.m), slice(*chunk.k), slice(*chunk.n)] += 1
+        if step.done:
+            stored[slice(*step.m), slice(*step.tile)] += 1
+    assert (times == 1).all()
+    assert (stored == 1).all()
+    for name, size, slots in zip(
+        tiling.Footprint._fields,
+        tiling.footprint(chosen, on),
+        (chosen.activations, chosen.weights, chosen.sums, chosen.outputs),
+        strict=True,
+    ):
+        assert size * slots <= getattr(on, name).capacity_bytes
+
+
+@given(m=st.integers(1, 40), k=st.integers(1, 60), n=st.integers(1, 60), on=machines())
+@settings(max_examples=60)
+def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: Machine) -> None:
+    chosen = tiling.choose(gemm(m, k, n), on)
+    held: dict[str, list[object]] = {"activation": [], "weight": []}
+    counts = dict.fromkeys(held, 0)
+    for step in chosen.steps():
+        part = (0, k) if chosen.resident else chosen.chunks()[step.chunk].k
+        for name, key, slots in (
+            ("activation", (step.m, part), chosen.activations),
+            ("weight", step.chunk, chosen.weights),
+        ):
+            if key not in held[name]:
+                held[name] = [*held[name], key][-slots:]
+                counts[name] += 1
+    assert tiling.loads(chosen) == (counts["activation"], counts["weight"])
+
+
+def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
+    chosen = tiling.choose(gemm(1000, 128, 128), machine())
+    assert chosen.tiles_m > 1
+    assert tiling.loads(chosen)[1] == len(chosen.chunks())
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_the_smallest_tile_fits_exactly(size: int) -> None:
+    need = tiling.footprint(tiling.Tiling(1, 64, 64, 16, 16, 1, 16, 16, False, True), machine())
+    capacity = need.weight - 16 * (1 - size)
+    on = machine(weight={"capacity_bytes": capacity, "banks": 1})
+    if size:
+        assert tiling.choose(gemm(1, 64, 64), on).tile_k == 16
+    else:
+        with pytest.raises(DoesNotFitError):
+            tiling.choose(gemm(1, 64, 64), on)

@@ -1,0 +1,120 @@
+"""Machines, networks and runs that many tests need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.config.arch import Machine
+from accelsim.config.load import load_machine
+from accelsim.golden import integer
+from accelsim.golden.network import IntegerLayer, IntegerNetwork, Quantization
+from accelsim.isa.program import Program, RegionInfo
+from accelsim.results import Execution
+from accelsim.sim import reference
+
+IDEAL_DRAM = {"kind": "ideal", "capacity_bytes": 2**30, "burst_bytes": 64}
+
+
+def machine(**changes: Any) -> Machine:
+    """edge-ws with some fields changed; nested fields as matrix={"rows": 4}, whole sections by their `kind`."""
+    fields = load_machine("edge-ws").model_dump()
+    for name, value in changes.items():
+        if isinstance(value, dict) and not (name == "dram" and "kind" in value):
+            fields[name] = {**fields[name], **value}
+        else:
+            fields[name] = value
+    return Machine.model_validate(fields)
+
+
+def ideal_memory(rows: int = 16, columns: int = 16, **changes: Any) -> Machine:
+    """A machine with ideal DRAM, ports and host, and scratchpads of the given sizes."""
+    for memory in ("activation", "weight", "output", "accumulator"):
+        changes[memory] = {"ideal": True, **changes.get(memory, {})}
+    matrix = {"rows": rows, "columns": columns, **changes.pop("matrix", {})}
+    host = {"issue_interval_cycles": 0, "queue_depth": 64}
+    return machine(matrix=matrix, host=host, dram=IDEAL_DRAM, vector={"lanes": 4096}, **changes)
+
+
+def layer(
+    rng: np.random.Generator,
+    k: int,
+    n: int,
+    given: Quantization,
+    result: Quantization,
+    *,
+    name: str = "fc",
+    relu: bool = False,
+    rounding: str = "tflite_single_round",
+    density: float = 1.0,
+) -> IntegerLayer:
+    """A layer of random integers whose outputs spread over their range."""
+    weight = rng.integers(-128, 128, (k, n)).astype(np.int8)
+    weight[rng.random((k, n)) > density] = 0
+    spread = 128 * 74 * np.sqrt(k)  # about one standard deviation of a sum of k products
+    scale = rng.uniform(20, 200, n) / spread
+    mantissa, exponent = np.frexp(scale)
+    return IntegerLayer(
+        name=name,
+        weight=weight,
+        bias=rng.integers(-10_000, 10_000, n).astype(np.int32),
+        multiplier=np.minimum(mantissa * 2**31, 2**31 - 1).astype(np.int32),
+        shift=exponent.astype(np.int8),
+        rounding=rounding,
+        relu=relu,
+        input=given,
+        output=result,
+    )
+
+
+def network(rng: np.random.Generator, sizes: list[int], **options: Any) -> IntegerNetwork:
+    """A chain of random layers: unsigned inputs and hidden tensors with ReLU, signed outputs."""
+    unsigned, signed = Quantization(0.1, 0, signed=False), Quantization(0.1, int(rng.integers(-128, 128)), signed=True)
+    layers = []
+    for i, (k, n) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        last = i == len(sizes) - 2
+        result = signed if last else unsigned
+        layers.append(layer(rng, k, n, unsigned, result, name=f"fc{i}", relu=not last, **options))
+    return IntegerNetwork("random", "none", tuple(layers))
+
+
+def inputs(rng: np.random.Generator, net: IntegerNetwork, batch: int) -> NDArray[np.generic]:
+    """Random inputs of a network's input type."""
+    q = net.input
+    return rng.integers(q.qmin, q.qmax + 1, (batch, net.layers[0].inputs)).astype(q.dtype)
+
+
+def read(execution: Execution, region: RegionInfo) -> NDArray[np.generic]:
+    """Integers of a region after a run, shape (rows, columns)."""
+    data = execution.dram[region.address : region.address + region.rows * region.columns]
+    return data.view(np.int8 if region.signed else np.uint8).reshape(region.rows, region.columns)
+
+
+def run(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> tuple[Program, Execution]:
+    """Compile and execute on the reference engine."""
+    program = compile_network(net, x, on)
+    return program, reference.execute(program, on)
+
+
+def assert_bit_exact(net: IntegerNetwork, x: NDArray[np.generic], program: Program, execution: Execution) -> None:
+    """Every layer's output in DRAM equals the numpy integer network's."""
+    for info, expected in zip(program.header.layers, integer.forward(net, x), strict=True):
+        np.testing.assert_array_equal(read(execution, program.header.region(info.output)), expected, info.name)
+
+
+def assert_accounted(execution: Execution) -> None:
+    """Each unit's cycles are attributed once, and the timeline is in order."""
+    assert (execution.attribution >= 0).all()
+    assert (execution.attribution.sum(axis=(0, 2)) == execution.cycles).all()
+    t = execution.timeline
+    assert (t.issue <= t.start).all()
+    assert (t.start < t.free).all()
+    assert (t.free <= t.end).all()
+    for unit in np.unique(t.unit):
+        mine = t.unit == unit
+        assert (np.diff(t.end[mine]) >= 0).all()
+        assert (t.start[mine][1:] >= t.free[mine][:-1]).all()
+    assert execution.layer_cycles.sum() == execution.cycles

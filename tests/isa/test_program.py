@@ -1,0 +1,108 @@
+"""Program files: what is saved is loaded, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import inputs, machine, network
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.errors import ProgramError
+from accelsim.isa.program import Program
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    rng = np.random.default_rng(0)
+    net = network(rng, [20, 20])
+    return compile_network(net, inputs(rng, net, 3), machine())
+
+
+def test_save_and_load(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "p.acs"
+    program.save(file)
+    again = Program.load(file)
+    assert again.header == program.header
+    assert (again.instructions == program.instructions).all()
+    assert (again.image == program.image).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["p.acs"]
+
+
+def test_the_same_network_gives_the_same_file(program: Program, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    net = network(rng, [20, 20])
+    again = compile_network(net, inputs(rng, net, 3), machine())
+    assert again.digest == program.digest
+
+
+def test_every_flipped_bit_is_noticed(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "p.acs"
+    program.save(file)
+    whole = file.read_bytes()
+    rng = np.random.default_rng(1)
+    for position in rng.integers(0, len(whole), 200):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        file.write_bytes(bytes(damaged))
+        with pytest.raises(ProgramError):
+            Program.load(file)
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 100, -1])
+def test_a_truncated_file_is_refused(program: Program, tmp_path: Path, length: int) -> None:
+    file = tmp_path / "p.acs"
+    program.save(file)
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(ProgramError, match=r"p\.acs: must be a whole safetensors file"):
+        Program.load(file)
+
+
+def test_changed_instructions_with_the_old_digest_are_refused(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "p.acs"
+    program.save(file)
+    with safe_open(file, framework="numpy") as opened:
+        tensors = {name: opened.get_tensor(name).copy() for name in opened.keys()}  # noqa: SIM118
+        metadata = opened.metadata()
+    tensors["instructions"][0, 40] += 1
+    save_file(tensors, file, metadata)
+    with pytest.raises(ProgramError, match=r"sha256 must be .* the file is damaged or was changed"):
+        Program.load(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "must be a program file of format accelsim-program-1"),
+        ({"header": "{}"}, r"header\.workload: Field required"),
+        ({"header": "not json"}, r"header\."),
+    ],
+)
+def test_wrong_metadata_is_refused(program: Program, tmp_path: Path, change: dict[str, str], message: str) -> None:
+    file = tmp_path / "p.acs"
+    program.save(file)
+    with safe_open(file, framework="numpy") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        metadata = {**opened.metadata(), **change}
+    save_file(tensors, file, metadata)
+    with pytest.raises(ProgramError, match=message):
+        Program.load(file)
+
+
+def test_records_of_another_size_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "p.acs"
+    metadata = {"format": "accelsim-program-1", "header": json.dumps({})}
+    save_file({"instructions": np.zeros((2, 3), np.uint8), "image": np.zeros(1, np.uint8)}, file, metadata)
+    with pytest.raises(ProgramError, match="instructions must be records of"):
+        Program.load(file)
+
+
+def test_a_missing_file_and_an_unwritable_place_are_named(program: Program, tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match=r"none\.acs: must be a readable file"):
+        Program.load(tmp_path / "none.acs")
+    with pytest.raises(ProgramError, match="must be in a writable folder"):
+        program.save(tmp_path / "no" / "p.acs")

@@ -1,0 +1,209 @@
+"""Verify: every kind of malformed program is rejected, by name; the order check agrees with brute force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from harness import inputs, machine, network
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import machines, networks
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.config.arch import Machine
+from accelsim.errors import ProgramError
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa import accesses
+from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment
+from accelsim.isa.program import Program
+from accelsim.isa.verify import verify
+from accelsim.memory.region import Region, overlap
+
+Code = NDArray[np.void]
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    rng = np.random.default_rng(0)
+    net = network(rng, [40, 20])
+    return compile_network(net, inputs(rng, net, 10), machine())
+
+
+def first(code: Code, opcode: int) -> int:
+    return int(np.flatnonzero(code["opcode"] == opcode)[0])
+
+
+def operand(opcode: int, column: int, value: int) -> Callable[[Code], None]:
+    def change(code: Code) -> None:
+        code["operands"][first(code, opcode), column] = value
+
+    return change
+
+
+def bad_opcode(code: Code) -> None:
+    code["opcode"][3] = 77
+
+
+def bad_layer(code: Code) -> None:
+    code["layer"][3] = 9
+
+
+def two_producers(code: Code) -> None:
+    load, matmul = first(code, LOAD), first(code, MATMUL)
+    code["signal"][load, Moment.START] = code["signal"][matmul, Moment.FREE] = 100
+
+
+def two_moments(code: Code) -> None:
+    load = first(code, LOAD)
+    code["signal"][load, Moment.START] = code["signal"][load, Moment.FREE] = 100
+
+
+def never_raised(code: Code) -> None:
+    code["wait"][5, 3] = 99
+    code["value"][5, 3] = 1
+
+
+def raised_later(code: Code) -> None:
+    code["signal"][len(code) - 1, Moment.END] = 100
+    code["wait"][first(code, LOAD), 3] = 100
+    code["value"][first(code, LOAD), 3] = 1
+
+
+def raised_too_seldom(code: Code) -> None:
+    waits = np.argwhere(code["wait"] != NONE)
+    code["value"][tuple(waits[0])] = 10_000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (bad_opcode, r"instruction 3: opcode must be below 5, not 77"),
+        (bad_layer, r"instruction 3: layer must be 0 to 0, not 9"),
+        (operand(LOAD, 0, -1), r"instruction 0 \(load of fc0\): dram must be 0 to \d+, not -1"),
+        (operand(LOAD, 4, 4), r"memory must be 1 to 3, not 4"),
+        (operand(LOAD, 5, 10**9), r"must stay inside the 131072 bytes of activation, not reach byte \d+"),
+        (operand(STORE, 0, 2**40), r"\(store of fc0\): must stay inside the \d+ bytes of dram"),
+        (operand(PRELOAD, 2, 17), r"depth must be at most 16, the rows of edge-ws, not 17"),
+        (operand(PRELOAD, 2, 15), r"\(matmul of fc0\): depth must be 15, that of the fold in the array, not 16"),
+        (operand(MATMUL, 4, 17), r"columns must be at most 16, the columns of edge-ws, not 17"),
+        (operand(MATMUL, 1, 3), r"rows must not overlap, but the stride in activation is 3 and a row has 16 bytes"),
+        (operand(REQUANTIZE, 10, 9), r"rounding must be at most 1, the rounding schemes, less one"),
+        (operand(MATMUL, 7, 1), r"must read bytes that were written before, but nothing wrote all of accumulator"),
+        (two_producers, r"semaphore 100 must have one producing unit and moment, not load\.start and matrix\.free"),
+        (two_moments, r"semaphore 100 must have one producing unit and moment, not load\.start and load\.free"),
+        (never_raised, r"deadlock: instruction 5 .* waits for semaphore 99, which nobody raises"),
+        (raised_later, r"deadlock: instruction 0 .* to raise semaphore 100 to 1, but instruction \d+ .* comes later"),
+        (raised_too_seldom, r"deadlock: instruction .* to 10000, but it is given \d+ times"),
+    ],
+)
+def test_a_malformed_program_is_rejected_by_name(
+    program: Program, change: Callable[[Code], None], message: str
+) -> None:
+    code = program.instructions.copy()
+    change(code)
+    with pytest.raises(ProgramError, match=message):
+        verify(Program(program.header, code, program.image), machine())
+
+
+def test_a_matmul_without_a_preload_is_rejected(program: Program) -> None:
+    code = program.instructions[program.instructions["opcode"] != PRELOAD].copy()
+    code["wait"] = NONE
+    with pytest.raises(ProgramError, match="must follow a preload, but none comes before it"):
+        verify(Program(program.header, code, program.image), machine())
+
+
+def test_a_program_for_a_larger_machine_is_rejected(program: Program) -> None:
+    with pytest.raises(ProgramError, match="depth must be at most 8, the rows of edge-ws, not 16"):
+        verify(program, machine(matrix={"rows": 8}))
+
+
+def test_dram_beyond_the_machine_is_refused_before_memory_is_taken(program: Program) -> None:
+    header = program.header.model_copy(update={"dram_bytes": 2**50})
+    with pytest.raises(ProgramError, match=r"dram_bytes must be at most 1073741824, the DRAM of edge-ws"):
+        verify(Program(header, program.instructions, program.image), machine())
+
+
+def test_no_more_than_a_few_faults_of_a_kind_are_listed(program: Program) -> None:
+    code = program.instructions.copy()
+    code["layer"] = 9
+    with pytest.raises(ProgramError) as error:
+        verify(Program(program.header, code, program.image), machine())
+    assert len(error.value.faults) == 6
+    assert str(error.value.faults[-1]) == f"and {len(code) - 5} more faults of this kind"
+
+
+# brute force
+
+
+def ordered_by_brute_force(program: Program, on: Machine) -> bool:
+    """Reachability over the events start, free and end of every instruction, one pair of accesses at a time."""
+    code = program.instructions
+    n = len(code)
+    edge = np.zeros((MOMENTS * n, MOMENTS * n), bool)
+    unit = UNIT_OF[code["opcode"]]
+    previous: dict[int, int] = {}
+    signals: dict[int, list[tuple[int, int]]] = {}
+    for i in range(n):
+        edge[MOMENTS * i, MOMENTS * i + 1] = edge[MOMENTS * i + 1, MOMENTS * i + 2] = True
+        if unit[i] in previous:
+            before = previous[unit[i]]
+            edge[MOMENTS * before + 1, MOMENTS * i] = True
+            edge[MOMENTS * before + 2, MOMENTS * i + 2] = True
+        previous[unit[i]] = i
+        for semaphore, value in zip(code["wait"][i], code["value"][i], strict=True):
+            if semaphore != NONE:
+                producer, moment = signals[semaphore][value - 1]
+                edge[MOMENTS * producer + moment, MOMENTS * i] = True
+        for moment in range(MOMENTS):
+            if code["signal"][i, moment] != NONE:
+                signals.setdefault(code["signal"][i, moment], []).append((i, moment))
+    reach = edge | np.eye(len(edge), dtype=bool)
+    while True:
+        further = (reach.astype(np.float32) @ reach.astype(np.float32)) > 0
+        if (further == reach).all():
+            break
+        reach = further
+    found = accesses.of_program(code, on)
+    regions = [Region(*map(int, r)) for r in zip(found.address, found.stride, found.rows, found.row_bytes, strict=True)]
+    for a in range(len(regions)):
+        for b in range(a):
+            i, j = found.instruction[a], found.instruction[b]
+            conflict = found.memory[a] == found.memory[b] and (found.write[a] or found.write[b])
+            if i != j and unit[i] != unit[j] and conflict and overlap(regions[a], regions[b]):
+                early, late, until = (j, i, found.until[b]) if j < i else (i, j, found.until[a])
+                if not reach[MOMENTS * early + until, MOMENTS * late]:
+                    return False
+    return True
+
+
+@given(
+    net=networks(max_layers=2, max_size=12),
+    on=machines(min_side=3),
+    batch=st.integers(1, 6),
+    seed=st.integers(0, 2**32),
+    removed=st.integers(0, 2),
+    moved=st.integers(0, 2),
+)
+@settings(max_examples=60)
+def test_the_order_check_agrees_with_brute_force(
+    net: IntegerNetwork, on: Machine, batch: int, seed: int, removed: int, moved: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    program = compile_network(net, inputs(rng, net, batch), on)
+    code = program.instructions[:150].copy()
+    waits = rng.permutation(np.argwhere(code["wait"] != NONE))
+    for i, slot in waits[:removed]:
+        code["wait"][i, slot] = NONE
+    for i, slot in waits[removed : removed + moved]:  # wait for an earlier, or the same, signal
+        code["value"][i, slot] = rng.integers(1, code["value"][i, slot] + 1)
+    changed = Program(program.header, code, program.image)
+    try:
+        verify(changed, on)
+        accepted = True
+    except ProgramError as error:
+        assert "nothing orders the two" in str(error)
+        accepted = False
+    assert accepted == ordered_by_brute_force(changed, on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def network(rng: np.random.Generator, sizes: list[int], **options: Any) -> Integ
     """A chain of random layers: unsigned inputs and hidden tensors with ReLU, signed outputs."""
     unsigned, signed = Quantization(0.1, 0, signed=False), Quantization(0.1, int(rng.integers(-128, 128)), signed=True)
     layers = []
-    for i, (k, n) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (k, n) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         result = signed if last else unsigned
         layers.append(layer(rng, k, n, unsigned, result, name=f"fc{i}", relu=not last, **options))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 40) -> Intege
             rounding=draw(st.sampled_from(["tflite_single_round", "tflite_double_round"])),
             density=draw(st.sampled_from([0.0, 0.3, 1.0])),
         )
-        for i, (k, n) in enumerate(zip(sizes, sizes[1:], strict=False))
+        for i, (k, n) in enumerate(itertools.pairwise(sizes))
     ]
     return IntegerNetwork("random", "none", tuple(layers))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,18 +97,26 @@ def _plain(node: Any, path: Path_, marks: dict[Path_, tuple[int, int]]) -> Any:
         raise OverflowError
     if isinstance(node, CommentedMap):
         for key in node:
-            line, column = node.lc.key(key)
-            marks[*path, str(key)] = (line + 1, column + 1)
+            _note(marks, (*path, str(key)), node.lc.key, key)
         return {str(key): _plain(value, (*path, str(key)), marks) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):
-            line, column = node.lc.item(index)
-            marks[*path, index] = (line + 1, column + 1)
+            _note(marks, (*path, index), node.lc.item, index)
         return [_plain(value, (*path, index), marks) for index, value in enumerate(node)]
     if node is None or isinstance(node, bool):
         return node
     kind = next((kind for kind in (int, float) if isinstance(node, kind)), str)
     return kind(node)
+
+
+def _note(marks: dict[Path_, tuple[int, int]], path: Path_, place: Callable[[Any], Any], key: object) -> None:
+    """Note where a key or item stands; ruamel does not know it for tagged nodes, which lie where their parent does."""
+    try:
+        line, column = place(key)
+    except (TypeError, KeyError):
+        marks[path] = marks.get(path[:-1], (1, 1))
+    else:
+        marks[path] = (line + 1, column + 1)
 
 
 def load_model(path: Path, model: type[ModelT]) -> ModelT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cached_property
 from typing import Literal, NamedTuple
 
 from pydantic import model_validator
@@ -97,7 +96,7 @@ class Technology(Frozen):
             seen.add((entry.operation, entry.bits))
         return self
 
-    @cached_property
+    @property
     def _table(self) -> dict[Operation, dict[int, float]]:
         table: dict[Operation, dict[int, float]] = {}
         for entry in self.entries:

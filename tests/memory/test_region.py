@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def byte_list(region: Region) -> list[int]:
 @given(regions(), st.integers(1, 33))
 def test_words_are_counted_row_by_row_through_a_buffer_of_one(region: Region, word: int) -> None:
     touched = [byte // word for byte in byte_list(region)]
-    assert words(region, word) == 1 + sum(a != b for a, b in zip(touched, touched[1:], strict=False))
+    assert words(region, word) == 1 + sum(a != b for a, b in itertools.pairwise(touched))
 
 
 @given(regions(), st.integers(1, 64))

@@ -1,0 +1,211 @@
+"""The command line: data on stdout, faults one a line on stderr, exit code 2, and nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+
+from accelsim.config import shipped
+
+
+def accelsim(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, from another folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "accelsim.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def refused(*arguments: str | Path, cwd: Path | None = None) -> list[str]:
+    """Lines on stderr of a command that must refuse its input."""
+    done = accelsim(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+    return done.stderr.splitlines()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("program") / "digits.acs"
+    done = accelsim("compile", "digits-mlp", "--arch", "edge-ws", "-o", file)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
+    done = accelsim("run", "--json", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["bit_exact"] is True
+    folder = tmp_path / "out"
+    assert sorted(f.name for f in folder.iterdir()) == ["layers.parquet", "result.json", "timeline.parquet"]
+    assert json.loads((folder / "result.json").read_text()) == data
+    assert len(pd.read_parquet(folder / "timeline.parquet")) == data["instructions"]
+    assert pd.read_parquet(folder / "layers.parquet")["cycles"].sum() == data["cycles"]
+    schema = json.loads(accelsim("schema", "result").stdout)
+    jsonschema.validate(data, schema)
+
+
+def test_run_prints_tables(tmp_path: Path) -> None:
+    done = accelsim("run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "bit-exact; accuracy" in done.stdout
+    assert all(word in done.stdout for word in ("fc1", "total", "register_file", "wait host"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exec_repeats_what_run_does(program: Path) -> None:
+    ran = json.loads(accelsim("run", "--json").stdout)
+    executed = json.loads(accelsim("exec", program, "--json").stdout)
+    assert executed["cycles"] == ran["cycles"]
+    assert executed["energy_pj"] == ran["energy_pj"]
+    assert executed["bit_exact"] is None
+
+
+def test_text_assembles_to_the_same_file(program: Path, tmp_path: Path) -> None:
+    text = tmp_path / "p.asm"
+    text.write_text(accelsim("disasm", program, "--image").stdout)
+    assert accelsim("asm", text, "-o", tmp_path / "again.acs").returncode == 0
+    assert (tmp_path / "again.acs").read_bytes() == program.read_bytes()
+    listing = accelsim("disasm", program).stdout
+    assert ".bytes" not in listing
+    assert "matmul" in listing
+
+
+def test_check_accepts_all_kinds(program: Path) -> None:
+    files = [shipped.path_of(kind, name) for kind in shipped.KINDS for name in shipped.names(kind)]
+    done = accelsim("check", *files, program)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(files) + 1
+
+
+@pytest.mark.parametrize("kind", ["arch", "tech", "recipe", "workload", "result", "program"])
+def test_schema_is_a_schema_that_shipped_files_meet(kind: str) -> None:
+    schema = json.loads(accelsim("schema", kind).stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    if kind in shipped.KINDS:
+        from accelsim.config.load import read_yaml
+
+        for name in shipped.names(kind):
+            jsonschema.validate(read_yaml(shipped.path_of(kind, name)).data, schema)
+
+
+def test_list_names_what_is_shipped() -> None:
+    listing = accelsim("list").stdout
+    assert all(name in listing for kind in shipped.KINDS for name in shipped.names(kind))
+    assert "matmul" in accelsim("list", "opcode").stdout
+    assert refused("list", "archs") == [
+        "must be a known kind, not 'archs'; did you mean 'arch'?",
+    ]
+
+
+def test_help_and_version() -> None:
+    done = accelsim("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("run", "compile", "disasm", "exec", "list", "check", "schema"))
+    assert accelsim("--version").stdout.startswith("accelsim 0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "digits-mpl"], "must be a known workload or the path of a .yaml file, not 'digits-mpl'; "
+                                "did you mean 'digits-mlp'?"),
+        (["run", "--arch", "edge"], "must be a known arch or the path of a .yaml file, not 'edge'; "
+                                    "did you mean 'edge-ws'?"),
+        (["run", "--recipe", "int9"], "must be a known recipe or the path of a .yaml file, not 'int9'; "
+                                      "did you mean 'int8'?"),
+        (["run", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
+        (["exec", "none.acs"], "none.acs: must be a readable file: No such file or directory"),
+        (["check", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
+        (["schema", "xyz"], "must be a known kind, not 'xyz'; known are arch, program, recipe, result, tech, workload"),
+    ],
+)  # fmt: skip
+def test_wrong_names_are_one_line(arguments: list[str], expected: str, tmp_path: Path) -> None:
+    assert refused(*arguments, cwd=tmp_path) == [expected]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_when_the_input_is_wrong(tmp_path: Path) -> None:
+    refused("run", "--arch", "edge", "-o", "out", cwd=tmp_path)
+    refused("compile", "digits", "-o", "p.acs", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (line,) = refused("run", "-o", "file", cwd=tmp_path)
+    assert line.startswith("file: must be inside a folder, but ")
+    (line,) = refused("compile", "digits-mlp", "-o", "file/p.acs", cwd=tmp_path)
+    assert line.startswith("file/p.acs: must be inside a folder")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_bad_machine_names_every_fault_with_its_place(tmp_path: Path) -> None:
+    text = shipped.path_of("arch", "edge-ws").read_text()
+    (tmp_path / "m.yaml").write_text(text.replace("rows: 16", "rows: 0").replace("lanes:", "lames:"))
+    lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
+    assert lines == [
+        "m.yaml:18:3: matrix.rows: must be greater than or equal to 1, not 0",
+        "m.yaml:22:1: vector.lanes: must be given, but is missing",
+        "m.yaml:23:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?",
+    ]
+    assert refused("check", "m.yaml", cwd=tmp_path) == lines
+
+
+def test_check_names_the_faults_of_all_files(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: aarch\n")
+    (tmp_path / "b.yaml").write_text("kind: recipe\n")
+    lines = refused("check", "a.yaml", "b.yaml", cwd=tmp_path)
+    assert lines[0] == ("a.yaml:1:1: kind: must be a known kind of file, not 'aarch'; did you mean 'arch'?")
+    assert len(lines) == 4
+
+
+def test_a_scratchpad_too_small_is_refused(tmp_path: Path) -> None:
+    text = shipped.path_of("arch", "edge-ws").read_text()
+    small = text.replace("capacity_bytes: 131072", "capacity_bytes: 64")
+    small = small.replace("width_bits: 128", "width_bits: 256").replace("banks: 4", "banks: 1")
+    (tmp_path / "m.yaml").write_text(small.replace("rows: 16", "rows: 128"))
+    lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
+    assert lines == ["layer fc2: the activation memory of edge-ws must hold the smallest tile, 128 bytes, but has 64"]
+
+
+@pytest.mark.parametrize("where", [100, 5000, -10])
+def test_a_tampered_program_is_refused(program: Path, tmp_path: Path, where: int) -> None:
+    damaged = bytearray(program.read_bytes())
+    damaged[where] ^= 0x10
+    (tmp_path / "p.acs").write_bytes(bytes(damaged))
+    for command in ("exec", "disasm", "check"):
+        lines = refused(command, "p.acs", cwd=tmp_path)
+        assert len(lines) == 1
+        assert lines[0].startswith("p.acs: ")
+
+
+def test_a_program_with_a_wait_removed_is_refused(program: Path, tmp_path: Path) -> None:
+    text = accelsim("disasm", program, "--image").stdout
+    line = next(x for x in text.splitlines() if x.startswith("matmul"))
+    wait = next(word for word in line.split() if word.startswith("wait="))
+    (tmp_path / "p.asm").write_text(text.replace(line, line.replace(wait + " ", "").replace(wait, ""), 1))
+    assert accelsim("asm", "p.asm", "-o", "p.acs", cwd=tmp_path).returncode == 0
+    (first,) = refused("exec", "p.acs", cwd=tmp_path)
+    assert "(matmul of fc1)" in first
+    assert "but nothing orders the two" in first
+
+
+def test_usage_errors_exit_2() -> None:
+    for arguments in (["run", "--engine", "quick"], ["compile", "digits-mlp"], ["frobnicate"], ["check"]):
+        done = accelsim(*arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,126 @@
+"""int8 after training: ranges, scales, and how near the integers come to the floats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.compress.apply import compress
+from accelsim.compress.quantize.fixed_point import quantize_multiplier
+from accelsim.compress.quantize.int8 import Int8, activation_range, quantize_layer
+from accelsim.compress.recipe import Recipe
+from accelsim.errors import ConfigError, WorkloadError
+from accelsim.golden import float_network, integer
+from accelsim.golden.network import Quantization
+from accelsim.workload.load import load_network
+from accelsim.workload.network import Linear
+
+STEP = Int8(scheme="int8")
+
+
+def test_a_tensor_without_negatives_is_unsigned_with_zero_at_zero() -> None:
+    q = activation_range(np.array([0.0, 0.5, 2.55]))
+    assert (q.signed, q.zero_point, q.scale) == (False, 0, pytest.approx(0.01))
+    assert q.quantize(np.array([0.0]))[0] == 0
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=20))
+def test_a_range_holds_its_values_and_zero_exactly(values: list[float]) -> None:
+    array = np.array(values)
+    q = activation_range(array)
+    assert q.qmin <= q.zero_point <= q.qmax
+    assert q.dequantize(q.quantize(np.zeros(1)))[0] == 0
+    assert np.abs(q.dequantize(q.quantize(array)) - array).max() <= q.scale * (1 + 1e-9)
+
+
+def test_asymmetric_data_use_all_steps() -> None:
+    q = activation_range(np.array([-1.0, 3.0]))
+    assert q.signed
+    assert q.quantize(np.array([-1.0, 3.0])).tolist() == [-128, 127]
+    assert q.scale == pytest.approx(4 / 255)
+
+
+def test_a_tensor_of_zeros_has_a_scale() -> None:
+    assert activation_range(np.zeros(3)) == Quantization(1.0, 0, signed=False)
+
+
+@given(st.floats(2.0**-31, 2.0**29))
+def test_multiplier_and_shift_are_within_half_a_unit(scale: float) -> None:
+    multiplier, shift = quantize_multiplier(np.array([scale]))
+    assert 2**30 <= multiplier[0] < 2**31
+    assert float(multiplier[0]) * 2.0 ** (int(shift[0]) - 31) == pytest.approx(scale, rel=2.0**-31)
+
+
+def test_the_multiplier_of_a_scale_just_below_a_power_of_two_carries() -> None:
+    multiplier, shift = quantize_multiplier(np.array([np.nextafter(1.0, 0.0)]))
+    assert (multiplier[0], shift[0]) == (2**30, 1)
+
+
+def test_a_vanishing_scale_is_zero_and_a_huge_one_refused() -> None:
+    multiplier, shift = quantize_multiplier(np.array([2.0**-40]))
+    assert (multiplier[0], shift[0]) == (0, 0)
+    for bad in (0.0, -1.0, 2.0**30, np.inf):
+        with pytest.raises(ValueError, match="must be above 0"):
+            quantize_multiplier(np.array([bad]))
+
+
+def test_weights_are_symmetric_per_channel() -> None:
+    weight = np.array([[1.0, 0.0, -0.5], [-2.0, 0.0, 0.25]], np.float32)
+    given_range, result = Quantization(0.1, 0, signed=False), Quantization(0.2, 3, signed=True)
+    layer = quantize_layer(Linear("x", weight, np.zeros(3, np.float32), relu=False), STEP, given_range, result)
+    assert layer.weight.tolist() == [[64, 0, -127], [-127, 0, 64]]
+
+
+def test_the_zero_point_of_the_input_is_folded_into_the_bias() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(1, 2, (500, 20))
+    linear = Linear("x", rng.normal(size=(20, 7)).astype(np.float32), rng.normal(size=7).astype(np.float32), relu=False)
+    y = x @ linear.weight.astype(np.float64) + linear.bias
+    given_range, result = activation_range(x), activation_range(y)
+    assert given_range.zero_point != 0
+    layer = quantize_layer(linear, STEP, given_range, result)
+    real = result.dequantize(integer.layer_output(layer, given_range.quantize(x)))
+    noise = np.square(y - real).mean() / np.square(y).mean()
+    assert noise < 1e-3
+
+
+def test_an_all_zero_layer_is_quantized() -> None:
+    linear = Linear("x", np.zeros((4, 2), np.float32), np.ones(2, np.float32), relu=False)
+    q = Quantization(0.01, 0, signed=False)
+    layer = quantize_layer(linear, STEP, q, q)
+    assert integer.layer_output(layer, np.zeros((1, 4), np.uint8)).tolist() == [[100, 100]]
+
+
+def test_a_bias_that_does_not_fit_is_refused() -> None:
+    linear = Linear("x", np.full((1, 1), 1e-30, np.float32), np.ones(1, np.float32), relu=False)
+    q = Quantization(0.01, 0, signed=False)
+    with pytest.raises(WorkloadError, match="layer x: the bias must fit 32 bits"):
+        quantize_layer(linear, STEP, q, q)
+
+
+def test_digits_lose_less_than_a_point() -> None:
+    network = load_network("digits-mlp")
+    recipe = Recipe(kind="recipe", name="r", description="", steps=[STEP])
+    compressed = compress(network, recipe)
+    assert [layer.input.signed for layer in compressed.layers] == [False, False, False]
+    assert [layer.input.zero_point for layer in compressed.layers] == [0, 0, 0]
+    assert compressed.layers[-1].output.signed
+    outputs = integer.forward(compressed, compressed.input.quantize(network.inputs))
+    for layer, q, real in zip(compressed.layers, outputs, float_network.forward(network, network.inputs), strict=True):
+        noise = np.square(layer.output.dequantize(q) - real).sum() / np.square(real).sum()
+        assert noise < 1e-3, layer.name
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("conv*", r"recipe r: layers must match a layer of digits-mlp \(fc1, fc2, fc3\), not 'conv\*'"),
+        ("fc[12]", "recipe r: a step must quantize layer fc3, but none matches it"),
+    ],
+)
+def test_patterns_must_match_and_cover(pattern: str, message: str) -> None:
+    recipe = Recipe(kind="recipe", name="r", description="", steps=[Int8(scheme="int8", layers=pattern)])
+    with pytest.raises(ConfigError, match=message):
+        compress(load_network("digits-mlp"), recipe)

@@ -1,0 +1,310 @@
+"""The reference engine's rules, each on a program small enough to time by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_accounted, inputs, machine, network
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from strategies import machines, networks
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.config.arch import Machine, SimpleDram
+from accelsim.errors import DeadlockError, SimulationError
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa import accesses
+from accelsim.isa.assembly import parse
+from accelsim.isa.opcodes import Memory
+from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
+from accelsim.memory.region import Region, banks
+from accelsim.results import Execution
+from accelsim.sim import reference
+
+HEADER = Header(
+    workload="hand",
+    recipe="none",
+    arch="edge-ws",
+    dram_bytes=4096,
+    layers=[
+        LayerInfo(
+            name="a",
+            m=1,
+            k=1,
+            n=1,
+            m_tile=1,
+            k_tile=1,
+            n_tile=1,
+            loops="",
+            slots={},
+            weights=1,
+            stored_bits=8,
+            output="out",
+        )
+    ],
+    regions=[RegionInfo(name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0)],
+)
+
+
+def program(*lines: str) -> Program:
+    """A program over an image of 2 KiB; `LOAD n` and `STORE n` move n bursts of 64 bytes."""
+    text = [f".header {HEADER.model_dump_json()}", ".image 2048", f".bytes {'AAAA' * 682}AAA="]
+    return parse("\n".join([*text, *lines]))
+
+
+def load(bursts: int, address: int, more: str = "", memory: str = "activation") -> str:
+    size = 64 * bursts
+    return (
+        f"load layer=0 dram=0 dram_stride=0 rows=1 row_bytes={size} memory={memory} address={address} stride=0 {more}"
+    )
+
+
+def store(bursts: int, address: int, more: str = "") -> str:
+    return load(bursts, address, more, memory="weight").replace("load", "store").replace("dram=0", "dram=2048")
+
+
+def on(**changes: Any) -> Machine:
+    """A machine whose DRAM grants a burst every 4 cycles, with a latency of 10."""
+    dram = {
+        "kind": "simple",
+        "capacity_bytes": 4096,
+        "burst_bytes": 64,
+        "bandwidth_bytes_per_s": 16e9,
+        "latency_s": 10e-9,
+    }
+    return machine(**{"dram": {**dram, **changes.pop("dram", {})}, **changes})
+
+
+def run(given: Program, where: Machine) -> Execution:
+    result = reference.execute(given, where)
+    assert_accounted(result)
+    return result
+
+
+def times(result: Execution) -> list[tuple[int, int, int, int]]:
+    t = result.timeline
+    return list(zip(t.issue.tolist(), t.start.tolist(), t.free.tolist(), t.end.tolist(), strict=True))
+
+
+def spent(result: Execution, unit: str) -> dict[str, int]:
+    row = result.attribution[:, result.unit_names.index(unit)].sum(axis=0)
+    return {state: int(n) for state, n in zip(result.states, row, strict=True) if n}
+
+
+def test_a_load_takes_its_bursts_then_the_latency() -> None:
+    # three bursts at 0, 4 and 8; the port moves the last one until 12; data 10 cycles later
+    result = run(program(load(3, 0)), on())
+    assert times(result) == [(0, 0, 12, 22)]
+    assert spent(result, "load") == {"busy": 12, "drained": 10}
+
+
+def test_a_narrow_port_holds_a_transfer_back() -> None:
+    # 64 bytes through 8 bytes a cycle: a burst every 8 cycles
+    result = run(program(load(2, 0)), on(activation={"width_bits": 64}))
+    assert times(result) == [(0, 0, 16, 26)]
+    assert spent(result, "load") == {"busy": 16, "drained": 10}
+
+
+def test_a_slow_channel_makes_a_dma_wait_for_memory() -> None:
+    # a burst every 8 cycles, moved in 4: the DMA is idle for 4 between the two, and the channel done at 16
+    result = run(program(load(2, 0)), on(dram={"bandwidth_bytes_per_s": 8e9}))
+    assert times(result) == [(0, 0, 12, 26)]
+    assert spent(result, "load") == {"busy": 8, "wait_memory": 4, "drained": 14}
+
+
+def test_several_bursts_are_granted_in_a_cycle_where_the_rate_allows() -> None:
+    fast = on(dram={"bandwidth_bytes_per_s": 256e9}, activation={"width_bits": 2048})
+    result = run(program(load(8, 0)), fast)
+    assert times(result) == [(0, 0, 2, 12)]
+
+
+def test_loads_and_stores_share_the_channel_in_turn_beginning_with_load() -> None:
+    code = program(
+        load(4, 0, "signal=end:s0", memory="weight"),
+        load(3, 0),
+        store(3, 0, "wait=s0>=1"),
+    )
+    wide = {"width_bits": 1024}  # ports that do not hold anybody back
+    result = run(code, on(activation=wide, weight={**wide, "banks": 1}))
+    # the first load: bursts at 0, 4, 8, 12, data at 16 + 10; the second: 16, 20, 24; the store from 26 on, alone
+    assert times(result) == [(0, 0, 13, 26), (1, 13, 25, 38), (2, 26, 37, 50)]
+    assert result.grants.tolist() == [0] * 7 + [1] * 3
+
+
+def test_turns_alternate_when_both_want_the_channel() -> None:
+    code = program(
+        load(3, 1024, "signal=end:s0", memory="weight"), store(3, 1024, "wait=s0>=1"), load(3, 0, "wait=s0>=1")
+    )
+    wide = {"width_bits": 1024}
+    result = run(code, on(dram={"latency_s": 0.0}, activation=wide, weight=wide))
+    # the turn is the store's after three grants to the load
+    assert result.grants.tolist() == [0, 0, 0, 1, 0, 1, 0, 1, 0]
+
+
+def test_an_ideal_dram_takes_a_cycle_for_any_transfer() -> None:
+    ideal = {"kind": "ideal", "capacity_bytes": 4096, "burst_bytes": 64}
+    result = run(program(load(16, 0), load(16, 0)), machine(dram=ideal))
+    assert times(result) == [(0, 0, 1, 1), (1, 1, 2, 2)]
+
+
+def test_the_host_issues_at_its_interval() -> None:
+    result = run(program(*[load(1, 64 * i) for i in range(3)]), on(host={"issue_interval_cycles": 10}))
+    assert [t[0] for t in times(result)] == [0, 10, 20]
+    assert spent(result, "host") == {"busy": 30, "drained": 4}
+    assert spent(result, "load")["wait_host"] == 12
+
+
+def test_a_host_without_interval_issues_until_a_queue_is_full() -> None:
+    code = program(*[load(1, 64 * i) for i in range(5)])
+    result = run(code, on(host={"issue_interval_cycles": 0, "queue_depth": 2}))
+    # two fit at 0; the first starts at 0 and frees its place for 1; then one starts every 4 cycles
+    assert [t[0] for t in times(result)] == [0, 0, 1, 5, 9]
+    assert [t[1] for t in times(result)] == [0, 4, 8, 12, 16]
+    assert spent(result, "host") == {"wait_load": 9, "drained": 21}
+
+
+def test_a_queue_of_one_delays_its_successor_by_a_cycle() -> None:
+    code = program(*[load(1, 64 * i) for i in range(3)])
+    result = run(code, on(host={"issue_interval_cycles": 0, "queue_depth": 1}))
+    assert [t[0] for t in times(result)] == [0, 1, 5]
+
+
+def test_what_ends_at_t_lets_others_start_at_t() -> None:
+    result = run(program(load(1, 0, "signal=end:s0", memory="weight"), store(1, 0, "wait=s0>=1")), on())
+    assert times(result)[0][3] == times(result)[1][1] == 14
+    assert spent(result, "store")["wait_load"] == 13  # from its issue at 1 on
+    assert spent(result, "store")["wait_host"] == 1
+
+
+def test_an_instruction_waits_for_a_port_of_its_bank() -> None:
+    one_bank = {"banks": 1}
+    code = program(
+        load(1, 0, "signal=end:s0", memory="weight"),
+        load(8, 1024, memory="weight"),
+        "preload layer=0 address=0 stride=16 depth=4 columns=4 wait=s0>=1",
+    )
+    shared = run(code, on(weight=one_bank))
+    # the second load holds the only port from 4 to 36; the preload could have started at 14
+    assert times(shared)[2][1:] == (36, 52, 52)
+    assert spent(shared, "preload")["wait_port"] == 22
+    apart = run(code, on(weight={"banks": 64, "capacity_bytes": 65536}))
+    assert times(apart)[2][1] == 14
+    two_ports = run(code, on(weight={"banks": 1, "ports": 2}))
+    assert times(two_ports)[2][1] == 14
+
+
+FOLDS = (
+    load(1, 0, "signal=end:s0", memory="weight"),
+    load(1, 0, "signal=end:s0"),
+    "preload layer=0 address=0 stride=4 depth=4 columns=4 wait=s0>=2 signal=end:s1",
+    "matmul layer=0 address=0 stride=4 rows=3 depth=4 columns=4 sums=0 sums_stride=16 accumulate=0 signed=1 "
+    "wait=s1>=1 signal=start:s2 signal=end:s3",
+    "preload layer=0 address=16 stride=4 depth=4 columns=4 wait=SWAP signal=end:s1",
+    "matmul layer=0 address=16 stride=4 rows=3 depth=4 columns=4 sums=0 sums_stride=16 accumulate=1 signed=1 "
+    "wait=s1>=2",
+)
+
+
+# R = 4, C = 6, M = 3: 2R + C - 2 = 12 apart with shadow registers, 2R + C + M - 2 = 15 without
+@pytest.mark.parametrize(("double_buffered", "semaphore", "gap"), [(True, "s2>=1", 12), (False, "s3>=1", 15)])
+def test_folds_follow_each_other_as_the_weight_registers_allow(double_buffered: bool, semaphore: str, gap: int) -> None:
+    code = program(*[line.replace("SWAP", semaphore) for line in FOLDS])
+    where = on(matrix={"rows": 4, "columns": 6, "double_buffered_weights": double_buffered})
+    result = run(code, where)
+    starts = [t[1] for t in times(result)]
+    assert starts[5] - starts[3] == gap
+    assert times(result)[3][2:] == (starts[3] + 3, starts[3] + 3 + 8)
+    assert result.array_cycles.tolist() == [4 + gap + 3 + 8]
+
+
+def test_bytes_move_from_dram_through_the_scratchpad_and_back() -> None:
+    given_program = program(load(2, 0, "signal=end:s0", memory="weight"), store(2, 0, "wait=s0>=1"))
+    image = np.arange(2048).astype(np.uint8)
+    result = run(Program(HEADER, given_program.instructions.copy(), image), on())
+    assert result.dram[2048 : 2048 + 128].tolist() == image[:128].tolist()
+
+
+def test_an_access_in_flight_is_checked_apart_from_verify(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = program(load(2, 0, "signal=start:s0", memory="weight"), store(2, 0, "wait=s0>=1"))
+    monkeypatch.setattr(reference, "verify", lambda *_: None)
+    with pytest.raises(SimulationError, match="instruction 1 touches"):
+        reference.execute(code, on())
+
+
+def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = program(load(1, 0, "wait=s1>=1 signal=end:s0"), store(1, 0, "wait=s0>=1 signal=end:s1"))
+    monkeypatch.setattr(reference, "verify", lambda *_: None)
+    with pytest.raises(DeadlockError, match=r"load waits for store; store waits for load"):
+        reference.execute(code, on())
+
+
+def port_order(code: Program, result: Execution, where: Machine) -> dict[tuple[int, int], list[int]]:
+    """Instructions that took a port of each bank, in the order of their starts."""
+    found = accesses.of_program(code.instructions, where)
+    capacity = {Memory.ACTIVATION: where.activation, Memory.WEIGHT: where.weight, Memory.OUTPUT: where.output,
+                Memory.ACCUMULATOR: where.accumulator}  # fmt: skip
+    takers: dict[tuple[int, int], set[int]] = {}
+    for a in range(len(found.instruction)):
+        sram = capacity.get(Memory(found.memory[a]))
+        if sram:
+            region = Region(*(int(getattr(found, f)[a]) for f in ("address", "stride", "rows", "row_bytes")))
+            for bank in banks(region, sram.bank_bytes):
+                takers.setdefault((int(found.memory[a]), bank), set()).add(int(found.instruction[a]))
+    t = result.timeline
+    return {bank: sorted(who, key=lambda i: (t.start[i], t.unit[i])) for bank, who in takers.items()}
+
+
+@given(
+    net=networks(max_size=24),
+    on_machine=machines(min_side=2),
+    batch=st.integers(1, 12),
+    seed=st.integers(0, 2**32),
+    slower=st.sampled_from([1.01, 1.3, 2, 5]),
+    later=st.sampled_from([0.0, 1e-9, 30e-9]),
+)
+@settings(max_examples=80)
+def test_a_slower_dram_never_makes_a_program_faster(
+    net: IntegerNetwork, on_machine: Machine, batch: int, seed: int, slower: float, later: float
+) -> None:
+    dram = on_machine.dram
+    assume(isinstance(dram, SimpleDram))
+    assert isinstance(dram, SimpleDram)
+    code = compile_network(net, inputs(np.random.default_rng(seed), net, batch), on_machine)
+    worse = dram.model_copy(
+        update={"bandwidth_bytes_per_s": dram.bandwidth_bytes_per_s / slower, "latency_s": dram.latency_s + later}
+    )
+    slow_machine = on_machine.model_copy(update={"dram": worse})
+    fast, slow = reference.execute(code, on_machine), reference.execute(code, slow_machine)
+    np.testing.assert_array_equal(fast.dram, slow.dram)  # the outcome never depends on timing
+    same = np.array_equal(fast.grants, slow.grants) and port_order(code, fast, on_machine) == port_order(
+        code, slow, slow_machine
+    )
+    event(f"order of grants unchanged: {same}")
+    if same:
+        assert slow.cycles >= fast.cycles
+        assert (slow.timeline.start >= fast.timeline.start).all()
+        assert (slow.timeline.end >= fast.timeline.end).all()
+
+
+@given(net=networks(max_size=16), where=machines(), batch=st.integers(1, 6), seed=st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_the_same_program_gives_the_same_execution(net: IntegerNetwork, where: Machine, batch: int, seed: int) -> None:
+    code = compile_network(net, inputs(np.random.default_rng(seed), net, batch), where)
+    a, b = reference.execute(code, where), reference.execute(code, where)
+    assert a.cycles == b.cycles
+    assert a.counters == b.counters
+    np.testing.assert_array_equal(a.timeline.start, b.timeline.start)
+    np.testing.assert_array_equal(a.attribution, b.attribution)
+
+
+def test_progress_counts_up() -> None:
+    rng = np.random.default_rng(0)
+    net = network(rng, [100, 100])
+    code = compile_network(net, inputs(rng, net, 200), machine(activation={"capacity_bytes": 4096}))
+    seen: list[tuple[int, int]] = []
+    reference.execute(code, machine(), lambda done, of: seen.append((done, of)))
+    assert seen
+    assert all(of == len(code.instructions) for _, of in seen)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import IDEAL_DRAM, inputs, machine, network, run
+from harness import IDEAL_DRAM, inputs, machine, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import machines, networks

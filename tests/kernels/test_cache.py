@@ -51,4 +51,4 @@ def test_other_users_of_numba_keep_their_cache_folder() -> None:
 
     import accelsim.kernels
 
-    assert numba.config.CACHE_DIR != str(accelsim.kernels.CACHE_FOLDER)
+    assert str(accelsim.kernels.CACHE_FOLDER) != numba.config.CACHE_DIR

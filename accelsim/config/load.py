@@ -174,6 +174,8 @@ def wording(detail: ErrorDetails) -> str:
             text = "must be given, but is missing"
         case "value_error":
             text = str(context["error"])
+        case "json_invalid":
+            text = f"must be valid JSON: {context['error']}"
         case "literal_error" | "enum":
             text = _choice(str(context["expected"]).replace(" or ", ", "), detail["input"])
         case "union_tag_invalid":

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from accelsim.config.load import wording
 from accelsim.errors import Fault, ProgramError, unknown_name
 from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Memory, Moment
 from accelsim.isa.program import Header, Program
@@ -123,8 +124,7 @@ class _Draft:
                 self.header = Header.model_validate_json(rest)
             except ValidationError as error:
                 detail = error.errors()[0]
-                where = ".".join(map(str, detail["loc"])) or ".header"
-                raise _WordError(f"{where} must be valid: {detail['msg']}") from None
+                raise _WordError(f"{'.'.join(map(str, ('.header', *detail['loc'])))}: {wording(detail)}") from None
         elif directive == ".image":
             self.size = _integer(rest, 0, MAX_IMAGE_BYTES, "bytes of the image")
         elif directive == ".bytes":

@@ -15,11 +15,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from accelsim.config.load import wording
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import Fault, ProgramError
 from accelsim.isa.opcodes import INSTRUCTION
 
-FORMAT = "accelsim-program-1"
+FORMAT: Literal["accelsim-program-1"] = "accelsim-program-1"
+METADATA = "accelsim"
 MAX_FILE_BYTES = 2**36
 
 
@@ -77,6 +79,14 @@ class Header(Frozen):
         raise KeyError(name)
 
 
+class Envelope(Frozen):
+    """What a program file says of itself beside its tensors."""
+
+    format: Literal["accelsim-program-1"] = quantity("name", "Format of the file")
+    sha256: str = quantity("hexadecimal digits", "Hash of header, instructions and image")
+    header: Header
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """What the compiler makes and the simulator runs.
@@ -114,7 +124,9 @@ class Program:
             If the file can't be written.
         """
         records = np.ascontiguousarray(self.instructions).view(np.uint8).reshape(-1, INSTRUCTION.itemsize)
-        metadata = {"format": FORMAT, "header": self.header.model_dump_json(), "sha256": self.digest}
+        envelope = Envelope(format=FORMAT, sha256=self.digest, header=self.header)
+        # one entry of metadata: safetensors writes several in any order
+        metadata = {METADATA: envelope.model_dump_json()}
         write_whole(path, save({"instructions": records, "image": self.image}, metadata))
 
     @classmethod
@@ -133,7 +145,7 @@ class Program:
                 )
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT or set(file.keys()) != {"instructions", "image"}:
+                if METADATA not in metadata or set(file.keys()) != {"instructions", "image"}:
                     raise ProgramError(Fault(f"must be a program file of format {FORMAT}", str(path)))
                 records, image = file.get_tensor("instructions"), file.get_tensor("image")
         except OSError as error:
@@ -145,17 +157,16 @@ class Program:
         if image.dtype != np.uint8 or image.ndim != 1:
             raise ProgramError(Fault("image must be a row of bytes", str(path)))
         try:
-            header = Header.model_validate_json(metadata.get("header", ""))
+            envelope = Envelope.model_validate_json(metadata[METADATA])
         except ValidationError as error:
-            detail = error.errors()[0]
-            where = ".".join(map(str, detail["loc"]))
-            raise ProgramError(Fault(f"{detail['msg']}", str(path), key=f"header.{where}")) from None
-        program = cls(header, records.reshape(-1).view(INSTRUCTION), image)
-        if program.digest != metadata.get("sha256"):
+            faults = (Fault(wording(e), str(path), key=".".join(map(str, e["loc"]))) for e in error.errors())
+            raise ProgramError(*faults) from None
+        program = cls(envelope.header, records.reshape(-1).view(INSTRUCTION), image)
+        if program.digest != envelope.sha256:
             raise ProgramError(
                 Fault(
-                    f"sha256 must be {program.digest[:12]}..., the content's, not "
-                    f"{metadata.get('sha256', 'missing')[:12]}...: the file is damaged or was changed",
+                    f"sha256 must be {program.digest[:12]}..., the content's, not {envelope.sha256[:12]}...: "
+                    "the file is damaged or was changed",
                     str(path),
                 )
             )

@@ -49,7 +49,7 @@ def program() -> Program:
         ("signal=end:s", "signal=end:s999", r"semaphore must be 0 to 127, not 999\d*"),
         (".image ", ".image 1", r"\.image must have 1\d+ bytes in \.bytes lines, not \d+"),
         (".bytes ", ".bytes ?", r"p\.asm:3:1: \.bytes must be base64"),
-        ('"arch":', '"arc":', r"p\.asm:1:1: arch must be valid: Field required"),
+        ('"arch":', '"arc":', r"p\.asm:1:1: \.header\.arch: must be given, but is missing"),
         (".header", ";", r"p\.asm: must have a valid \.header line"),
     ],
 )

@@ -89,7 +89,7 @@ def run(
     network = load_network(workload)
     compressed = compress(network, steps)
     inputs = compressed.input.quantize(network.inputs)
-    program = compile_network(compressed, inputs, machine)
+    program = compile_network(compressed, inputs, machine, _named(progress, "compiling"))
     execution = reference.execute(program, machine, _named(progress, "simulating"))
     golden = Reference(
         network,
@@ -100,12 +100,15 @@ def run(
     return _report(program, execution, machine, technology, golden, steps, network.sha256)
 
 
-def compile_workload(workload: str, arch: str, recipe: str | None = None) -> Program:
+def compile_workload(
+    workload: str, arch: str, recipe: str | None = None, *, progress: Progress | None = None
+) -> Program:
     """Compile a network for a machine; arguments and errors as for `run`."""
     machine = load_machine(arch)
     network = load_network(workload)
     compressed = compress(network, load_recipe(recipe or machine.default_recipe))
-    return compile_network(compressed, compressed.input.quantize(network.inputs), machine)
+    inputs = compressed.input.quantize(network.inputs)
+    return compile_network(compressed, inputs, machine, _named(progress, "compiling"))
 
 
 def execute(program: Program, arch: str, *, progress: Progress | None = None, file: str = "") -> RunResult:

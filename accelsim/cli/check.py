@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
 from accelsim.errors import AccelSimError, Fault, unknown_name
+
+
+class Named(Protocol):
+    """What any loader returns."""
+
+    @property
+    def name(self) -> str:
+        """Name that the file gives itself."""
+        ...
 
 
 def check(
@@ -32,25 +42,21 @@ def _check(file: Path, arch: str | None) -> str:
     """Kind and name of a file without faults."""
     if file.suffix not in {".yaml", ".yml"}:
         return _check_program(file, arch)
-    from accelsim.compress.recipe import Recipe
-    from accelsim.config.arch import Machine
-    from accelsim.config.load import read_yaml, validate
-    from accelsim.config.tech import Technology
+    from accelsim.compress.recipe import load_recipe
+    from accelsim.config.load import load_machine, load_technology, read_yaml
     from accelsim.workload.load import load_network
 
     document = read_yaml(file)
-    kind = document.data.get("kind")
-    models: dict[str, type[Machine | Technology | Recipe]] = {
-        "arch": Machine,
-        "tech": Technology,
-        "recipe": Recipe,
+    kind = str(document.data.get("kind"))
+    loaders: dict[str, Callable[[str], Named]] = {
+        "arch": load_machine,
+        "tech": load_technology,
+        "recipe": load_recipe,
+        "workload": load_network,
     }
-    if kind == "workload":
-        network = load_network(str(file))
-        return f"workload {network.name}: {len(network.layers)} layers"
-    if kind not in models:
-        raise AccelSimError(document.fault(("kind",), unknown_name("kind of file", str(kind), [*models, "workload"])))
-    return f"{kind} {validate(document, models[kind]).name}"
+    if kind not in loaders:
+        raise AccelSimError(document.fault(("kind",), unknown_name("kind of file", kind, loaders)))
+    return f"{kind} {loaders[kind](str(file)).name}"
 
 
 def _check_program(file: Path, arch: str | None) -> str:

@@ -20,7 +20,8 @@ def compile_(
     output.require_writable(file)
     from accelsim import api
 
-    program = api.compile_workload(workload, arch, recipe)
+    with output.ProgressBar() as progress:
+        program = api.compile_workload(workload, arch, recipe, progress=progress)
     program.save(file)
     typer.echo(
         f"wrote {file}: {len(program.instructions)} instructions, {program.image.size} bytes of DRAM image",

@@ -8,12 +8,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.lowering import Gemm, Lowering, Placement, Slots
+from accelsim.compiler.lowering import Gemm, Lowering, Placement
+from accelsim.compiler.slots import deal
 from accelsim.compiler.tiling import Chunk, constants_offset, footprint
-from accelsim.config.arch import Machine, Sram
+from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.isa.opcodes import Memory
-from accelsim.units import align_up, ceil_div
+from accelsim.units import align_up
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
@@ -38,10 +39,10 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         size = footprint(tiling, machine)
         placements.append(
             Placement(
-                activation=_slots(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
-                weight=_slots(Memory.WEIGHT, machine.weight, tiling.weights, size.weight),
-                accumulator=_slots(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
-                output=_slots(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
+                activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
+                weight=deal(Memory.WEIGHT, machine.weight, tiling.weights, size.weight),
+                accumulator=deal(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
+                output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 chunks=chunks,
                 source=source,
                 target=top,
@@ -79,21 +80,6 @@ def pack_chunk(gemm: Gemm, chunk: Chunk, machine: Machine) -> bytes:
     ]
     gap = bytes(constants_offset(chunk, machine) - len(weights))
     return weights + gap + b"".join(c.tobytes() for c in constants)
-
-
-def _slots(memory: Memory, sram: Sram, count: int, size: int) -> Slots:
-    """Deal slots out to the banks in turn, so that a slot and the ones filled next are in different banks.
-
-    Where a bank does not hold its share, the slots are spread evenly over the whole memory.
-    """
-    rounds = ceil_div(count, sram.banks)
-    if count > 1 and rounds * size <= sram.bank_bytes:
-        step = sram.banks // count if count < sram.banks else 1
-        addresses = tuple(i % sram.banks * step * sram.bank_bytes + i // sram.banks * size for i in range(count))
-    else:
-        word = sram.width_bytes
-        addresses = tuple(sram.capacity_bytes * i // count // word * word for i in range(count))
-    return Slots(memory, addresses, size)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiling import Tiling
 from accelsim.golden.network import IntegerLayer, IntegerNetwork
-from accelsim.isa.opcodes import INSTRUCTION, Memory
+from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 
 
@@ -21,15 +22,6 @@ class Gemm:
     m: int
     k: int
     n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """Equal places in a memory that take turns."""
-
-    memory: Memory
-    addresses: tuple[int, ...]
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,20 @@ PASSES = (
 )
 
 
-def compile_network(network: IntegerNetwork, inputs: NDArray[np.generic], machine: Machine) -> Program:
+def compile_network(
+    network: IntegerNetwork,
+    inputs: NDArray[np.generic],
+    machine: Machine,
+    progress: Callable[[int, int], None] | None = None,
+) -> Program:
     """Compile a network for a machine and a batch of inputs.
 
     Parameters
     ----------
     inputs
         Integers of the network's input type, shape (batch, inputs).
+    progress
+        Called after each pass with the number of passes that are done, and of all.
 
     Raises
     ------
@@ -50,10 +57,12 @@ def compile_network(network: IntegerNetwork, inputs: NDArray[np.generic], machin
         If a layer does not fit the machine, or can't be computed on it.
     """
     lowering = Lowering(network, np.ascontiguousarray(inputs))
-    for step in PASSES:
+    for number, step in enumerate(PASSES, start=1):
         lowering = step.run(lowering, machine)
         if step.check:
             step.check(lowering, machine)
+        if progress:
+            progress(number, len(PASSES))
         logger.debug("pass %s: %d instructions", step.name, len(lowering.instructions))
     assert lowering.program  # noqa: S101 - the last pass makes it
     return lowering.program

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from accelsim.compiler.lowering import Gemm, Lowering, Placement, Slots
+from accelsim.compiler.lowering import Gemm, Lowering, Placement
+from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiling import (
     PREFETCH,
     Chunk,

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
+from accelsim.compiler.slots import neighbours_apart, useful
 from accelsim.config.arch import Machine, SimpleDram
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES
@@ -294,10 +295,15 @@ def with_slots(tiling: Tiling, machine: Machine) -> Tiling | None:
     if min(fits) < 1 or fits.accumulator < blocks:
         return None
     tiles = tiling.tiles_m if tiling.resident else tiling.tiles_m * tiling.tiles_k
+    wanted = 2 if tiling.rows_outer else max(2, tiles)
+    if chunks <= fits.weight and tiling.tiles_m > 1:
+        weights = chunks
+    else:
+        weights = useful(machine.weight, min(chunks, fits.weight, PREFETCH), size.weight)
     return dataclasses.replace(
         tiling,
-        activations=min(tiles, fits.activation, max(2, tiles if not tiling.rows_outer else 2)),
-        weights=chunks if chunks <= fits.weight and tiling.tiles_m > 1 else min(chunks, fits.weight, PREFETCH),
+        activations=min(tiles, fits.activation, wanted),
+        weights=weights,
         sums=2 * blocks if fits.accumulator >= 2 * blocks else blocks,
         outputs=min(2, fits.output),
     )
@@ -371,8 +377,13 @@ def estimate(tiling: Tiling, machine: Machine) -> Estimate:
     )
     transfer = bursts * burst_cycles
     exposed = (activation + chunk + output) * burst_cycles  # before the first and after the last product
-    # with more than two slots a load may want the bank that the array reads
-    clashes = activations * activation * burst_cycles / machine.activation.banks if tiling.activations > 2 else 0.0
+    # a load may want the bank that the array reads
+    size = footprint(tiling, machine)
+    clashes = 0.0
+    if tiling.activations > 2 or not neighbours_apart(machine.activation, tiling.activations, size.activation):
+        clashes += activations * activation * burst_cycles / machine.activation.banks
+    if not neighbours_apart(machine.weight, tiling.weights, size.weight):
+        clashes += weights * chunk * burst_cycles / 2
     started = LOAD_CYCLES * (activations + weights)
     cycles = exposed + clashes + started + (max(compute, transfer) if overlapped else compute + transfer)
     return Estimate(cycles, bursts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compress.quantize import int8
 from accelsim.compress.recipe import Recipe
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden import float_network
 from accelsim.golden.network import IntegerNetwork
 from accelsim.workload.network import Network
@@ -31,6 +31,9 @@ def compress(network: Network, recipe: Recipe) -> IntegerNetwork:
                 f"recipe {recipe.name}: layers must match a layer of {network.name} ({names}), not {step.layers!r}"
             )
     outputs = float_network.forward(network, network.calibration)
+    for layer, values in zip(network.layers, outputs, strict=True):
+        if not np.isfinite(values).all():
+            raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
     ranges = [int8.activation_range(values) for values in (network.calibration.astype(np.float64), *outputs)]
     layers = []
     for i, layer in enumerate(network.layers):

@@ -52,7 +52,7 @@ class Vector(Frozen):
 class Sram(Frozen):
     """An on-chip memory; bank b holds the b-th contiguous range of its bytes."""
 
-    capacity_bytes: Integer = quantity("bytes", "Capacity of all banks together", ge=1, le=2**40)
+    capacity_bytes: Integer = quantity("bytes", "Capacity of all banks together", ge=1, le=2**32)
     banks: Integer = quantity("count", "Banks; each serves its own instructions", ge=1, le=1024)
     width_bits: Integer = quantity(
         "bits a core cycle", "Width of a port: what one access moves", ge=8, le=65536, multiple_of=8

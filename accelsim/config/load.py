@@ -19,7 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Technology
-from accelsim.errors import ConfigError, Fault
+from accelsim.errors import ConfigError, Fault, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path_ = tuple[int | str, ...]
@@ -139,12 +139,20 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
 
 
 def load_machine(name_or_path: str) -> Machine:
-    """Load a machine by its shipped name or its path; a path in its `tech` is relative to the machine's file."""
+    """Load a machine by its shipped name or its path; paths in it are relative to its file."""
     path = shipped.path_of("arch", name_or_path)
-    machine = load_model(path, Machine)
-    if shipped.is_path(machine.tech):
-        return machine.model_copy(update={"tech": str(path.parent / machine.tech)})
-    return machine
+    document = read_yaml(path)
+    machine = validate(document, Machine)
+    found, faults = {}, []
+    for key, kind, name in (("tech", "tech", machine.tech), ("default_recipe", "recipe", machine.default_recipe)):
+        if shipped.is_path(name):
+            found[key] = str(path.parent / name)
+        elif name not in shipped.names(kind):
+            what = f"{kind} or the path of a .yaml file"
+            faults.append(document.fault((key,), unknown_name(what, name, shipped.names(kind))))
+    if faults:
+        raise ConfigError(*faults)
+    return machine.model_copy(update=found)
 
 
 def load_technology(name_or_path: str) -> Technology:

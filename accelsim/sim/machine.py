@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine, Sram
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import requantize, weight_stationary
+from accelsim.errors import AccelSimError
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import OPCODES, SUM_BYTES, Memory
 from accelsim.isa.program import Program
@@ -67,8 +68,14 @@ class Core:
             Memory.OUTPUT: machine.output,
             Memory.ACCUMULATOR: machine.accumulator,
         }
-        self.memories = {memory: np.zeros(sram.capacity_bytes, np.uint8) for memory, sram in self.srams.items()}
-        self.memories[Memory.DRAM] = np.zeros(program.header.dram_bytes, np.uint8)
+        sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
+        sizes[Memory.DRAM] = program.header.dram_bytes
+        try:
+            self.memories = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
+        except MemoryError:
+            raise AccelSimError(
+                f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
+            ) from None
         self.memories[Memory.DRAM][: program.image.size] = program.image
         self.registers = np.zeros((machine.matrix.rows, machine.matrix.columns), np.int8)
         self.counters: list[Counters] = [{} for _ in program.header.layers]

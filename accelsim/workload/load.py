@@ -73,6 +73,9 @@ def load_network(name_or_path: str) -> Network:
     calibration = reader.floats(("data", "calibration"), data.file, data.calibration, (None, features))
     if not reader.faults and len(inputs) != len(labels):
         reader.fault(("data", "labels"), f"must be {len(inputs)} classes, one an input, not {len(labels)}")
+    classes = spec.layers[-1].outputs
+    if not reader.faults and ((labels < 0) | (labels >= classes)).any():
+        reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {labels.max()}")
     for key, array in (("inputs", inputs), ("calibration", calibration)):
         if not reader.faults and not len(array):
             reader.fault(("data", key), "must hold at least one sample, not none")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -111,6 +113,15 @@ def test_digits_lose_less_than_a_point() -> None:
     for layer, q, real in zip(compressed.layers, outputs, float_network.forward(network, network.inputs), strict=True):
         noise = np.square(layer.output.dequantize(q) - real).sum() / np.square(real).sum()
         assert noise < 1e-3, layer.name
+
+
+def test_outputs_that_overflow_are_refused() -> None:
+    network = load_network("digits-mlp")
+    huge = Linear("big", np.full((64, 64), 1e38, np.float32), np.zeros(64, np.float32), relu=True)
+    deep = dataclasses.replace(network, layers=(huge,) * 12)
+    recipe = Recipe(kind="recipe", name="r", description="", steps=[STEP])
+    with np.errstate(all="ignore"), pytest.raises(WorkloadError, match="layer big: outputs must be finite"):
+        compress(deep, recipe)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,12 @@ def test_labels_that_do_not_match_the_inputs(folder: Path) -> None:
     assert line.endswith("data.labels: must be 360 classes, one an input, not 3")
 
 
+def test_labels_that_are_no_outputs(folder: Path) -> None:
+    change(folder, "data.safetensors", test_labels=np.full(360, 10, np.uint8))
+    (line,) = lines(folder)
+    assert line.endswith("data.labels: must be classes 0 to 9, the outputs, not 10")
+
+
 def test_no_inputs_at_all(folder: Path) -> None:
     change(folder, "data.safetensors", test_labels=np.zeros(0, np.uint8), test_images=np.zeros((0, 64), np.float32))
     (line,) = lines(folder)

@@ -41,7 +41,7 @@ def activation_range(values: Float64) -> Quantization:
     high = max(float(values.max()), 0.0)
     if low == 0:
         return Quantization(high / 255 or 1.0, 0, signed=False)
-    scale = (high - low) / 255
+    scale = (high - low) / 255 or 1.0
     return Quantization(scale, round(-128 - low / scale), signed=True)
 
 

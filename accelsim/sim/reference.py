@@ -213,9 +213,9 @@ class _Engine:
             self.env.run(until=self.env.all_of(done))
             while self.ended < count:
                 self.env.step()
-        except SimulationError:
-            raise
         except (RuntimeError, simpy.core.EmptySchedule):
+            if self.env.peek() < float("inf"):
+                raise  # something else went wrong: in a deadlock nothing is left to happen
             waiting = {Unit(u).name.lower(): what for u, what in self.blocked.items()}
             raise DeadlockError(self.cycle, waiting) from None
         total = max(self.end, default=0)

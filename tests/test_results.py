@@ -1,0 +1,86 @@
+"""What is derived from a timeline, against sets of cycles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import accelsim
+from accelsim.errors import AccelSimError
+from accelsim.results import Execution, Timeline
+
+ARRAY_UNITS = (2, 3)
+
+
+@st.composite
+def executions(draw: st.DrawFn) -> Execution:
+    """Timelines of any instructions; layers need not end in order."""
+    layers = draw(st.integers(1, 4))
+    rows = draw(
+        st.lists(
+            st.tuples(st.integers(0, 4), st.integers(0, layers - 1), st.integers(0, 40), st.integers(1, 15)),
+            max_size=25,
+        )
+    )
+    unit, layer, start, length = (np.array([r[i] for r in rows], np.int64) for i in range(4))
+    end = start + length
+    return Execution(
+        engine="none",
+        cycles=int(end.max(initial=0)),
+        unit_names=("load", "store", "matrix", "preload", "vector", "host"),
+        opcode_names=("x",),
+        layer_names=tuple(f"l{i}" for i in range(layers)),
+        states=("busy",),
+        timeline=Timeline(unit, np.zeros_like(unit), layer, start, start, end, end),
+        attribution=np.zeros((layers, 6, 1), np.int64),
+        counters=tuple({} for _ in range(layers)),
+        dram=np.zeros(0, np.uint8),
+        grants=np.zeros(0, np.int8),
+        array_units=ARRAY_UNITS,
+    )
+
+
+def cycles_of(execution: Execution, layer: int, units: tuple[int, ...] | None = None) -> set[int]:
+    t = execution.timeline
+    return {
+        cycle
+        for i in range(len(t.unit))
+        if t.layer[i] == layer and (units is None or t.unit[i] in units)
+        for cycle in range(t.start[i], t.end[i])
+    }
+
+
+@given(executions())
+def test_layer_cycles_are_what_each_adds_to_the_latest_end(execution: Execution) -> None:
+    t, latest = execution.timeline, 0
+    for layer, cycles in enumerate(execution.layer_cycles):
+        end = max([latest, *(int(e) for e, x in zip(t.end, t.layer, strict=True) if x == layer)])
+        assert cycles == end - latest
+        latest = end
+    assert execution.layer_cycles.sum() == execution.cycles
+
+
+@given(executions())
+def test_active_and_array_cycles_are_those_of_the_instructions(execution: Execution) -> None:
+    seen: set[int] = set()
+    array, active, (first, last) = execution.array_cycles, execution.active_cycles, execution.spans()
+    for layer in range(len(execution.layer_names)):
+        mine = cycles_of(execution, layer, ARRAY_UNITS)
+        assert array[layer] == len(mine - seen)
+        seen |= mine
+        every = cycles_of(execution, layer)
+        assert active[layer] == len(every)
+        if every:
+            assert (first[layer], last[layer]) == (min(every), max(every) + 1)
+
+
+def test_saving_to_a_place_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("kept")
+    with pytest.raises(AccelSimError, match="file/out: must be a writable folder"):
+        accelsim.run().save(blocked / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -13,11 +13,13 @@ from accelsim import provenance
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
 from accelsim.compress.recipe import Recipe, load_recipe
+from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
+from accelsim.errors import ProgramError
 from accelsim.golden import float_network, integer, quality
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.program import LayerInfo, Program, RegionInfo
@@ -52,6 +54,8 @@ class Reference:
     ----------
     network
         Float network, with labels and test inputs.
+    compressed
+        Integer network, whose quantization gives the outputs their real values.
     integer, real
         Outputs of each layer of the integer network and of the float network.
     """
@@ -84,10 +88,10 @@ def run(
         If any input is not valid; the faults say what and where.
     """
     machine = load_machine(arch)
-    technology = load_technology(machine.tech)
-    steps = load_recipe(recipe or machine.default_recipe)
+    technology = load_technology(machine.tech, arch)
+    chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     network = load_network(workload)
-    compressed = compress(network, steps)
+    compressed = compress(network, chosen)
     inputs = compressed.input.quantize(network.inputs)
     program = compile_network(compressed, inputs, machine, _named(progress, "compiling"))
     execution = reference.execute(program, machine, _named(progress, "simulating"))
@@ -97,7 +101,7 @@ def run(
         integer.forward(compressed, inputs),
         float_network.forward(network, network.inputs),
     )
-    return _report(program, execution, machine, technology, golden, steps, network.sha256)
+    return _report(program, execution, machine, technology, golden, chosen, network.sha256)
 
 
 def compile_workload(
@@ -105,24 +109,49 @@ def compile_workload(
 ) -> Program:
     """Compile a network for a machine; arguments and errors as for `run`."""
     machine = load_machine(arch)
-    network = load_network(workload)
-    compressed = compress(network, load_recipe(recipe or machine.default_recipe))
+    chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    compressed = compress(network := load_network(workload), chosen)
     inputs = compressed.input.quantize(network.inputs)
     return compile_network(compressed, inputs, machine, _named(progress, "compiling"))
 
 
-def execute(program: Program, arch: str, *, progress: Progress | None = None, file: str = "") -> RunResult:
+def execute(
+    program: Program, arch: str | None = None, *, progress: Progress | None = None, file: str = ""
+) -> RunResult:
     """Verify and execute a program on a machine; quality is not known then.
+
+    Parameters
+    ----------
+    arch
+        Shipped name or path; None for the shipped machine that the program was compiled for.
+    file
+        Name of the program's file for the text of faults, if it has one.
 
     Raises
     ------
     AccelSimError
         If the machine is not valid, or `verify` rejects the program for it.
     """
-    machine = load_machine(arch)
-    technology = load_technology(machine.tech)
+    machine = load_machine(arch) if arch else compiled_for(program)
+    technology = load_technology(machine.tech, arch or "")
     execution = reference.execute(program, machine, _named(progress, "simulating"), file)
     return _report(program, execution, machine, technology, None, None, {"program": program.digest})
+
+
+def compiled_for(program: Program) -> Machine:
+    """Shipped machine that a program was compiled for.
+
+    Raises
+    ------
+    ProgramError
+        If no shipped machine has its name and description: then the caller must say which machine is meant.
+    """
+    name = program.header.arch
+    if name in shipped.names("arch"):
+        machine = load_machine(name)
+        if provenance.content_hash(machine.model_dump(mode="json")) == program.header.arch_sha256:
+            return machine
+    raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
@@ -154,6 +183,7 @@ def _report(
         machine,
         cycles=execution.cycles,
         active=execution.cycles,
+        array_active=sum(layer.array_cycles for layer in layers),
         array_cycles=sum(layer.array_cycles for layer in layers),
         macs=_sum(Macs, [layer.macs for layer in layers]),
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
@@ -203,7 +233,8 @@ def _layer(
     figures = _figures(
         machine,
         cycles=int(execution.layer_cycles[number]),
-        active=int(execution.active_cycles[number]),
+        active=int(execution.active_cycles()[number]),
+        array_active=int(execution.active_cycles(execution.array_units)[number]),
         array_cycles=int(execution.array_cycles[number]),
         macs=Macs(dense=dense, executed=executed, skipped=dense - executed),
         moved=energy.moved(counters),
@@ -237,6 +268,7 @@ def _figures(
     *,
     cycles: int,
     active: int,
+    array_active: int,
     array_cycles: int,
     macs: Macs,
     moved: Bytes,
@@ -254,7 +286,7 @@ def _figures(
         "macs": macs,
         "bytes": moved,
         "utilization": macs.executed / (active * machine.matrix.multipliers) if active else 0.0,
-        "roofline": roofline(machine, macs, moved, active, array_cycles, units),
+        "roofline": roofline(machine, macs, moved, active, array_active, units),
         "units": units,
     }
 

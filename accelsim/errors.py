@@ -27,10 +27,21 @@ class Fault:
 
     def __str__(self) -> str:
         place = ""
-        if self.file:
+        message, key, file = (_one_line(text) for text in (self.message, self.key, self.file))
+        if file:
             numbers = [str(n) for n in (self.line, self.column) if n]
-            place = ":".join([self.file, *numbers]) + ": "
-        return f"{place}{self.key + ': ' if self.key else ''}{self.message}"
+            place = ":".join([file, *numbers]) + ": "
+        return f"{place}{key + ': ' if key else ''}{message}"
+
+
+def _one_line(text: str) -> str:
+    """Text without control characters and line ends, which names from files may hold."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def reason(error: BaseException) -> str:
+    """Say why a path can't be used, in the system's words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class AccelSimError(Exception):
@@ -70,10 +81,14 @@ class ProgramError(AccelSimError, ValueError):
     """A program file or text is malformed, or `verify` rejects it."""
 
 
-class SimulationError(AccelSimError, RuntimeError):
-    """The simulator contradicted itself: a defect of accelsim, exit code 1."""
+class DefectError(AccelSimError, RuntimeError):
+    """Accelsim contradicted itself, whatever its input: exit code 1."""
 
     exit_code = 1
+
+
+class SimulationError(DefectError):
+    """An engine does what `verify` has proven impossible."""
 
 
 class DeadlockError(SimulationError):

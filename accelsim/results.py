@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
-from accelsim.errors import AccelSimError, Fault
+from accelsim.errors import AccelSimError, Fault, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +99,15 @@ class Execution:
         lengths = np.append(np.diff(edges), 0)[: len(first)] if len(edges) else np.zeros(1, np.int64)
         return np.bincount(first, lengths, layers + 1)[:layers].astype(np.int64)
 
-    @property
-    def active_cycles(self) -> Int64:
-        """Cycles in which a layer has an instruction between start and end; all its work is done in them."""
-        layers = range(len(self.layer_names))
-        mine = [self.timeline.layer == number for number in layers]
-        return np.array([_covered(self.timeline.start[m], self.timeline.end[m]) for m in mine], np.int64)
+    def active_cycles(self, units: tuple[int, ...] | None = None) -> Int64:
+        """Cycles in which each layer has an instruction, of some units or of any, between start and end.
+
+        All of a layer's work is done in them; layers may share cycles.
+        """
+        t = self.timeline
+        chosen = np.ones(len(t.unit), bool) if units is None else np.isin(t.unit, units)
+        mine = [chosen & (t.layer == number) for number in range(len(self.layer_names))]
+        return np.array([_covered(t.start[m], t.end[m]) for m in mine], np.int64)
 
     def spans(self) -> tuple[Int64, Int64]:
         """First start and last end of each layer's instructions."""
@@ -321,10 +324,13 @@ class RunResult:
             partial["result.json"].write_text(self.to_json() + "\n")
             self.layers.to_parquet(partial["layers.parquet"], index=False)
             self.timeline.to_parquet(partial["timeline.parquet"], index=False)
+            for path in files.values():
+                if path.is_dir():
+                    raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
             for name, path in files.items():
                 partial[name].replace(path)
         except OSError as error:
-            raise AccelSimError(Fault(f"must be a writable folder: {error.strerror or error}", str(folder))) from None
+            raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(folder))) from None
         finally:
             for path in partial.values():
                 with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.golden import integer
 from accelsim.golden.network import IntegerLayer, IntegerNetwork, Quantization
+from accelsim.isa.opcodes import NONE
 from accelsim.isa.program import Program, RegionInfo
 from accelsim.results import Execution
 from accelsim.sim import reference
@@ -86,6 +87,15 @@ def inputs(rng: np.random.Generator, net: IntegerNetwork, batch: int) -> NDArray
     """Random inputs of a network's input type."""
     q = net.input
     return rng.integers(q.qmin, q.qmax + 1, (batch, net.layers[0].inputs)).astype(q.dtype)
+
+
+def without_wait(program: Program, instruction: int, slot: int) -> Program:
+    """The program with one wait taken out, the others moved up."""
+    code = program.instructions.copy()
+    for name, empty in (("wait", NONE), ("value", 0)):
+        kept = np.delete(code[name][instruction], slot)
+        code[name][instruction] = np.append(kept, empty)
+    return Program(program.header, code, program.image)
 
 
 def read(execution: Execution, region: RegionInfo) -> NDArray[np.generic]:

@@ -67,11 +67,12 @@ def test_layer_cycles_are_what_each_adds_to_the_latest_end(execution: Execution)
 @given(executions())
 def test_active_and_array_cycles_are_those_of_the_instructions(execution: Execution) -> None:
     seen: set[int] = set()
-    array, active, (first, last) = execution.array_cycles, execution.active_cycles, execution.spans()
+    array, active, (first, last) = execution.array_cycles, execution.active_cycles(), execution.spans()
     for layer in range(len(execution.layer_names)):
         mine = cycles_of(execution, layer, ARRAY_UNITS)
         assert array[layer] == len(mine - seen)
         seen |= mine
+        assert execution.active_cycles(ARRAY_UNITS)[layer] == len(mine)
         every = cycles_of(execution, layer)
         assert active[layer] == len(every)
         if every:

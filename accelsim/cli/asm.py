@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accelsim.cli import output
-from accelsim.errors import Fault, ProgramError
+from accelsim.errors import Fault, ProgramError, reason
 
 
 def asm(
@@ -16,13 +16,15 @@ def asm(
     file: Annotated[Path, typer.Option("-o", "--output", help="Program file to write.")],
 ) -> None:
     """Assemble a program from its text."""
-    output.require_writable(file)
+    output.require_file(file)
     from accelsim.isa.assembly import parse
+    from accelsim.isa.verify import well_formed
 
     try:
         text = source.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ProgramError(Fault(f"must be a readable text file: {reason}", str(source))) from None
-    parse(text, str(source)).save(file)
+    except (OSError, ValueError) as error:
+        raise ProgramError(Fault(f"must be a readable text file: {reason(error)}", str(source))) from None
+    program = parse(text, str(source))
+    well_formed(program, str(source))
+    program.save(file)
     typer.echo(f"wrote {file}", err=True)

@@ -60,11 +60,12 @@ def _check(file: Path, arch: str | None) -> str:
 
 
 def _check_program(file: Path, arch: str | None) -> str:
+    from accelsim.api import compiled_for
     from accelsim.config.load import load_machine
     from accelsim.isa.program import Program
     from accelsim.isa.verify import verify
 
     program = Program.load(file)
-    machine = load_machine(arch or program.header.arch)
+    machine = load_machine(arch) if arch else compiled_for(program)
     verify(program, machine, str(file))
     return f"program of {program.header.workload} for {machine.name}: {len(program.instructions)} instructions"

@@ -17,7 +17,7 @@ def compile_(
     recipe: options.Recipe = None,
 ) -> None:
     """Compile a network for a machine into a program file."""
-    output.require_writable(file)
+    output.require_file(file)
     from accelsim import api
 
     with output.ProgressBar() as progress:

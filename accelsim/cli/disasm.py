@@ -18,5 +18,8 @@ def disasm(
     """Print a program as text, one instruction a line."""
     from accelsim.isa.assembly import print_program
     from accelsim.isa.program import Program
+    from accelsim.isa.verify import well_formed
 
-    typer.echo(print_program(Program.load(file), image=image), nl=False)
+    program = Program.load(file)
+    well_formed(program, str(file))
+    typer.echo(print_program(program, image=image), nl=False)

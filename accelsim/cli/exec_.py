@@ -19,11 +19,11 @@ def exec_(
 ) -> None:
     """Verify a program file and execute it."""
     if folder:
-        output.require_writable(folder)
+        output.require_folder(folder)
     from accelsim import api
     from accelsim.isa.program import Program
 
     program = Program.load(file)
     with output.ProgressBar() as progress:
-        result = api.execute(program, arch or program.header.arch, progress=progress, file=str(file))
+        result = api.execute(program, arch, progress=progress, file=str(file))
     output.report(result, as_json=as_json, folder=folder)

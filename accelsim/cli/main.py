@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from accelsim.cli import asm, check, compile_, disasm, exec_, list_, run, schema
-from accelsim.errors import AccelSimError
+from accelsim.errors import AccelSimError, reason
 
 app = typer.Typer(
     name="accelsim",
@@ -57,6 +58,10 @@ def main() -> None:
     except AccelSimError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # stdout is full or closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush does not fail
+        typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from accelsim.errors import AccelSimError, Fault
+from accelsim.errors import AccelSimError, Fault, reason
 
 if TYPE_CHECKING:
     from accelsim.report.tables import Table
@@ -30,9 +31,9 @@ def show(table: Table) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     drawn = RichTable(title=table.title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(table.columns):
-        drawn.add_column(column, justify="left" if i in table.text_columns else "right", no_wrap=True)
+        drawn.add_column(Text(column), justify="left" if i in table.text_columns else "right", no_wrap=True)
     for row in table.rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))  # a layer may be called [bold]
     console.print(drawn)
 
 
@@ -52,21 +53,42 @@ def report(result: RunResult, *, as_json: bool, folder: Path | None) -> None:
         show(table(result.summary))
 
 
-def require_writable(path: Path) -> None:
-    """Refuse an output before the work for it begins.
+def require_folder(path: Path) -> None:
+    """Refuse an output folder before the work for it begins; it need not exist.
 
     Raises
     ------
     AccelSimError
-        If the nearest folder that exists is not one, or can't be written.
+        If it, or the nearest folder above it that exists, is not one or can't be written.
     """
-    folder = path.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise AccelSimError(Fault(f"must be inside a folder, but {folder} is a file", str(path)))
-    if not os.access(folder, os.W_OK):
-        raise AccelSimError(Fault(f"must be in a writable folder, but {folder} is not", str(path)))
+    try:
+        folder = path.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            raise AccelSimError(Fault(f"must be a folder, but {folder} is a file", str(path)))
+        if not os.access(folder, os.W_OK):
+            raise AccelSimError(Fault(f"must be in a writable folder, but {folder} is not", str(path)))
+    except (OSError, ValueError) as error:
+        raise AccelSimError(Fault(f"must be a possible path: {reason(error)}", str(path))) from None
+
+
+def require_file(path: Path) -> None:
+    """Refuse an output file before the work for it begins; it need not exist, but its folder must.
+
+    Raises
+    ------
+    AccelSimError
+        If it is a folder, or its folder does not exist or can't be written.
+    """
+    try:
+        if path.is_dir():
+            raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
+        if not path.absolute().parent.is_dir():
+            raise AccelSimError(Fault(f"must be in a folder that exists, but {path.parent} does not", str(path)))
+    except (OSError, ValueError) as error:
+        raise AccelSimError(Fault(f"must be a possible path: {reason(error)}", str(path))) from None
+    require_folder(path.absolute().parent)
 
 
 class ProgressBar:

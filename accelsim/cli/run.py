@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """Compress a network, compile it, execute it bit for bit, and report cycles, energy and roofline."""
     if folder:
-        output.require_writable(folder)
+        output.require_folder(folder)
     from accelsim import api
 
     with output.ProgressBar() as progress:

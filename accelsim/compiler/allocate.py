@@ -12,7 +12,7 @@ from accelsim.compiler.lowering import Gemm, Lowering, Placement
 from accelsim.compiler.slots import deal
 from accelsim.compiler.tiling import Chunk, constants_offset, footprint
 from accelsim.config.arch import Machine
-from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.isa.opcodes import Memory
 from accelsim.units import align_up
 
@@ -91,6 +91,6 @@ def check(lowering: Lowering, machine: Machine) -> None:
             bounds = [*sorted(slots.addresses), capacities[slots.memory].capacity_bytes]
             for low, high in pairwise(bounds):
                 if low + slots.bytes > high:
-                    raise CompileError(f"slot of {slots.bytes} bytes at {low} of {slots.memory.name} reaches {high}")
+                    raise DefectError(f"slot of {slots.bytes} bytes at {low} of {slots.memory.name} reaches {high}")
         if placement.target < lowering.image.size:
-            raise CompileError("an output overlaps the image")
+            raise DefectError("an output overlaps the image")

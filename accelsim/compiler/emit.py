@@ -8,6 +8,7 @@ from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.isa.verify import verify
+from accelsim.provenance import content_hash
 
 
 def emit(lowering: Lowering, machine: Machine) -> Lowering:
@@ -67,6 +68,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         workload=network.name,
         recipe=network.recipe,
         arch=machine.name,
+        arch_sha256=content_hash(machine.model_dump(mode="json")),
         dram_bytes=lowering.dram_bytes,
         layers=layers,
         regions=regions,

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.lowering import Gemm, Lowering
 from accelsim.config.arch import Machine
-from accelsim.errors import CompileError
+from accelsim.errors import CompileError, DefectError
 from accelsim.golden.network import IntegerLayer
 
 
@@ -25,9 +25,9 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001
     """The products chain."""
     for before, after in zip(lowering.gemms, lowering.gemms[1:], strict=False):
         if before.n != after.k or before.m != after.m:
-            raise CompileError(f"layer {after.layer.name}: inputs must be {before.n}, not {after.k}")
+            raise DefectError(f"layer {after.layer.name}: inputs must be {before.n}, not {after.k}")
     if lowering.inputs.shape[1] != lowering.gemms[0].k:
-        raise CompileError(f"inputs must have {lowering.gemms[0].k} features, not {lowering.inputs.shape[1]}")
+        raise DefectError(f"inputs must have {lowering.gemms[0].k} features, not {lowering.inputs.shape[1]}")
 
 
 def _bound_sums(layer: IntegerLayer) -> None:

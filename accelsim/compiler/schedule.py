@@ -23,7 +23,7 @@ from accelsim.compiler.tiling import (
 )
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
-from accelsim.errors import CompileError
+from accelsim.errors import DefectError
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import INSTRUCTION, LOAD, MATMUL, NONE, OPERANDS, PRELOAD, REQUANTIZE, STORE, Memory
 
@@ -266,7 +266,7 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001
         stores = of_layer[of_layer["opcode"] == STORE]["operands"]
         stored = int((stores[:, 2] * stores[:, 3]).sum())
         if products != gemm.m * gemm.k * gemm.n or stored != gemm.m * gemm.n:
-            raise CompileError(
+            raise DefectError(
                 f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store "
                 f"{gemm.m * gemm.n} bytes, not {products} and {stored}"
             )

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
-from accelsim.errors import CompileError
+from accelsim.errors import DefectError
 from accelsim.isa import accesses, hazards
 from accelsim.isa.opcodes import MOMENTS, WAITS, Moment
 from accelsim.kernels import clocks as kernel
@@ -24,7 +24,7 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     queues = hazards.Queues.of(code)
     found = hazards.find(queues, accesses.of_program(code, machine), lowering.image.size, machine)
     if found.undefined >= 0:
-        raise CompileError("the schedule reads bytes that it never wrote")
+        raise DefectError("the schedule reads bytes that it never wrote")
     need = found.need
     kernel.reduce(
         queues.unit,
@@ -47,7 +47,7 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
         value[mine] = np.searchsorted(signals, producer[mine]) + 1
     slot = np.arange(len(waiter)) - np.searchsorted(waiter, waiter)
     if (slot >= WAITS).any():
-        raise CompileError(f"instruction {waiter[slot >= WAITS][0]} needs more than {WAITS} waits")
+        raise DefectError(f"instruction {waiter[slot >= WAITS][0]} needs more than {WAITS} waits")
     code["wait"][waiter, slot] = semaphore
     code["value"][waiter, slot] = value
     return dataclasses.replace(lowering, instructions=code)

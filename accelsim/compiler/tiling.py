@@ -18,8 +18,8 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from accelsim.compiler.slots import neighbours_apart, useful
-from accelsim.config.arch import Machine, SimpleDram
-from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.config.arch import Machine, SimpleDram, Sram
+from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES
 from accelsim.units import align_up, ceil_div
 
@@ -348,6 +348,11 @@ def _tile_bursts(rows: int, columns: int, whole: bool, burst_bytes: int) -> int:
     return rows * (ceil_div(columns, burst_bytes) + (columns % burst_bytes > 0))
 
 
+def _words(row_bytes: int, sram: Sram) -> int:
+    """Cycles that a row takes on a port; 0 if the port is without limit."""
+    return 0 if sram.ideal else ceil_div(row_bytes, sram.width_bytes)
+
+
 class Estimate(NamedTuple):
     """What a tiling is chosen by."""
 
@@ -375,15 +380,22 @@ def estimate(tiling: Tiling, machine: Machine) -> Estimate:
         and (tiling.weights > 1 or weights == 1)
         and (tiling.outputs > 1 or tiling.tiles_m * tiling.tiles_n == 1)
     )
-    transfer = bursts * burst_cycles
-    exposed = (activation + chunk + output) * burst_cycles  # before the first and after the last product
+    # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
+    load_x = max(activation * burst_cycles, tiling.tile_m * _words(k, machine.activation))
+    load_w = max(
+        chunk * burst_cycles, _words(min(tiling.k, tiling.tile_k) * min(tiling.n, tiling.columns), machine.weight)
+    )
+    store = max(output * burst_cycles, tiling.tile_m * _words(min(tiling.n, tiling.tile_n), machine.output))
+    loading, storing = activations * load_x + weights * load_w, tiling.tiles_m * tiling.tiles_n * store
+    transfer = max(loading, storing, bursts * burst_cycles)
+    exposed = load_x + load_w + store  # before the first and after the last product
     # a load may want the bank that the array reads
     size = footprint(tiling, machine)
     clashes = 0.0
     if tiling.activations > 2 or not neighbours_apart(machine.activation, tiling.activations, size.activation):
-        clashes += activations * activation * burst_cycles / machine.activation.banks
+        clashes += activations * load_x / machine.activation.banks
     if not neighbours_apart(machine.weight, tiling.weights, size.weight):
-        clashes += weights * chunk * burst_cycles / 2
+        clashes += weights * load_w / 2
     started = LOAD_CYCLES * (activations + weights)
     cycles = exposed + clashes + started + (max(compute, transfer) if overlapped else compute + transfer)
     return Estimate(cycles, bursts)
@@ -406,8 +418,8 @@ def check(lowering: Lowering, machine: Machine) -> None:
         chunks = tiling.chunks()
         covered = sum(s.m.size * chunks[s.chunk].k.size * chunks[s.chunk].n.size for s in tiling.steps())
         if covered != gemm.m * gemm.k * gemm.n:
-            raise CompileError(f"tiling of {gemm.layer.name} covers {covered} of {gemm.m * gemm.k * gemm.n} products")
+            raise DefectError(f"tiling of {gemm.layer.name} covers {covered} of {gemm.m * gemm.k * gemm.n} products")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
         for name, size, slots in zip(Footprint._fields, footprint(tiling, machine), counts, strict=True):
             if size * slots > getattr(machine, name).capacity_bytes:
-                raise CompileError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")
+                raise DefectError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")

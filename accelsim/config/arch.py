@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim import units
-from accelsim.config.model import Frozen, Integer, quantity
+from accelsim.config.model import NAME, Frozen, Integer, quantity
 
 
 class Host(Frozen):
@@ -88,7 +88,7 @@ class SimpleDram(Frozen):
     capacity_bytes: Integer = quantity("bytes", "Capacity", ge=1, le=2**46)
     burst_bytes: Integer = quantity("bytes", "What one access moves, aligned to its own size", ge=1, le=4096)
     bandwidth_bytes_per_s: float = quantity("bytes a second", "Rate of a stream of whole bursts", gt=0, le=1e15)
-    latency_s: float = quantity("seconds", "From the last burst's request to its data", ge=0, le=1)
+    latency_s: float = quantity("seconds", "From when a transfer's last burst has moved to its end", ge=0, le=1)
 
     @property
     def burst_period_fs(self) -> int:
@@ -116,7 +116,7 @@ class Machine(Frozen):
     """An accelerator: one clock domain for the core, a host, five queued units and their memories."""
 
     kind: Literal["arch"] = quantity("name", "Kind of this file")
-    name: str = quantity("name", "Name of the machine", min_length=1)
+    name: str = quantity("name", "Name of the machine", pattern=NAME)
     description: str = quantity("text", "What the machine stands for")
     clock_hz: float = quantity("hertz", "Core clock", ge=1e3, le=1e12)
     tech: str = quantity("name", "Technology whose energies the machine is charged, a shipped name or a path")

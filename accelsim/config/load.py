@@ -15,11 +15,12 @@ from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Technology
-from accelsim.errors import ConfigError, Fault, unknown_name
+from accelsim.errors import ConfigError, Fault, reason, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path_ = tuple[int | str, ...]
@@ -64,13 +65,15 @@ def read_yaml(path: Path) -> Document:
         If the file is missing, too large, or not YAML with a mapping at the top.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path)))
-        text = path.read_bytes().decode()
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(Fault(f"must be UTF-8 text, but byte {error.start} is not", str(path))) from None
-    except OSError as error:
-        raise ConfigError(Fault(f"must be a readable file: {error.strerror or error}", str(path))) from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
+    if len(content) > MAX_FILE_BYTES:
+        raise ConfigError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, but is larger", str(path)))
     try:
         tree = YAML(typ="rt", pure=True).load(text)
     except MarkedYAMLError as error:
@@ -78,8 +81,10 @@ def read_yaml(path: Path) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         problem = (error.problem or "not valid").splitlines()[0]
         raise ConfigError(Fault(f"must be valid YAML: {problem}", str(path), line, column)) from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(Fault(f"must be valid YAML: {str(error).splitlines()[0]}", str(path))) from None
+    except (YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # what ruamel raises for tags on values that they don't fit, beside its own errors
+        problem = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ConfigError(Fault(f"must be valid YAML: {problem}", str(path))) from None
     if not isinstance(tree, CommentedMap):
         given = "an empty file" if tree is None else type(tree).__name__
         raise ConfigError(Fault(f"must hold keys and values, not {given}", str(path), 1, 1))
@@ -105,6 +110,8 @@ def _plain(node: Any, path: Path_, marks: dict[Path_, tuple[int, int]]) -> Any:
         return [_plain(value, (*path, index), marks) for index, value in enumerate(node)]
     if node is None or isinstance(node, bool):
         return node
+    if isinstance(node, ScalarBoolean):
+        return bool(node)
     kind = next((kind for kind in (int, float) if isinstance(node, kind)), str)
     return kind(node)
 
@@ -139,25 +146,29 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
 
 
 def load_machine(name_or_path: str) -> Machine:
-    """Load a machine by its shipped name or its path; paths in it are relative to its file."""
+    """Load a machine by its shipped name or its path.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the file; unknown names of a technology or recipe among them.
+    """
     path = shipped.path_of("arch", name_or_path)
     document = read_yaml(path)
     machine = validate(document, Machine)
-    found, faults = {}, []
+    faults = []
     for key, kind, name in (("tech", "tech", machine.tech), ("default_recipe", "recipe", machine.default_recipe)):
-        if shipped.is_path(name):
-            found[key] = str(path.parent / name)
-        elif name not in shipped.names(kind):
+        if not shipped.is_path(name) and name not in shipped.names(kind):
             what = f"{kind} or the path of a .yaml file"
             faults.append(document.fault((key,), unknown_name(what, name, shipped.names(kind))))
     if faults:
         raise ConfigError(*faults)
-    return machine.model_copy(update=found)
+    return machine
 
 
-def load_technology(name_or_path: str) -> Technology:
-    """Load a technology by its shipped name or its path."""
-    return load_model(shipped.path_of("tech", name_or_path), Technology)
+def load_technology(name_or_path: str, beside: str = "") -> Technology:
+    """Load a technology by its shipped name or its path, which begins at the folder of the machine `beside`."""
+    return load_model(shipped.path_of("tech", name_or_path, beside), Technology)
 
 
 def _fault(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Fault:
@@ -182,6 +193,12 @@ def wording(detail: ErrorDetails) -> str:
             text = "must be given, but is missing"
         case "value_error":
             text = str(context["error"])
+        case "too_short" | "too_long":
+            limit = "at least" if detail["type"] == "too_short" else "at most"
+            count = context.get("min_length", context.get("max_length"))
+            text = f"must have {limit} {count} items, not {context['actual_length']}"
+        case "string_pattern_mismatch":
+            text = f"must be a name without control characters, not {given}"
         case "json_invalid":
             text = f"must be valid JSON: {context['error']}"
         case "literal_error" | "enum":
@@ -196,7 +213,10 @@ def wording(detail: ErrorDetails) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a value too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -18,6 +18,9 @@ def _integral(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+#: Pattern of names that are shown: no control characters, no line ends.
+NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+
 Integer = Annotated[int, BeforeValidator(_integral)]
 
 

@@ -36,8 +36,13 @@ def is_path(name_or_path: str) -> bool:
     return name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path or "\\" in name_or_path
 
 
-def path_of(kind: str, name_or_path: str) -> Path:
+def path_of(kind: str, name_or_path: str, beside: str = "") -> Path:
     """Path of a shipped name, or of a file: whatever ends in .yaml or .yml or holds a slash is a path.
+
+    Parameters
+    ----------
+    beside
+        Path of the file that names this one, whose folder a relative path begins at; not used if it is a name.
 
     Raises
     ------
@@ -45,7 +50,7 @@ def path_of(kind: str, name_or_path: str) -> Path:
         If there is no such file or name; the nearest names are offered.
     """
     if is_path(name_or_path):
-        return Path(name_or_path)
+        return (Path(beside).parent if is_path(beside) else Path()) / name_or_path
     if name_or_path not in names(kind):
         raise ConfigError(unknown_name(f"{kind} or the path of a .yaml file", name_or_path, names(kind)))
     folder, pattern = _PLACES[kind]

@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import model_validator
 
-from accelsim.config.model import Frozen, Integer, quantity
-from accelsim.errors import ConfigError
+from accelsim.config.model import NAME, Frozen, Integer, quantity
 
 
 class Operation(StrEnum):
@@ -82,18 +81,21 @@ class Technology(Frozen):
     """
 
     kind: Literal["tech"] = quantity("name", "Kind of this file")
-    name: str = quantity("name", "Name of the table", min_length=1)
+    name: str = quantity("name", "Name of the table", pattern=NAME)
     description: str = quantity("text", "What the table stands for")
     node_nm: Integer = quantity("nanometres", "Process node", ge=1, le=1000)
     entries: list[Entry] = quantity("rows", "The table", min_length=1)
 
     @model_validator(mode="after")
-    def _one_row_each(self) -> Technology:
+    def _complete(self) -> Technology:
         seen: set[tuple[str, int]] = set()
         for entry in self.entries:
             if (entry.operation, entry.bits) in seen:
                 raise ValueError(f"entries must name each operation and width once, not {entry.operation} twice")
             seen.add((entry.operation, entry.bits))
+        missing = [operation for operation in Operation if operation not in {entry.operation for entry in self.entries}]
+        if missing:
+            raise ValueError(f"entries must include every operation, but {', '.join(missing)} are missing")
         return self
 
     @property
@@ -104,16 +106,8 @@ class Technology(Frozen):
         return table
 
     def energy_pj(self, event: Event) -> float:
-        """Energy of one event in picojoules.
-
-        Raises
-        ------
-        ConfigError
-            If the table has no row at all for the event's operation.
-        """
-        rows = self._table.get(event.operation)
-        if rows is None:
-            raise ConfigError(f"technology {self.name}: entries must include {event.operation}, which the run needs")
+        """Energy of one event in picojoules."""
+        rows = self._table[event.operation]
         if event.bits in rows and event.by in {0, event.bits}:
             return rows[event.bits]
         widest = max(rows)

@@ -23,13 +23,7 @@ CATEGORIES = ("mac", "register_file", "sram", "dram", "requantize", "decode", "v
 
 
 def price(counters: Counters, technology: Technology) -> list[CounterRow]:
-    """Each counter with the energy of one event, sorted by component, operation and width.
-
-    Raises
-    ------
-    ConfigError
-        If the technology has no entry for an event's operation.
-    """
+    """Each counter with the energy of one event, sorted by component, operation and width."""
     return [
         CounterRow(
             component=event.component,

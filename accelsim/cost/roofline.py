@@ -32,6 +32,8 @@ def roofline(
     ----------
     cycles
         Core cycles in which all of the work was done.
+    array_cycles
+        Those of them in which a preload or matmul was between start and end.
     units
         Cycles of each unit by state, as in the summary.
     """

@@ -12,7 +12,6 @@ DRAM image and `.bytes` its bytes in base64.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ _SIGNAL = re.compile(r"(start|free|end):s(\d+)")
 
 
 def print_program(program: Program, *, image: bool = True) -> str:
-    """Text of a program; without its image it is for reading only and can't be parsed back."""
+    """Text of a well-formed program; without its image it is for reading only and can't be parsed back."""
     lines = [f".header {program.header.model_dump_json()}", f".image {program.image.size}"]
     if image:
         data = program.image.tobytes()
@@ -82,7 +81,7 @@ def parse(text: str, file: str = "") -> Program:
     """
     draft = _Draft()
     faults: list[Fault] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         code = line.strip() if line.startswith(".header") else line.split(";", 1)[0].strip()
         if code:
             try:
@@ -130,7 +129,7 @@ class _Draft:
         elif directive == ".bytes":
             try:
                 self.image += base64.b64decode(rest, validate=True)
-            except binascii.Error:
+            except ValueError:  # not ASCII, or not base64
                 raise _WordError(".bytes must be base64") from None
         else:
             self.records.append(_instruction(code))

@@ -11,45 +11,46 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from accelsim.config.load import wording
-from accelsim.config.model import Frozen, quantity
-from accelsim.errors import Fault, ProgramError
+from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.errors import Fault, ProgramError, reason
 from accelsim.isa.opcodes import INSTRUCTION
 
 FORMAT: Literal["accelsim-program-1"] = "accelsim-program-1"
 METADATA = "accelsim"
 MAX_FILE_BYTES = 2**36
+MAX_SIDE = 2**31 - 1
 
 
 class LayerInfo(Frozen):
     """What a layer is and how the compiler cut it; layer numbers in instructions index this list."""
 
-    name: str = quantity("name", "Name of the layer")
-    m: int = quantity("rows", "Rows of activations (batch)", ge=1)
-    k: int = quantity("features", "Inputs", ge=1)
-    n: int = quantity("features", "Outputs", ge=1)
-    m_tile: int = quantity("rows", "Rows of a tile", ge=1)
-    k_tile: int = quantity("features", "Inputs of a weight tile", ge=1)
-    n_tile: int = quantity("features", "Outputs of a tile", ge=1)
+    name: str = quantity("name", "Name of the layer", pattern=NAME)
+    m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
+    k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
+    n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)
+    m_tile: int = quantity("rows", "Rows of a tile", ge=1, le=MAX_SIDE)
+    k_tile: int = quantity("features", "Inputs of a weight tile", ge=1, le=MAX_SIDE)
+    n_tile: int = quantity("features", "Outputs of a tile", ge=1, le=MAX_SIDE)
     loops: str = quantity("text", "Order of the loops over tiles, outermost first")
     slots: dict[str, int] = quantity("count", "Tiles that each on-chip memory holds at once")
-    weights: int = quantity("count", "Weights of the layer", ge=1)
-    stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0)
+    weights: int = quantity("count", "Weights of the layer", ge=1, le=MAX_SIDE**2)
+    stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Region that holds the layer's output")
 
 
 class RegionInfo(Frozen):
     """A matrix of 8-bit integers in DRAM, row-major without gaps."""
 
-    name: str = quantity("name", "Name of the region")
+    name: str = quantity("name", "Name of the region", pattern=NAME)
     role: Literal["input", "output"] = quantity("name", "Whether the network reads it first or writes it")
-    address: int = quantity("bytes", "First byte", ge=0)
-    rows: int = quantity("rows", "Rows", ge=1)
-    columns: int = quantity("features", "Columns, one byte each", ge=1)
+    address: int = quantity("bytes", "First byte", ge=0, le=2**48)
+    rows: int = quantity("rows", "Rows", ge=1, le=MAX_SIDE)
+    columns: int = quantity("features", "Columns, one byte each", ge=1, le=MAX_SIDE)
     signed: bool = quantity("flag", "int8 if true, uint8 if false")
     scale: float = quantity("real value of a step", "Scale of the integers", gt=0)
     zero_point: int = quantity("integer", "Integer that stands for zero")
@@ -58,12 +59,21 @@ class RegionInfo(Frozen):
 class Header(Frozen):
     """Everything of a program but its instructions and its image."""
 
-    workload: str = quantity("name", "Network that was compiled")
-    recipe: str = quantity("name", "Recipe that compressed it")
-    arch: str = quantity("name", "Machine that it was compiled for")
-    dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0)
+    workload: str = quantity("name", "Network that was compiled", pattern=NAME)
+    recipe: str = quantity("name", "Recipe that compressed it", pattern=NAME)
+    arch: str = quantity("name", "Name of the machine that it was compiled for", pattern=NAME)
+    arch_sha256: str = quantity("hexadecimal digits", "Hash of that machine's description")
+    dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0, le=2**48)
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
     regions: list[RegionInfo] = quantity("regions", "Input and outputs")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Header:
+        for what, names in (("layers", [x.name for x in self.layers]), ("regions", [x.name for x in self.regions])):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{what} must have different names, not {name!r} twice")
+        return self
 
     def region(self, name: str) -> RegionInfo:
         """Region of a name.
@@ -138,26 +148,13 @@ class Program:
         ProgramError
             If the file is missing, not a program, damaged or changed.
         """
-        try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise ProgramError(
-                    Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path))
-                )
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                if METADATA not in metadata or set(file.keys()) != {"instructions", "image"}:
-                    raise ProgramError(Fault(f"must be a program file of format {FORMAT}", str(path)))
-                records, image = file.get_tensor("instructions"), file.get_tensor("image")
-        except OSError as error:
-            raise ProgramError(Fault(f"must be a readable file: {error.strerror or 'not found'}", str(path))) from None
-        except SafetensorError as error:
-            raise ProgramError(Fault(f"must be a whole safetensors file: {error}", str(path))) from None
-        if records.dtype != np.uint8 or records.ndim != 2 or records.shape[1] != INSTRUCTION.itemsize:
+        records, image, text = _read(path)
+        if records.ndim != 2 or records.shape[1] != INSTRUCTION.itemsize:
             raise ProgramError(Fault(f"instructions must be records of {INSTRUCTION.itemsize} bytes", str(path)))
-        if image.dtype != np.uint8 or image.ndim != 1:
+        if image.ndim != 1:
             raise ProgramError(Fault("image must be a row of bytes", str(path)))
         try:
-            envelope = Envelope.model_validate_json(metadata[METADATA])
+            envelope = Envelope.model_validate_json(text)
         except ValidationError as error:
             faults = (Fault(wording(e), str(path), key=".".join(map(str, e["loc"]))) for e in error.errors())
             raise ProgramError(*faults) from None
@@ -173,6 +170,26 @@ class Program:
         return program
 
 
+def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+    """Instructions, image and envelope of a program file, as far as safetensors can tell."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ProgramError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path)))
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if METADATA not in metadata or set(file.keys()) != {"instructions", "image"}:
+                raise ProgramError(Fault(f"must be a program file of format {FORMAT}", str(path)))
+            if {file.get_slice(name).get_dtype() for name in file.keys()} != {"U8"}:  # noqa: SIM118 - no mapping
+                raise ProgramError(Fault("instructions and image must be bytes (U8)", str(path)))
+            return file.get_tensor("instructions"), file.get_tensor("image"), metadata[METADATA]
+    except ProgramError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ProgramError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
+    except SafetensorError as error:
+        raise ProgramError(Fault(f"must be a whole safetensors file: {error}", str(path))) from None
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file under another name and move it into place, so that nobody ever sees a part of it.
 
@@ -183,8 +200,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise ProgramError(Fault(f"must be in a writable folder: {error.strerror}", str(path))) from None
+    except (OSError, ValueError) as error:
+        raise ProgramError(Fault(f"must be in a writable folder: {reason(error)}", str(path))) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -193,6 +210,6 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(name).chmod(0o666 & ~umask)
         Path(name).replace(path)
     except OSError as error:
-        raise ProgramError(Fault(f"must be a writable file: {error.strerror}", str(path))) from None
+        raise ProgramError(Fault(f"must be a writable file: {reason(error)}", str(path))) from None
     finally:
         Path(name).unlink(missing_ok=True)

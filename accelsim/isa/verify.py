@@ -45,31 +45,44 @@ def verify(program: Program, machine: Machine, file: str = "") -> None:
     ProgramError
         If the program is not valid; the sentence names the instruction, and who waits for whom.
     """
-    for check in (_fields, _operands, _addresses, _folds, _order):
-        faults = check(program, machine)
-        if faults:
-            more = len(faults) - SHOWN
-            tail = [f"and {more} more faults of this kind"] if more > 0 else []
-            raise ProgramError(*(Fault(text, file) for text in [*faults[:SHOWN], *tail]))
+    well_formed(program, file)
+    for check in (_limits, _addresses, _work, _order):
+        _raise(check(program, machine), file)
 
 
-def name_of(program: Program, i: int) -> str:
+def well_formed(program: Program, file: str = "") -> None:
+    """Check what needs no machine: opcodes, layers, operands' ranges, and that equal programs have equal records.
+
+    Raises
+    ------
+    ProgramError
+        As for `verify`.
+    """
+    for check in (_fields, _operands):
+        _raise(check(program), file)
+
+
+def _raise(faults: list[str], file: str) -> None:
+    if faults:
+        more = len(faults) - SHOWN
+        tail = [f"and {more} more faults of this kind"] if more > 0 else []
+        raise ProgramError(*(Fault(text, file) for text in [*faults[:SHOWN], *tail]))
+
+
+def name_of(program: Program, i: int | np.integer) -> str:
     """How faults call an instruction: its number, mnemonic and layer."""
     record = program.instructions[i]
     layer = program.header.layers[record["layer"]].name
     return f"instruction {i} ({OPCODES[record['opcode']].mnemonic} of {layer})"
 
 
-def _fields(program: Program, machine: Machine) -> list[str]:
+def _fields(program: Program) -> list[str]:
     code = program.instructions
     header = program.header
     faults = [f"instruction {i}: opcode must be below {len(OPCODES)}, not {code['opcode'][i]}"
               for i in np.flatnonzero(code["opcode"] >= len(OPCODES))]  # fmt: skip
     faults += [f"instruction {i}: layer must be 0 to {len(header.layers) - 1}, not {code['layer'][i]}"
                for i in np.flatnonzero((code["layer"] < 0) | (code["layer"] >= len(header.layers)))]  # fmt: skip
-    if header.dram_bytes > machine.dram.capacity_bytes:
-        faults.append(f"dram_bytes must be at most {machine.dram.capacity_bytes}, the DRAM of {machine.name}, "
-                      f"not {header.dram_bytes}")  # fmt: skip
     if program.image.size > header.dram_bytes:
         faults.append(f"the image must fit dram_bytes ({header.dram_bytes}), but has {program.image.size} bytes")
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
@@ -81,8 +94,16 @@ def _fields(program: Program, machine: Machine) -> list[str]:
     return faults
 
 
-def _operands(program: Program, machine: Machine) -> list[str]:
+def _operands(program: Program) -> list[str]:
     faults = []
+    waits, values = program.instructions["wait"], program.instructions["value"]
+    empty = waits == NONE
+    loose = (
+        (empty[:, :-1] & ~empty[:, 1:]).any(axis=1) | (empty & (values != 0)).any(axis=1) | (waits < NONE).any(axis=1)
+    )
+    faults += [
+        f"{name_of(program, i)}: waits must fill the first places, the rest be empty" for i in np.flatnonzero(loose)
+    ]
     for number, opcode in enumerate(OPCODES):
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         operands = program.instructions["operands"][index]
@@ -92,6 +113,17 @@ def _operands(program: Program, machine: Machine) -> list[str]:
                 f"{name_of(program, i)}: {field.name} must be {field.low} to {field.high}, not {value}"
                 for i, value in zip(index[bad], operands[bad, j], strict=True)
             ]
+        unused = (operands[:, len(opcode.fields) :] != 0).any(axis=1)
+        faults += [f"{name_of(program, i)}: operands that the opcode lacks must be 0" for i in index[unused]]
+    return faults
+
+
+def _limits(program: Program, machine: Machine) -> list[str]:
+    """What the machine holds."""
+    faults = []
+    dram_bytes, capacity = program.header.dram_bytes, machine.dram.capacity_bytes
+    if dram_bytes > capacity:
+        faults.append(f"dram_bytes must be at most {capacity}, the DRAM of {machine.name}, not {dram_bytes}")
     rows, columns = machine.matrix.rows, machine.matrix.columns
     limits = [(PRELOAD, "depth", rows, "rows"), (PRELOAD, "columns", columns, "columns"),
               (MATMUL, "depth", rows, "rows"), (MATMUL, "columns", columns, "columns"),
@@ -134,17 +166,25 @@ def _addresses(program: Program, machine: Machine) -> list[str]:
     return faults
 
 
-def _folds(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - one signature for all checks
-    """Each matmul multiplies by the fold that the last preload before it brought."""
+def _work(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - one signature for all checks
+    """Each matmul multiplies by the fold that the last preload before it brought; a layer's products are its own."""
+    faults = []
+    matmul = program.instructions["opcode"] == MATMUL
+    rows, depth, columns = (_operand(program, np.flatnonzero(matmul), MATMUL, f) for f in ("rows", "depth", "columns"))
+    products = np.bincount(program.instructions["layer"][matmul], rows * depth * columns, len(program.header.layers))
+    for layer, count in zip(program.header.layers, products, strict=True):
+        if count > layer.m * layer.k * layer.n:
+            whole = layer.m * layer.k * layer.n
+            faults.append(f"layer {layer.name}: must form at most m k n = {whole} products, not {int(count)}")
     opcode = program.instructions["opcode"]
     (index,) = np.nonzero((opcode == PRELOAD) | (opcode == MATMUL))
     is_matmul = opcode[index] == MATMUL
     last_preload = np.maximum.accumulate(np.where(is_matmul, -1, np.arange(len(index))))
     matmuls = index[is_matmul]
     before = last_preload[is_matmul]
-    faults = [f"{name_of(program, i)}: must follow a preload, but none comes before it" for i in matmuls[before < 0]]
-    if faults:
-        return faults
+    alone = [f"{name_of(program, i)}: must follow a preload, but none comes before it" for i in matmuls[before < 0]]
+    if alone:
+        return faults + alone
     preloads = index[before]
     for name in ("depth", "columns"):
         has, wants = _operand(program, preloads, PRELOAD, name), _operand(program, matmuls, MATMUL, name)
@@ -204,6 +244,9 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
         moment[at[met], slot[met]] = kinds[0] // UNITS
         for i, v, j, k in zip(at[~met], value[~met], given[~met], known[~met], strict=True):
             why = f"{name_of(program, j)} gives it, which comes later" if k else f"it is given {len(signals)} times"
+            if v < 1:
+                faults.append(f"{name_of(program, i)}: a wait must be for a value of 1 or more, not {v}")
+                continue
             faults.append(
                 f"deadlock: {name_of(program, i)} waits for {Unit(kinds[0] % UNITS).name.lower()} to raise "
                 f"semaphore {s} to {v}, but {why}"

@@ -6,9 +6,9 @@ from __future__ import annotations
 class Rate:
     """Serves an item as soon as the work before it ends within the current cycle.
 
-    Work is measured in any integer unit: femtoseconds on a DRAM channel, bytes on a port. Under load the long-run
-    rate is exactly `per_cycle / cost` items a cycle, and a later request or a larger cost never makes an earlier
-    service: both follow from service at max(request, floor(backlog / per_cycle)) and
+    Work is measured in any integer unit: femtoseconds on a DRAM channel, shares of words on a port. Under load the
+    long-run rate is exactly `per_cycle / cost` items a cycle, and a later request or a larger cost never makes an
+    earlier service: both follow from service at max(request, floor(backlog / per_cycle)) and
     backlog' = max(backlog, service * per_cycle) + cost.
 
     Parameters

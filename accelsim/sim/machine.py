@@ -38,14 +38,14 @@ class Work:
         whose times the memory system decides, `free` is 1.
     bursts
         DRAM bursts of a DMA, else 0.
-    port_bytes
-        Width of the scratchpad port through which a DMA streams; 0 if it is without limit.
+    words
+        Accesses of the scratchpad's port that a DMA makes, one a cycle; 0 if the port is without limit.
     """
 
     free: int
     end: int
     bursts: int = 0
-    port_bytes: int = 0
+    words: int = 0
 
 
 class Core:
@@ -126,13 +126,12 @@ class Core:
         if load:
             pad[:] = dram
             count(counters, Event(Component.DRAM, Operation.DRAM_READ, 8 * burst_bytes), bursts)
-            self._port(counters, memory, inside, Operation.SRAM_WRITE)
+            accesses = self._port(counters, memory, inside, Operation.SRAM_WRITE)
         else:
             dram[:] = pad
             count(counters, Event(Component.DRAM, Operation.DRAM_WRITE, 8 * burst_bytes), bursts)
-            self._port(counters, memory, inside, Operation.SRAM_READ)
-        sram = self.srams[memory]
-        return Work(1, 1, bursts, 0 if sram.ideal else sram.width_bytes)
+            accesses = self._port(counters, memory, inside, Operation.SRAM_READ)
+        return Work(1, 1, bursts, accesses)
 
     def _preload(self, counters: Counters, p: opcodes.Preload) -> Work:
         fold = Region(p.address, p.stride, p.depth, p.columns)

@@ -160,6 +160,7 @@ class _Engine:
         self.progress = progress
 
         self.unit: list[int] = self.queues.unit.tolist()
+        self.opcode: list[int] = code["opcode"].tolist()
         self.layer: list[int] = code["layer"].tolist()
         self.signal: list[list[int]] = code["signal"].tolist()
         self.waits = [
@@ -275,41 +276,44 @@ class _Engine:
                 state, change = blocker
                 since = self.cycle
                 self.blocked[u] = states.STATES[state].removeprefix("wait_")
-                yield change.wait()
+                yield change
                 yield self.next(START + u)
                 self.spend(i, u, state, self.cycle - since)
             self.blocked.pop(u, None)
             yield from self._occupy(i, u, banks)
 
-    def _blocker(self, i: int, u: int, banks: tuple[Bank, ...]) -> tuple[int, _Condition] | None:
-        """What keeps an instruction from starting: host, then semaphores in field order, then ports."""
+    def _blocker(self, i: int, u: int, banks: tuple[Bank, ...]) -> tuple[int, simpy.Event] | None:
+        """What keeps an instruction from starting, and what may end that.
+
+        The host, then semaphores in field order, then for a preload the swap wave, then ports.
+        """
         if self.issue[i] < 0:
-            return states.WAIT_HOST, self.issued[u]
+            return states.WAIT_HOST, self.issued[u].wait()
         for semaphore, value in self.waits[i]:
             if self.value[semaphore] < value:
-                return states.WAIT_UNIT + self.producer[semaphore], self.raised[semaphore]
+                return states.WAIT_UNIT + self.producer[semaphore], self.raised[semaphore].wait()
+        if self.opcode[i] == PRELOAD and self.cycle < self.swapped:
+            # the shift chain may move when the last swap wave has left the array
+            return states.WAIT_UNIT + Unit.MATRIX, self.at(self.swapped, START + u)
         if any(self.ports_taken[bank] == self.core.srams[bank[0]].ports for bank in banks):
-            return states.WAIT_PORT, self.port_freed
+            return states.WAIT_PORT, self.port_freed.wait()
         return None
 
     def _occupy(self, i: int, u: int, banks: tuple[Bank, ...]) -> Process:
         """Hold the unit from start to free."""
-        record = self.program.instructions[i]
         self.start[i] = start = self.cycle
         self.queued[u] -= 1
         self.slot_freed[u].notify()
         self.ports_taken.update(banks)
         self.in_flight.begin(i, u, self.accesses[i])
-        work = self.core.execute(record)
+        work = self.core.execute(self.program.instructions[i])
         self._raise(i, Moment.START)
         if work.bursts and self.channel.rate is not None:
             free, data = yield from self._stream(i, u, work)
             end = max(free, data) + self.channel.latency_cycles
         else:
-            # a load of weights begins when the last swap wave has left the array
-            wave = max(0, self.swapped - start) if record["opcode"] == PRELOAD else 0
-            free, end = start + wave + work.free, start + wave + work.end
-            if record["opcode"] == MATMUL:
+            free, end = start + work.free, start + work.end
+            if self.opcode[i] == MATMUL:
                 self.swapped = start + self.core.array.swap_cycles
             self.grants += [u] * work.bursts
             self.spend(i, u, states.BUSY, free - start)
@@ -340,10 +344,11 @@ class _Engine:
         """Request a DMA's bursts, as fast as port and channel allow.
 
         Returns the cycle at which the DMA is free, and the one at which the channel has moved its last burst.
-        A cycle in which a burst is granted or moves through the port is busy; in the others the DMA waits for memory.
+        A cycle in which a burst is granted or its words pass the port is busy; in the others the DMA waits for memory.
         """
         start = self.cycle
-        port = Rate(work.port_bytes, self.machine.dram.burst_bytes) if work.port_bytes else None
+        # the port's accesses are spread evenly over the bursts: burst n is requested after n of that many shares
+        port = Rate(work.bursts, work.words) if work.words else None
         transfer = _Transfer(work.bursts, port, self.env.event(), idle_since=start)
         self.transfers[u] = transfer
         self.requested.notify()

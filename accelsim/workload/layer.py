@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from accelsim.config.model import Frozen, Integer, quantity
+from accelsim.config.model import NAME, Frozen, Integer, quantity
 
 
 class LinearSpec(Frozen):
     """A fully connected layer: y = activation(x W^T + b)."""
 
-    name: str = quantity("name", "Name of the layer, unique in the network", min_length=1)
+    name: str = quantity("name", "Name of the layer, unique in the network", pattern=NAME)
     kind: Literal["linear"] = quantity("name", "Kind of layer")
     inputs: Integer = quantity("features", "Input features K", ge=1, le=2**20)
     outputs: Integer = quantity("features", "Output features N", ge=1, le=2**20)

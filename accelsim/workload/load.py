@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
-from accelsim.config.model import Frozen, quantity
-from accelsim.errors import Fault, WorkloadError, unknown_name
+from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.errors import Fault, WorkloadError, reason, unknown_name
 from accelsim.workload.layer import LinearSpec
 from accelsim.workload.network import Linear, Network
 
@@ -34,7 +34,7 @@ class WorkloadSpec(Frozen):
     """A network as its YAML file describes it."""
 
     kind: Literal["workload"] = quantity("name", "Kind of this file")
-    name: str = quantity("name", "Name of the network", min_length=1)
+    name: str = quantity("name", "Name of the network", pattern=NAME)
     description: str = quantity("text", "What the network does")
     source: str = quantity("text", "Where weights and data come from")
     weights: str = quantity("path", "safetensors file, relative to the workload's folder and inside it")
@@ -74,8 +74,9 @@ def load_network(name_or_path: str) -> Network:
     if not reader.faults and len(inputs) != len(labels):
         reader.fault(("data", "labels"), f"must be {len(inputs)} classes, one an input, not {len(labels)}")
     classes = spec.layers[-1].outputs
-    if not reader.faults and ((labels < 0) | (labels >= classes)).any():
-        reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {labels.max()}")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if not reader.faults and len(wrong):
+        reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}")
     for key, array in (("inputs", inputs), ("calibration", calibration)):
         if not reader.faults and not len(array):
             reader.fault(("data", key), "must hold at least one sample, not none")
@@ -128,7 +129,8 @@ class _Tensors:
         self, key: tuple[int | str, ...], file: str, name: str, shape: tuple[int | None, ...]
     ) -> NDArray[np.float32]:
         array = self._tensor(key, file, name, shape, {"F32", "F64", "F16", "U8"})
-        values = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            values = array.astype(np.float32)
         if not np.isfinite(values).all():
             bad = int(np.size(values) - np.isfinite(values).sum())
             self.fault(key, f"must be finite numbers, but {bad} of {values.size} values of {name!r} are not")
@@ -147,7 +149,7 @@ class _Tensors:
         shape: tuple[int | None, ...],
         dtypes: set[str],
     ) -> NDArray[Any]:
-        empty = np.zeros([size or 0 for size in shape], np.float32)
+        empty = np.zeros([0] * len(shape), np.float32)  # after a fault nothing is taken, whatever the shape promises
         handle = self._open(("weights",) if file == self.spec_weights else ("data", "file"), file)
         if handle is None:
             return empty
@@ -170,19 +172,19 @@ class _Tensors:
         if file in self._files:
             return self._files[file]
         self._files[file] = None
-        path = (self._folder / file).resolve()
-        if not path.is_relative_to(self._folder):
-            self.fault(key, f"must be a file inside the workload's folder, not {file!r}")
-            return None
         try:
+            path = (self._folder / file).resolve()
+            if not path.is_relative_to(self._folder):
+                self.fault(key, f"must be a file inside the workload's folder, not {file!r}")
+                return None
             if path.stat().st_size > MAX_TENSOR_FILE_BYTES:
                 self.fault(key, f"must be at most {MAX_TENSOR_FILE_BYTES} bytes, not {path.stat().st_size}")
                 return None
             self._files[file] = safe_open(path, framework="numpy")
             with path.open("rb") as stream:
                 self.sha256[file] = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            self.fault(key, f"must be a readable file: {file}: {error.strerror or 'no such file'}")
+        except (OSError, ValueError, RuntimeError) as error:
+            self.fault(key, f"must be a readable file: {file}: {reason(error)}")
         except SafetensorError as error:
             self.fault(key, f"must be a whole safetensors file: {file}: {error}")
         return self._files[file]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,9 +148,14 @@ def test_nothing_is_written_when_the_input_is_wrong(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     (line,) = refused("run", "-o", "file", cwd=tmp_path)
-    assert line.startswith("file: must be inside a folder, but ")
-    (line,) = refused("compile", "digits-mlp", "-o", "file/p.acs", cwd=tmp_path)
-    assert line.startswith("file/p.acs: must be inside a folder")
+    assert line.startswith("file: must be a folder, but ")
+    for place in ("file/p.acs", "none/p.acs"):
+        (line,) = refused("compile", "digits-mlp", "-o", place, cwd=tmp_path)
+        assert line.startswith(f"{place}: must be in a folder that exists")
+    (line,) = refused("compile", "digits-mlp", "-o", ".", cwd=tmp_path)
+    assert line == ".: must be a file, but is a folder"
+    (line,) = refused("run", "-o", "x" * 300, cwd=tmp_path)
+    assert "must be a possible path: File name too long" in line
     assert (tmp_path / "file").read_text() == "kept"
 
 
@@ -202,6 +208,53 @@ def test_a_program_with_a_wait_removed_is_refused(program: Path, tmp_path: Path)
     (first,) = refused("exec", "p.acs", cwd=tmp_path)
     assert "(matmul of fc1)" in first
     assert "but nothing orders the two" in first
+
+
+def test_an_output_file_is_overwritten(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.acs").write_text("old")
+    assert accelsim("compile", "digits-mlp", "-o", "p.acs", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "p.acs").read_bytes() == program.read_bytes()
+
+
+def test_a_folder_in_the_place_of_a_result_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "out" / "layers.parquet").mkdir(parents=True)
+    assert refused("run", "-o", "out", cwd=tmp_path) == ["out/layers.parquet: must be a file, but is a folder"]
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["layers.parquet"]
+
+
+def test_a_full_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "accelsim.cli.main", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == ["standard output must take what is printed: No space left on device"]
+
+
+def test_a_program_for_another_machine_asks_for_it(tmp_path: Path) -> None:
+    text = shipped.path_of("arch", "edge-ws").read_text()
+    (tmp_path / "slow.yaml").write_text(text.replace("bandwidth_bytes_per_s: 16e9", "bandwidth_bytes_per_s: 1e9"))
+    assert accelsim("compile", "digits-mlp", "--arch", "slow.yaml", "-o", "p.acs", cwd=tmp_path).returncode == 0
+    (line,) = refused("exec", "p.acs", cwd=tmp_path)
+    assert line == "--arch must name the machine: no shipped one is the 'edge-ws' that the program is for"
+    slow = json.loads(accelsim("exec", "p.acs", "--arch", "slow.yaml", "--json", cwd=tmp_path).stdout)
+    assert slow["cycles"] == json.loads(accelsim("run", "--arch", "slow.yaml", "--json", cwd=tmp_path).stdout)["cycles"]
+
+
+def test_layers_may_be_called_anything_printable(tmp_path: Path) -> None:
+    shutil.copytree(shipped.path_of("workload", "digits-mlp").parent, tmp_path / "w")
+    file = tmp_path / "w" / "workload.yaml"
+    file.write_text(file.read_text().replace("name: fc2", "name: '[/red] é'"))
+    done = accelsim("run", "w/workload.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[/red] é" in done.stdout
+    file.write_text(file.read_text().replace("name: '[/red] é'", 'name: "a\\nb"'))
+    (line,) = refused("run", "w/workload.yaml", cwd=tmp_path)
+    assert line.endswith("layers.1.name: must be a name without control characters, not 'a\\nb'")
 
 
 def test_usage_errors_exit_2() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import inputs, machine, network
+from harness import inputs, machine, network, without_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import machines, networks
@@ -14,14 +14,7 @@ from accelsim.config.arch import Machine
 from accelsim.errors import ProgramError
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import NONE
-from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
-
-
-def without_wait(program: Program, instruction: int, slot: int) -> Program:
-    code = program.instructions.copy()
-    code["wait"][instruction, slot] = NONE
-    return Program(program.header, code, program.image)
 
 
 @given(net=networks(max_size=24), on=machines(), batch=st.integers(1, 12), seed=st.integers(0, 2**32))

@@ -78,6 +78,10 @@ def test_numbers_of_yaml_1_2_are_read_as_numbers(tmp_path: Path) -> None:
         ("- a\n- b\n", "m.yaml:1:1: must hold keys and values, not CommentedSeq"),
         ("a: !!python/object/apply:os.system ['true']\n", "must be a known key, not 'a'"),
         ("a: &a [1, 2]\nb: *c\n", "m.yaml:2:4: must be valid YAML: found undefined alias"),
+        ("x: !!bool foo\n", "m.yaml: must be valid YAML: "),
+        ("x: !!set foo\n", "m.yaml: must be valid YAML: "),
+        ("clock_hz: 0x" + "F" * 5000 + "\n", "clock_hz: must be"),
+        ('"ho\\nst": 1\n', "ho\\nst: must be a known key"),
     ],
 )
 def test_strange_files_are_refused(tmp_path: Path, text: str, expected: str) -> None:
@@ -101,7 +105,7 @@ def test_binary_missing_and_huge_files_are_refused(tmp_path: Path, monkeypatch: 
         read_yaml(tmp_path)
     file.write_text(EDGE)
     monkeypatch.setattr("accelsim.config.load.MAX_FILE_BYTES", 10)
-    with pytest.raises(ConfigError, match="must be at most 10 bytes"):
+    with pytest.raises(ConfigError, match="must be at most 10 bytes, but is larger"):
         read_yaml(file)
 
 
@@ -115,7 +119,9 @@ def test_an_unknown_name_offers_the_nearest() -> None:
 def test_a_path_of_a_technology_is_relative_to_the_machine(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(shipped.path_of("tech", "han2015-45nm").read_text())
     (tmp_path / "m.yaml").write_text(EDGE.replace("tech: han2015-45nm", "tech: ./my.yaml"))
-    assert load_technology(load_machine(str(tmp_path / "m.yaml")).tech).name == "han2015-45nm"
+    machine = load_machine(str(tmp_path / "m.yaml"))
+    assert machine.tech == "./my.yaml"
+    assert load_technology(machine.tech, beside=str(tmp_path / "m.yaml")).name == "han2015-45nm"
 
 
 def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

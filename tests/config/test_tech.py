@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from accelsim.config import shipped
 from accelsim.config.load import load_technology
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.errors import ConfigError
@@ -44,10 +47,16 @@ def test_energies(operation: Operation, bits: int, by: int, expected: float) -> 
     assert HAN.energy_pj(Event(Component.MAC, operation, bits, by)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_an_operation_without_an_entry_is_refused() -> None:
-    table = HAN.model_copy(update={"entries": [e for e in HAN.entries if e.operation != Operation.INT_SHIFT]})
-    with pytest.raises(ConfigError, match="technology han2015-45nm: entries must include int_shift"):
-        table.energy_pj(Event(Component.REQUANTIZE, Operation.INT_SHIFT, 64))
+def test_a_table_without_an_operation_or_with_a_row_twice_is_refused(tmp_path: Path) -> None:
+    text = shipped.path_of("tech", "han2015-45nm").read_text()
+    rows = text.splitlines(keepends=True)
+    file = tmp_path / "t.yaml"
+    file.write_text("".join(row for row in rows if "int_shift" not in row and "pe_gated" not in row))
+    with pytest.raises(ConfigError, match="entries must include every operation, but int_shift, pe_gated are missing"):
+        load_technology(str(file))
+    file.write_text(text + rows[-1])
+    with pytest.raises(ConfigError, match="entries must name each operation and width once, not issue twice"):
+        load_technology(str(file))
 
 
 def test_every_entry_has_a_source() -> None:

@@ -41,3 +41,6 @@ def test_distances() -> None:
     assert quality.cosine(a, 2 * a) == pytest.approx(1)
     assert quality.sqnr_db(a, a) is None
     assert quality.cosine(a, 0 * a) is None
+    assert quality.sqnr_db(1e200 * a, 1e200 * (a + np.array([0.3, 0.4]))) == pytest.approx(20)
+    assert quality.cosine(1e200 * a, 1e-200 * a) == pytest.approx(1)
+    assert quality.sqnr_db(np.array([np.inf]), a[:1]) is None

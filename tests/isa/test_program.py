@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from harness import inputs, machine, network
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.errors import ProgramError
-from accelsim.isa.program import Program
+from accelsim.isa.program import Header, Program
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,25 @@ def test_wrong_metadata_is_refused(program: Program, tmp_path: Path, old: str, n
     save_file(tensors, file, {"accelsim": text.replace(old, new, 1)})
     with pytest.raises(ProgramError, match=message):
         Program.load(file)
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F32"])
+def test_tensors_of_other_types_are_refused(tmp_path: Path, dtype: str) -> None:
+    size = {"BF16": 2, "F8_E4M3": 1, "F32": 4}[dtype]
+    tensors = {name: {"dtype": dtype, "shape": [1], "data_offsets": [i * size, (i + 1) * size]}
+               for i, name in enumerate(("instructions", "image"))}  # fmt: skip
+    header = json.dumps({"__metadata__": {"accelsim": "{}"}, **tensors}).encode()
+    file = tmp_path / "p.acs"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2 * size))
+    with pytest.raises(ProgramError, match=r"instructions and image must be bytes \(U8\)"):
+        Program.load(file)
+
+
+def test_two_layers_of_one_name_and_endless_sizes_are_refused(program: Program) -> None:
+    fields = program.header.model_dump()
+    for change in ({"layers": fields["layers"] * 2}, {"dram_bytes": 10**400}):
+        with pytest.raises(ValidationError):
+            Header.model_validate({**fields, **change})
 
 
 def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:

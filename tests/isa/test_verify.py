@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from harness import inputs, machine, network
+from harness import inputs, machine, network, without_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -61,15 +61,31 @@ def two_moments(code: Code) -> None:
     code["signal"][load, Moment.START] = code["signal"][load, Moment.FREE] = 100
 
 
+def add_wait(code: Code, i: int, semaphore: int, value: int) -> None:
+    slot = int(np.flatnonzero(code["wait"][i] == NONE)[0])
+    code["wait"][i, slot] = semaphore
+    code["value"][i, slot] = value
+
+
 def never_raised(code: Code) -> None:
-    code["wait"][5, 3] = 99
-    code["value"][5, 3] = 1
+    add_wait(code, 5, 99, 1)
 
 
 def raised_later(code: Code) -> None:
     code["signal"][len(code) - 1, Moment.END] = 100
-    code["wait"][first(code, LOAD), 3] = 100
-    code["value"][first(code, LOAD), 3] = 1
+    add_wait(code, first(code, LOAD), 100, 1)
+
+
+def a_gap_among_the_waits(code: Code) -> None:
+    code["wait"][0, 3] = 0
+
+
+def a_value_without_a_wait(code: Code) -> None:
+    code["value"][0, 3] = 7
+
+
+def a_wait_for_nothing(code: Code) -> None:
+    code["value"][tuple(np.argwhere(code["wait"] != NONE)[0])] = 0
 
 
 def raised_too_seldom(code: Code) -> None:
@@ -96,6 +112,10 @@ def raised_too_seldom(code: Code) -> None:
         (two_moments, r"semaphore 100 must have one producing unit and moment, not load\.start and load\.free"),
         (never_raised, r"deadlock: instruction 5 .* waits for semaphore 99, which nobody raises"),
         (raised_later, r"deadlock: instruction 0 .* to raise semaphore 100 to 1, but instruction \d+ .* comes later"),
+        (a_gap_among_the_waits, r"instruction 0 \(load of fc0\): waits must fill the first places, the rest be empty"),
+        (a_value_without_a_wait, r"instruction 0 \(load of fc0\): waits must fill the first places"),
+        (a_wait_for_nothing, r"a wait must be for a value of 1 or more, not 0"),
+        (operand(PRELOAD, 11, 5), r"\(preload of fc0\): operands that the opcode lacks must be 0"),
         (raised_too_seldom, r"deadlock: instruction .* to 10000, but it is given \d+ times"),
     ],
 )
@@ -111,6 +131,7 @@ def test_a_malformed_program_is_rejected_by_name(
 def test_a_matmul_without_a_preload_is_rejected(program: Program) -> None:
     code = program.instructions[program.instructions["opcode"] != PRELOAD].copy()
     code["wait"] = NONE
+    code["value"] = 0
     with pytest.raises(ProgramError, match="must follow a preload, but none comes before it"):
         verify(Program(program.header, code, program.image), machine())
 
@@ -118,6 +139,13 @@ def test_a_matmul_without_a_preload_is_rejected(program: Program) -> None:
 def test_a_program_for_a_larger_machine_is_rejected(program: Program) -> None:
     with pytest.raises(ProgramError, match="depth must be at most 8, the rows of edge-ws, not 16"):
         verify(program, machine(matrix={"rows": 8}))
+
+
+def test_more_products_than_a_layer_has_are_rejected(program: Program) -> None:
+    layers = [program.header.layers[0].model_copy(update={"m": 9})]
+    header = program.header.model_copy(update={"layers": layers})
+    with pytest.raises(ProgramError, match="layer fc0: must form at most m k n = 7200 products, not 8000"):
+        verify(Program(header, program.instructions, program.image), machine())
 
 
 def test_dram_beyond_the_machine_is_refused_before_memory_is_taken(program: Program) -> None:
@@ -193,11 +221,13 @@ def test_the_order_check_agrees_with_brute_force(
 ) -> None:
     rng = np.random.default_rng(seed)
     program = compile_network(net, inputs(rng, net, batch), on)
-    code = program.instructions[:150].copy()
+    changed = Program(program.header, program.instructions[:150].copy(), program.image)
+    for _ in range(removed):
+        waits = np.argwhere(changed.instructions["wait"] != NONE)
+        changed = without_wait(changed, *rng.choice(waits)) if len(waits) else changed
+    code = changed.instructions.copy()
     waits = rng.permutation(np.argwhere(code["wait"] != NONE))
-    for i, slot in waits[:removed]:
-        code["wait"][i, slot] = NONE
-    for i, slot in waits[removed : removed + moved]:  # wait for an earlier, or the same, signal
+    for i, slot in waits[:moved]:  # wait for an earlier, or the same, signal
         code["value"][i, slot] = rng.integers(1, code["value"][i, slot] + 1)
     changed = Program(program.header, code, program.image)
     try:

@@ -41,7 +41,7 @@ def test_overlap_is_a_common_byte(a: Region, b: Region) -> None:
 
 @given(regions())
 def test_a_view_reads_and_writes_the_bytes(region: Region) -> None:
-    memory = np.arange(400).astype(np.uint8)
+    memory = np.arange(600).astype(np.uint8)
     window = view(memory, region)
     assert window.reshape(-1).tolist() == memory[byte_list(region)].tolist()
     window[:] = 255

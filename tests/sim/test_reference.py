@@ -27,13 +27,14 @@ HEADER = Header(
     workload="hand",
     recipe="none",
     arch="edge-ws",
+    arch_sha256="",
     dram_bytes=4096,
     layers=[
         LayerInfo(
             name="a",
-            m=1,
-            k=1,
-            n=1,
+            m=6,
+            k=4,
+            n=4,
             m_tile=1,
             k_tile=1,
             n_tile=1,

@@ -114,6 +114,12 @@ def test_a_header_that_promises_too_much_is_refused(folder: Path) -> None:
     assert "must be a whole safetensors file" in line
 
 
+def test_a_shape_that_is_only_promised_takes_no_memory(folder: Path) -> None:
+    edit(folder, "inputs: 64, outputs: 300", "inputs: 1048576, outputs: 1048576")
+    edit(folder, "inputs: 300, outputs", "inputs: 1048576, outputs")
+    assert any("must have shape (1048576, 1048576), not (300, 64)" in line for line in lines(folder))
+
+
 def test_labels_that_do_not_match_the_inputs(folder: Path) -> None:
     change(folder, "data.safetensors", test_labels=np.zeros(3, np.uint8))
     (line,) = lines(folder)

@@ -15,7 +15,7 @@ def quantize_multiplier(scale: NDArray[np.float64]) -> tuple[NDArray[np.int32], 
     Parameters
     ----------
     scale
-        float64, any shape, each in (0, 2^30).
+        float64, any shape, finite and above 0, below 2^30 after rounding to 31 bits.
 
     Returns
     -------
@@ -29,12 +29,12 @@ def quantize_multiplier(scale: NDArray[np.float64]) -> tuple[NDArray[np.int32], 
     ValueError
         If a scale is not positive or too large.
     """
-    if not (scale > 0).all() or not (scale < 2.0**MAX_SHIFT).all():
-        raise ValueError(f"a requantize scale must be above 0 and below 2^{MAX_SHIFT}")
     mantissa, exponent = np.frexp(scale)
     multiplier = np.floor(mantissa * 2.0**31 + 0.5).astype(np.int64)
     carry = multiplier == 2**31
     multiplier = np.where(carry, 2**30, multiplier)
     exponent = exponent + carry
+    if not (scale > 0).all() or not np.isfinite(scale).all() or not (exponent <= MAX_SHIFT).all():
+        raise ValueError(f"a requantize scale must be above 0 and below 2^{MAX_SHIFT}")
     vanishing = exponent < -31
     return np.where(vanishing, 0, multiplier).astype(np.int32), np.where(vanishing, 0, exponent).astype(np.int8)

@@ -20,6 +20,9 @@ from accelsim.workload.network import Linear
 
 Float64 = NDArray[np.float64]
 
+#: Largest magnitude of a quantized bias; the rest of an int32 is for the zero point's share and the products.
+BIAS_LIMIT = 2.0**30
+
 
 class Int8(Frozen):
     """The recipe step."""
@@ -56,6 +59,8 @@ def quantize_layer(layer: Linear, step: Int8, given: Quantization, result: Quant
     peak = np.abs(layer.weight).max(axis=0).astype(np.float64)
     # a channel of zeros may have any scale: take the layer's largest, or 1 if all are zero
     weight_scale = np.where(peak > 0, peak, float(peak.max()) or 1.0) / 127
+    # where a bias is huge beside its weights, they get a coarser step, so that it fits 31 bits
+    weight_scale = np.maximum(weight_scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * BIAS_LIMIT))
     weight = np.rint(layer.weight / weight_scale).astype(np.int8)
     bias = np.rint(layer.bias / (given.scale * weight_scale)) - given.zero_point * weight.sum(axis=0, dtype=np.int64)
     if (np.abs(bias) >= 2.0**31).any():

@@ -1,0 +1,243 @@
+"""From an execution to its summary: joules, roofs, and quality, for each layer and in total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim import provenance
+from accelsim.compress.recipe import Recipe
+from accelsim.config.arch import Machine
+from accelsim.config.tech import Technology
+from accelsim.cost import energy
+from accelsim.cost.roofline import roofline
+from accelsim.golden import quality
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa.program import LayerInfo, Program, RegionInfo
+from accelsim.results import (
+    Bytes,
+    Compression,
+    Execution,
+    LayerResult,
+    Macs,
+    Quality,
+    RunResult,
+    Summary,
+    Task,
+    Tiling,
+)
+from accelsim.workload.network import Network
+
+#: Bits of a weight that is not compressed.
+DENSE_BITS = 32
+
+CountsT = TypeVar("CountsT", Macs, Bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a run's outputs are held against.
+
+    Parameters
+    ----------
+    network
+        Float network, with labels and test inputs.
+    compressed
+        Integer network, whose quantization gives the outputs their real values.
+    integer, real
+        Outputs of each layer of the integer network and of the float network.
+    """
+
+    network: Network
+    compressed: IntegerNetwork
+    integer: list[NDArray[np.generic]]
+    real: list[NDArray[np.float64]]
+
+
+def summarize(
+    program: Program,
+    execution: Execution,
+    machine: Machine,
+    technology: Technology,
+    golden: Reference | None,
+    recipe: Recipe | None,
+    hashes: Mapping[str, str],
+) -> RunResult:
+    """Price an execution, place it below the roofs, and hold its outputs against the references.
+
+    Parameters
+    ----------
+    golden
+        References, or None if they are not known.
+    recipe
+        Recipe that compressed the network, or None if only its name is known.
+    hashes
+        SHA-256 of each input, by name.
+    """
+    header = program.header
+    layers = [_layer(i, program, execution, machine, technology, golden) for i in range(len(header.layers))]
+    configuration: dict[str, Any] = {
+        "machine": machine.model_dump(mode="json"),
+        "technology": technology.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json") if recipe else None,
+    }
+    counters: dict[Any, int] = {}
+    for part in execution.counters:
+        for event, times in part.items():
+            counters[event] = counters.get(event, 0) + times
+    figures = _figures(
+        machine,
+        cycles=execution.cycles,
+        active=execution.cycles,
+        array_active=sum(layer.array_cycles for layer in layers),
+        array_cycles=sum(layer.array_cycles for layer in layers),
+        macs=_sum(Macs, [layer.macs for layer in layers]),
+        moved=_sum(Bytes, [layer.bytes for layer in layers]),
+        units=_units(execution, execution.attribution.sum(axis=0)),
+    )
+    summary = Summary(
+        **figures,
+        energy_pj=energy.total(layer.energy_pj for layer in layers),
+        compression=_compression(header.layers),
+        counters=energy.price(counters, technology),
+        quality=_quality(golden, layers[-1].quality, program, execution),
+        bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
+        workload=header.workload,
+        arch=machine.name,
+        recipe=header.recipe,
+        tech=technology.name,
+        engine=execution.engine,
+        instructions=len(program.instructions),
+        layers=layers,
+        provenance={
+            "versions": provenance.versions(),
+            "inputs_sha256": dict(hashes),
+            "program_sha256": program.digest,
+            "configuration": configuration,
+            "configuration_sha256": provenance.content_hash(configuration),
+            "seed": None,
+        },
+    )
+    return RunResult(summary, execution)
+
+
+def _layer(
+    number: int,
+    program: Program,
+    execution: Execution,
+    machine: Machine,
+    technology: Technology,
+    golden: Reference | None,
+) -> LayerResult:
+    info = program.header.layers[number]
+    counters = execution.counters[number]
+    rows = energy.price(counters, technology)
+    executed = energy.products(counters)
+    dense = info.m * info.k * info.n
+    first, last = execution.spans()
+    outputs = _read(execution, program.header.region(info.output))
+    figures = _figures(
+        machine,
+        cycles=int(execution.layer_cycles[number]),
+        active=int(execution.active_cycles()[number]),
+        array_active=int(execution.active_cycles(execution.array_units)[number]),
+        array_cycles=int(execution.array_cycles[number]),
+        macs=Macs(dense=dense, executed=executed, skipped=dense - executed),
+        moved=energy.moved(counters),
+        units=_units(execution, execution.attribution[number]),
+    )
+    judged, exact = None, None
+    if golden:
+        real = golden.compressed.layers[number].output.dequantize(outputs)
+        judged = Quality(
+            sqnr_db=quality.sqnr_db(golden.real[number], real),
+            cosine=quality.cosine(golden.real[number], real),
+            task=None,
+        )
+        exact = bool(np.array_equal(outputs, golden.integer[number]))
+    return LayerResult(
+        **figures,
+        energy_pj=energy.breakdown(rows),
+        compression=_compression([info]),
+        counters=rows,
+        quality=judged,
+        bit_exact=exact,
+        name=info.name,
+        shape=[info.m, info.k, info.n],
+        span=[int(first[number]), int(last[number])],
+        tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
+    )
+
+
+def _figures(
+    machine: Machine,
+    *,
+    cycles: int,
+    active: int,
+    array_active: int,
+    array_cycles: int,
+    macs: Macs,
+    moved: Bytes,
+    units: dict[str, dict[str, int]],
+) -> dict[str, Any]:
+    """Fields of `Figures` that follow from time and work.
+
+    Layers overlap, so rates are taken over the cycles in which a layer's work is really done.
+    """
+    return {
+        "cycles": cycles,
+        "seconds": cycles / machine.clock_hz,
+        "active_cycles": active,
+        "array_cycles": array_cycles,
+        "macs": macs,
+        "bytes": moved,
+        "utilization": macs.executed / (active * machine.matrix.multipliers) if active else 0.0,
+        "roofline": roofline(machine, macs, moved, active, array_active, units),
+        "units": units,
+    }
+
+
+def _units(execution: Execution, attribution: NDArray[np.int64]) -> dict[str, dict[str, int]]:
+    """Cycles of each unit by state, states that never happened left out, and their total."""
+    return {
+        unit: {
+            **{state: int(n) for state, n in zip(execution.states, row, strict=True) if n or state == "busy"},
+            "total": int(row.sum()),
+        }
+        for unit, row in zip(execution.unit_names, attribution, strict=True)
+    }
+
+
+def _compression(layers: list[LayerInfo]) -> Compression:
+    dense = DENSE_BITS * sum(layer.weights for layer in layers)
+    stored = sum(layer.stored_bits for layer in layers)
+    return Compression(dense_bits=dense, stored_bits=stored, ratio=dense / stored if stored else 1.0)
+
+
+def _read(execution: Execution, region: RegionInfo) -> NDArray[np.generic]:
+    """Integers of a region, shape (rows, columns)."""
+    data = execution.dram[region.address : region.address + region.rows * region.columns]
+    return data.view(np.int8 if region.signed else np.uint8).reshape(region.rows, region.columns)
+
+
+def _quality(golden: Reference | None, last: Quality | None, program: Program, execution: Execution) -> Quality | None:
+    """Quality of the network's output, and of its task, from the simulated bytes."""
+    if golden is None or last is None:
+        return None
+    outputs = _read(execution, program.header.region(program.header.layers[-1].output))
+    labels = golden.network.labels
+    task = Task(
+        name="accuracy",
+        value=quality.accuracy(outputs, labels),
+        reference=quality.accuracy(golden.real[-1], labels),
+    )
+    return last.model_copy(update={"task": task})
+
+
+def _sum(kind: type[CountsT], parts: list[CountsT]) -> CountsT:
+    """Sum of models whose fields are all counts."""
+    return kind(**{name: sum(getattr(part, name) for part in parts) for name in kind.model_fields})

@@ -10,6 +10,7 @@ from harness import layer, machine
 from hypothesis import strategies as st
 
 from accelsim.config.arch import Machine
+from accelsim.golden.integer import ROUNDING
 from accelsim.golden.network import IntegerNetwork, Quantization
 
 
@@ -35,7 +36,7 @@ def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 40) -> Intege
             types[i + 1],
             name=f"fc{i}",
             relu=draw(st.booleans()),
-            rounding=draw(st.sampled_from(["tflite_single_round", "tflite_double_round"])),
+            rounding=draw(st.sampled_from(sorted(ROUNDING))),
             density=draw(st.sampled_from([0.0, 0.3, 1.0])),
         )
         for i, (k, n) in enumerate(itertools.pairwise(sizes))

@@ -1,7 +1,24 @@
 """The requantize unit: 32-bit sums to 8-bit integers by an integer multiplier and a shift.
 
-The scale of the lecture notes, M * 2^shift, is multiplier * 2^(shift - 31) here, with TFLite's sign of the shift
-(positive = left). Pipeline: multiply | rounding shift | saturate, one value a cycle a lane.
+Every mode is a deployed scheme, bit for bit. Pipeline: multiply | rounding shift | saturate, one value a cycle a lane.
+The scale M * 2^shift of the lecture notes is held like this (multiplier m, shift s):
+
+=================================  ==================  ============================================================
+mode                               scale               rounding
+=================================  ==================  ============================================================
+tflite_single_round                m 2^(s - 31)        once, ties up (TFLite, CMSIS-NN with single rounding)
+tflite_double_round                m 2^(s - 31)        to 32 bits ties up, then right shift ties away (gemmlowp)
+cmsis_nn_double_round              m 2^(s - 31)        the same: CMSIS-NN's default
+tflite214_builtin_fully_connected  m 2^(s - 31)        to 32 bits ties up, then right shift ties up (ruy)
+litert_ref_fully_connected         m 2^(s - 31)        once, ties away from zero (LiteRT's reference kernel)
+xnnpack_qs8_rndnu                  m 2^-s              once, ties up; m has 24 bits; clamped before the zero point
+xnnpack_qs8_fp32_rne               float32(m 2^-s)     product and integer rounded to nearest even in float32
+onnxruntime_qlinearmatmul_s8       float32(m 2^-s)     the same
+gemmini_rounding_rshift_rne        2^-s                right shift, ties to even (RISC-V vxrm rne); m is not used
+nvdla_half_away                    m 2^-s              ties away from zero, saturated to 17 bits before the zero point
+=================================  ==================  ============================================================
+
+Sources: the semantics that were read from, and checked against, the libraries themselves (tests/data/README.md).
 """
 
 from __future__ import annotations
@@ -12,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.errors import unknown_name
 
 Int64 = NDArray[np.int64]
 
@@ -26,18 +44,78 @@ def _tflite_single_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return (acc * multiplier + (np.int64(1) << (right - 1))) >> right
 
 
+def _high(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Upper half of the doubled product, ties up; a left shift wraps as the library's int32 does."""
+    shifted = (acc << np.maximum(shift, 0)).astype(np.int32).astype(np.int64)  # keeps the low half
+    high: Int64 = (shifted * multiplier + (1 << 30)) >> 31
+    return high
+
+
 def _tflite_double_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    # the left shift wraps as the library's int32 does; int64 to int32 keeps the low half
-    shifted = (acc << np.maximum(shift, 0)).astype(np.int32).astype(np.int64)
-    high = (shifted * multiplier + (1 << 30)) >> 31
+    high = _high(acc, multiplier, shift)
     right = np.maximum(-shift, 0)
     mask = (np.int64(1) << right) - 1
-    return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
+    up = (high & mask) > (mask >> 1) + (high < 0)
+    rounded: Int64 = (high >> right) + up.astype(np.int64)
+    return rounded
+
+
+def _half(right: Int64) -> Int64:
+    """Half a unit of what a right shift keeps; 0 for no shift."""
+    half: Int64 = np.left_shift(np.int64(1), right) >> 1
+    return half
+
+
+def _ruy(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    right = np.maximum(-shift, 0)
+    rounded: Int64 = np.right_shift(_high(acc, multiplier, shift) + _half(right), right)
+    return rounded
+
+
+def _half_away(product: Int64, right: Int64) -> Int64:
+    """Shift right, ties away from zero."""
+    rounded: Int64 = np.sign(product) * np.right_shift(np.abs(product) + _half(right), right)
+    return rounded
+
+
+def _litert(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return _half_away(acc * multiplier, 31 - shift)
+
+
+def _rndnu(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return (acc * multiplier + (np.int64(1) << (shift - 1))) >> shift
+
+
+def _fp32(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    # the significand has 24 bits, so the scale is exact; integer sums beyond 2^24 are rounded on their way to float32
+    scale = np.ldexp(multiplier.astype(np.float32), -shift.astype(np.int32))
+    product = acc.astype(np.float32) * scale
+    return np.rint(np.clip(product, np.float32(-(2.0**31)), np.float32(2.0**31))).astype(np.int64)
+
+
+def _gemmini(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:  # noqa: ARG001 - the scale is a power of two
+    quotient = acc >> shift
+    rest, half = acc - (quotient << shift), _half(shift)
+    odd = (quotient & 1) == 1
+    rounded: Int64 = quotient + ((rest > half) | ((rest == half) & odd & (shift > 0)))
+    return rounded
+
+
+def _nvdla(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return np.clip(_half_away(acc * multiplier, shift), -(2**16), 2**16 - 1)
 
 
 _SCHEMES: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "tflite_single_round": _tflite_single_round,
     "tflite_double_round": _tflite_double_round,
+    "cmsis_nn_double_round": _tflite_double_round,
+    "tflite214_builtin_fully_connected": _ruy,
+    "litert_ref_fully_connected": _litert,
+    "xnnpack_qs8_rndnu": _rndnu,
+    "xnnpack_qs8_fp32_rne": _fp32,
+    "onnxruntime_qlinearmatmul_s8": _fp32,
+    "gemmini_rounding_rshift_rne": _gemmini,
+    "nvdla_half_away": _nvdla,
 }
 #: Names of the rounding schemes; their order is their number in an instruction.
 MODES = tuple(_SCHEMES)
@@ -60,15 +138,25 @@ def requantize(
     acc
         Sums, int32 values of any shape.
     multiplier, shift, zero_point
-        Integers that broadcast against `acc`: multiplier in [0, 2^31), shift in [-31, 30], positive = left.
+        Integers that broadcast against `acc`: one for all, or one a channel. What they mean depends on the mode, as
+        the table of this module says. TFLite's: multiplier in [0, 2^31), shift in [-31, 30], positive = left. The
+        others': multiplier below 2^24 (NVDLA: an int16), shift in [0, 62], positive = right.
     mode
-        One of `MODES`: TFLite's single rounding (once, ties up) or double rounding (to 32 bits with ties up, then
-        the right shift with ties away from zero).
+        One of `MODES`.
+    qmin, qmax
+        Range of the results: of int8 unless given.
 
     Returns
     -------
     int64 of the broadcast shape, inside [qmin, qmax].
+
+    Raises
+    ------
+    ValueError
+        If the mode is unknown.
     """
+    if mode not in _SCHEMES:
+        raise ValueError(unknown_name("rounding mode", mode, MODES))
     operands = (np.asarray(value, dtype=np.int64) for value in (acc, multiplier, shift))
     return np.clip(_SCHEMES[mode](*operands) + np.asarray(zero_point, dtype=np.int64), qmin, qmax)
 

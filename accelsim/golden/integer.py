@@ -19,20 +19,44 @@ def single_round(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return rounded
 
 
-def double_round(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    """Round to 32 bits, ties up, then shift right, ties away from zero: gemmlowp's and TFLite's double rounding."""
+def _high(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Upper half of the doubled product, ties up, after a left shift that wraps at 32 bits."""
     left = 2 ** np.maximum(shift, 0)
     wrapped = (total * left + 2**31) % 2**32 - 2**31
-    high = np.floor_divide(wrapped * multiplier + 2**30, 2**31)
+    high: Int64 = np.floor_divide(wrapped * multiplier + 2**30, 2**31)
+    return high
+
+
+def double_round(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Round to 32 bits, ties up, then shift right, ties away from zero: gemmlowp's and TFLite's double rounding."""
+    high = _high(total, multiplier, shift)
     power = 2 ** np.maximum(-shift, 0)
     magnitude = (2 * np.abs(high) + power) // (2 * power)
     rounded: Int64 = np.sign(high) * magnitude
     return rounded
 
 
+def single_round_away(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Round total * multiplier * 2^(shift - 31) once, ties away from zero: LiteRT's reference kernel."""
+    product = total * multiplier
+    right = 31 - shift
+    rounded: Int64 = np.sign(product) * ((np.abs(product) + 2 ** (right - 1)) // 2**right)
+    return rounded
+
+
+def double_round_up(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Round to 32 bits and then after the right shift, ties up both times: ruy, under TFLite's optimized kernels."""
+    high = _high(total, multiplier, shift)
+    power = 2 ** np.maximum(-shift, 0)
+    rounded: Int64 = np.floor_divide(2 * high + power, 2 * power)
+    return rounded
+
+
 ROUNDING: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "tflite_single_round": single_round,
     "tflite_double_round": double_round,
+    "tflite214_builtin_fully_connected": double_round_up,
+    "litert_ref_fully_connected": single_round_away,
 }
 
 

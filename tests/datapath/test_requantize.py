@@ -6,12 +6,14 @@ import csv
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.compress.quantize.int8 import Int8
 from accelsim.config.tech import Counters, Operation
 from accelsim.datapath import requantize
 from accelsim.golden.integer import ROUNDING
@@ -24,23 +26,43 @@ def vectors(scheme: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["scheme"] == scheme]
 
 
-@pytest.mark.parametrize(
-    ("scheme", "mode"),
-    [
-        ("tflite_single_round", "tflite_single_round"),
-        ("tflite_double_round", "tflite_double_round"),
-        ("cmsis_nn_double_round", "tflite_double_round"),  # SEMANTICS: equal for multipliers above INT32_MIN
-    ],
-)
-def test_every_vector_of_a_deployed_scheme(scheme: str, mode: str) -> None:
+SCHEMES = {
+    "cmsis_nn_double_round",
+    "gemmini_rounding_rshift_rne",
+    "litert_ref_fully_connected",
+    "onnxruntime_qlinearmatmul_s8",
+    "tflite214_builtin_fully_connected",
+    "tflite_double_round",
+    "tflite_single_round",
+    "xnnpack_qs8_fp32_rne",
+    "xnnpack_qs8_rndnu",
+}
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_every_vector_of_a_deployed_scheme(scheme: str) -> None:
     rows = vectors(scheme)
     assert len(rows) == 260
     acc, multiplier, shift, zero_point, out = (
         np.array([int(row[name]) for row in rows]) for name in ("acc", "multiplier", "shift", "zero_point", "out")
     )
-    np.testing.assert_array_equal(requantize.requantize(acc, multiplier, shift, zero_point, mode), out)
-    golden = ROUNDING[mode](acc, multiplier, shift)
-    np.testing.assert_array_equal(np.clip(golden + zero_point, -128, 127), out)
+    np.testing.assert_array_equal(requantize.requantize(acc, multiplier, shift, zero_point, scheme), out)
+    if scheme in ROUNDING:
+        golden = ROUNDING[scheme](acc, multiplier, shift)
+        np.testing.assert_array_equal(np.clip(golden + zero_point, -128, 127), out)
+
+
+def test_each_scheme_is_told_apart_from_the_others_by_its_vectors() -> None:
+    same = [{"tflite_double_round", "cmsis_nn_double_round"}, {"xnnpack_qs8_fp32_rne", "onnxruntime_qlinearmatmul_s8"}]
+    tflite = {s for s in SCHEMES if s.startswith(("tflite", "cmsis", "litert"))}
+    for family in (tflite, SCHEMES - tflite - {"gemmini_rounding_rshift_rne"}):
+        for scheme in family:
+            rows = vectors(scheme)
+            columns = ("acc", "multiplier", "shift", "zero_point", "out")
+            *arguments, out = (np.array([int(row[name]) for row in rows]) for name in columns)
+            for other in family - {scheme}:
+                equal = np.array_equal(requantize.requantize(*arguments, other), out)
+                assert equal == ({scheme, other} in same), (scheme, other)
 
 
 ACC = st.integers(-(2**31), 2**31 - 1)
@@ -55,7 +77,42 @@ def test_single_rounding_is_the_nearest_integer_with_ties_up(acc: int, multiplie
     assert got.tolist() == [expected]
 
 
-@pytest.mark.parametrize("mode", requantize.MODES)
+def half_away(value: Fraction) -> int:
+    magnitude = math.floor(abs(value) + Fraction(1, 2))
+    return -magnitude if value < 0 else magnitude
+
+
+@given(ACC, st.integers(-(2**15), 2**15 - 1), st.integers(0, 62), st.integers(-128, 127))
+def test_nvdla_rounds_half_away_and_saturates_twice(acc: int, multiplier: int, shift: int, zero_point: int) -> None:
+    rounded = half_away(Fraction(acc * multiplier, 2**shift))
+    expected = min(max(min(max(rounded, -(2**16)), 2**16 - 1) + zero_point, -128), 127)
+    got = requantize.requantize([acc], [multiplier], [shift], zero_point, "nvdla_half_away")
+    assert got.tolist() == [expected]
+
+
+@given(ACC, st.integers(0, 40))
+def test_gemmini_rounds_to_even(acc: int, shift: int) -> None:
+    got = requantize.requantize([acc], [1], [shift], 0, "gemmini_rounding_rshift_rne", qmin=-(2**40), qmax=2**40)
+    assert got.tolist() == [round(Fraction(acc, 2**shift))]
+
+
+@given(ACC, MULTIPLIER, st.integers(-31, 0))
+def test_litert_rounds_once_with_ties_away(acc: int, multiplier: int, shift: int) -> None:
+    exact = Fraction(acc * multiplier) * Fraction(2) ** (shift - 31)
+    mode = "litert_ref_fully_connected"
+    got = requantize.requantize([acc], [multiplier], [shift], 0, mode, qmin=-(2**40), qmax=2**40)
+    assert got.tolist() == [half_away(exact)]
+
+
+def test_a_channel_has_its_own_scale() -> None:
+    acc = np.full((2, 3), 1000)
+    got = requantize.requantize(acc, [1 << 30, 1 << 30, 3 << 29], [-3, -4, -4], [0, 1, 2], "tflite_single_round")
+    assert got.tolist() == [[63, 32, 49]] * 2
+    with pytest.raises(ValueError, match="must be a known rounding mode, not 'tflite_single'; did you mean"):
+        requantize.requantize(1, 1, 1, 0, "tflite_single")
+
+
+@pytest.mark.parametrize("mode", sorted(ROUNDING))
 @given(st.data())
 def test_unit_and_golden_agree(mode: str, data: st.DataObject) -> None:
     acc, multiplier = data.draw(ACC), data.draw(st.one_of(MULTIPLIER, st.just(0)))
@@ -65,13 +122,15 @@ def test_unit_and_golden_agree(mode: str, data: st.DataObject) -> None:
     assert got.tolist() == ROUNDING[mode](*arrays).tolist()
 
 
-def test_modes_are_those_of_golden() -> None:
-    assert set(requantize.MODES) == set(ROUNDING)
+def test_the_modes_of_golden_and_of_recipes_are_modes_of_the_unit() -> None:
+    assert set(ROUNDING) <= set(requantize.MODES)
+    (choices,) = (f.annotation for n, f in Int8.model_fields.items() if n == "rounding")
+    assert set(get_args(choices)) == set(ROUNDING)
 
 
 def test_the_two_schemes_differ_where_they_should() -> None:
     # 2^29 * 3 at shift -1: 0.75 * 1 / 2 = 0.375 rounds to 0 once, but to 1 and then to 1 (tie away) twice
-    once, twice = (requantize.requantize([1], [3 << 29], [-1], 0, mode).tolist() for mode in requantize.MODES)
+    once, twice = (requantize.requantize([1], [3 << 29], [-1], 0, mode).tolist() for mode in requantize.MODES[:2])
     assert (once, twice) == ([0], [1])
 
 

@@ -29,9 +29,12 @@ class Int8(Frozen):
 
     scheme: Literal["int8"] = quantity("name", "Name of the scheme")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
-    rounding: Literal["tflite_single_round", "tflite_double_round"] = quantity(
-        "name", "Rounding of the requantize unit", default="tflite_single_round"
-    )
+    rounding: Literal[
+        "tflite_single_round",
+        "tflite_double_round",
+        "tflite214_builtin_fully_connected",
+        "litert_ref_fully_connected",
+    ] = quantity("name", "Rounding of the requantize unit", default="tflite_single_round")
 
 
 def activation_range(values: Float64) -> Quantization:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,45 +78,66 @@ class Execution:
     grants: NDArray[np.int8]
     array_units: tuple[int, ...]
 
-    @property
-    def layer_cycles(self) -> Int64:
-        """Cycles of each layer: the differences of the running maximum of ends, so that they sum to the total."""
-        last = np.zeros(len(self.layer_names), np.int64)
-        np.maximum.at(last, self.timeline.layer, self.timeline.end)
-        return np.diff(np.maximum.accumulate(last), prepend=0)
-
-    @property
-    def array_cycles(self) -> Int64:
-        """Cycles with a preload or matrix instruction between start and end; shared ones count for the first layer."""
-        chosen = np.isin(self.timeline.unit, self.array_units)
-        start, end = self.timeline.start[chosen], self.timeline.end[chosen]
-        edges = np.unique(np.concatenate((start, end)))
-        low, high = np.searchsorted(edges, start), np.searchsorted(edges, end)
-        owner = np.repeat(np.arange(len(start)), high - low)
-        step = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
-        layers = len(self.layer_names)
-        first = np.full(max(len(edges), 1), layers)
-        np.minimum.at(first, low[owner] + step, self.timeline.layer[chosen][owner])
-        lengths = np.append(np.diff(edges), 0)[: len(first)] if len(edges) else np.zeros(1, np.int64)
-        return np.bincount(first, lengths, layers + 1)[:layers].astype(np.int64)
-
-    def active_cycles(self, units: tuple[int, ...] | None = None) -> Int64:
-        """Cycles in which each layer has an instruction, of some units or of any, between start and end.
-
-        All of a layer's work is done in them; layers may share cycles.
-        """
-        t = self.timeline
-        chosen = np.ones(len(t.unit), bool) if units is None else np.isin(t.unit, units)
-        mine = [chosen & (t.layer == number) for number in range(len(self.layer_names))]
-        return np.array([_covered(t.start[m], t.end[m]) for m in mine], np.int64)
-
-    def spans(self) -> tuple[Int64, Int64]:
-        """First start and last end of each layer's instructions."""
-        layers = len(self.layer_names)
+    def layer_times(self) -> LayerTimes:
+        """When each layer ran, and for how long."""
+        t, layers = self.timeline, len(self.layer_names)
         first, last = np.full(layers, self.cycles), np.zeros(layers, np.int64)
-        np.minimum.at(first, self.timeline.layer, self.timeline.start)
-        np.maximum.at(last, self.timeline.layer, self.timeline.end)
-        return first, last
+        np.minimum.at(first, t.layer, t.start)
+        np.maximum.at(last, t.layer, t.end)
+        array = np.isin(t.unit, self.array_units)
+        return LayerTimes(
+            cycles=np.diff(np.maximum.accumulate(last), prepend=0),
+            active=_covered_by_layer(t.start, t.end, t.layer, layers),
+            array=_first_covered(t.start[array], t.end[array], t.layer[array], layers),
+            array_active=_covered_by_layer(t.start[array], t.end[array], t.layer[array], layers),
+            first=np.minimum(first, last),
+            last=last,
+        )
+
+
+class LayerTimes(NamedTuple):
+    """Core cycles of each layer; int64, shape (layers,).
+
+    Parameters
+    ----------
+    cycles
+        What the layer adds to the running maximum of ends, so that the layers sum to the total.
+    active
+        Cycles with an instruction of the layer between start and end: all its work is done in them. Layers may share
+        cycles.
+    array
+        Cycles with a preload or matrix instruction between start and end; shared ones count for the first layer.
+    array_active
+        The same, shared ones counted for each layer.
+    first, last
+        First start and last end of the layer's instructions.
+    """
+
+    cycles: Int64
+    active: Int64
+    array: Int64
+    array_active: Int64
+    first: Int64
+    last: Int64
+
+
+def _first_covered(start: Int64, end: Int64, layer: Int64, layers: int) -> Int64:
+    """Cycles that intervals cover, each counted for the first layer that covers it."""
+    edges = np.unique(np.concatenate((start, end)))
+    low, high = np.searchsorted(edges, start), np.searchsorted(edges, end)
+    owner = np.repeat(np.arange(len(start)), high - low)
+    step = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)
+    lowest = np.full(max(len(edges) - 1, 0), layers)
+    np.minimum.at(lowest, low[owner] + step, layer[owner])
+    return np.bincount(lowest, np.diff(edges), layers + 1)[:layers].astype(np.int64)
+
+
+def _covered_by_layer(start: Int64, end: Int64, layer: Int64, layers: int) -> Int64:
+    """Cycles that the intervals of each layer cover together."""
+    order = np.argsort(layer, kind="stable")
+    bounds = np.searchsorted(layer[order], np.arange(layers + 1))
+    parts = [order[low:high] for low, high in pairwise(bounds.tolist())]
+    return np.array([_covered(start[part], end[part]) for part in parts], np.int64)
 
 
 def _covered(start: Int64, end: Int64) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accelsim import provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
-from accelsim.config.tech import Technology
+from accelsim.config.tech import Counters, Technology
 from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
@@ -23,6 +23,7 @@ from accelsim.results import (
     Compression,
     Execution,
     LayerResult,
+    LayerTimes,
     Macs,
     Quality,
     RunResult,
@@ -79,22 +80,24 @@ def summarize(
         SHA-256 of each input, by name.
     """
     header = program.header
-    layers = [_layer(i, program, execution, machine, technology, golden) for i in range(len(header.layers))]
+    times = execution.layer_times()
+    layers = [_layer(i, times, program, execution, machine, technology, golden) for i in range(len(header.layers))]
+    array_cycles = sum(layer.array_cycles for layer in layers)
     configuration: dict[str, Any] = {
         "machine": machine.model_dump(mode="json"),
         "technology": technology.model_dump(mode="json"),
         "recipe": recipe.model_dump(mode="json") if recipe else None,
     }
-    counters: dict[Any, int] = {}
+    counters: Counters = {}
     for part in execution.counters:
-        for event, times in part.items():
-            counters[event] = counters.get(event, 0) + times
+        for event, count in part.items():
+            counters[event] = counters.get(event, 0) + count
     figures = _figures(
         machine,
         cycles=execution.cycles,
         active=execution.cycles,
-        array_active=sum(layer.array_cycles for layer in layers),
-        array_cycles=sum(layer.array_cycles for layer in layers),
+        array_active=array_cycles,
+        array_cycles=array_cycles,
         macs=_sum(Macs, [layer.macs for layer in layers]),
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
         units=_units(execution, execution.attribution.sum(axis=0)),
@@ -127,6 +130,7 @@ def summarize(
 
 def _layer(
     number: int,
+    times: LayerTimes,
     program: Program,
     execution: Execution,
     machine: Machine,
@@ -138,14 +142,13 @@ def _layer(
     rows = energy.price(counters, technology)
     executed = energy.products(counters)
     dense = info.m * info.k * info.n
-    first, last = execution.spans()
     outputs = _read(execution, program.header.region(info.output))
     figures = _figures(
         machine,
-        cycles=int(execution.layer_cycles[number]),
-        active=int(execution.active_cycles()[number]),
-        array_active=int(execution.active_cycles(execution.array_units)[number]),
-        array_cycles=int(execution.array_cycles[number]),
+        cycles=int(times.cycles[number]),
+        active=int(times.active[number]),
+        array_active=int(times.array_active[number]),
+        array_cycles=int(times.array[number]),
         macs=Macs(dense=dense, executed=executed, skipped=dense - executed),
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
@@ -168,7 +171,7 @@ def _layer(
         bit_exact=exact,
         name=info.name,
         shape=[info.m, info.k, info.n],
-        span=[int(first[number]), int(last[number])],
+        span=[int(times.first[number]), int(times.last[number])],
         tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
 

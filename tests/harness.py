@@ -128,4 +128,4 @@ def assert_accounted(execution: Execution) -> None:
         mine = t.unit == unit
         assert (np.diff(t.end[mine]) >= 0).all()
         assert (t.start[mine][1:] >= t.free[mine][:-1]).all()
-    assert execution.layer_cycles.sum() == execution.cycles
+    assert execution.layer_times().cycles.sum() == execution.cycles

@@ -57,26 +57,26 @@ def cycles_of(execution: Execution, layer: int, units: tuple[int, ...] | None = 
 @given(executions())
 def test_layer_cycles_are_what_each_adds_to_the_latest_end(execution: Execution) -> None:
     t, latest = execution.timeline, 0
-    for layer, cycles in enumerate(execution.layer_cycles):
+    for layer, cycles in enumerate(execution.layer_times().cycles):
         end = max([latest, *(int(e) for e, x in zip(t.end, t.layer, strict=True) if x == layer)])
         assert cycles == end - latest
         latest = end
-    assert execution.layer_cycles.sum() == execution.cycles
+    assert execution.layer_times().cycles.sum() == execution.cycles
 
 
 @given(executions())
 def test_active_and_array_cycles_are_those_of_the_instructions(execution: Execution) -> None:
     seen: set[int] = set()
-    array, active, (first, last) = execution.array_cycles, execution.active_cycles(), execution.spans()
+    times = execution.layer_times()
     for layer in range(len(execution.layer_names)):
         mine = cycles_of(execution, layer, ARRAY_UNITS)
-        assert array[layer] == len(mine - seen)
+        assert times.array[layer] == len(mine - seen)
         seen |= mine
-        assert execution.active_cycles(ARRAY_UNITS)[layer] == len(mine)
+        assert times.array_active[layer] == len(mine)
         every = cycles_of(execution, layer)
-        assert active[layer] == len(every)
+        assert times.active[layer] == len(every)
         if every:
-            assert (first[layer], last[layer]) == (min(every), max(every) + 1)
+            assert (times.first[layer], times.last[layer]) == (min(every), max(every) + 1)
 
 
 def test_saving_to_a_place_that_cannot_be_leaves_nothing(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_array_cycles_follow_the_law(
     x = inputs(rng, net, m)
     program, execution = run(net, x, on)
     (info,) = program.header.layers
-    assert execution.array_cycles[0] == law(row_tiles(m, info.m_tile), k, n, rows, columns)
+    assert execution.layer_times().array[0] == law(row_tiles(m, info.m_tile), k, n, rows, columns)
     assert_bit_exact(net, x, program, execution)
 
 
@@ -99,7 +99,7 @@ def test_a_layer_larger_than_every_scratchpad_follows_the_law() -> None:
     (info,) = program.header.layers
     assert info.m_tile < 100
     assert 50 * on.weight.capacity_bytes < 700 * 300
-    assert execution.array_cycles[0] == law(row_tiles(100, info.m_tile), 700, 300, 8, 4)
+    assert execution.layer_times().array[0] == law(row_tiles(100, info.m_tile), 700, 300, 8, 4)
     assert_bit_exact(net, x, program, execution)
 
 
@@ -114,8 +114,8 @@ def test_an_infinitely_fast_memory_leaves_the_compute_bound(rows: int, columns: 
     folds = -(-100 // rows) * -(-60 // columns)
     interval = max(70, 2 * rows + columns - 2)
     # the array never idles, and folds follow each other at the interval of the double-buffered shift chain
-    assert execution.array_cycles[0] == t.end[array].max() - t.start[array].min()
-    assert execution.array_cycles[0] == rows + (folds - 1) * interval + 70 + rows + columns - 2
+    assert execution.layer_times().array[0] == t.end[array].max() - t.start[array].min()
+    assert execution.layer_times().array[0] == rows + (folds - 1) * interval + 70 + rows + columns - 2
 
 
 def test_int32_overflow_is_refused() -> None:

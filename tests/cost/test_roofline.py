@@ -61,7 +61,7 @@ def test_without_a_memory_roof_there_is_no_balance() -> None:
 @settings(max_examples=60)
 def test_no_executed_point_lies_above_a_roof(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     _, execution = run(net, inputs(np.random.default_rng(seed), net, batch), on)
-    active = execution.active_cycles()
+    active = execution.layer_times().active
     for layer, counters in enumerate(execution.counters):
         assert energy.products(counters) <= active[layer] * on.matrix.multipliers
         moved = energy.moved(counters)

@@ -217,7 +217,7 @@ def test_folds_follow_each_other_as_the_weight_registers_allow(double_buffered: 
     starts = [t[1] for t in times(result)]
     assert starts[5] - starts[3] == gap
     assert times(result)[3][2:] == (starts[3] + 3, starts[3] + 3 + 8)
-    assert result.array_cycles.tolist() == [4 + gap + 3 + 8]
+    assert result.layer_times().array.tolist() == [4 + gap + 3 + 8]
 
 
 def test_bytes_move_from_dram_through_the_scratchpad_and_back() -> None:

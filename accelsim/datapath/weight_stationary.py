@@ -1,6 +1,7 @@
 """The weight-stationary systolic array: R x C processing elements, int8 operands, int32 partial sums.
 
-Timing (conventions of the measured RTL: one register a hop, row r delayed by r, column c deskewed by C - 1 - c):
+Timing, measured on the SystemVerilog of tests/rtl for rows and columns that differ too (one register a hop, row r
+delayed by r, column c deskewed by C - 1 - c):
 
 - a load shifts one row of weights in per cycle, last row first, and takes R cycles whatever the fold's size;
 - M rows of activations enter in M cycles and the last sum leaves M + R + C - 2 cycles after the first entered;

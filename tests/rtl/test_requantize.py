@@ -21,6 +21,11 @@ HARDWARE = {
     "gemmini_rounding_rshift_rne": 4,
     "nvdla_half_away": 5,
 }
+#: Schemes whose columns mean the same.
+FAMILIES = (
+    {m for m in HARDWARE if m.startswith(("tflite", "cmsis", "litert"))},
+    {"xnnpack_qs8_rndnu", "nvdla_half_away"},
+)
 VALUES = 4000
 
 
@@ -35,17 +40,20 @@ def test_the_unit_agrees_in_every_bit_and_cycle(simulator: Path, mode: str) -> N
     magnitude = 2.0 ** rng.uniform(0, 31, VALUES)
     acc = np.clip(rng.choice([-1, 1], VALUES) * magnitude, -(2**31), 2**31 - 1).astype(np.int64)
     zero_point = rng.integers(-128, 128, VALUES)
+    near = rng.random(VALUES) < 0.5  # half of the values are small and their scales round, so that they often tie
+    acc = np.where(near, rng.integers(-64, 65, VALUES), acc)
     left = np.zeros(VALUES, np.int64)
     if mode.startswith(("tflite", "cmsis", "litert")):
-        multiplier = rng.integers(2**30, 2**31, VALUES)
-        shift = rng.integers(-31, 4, VALUES)
+        multiplier = np.where(near, rng.choice([2**30, 3 << 29, 5 << 28], VALUES), rng.integers(2**30, 2**31, VALUES))
+        shift = np.where(near, rng.integers(-6, 1, VALUES), rng.integers(-31, 4, VALUES))
         once = mode in {"tflite_single_round", "litert_ref_fully_connected"}
         right = 31 - shift if once else np.maximum(-shift, 0)
         left = left if once else np.maximum(shift, 0)
     else:
         bits = {"xnnpack_qs8_rndnu": 24, "nvdla_half_away": 15}.get(mode, 1)
-        multiplier = rng.integers(2 ** (bits - 1), 2**bits, VALUES)
-        shift = right = rng.integers(1, 40, VALUES)
+        multiplier = np.where(near, 1 << (bits - 1), rng.integers(2 ** (bits - 1), 2**bits, VALUES))
+        shift = np.where(near, bits - 1 + rng.integers(1, 7, VALUES), rng.integers(1, 40, VALUES))
+        right = shift
     valid = rng.random(VALUES) < 0.8
     stimulus = np.column_stack(
         (valid, np.full(VALUES, HARDWARE[mode]), acc, multiplier, left, right, zero_point)
@@ -60,6 +68,11 @@ def test_the_unit_agrees_in_every_bit_and_cycle(simulator: Path, mode: str) -> N
     # XNNPACK clamps before it adds the zero point, which gives the same results
     expected = requantize.requantize(acc, multiplier, shift, zero_point, mode)
     np.testing.assert_array_equal(found[edges - 1, 1], expected[valid])
+    # the values tell the schemes of a family apart: no other one would have passed
+    for family in FAMILIES:
+        for other in family if mode in family else ():
+            same = np.array_equal(requantize.requantize(acc, multiplier, shift, zero_point, other), expected)
+            assert same == (HARDWARE[other] == HARDWARE[mode]), other
 
 
 def test_modes_that_are_not_in_the_hardware_are_those_in_float() -> None:

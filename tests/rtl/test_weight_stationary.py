@@ -1,4 +1,4 @@
-"""The array's cycles and sums against SystemVerilog of it: the conventions of datapath/weight_stationary.py, measured."""
+"""The array's cycles and sums against SystemVerilog of it."""
 
 from __future__ import annotations
 

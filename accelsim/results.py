@@ -240,7 +240,11 @@ class Tiling(Frozen):
 
 
 class Figures(Frozen):
-    """What is reported for a layer and for the whole run; the run's are the sums of the layers'."""
+    """What is reported for a layer and for the whole run.
+
+    Counts, cycles and energies of the run are the sums of the layers'; its active cycles are all cycles, and rates are
+    taken over them.
+    """
 
     cycles: int = quantity("core cycles", "Time; a layer's is what it adds to the running maximum of ends")
     seconds: float = quantity("seconds", "Simulated time")

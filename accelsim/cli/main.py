@@ -53,8 +53,15 @@ def options(
 
 def main() -> None:
     """Run the command line."""
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit(2)  # closed: there is nobody to tell
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.BadParameter.__bases__ as error:  # type: ignore[misc] # UsageError, wherever this typer keeps it
+        typer.echo(error.format_message(), err=True)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
     except AccelSimError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
@@ -62,6 +69,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush does not fail
         typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

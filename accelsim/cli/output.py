@@ -63,10 +63,10 @@ def require_folder(path: Path) -> None:
     """
     try:
         folder = path.absolute()
-        while not folder.exists():
+        while not folder.exists() and not folder.is_symlink():
             folder = folder.parent
         if not folder.is_dir():
-            raise AccelSimError(Fault(f"must be a folder, but {folder} is a file", str(path)))
+            raise AccelSimError(Fault(f"must be a folder, but {folder} is none", str(path)))
         if not os.access(folder, os.W_OK):
             raise AccelSimError(Fault(f"must be in a writable folder, but {folder} is not", str(path)))
     except (OSError, ValueError) as error:
@@ -82,8 +82,9 @@ def require_file(path: Path) -> None:
         If it is a folder, or its folder does not exist or can't be written.
     """
     try:
-        if path.is_dir():
-            raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or pipe"
+            raise AccelSimError(Fault(f"must be a file, but is {what}", str(path)))
         if not path.absolute().parent.is_dir():
             raise AccelSimError(Fault(f"must be in a folder that exists, but {path.parent} does not", str(path)))
     except (OSError, ValueError) as error:

@@ -158,7 +158,11 @@ def load_machine(name_or_path: str) -> Machine:
     machine = validate(document, Machine)
     faults = []
     for key, kind, name in (("tech", "tech", machine.tech), ("default_recipe", "recipe", machine.default_recipe)):
-        if not shipped.is_path(name) and name not in shipped.names(kind):
+        if shipped.is_path(name):
+            target = shipped.path_of(kind, name, name_or_path)
+            if not target.is_file():
+                faults.append(document.fault((key,), f"must be a {kind} file that exists, not {name!r}"))
+        elif name not in shipped.names(kind):
             what = f"{kind} or the path of a .yaml file"
             faults.append(document.fault((key,), unknown_name(what, name, shipped.names(kind))))
     if faults:

@@ -88,8 +88,9 @@ def _rndnu(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
 
 def _fp32(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
     # the significand has 24 bits, so the scale is exact; integer sums beyond 2^24 are rounded on their way to float32
-    scale = np.ldexp(multiplier.astype(np.float32), -shift.astype(np.int32))
-    product = acc.astype(np.float32) * scale
+    with np.errstate(over="ignore", invalid="ignore"):  # a scale beyond float32 is infinite; nothing times it is 0
+        scale = np.ldexp(multiplier.astype(np.float32), -shift.astype(np.int32))
+        product = np.nan_to_num(acc.astype(np.float32) * scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
     return np.rint(np.clip(product, np.float32(-(2.0**31)), np.float32(2.0**31))).astype(np.int64)
 
 

@@ -199,7 +199,8 @@ def write_whole(path: Path, content: bytes) -> None:
         If the folder or the file can't be written.
     """
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        path = path.resolve()  # a link stays, what it points to is written
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".accelsim.")
     except (OSError, ValueError) as error:
         raise ProgramError(Fault(f"must be in a writable folder: {reason(error)}", str(path))) from None
     try:

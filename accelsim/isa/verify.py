@@ -101,6 +101,11 @@ def _operands(program: Program) -> list[str]:
     loose = (
         (empty[:, :-1] & ~empty[:, 1:]).any(axis=1) | (empty & (values != 0)).any(axis=1) | (waits < NONE).any(axis=1)
     )
+    strange = (program.instructions["signal"] < NONE).any(axis=1) | (~empty & (values < 1)).any(axis=1)
+    faults += [
+        f"{name_of(program, i)}: semaphores must be 0 or more, and a wait for a value of 1 or more"
+        for i in np.flatnonzero(strange)
+    ]
     faults += [
         f"{name_of(program, i)}: waits must fill the first places, the rest be empty" for i in np.flatnonzero(loose)
     ]
@@ -224,11 +229,10 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
     code = program.instructions
     who, when = np.nonzero(code["signal"] != NONE)
     semaphore = code["signal"][who, when].astype(np.int64)
-    faults = [f"{name_of(program, i)}: a signalled semaphore must be 0 or more, not {s}"
-              for i, s in zip(who[semaphore < 0], semaphore[semaphore < 0], strict=True)]  # fmt: skip
+    faults: list[str] = []
     waits = code["wait"].astype(np.int64)
     producer, moment = np.full(waits.shape, -1, np.int64), np.full(waits.shape, -1, np.int64)
-    for s in np.unique(semaphore[semaphore >= 0]):
+    for s in np.unique(semaphore):
         signals = np.flatnonzero(semaphore == s)
         kinds = np.unique(UNITS * when[signals] + queues.unit[who[signals]])
         if len(kinds) > 1:
@@ -237,16 +241,13 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
             continue
         at, slot = np.nonzero(waits == s)
         value = code["value"][at, slot]
-        known = (value >= 1) & (value <= len(signals))
-        given = who[signals][np.clip(value, 1, len(signals)) - 1]
+        known = value <= len(signals)
+        given = who[signals][np.minimum(value, len(signals)) - 1]
         met = known & (given < at)
         producer[at[met], slot[met]] = given[met]
         moment[at[met], slot[met]] = kinds[0] // UNITS
         for i, v, j, k in zip(at[~met], value[~met], given[~met], known[~met], strict=True):
             why = f"{name_of(program, j)} gives it, which comes later" if k else f"it is given {len(signals)} times"
-            if v < 1:
-                faults.append(f"{name_of(program, i)}: a wait must be for a value of 1 or more, not {v}")
-                continue
             faults.append(
                 f"deadlock: {name_of(program, i)} waits for {Unit(kinds[0] % UNITS).name.lower()} to raise "
                 f"semaphore {s} to {v}, but {why}"

@@ -259,6 +259,25 @@ def test_layers_may_be_called_anything_printable(tmp_path: Path) -> None:
 
 def test_usage_errors_exit_2() -> None:
     for arguments in (["run", "--engine", "quick"], ["compile", "digits-mlp"], ["frobnicate"], ["check"]):
-        done = accelsim(*arguments)
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
+        assert len(refused(*arguments)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_replaced_and_a_link_is_followed(program: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (line,) = refused("compile", "digits-mlp", "-o", "pipe", cwd=tmp_path)
+    assert line == "pipe: must be a file, but is a device or pipe"
+    (tmp_path / "link").symlink_to("target")
+    assert accelsim("compile", "digits-mlp", "-o", "link", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == program.read_bytes()
+    (line,) = refused("run", "-o", "link", cwd=tmp_path)
+    assert line.startswith("link: must be a folder, but ")
+
+
+def test_a_closed_standard_output_is_no_traceback() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m accelsim.cli.main list >&-"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -119,6 +119,10 @@ def test_an_unknown_name_offers_the_nearest() -> None:
 def test_a_path_of_a_technology_is_relative_to_the_machine(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text(shipped.path_of("tech", "han2015-45nm").read_text())
     (tmp_path / "m.yaml").write_text(EDGE.replace("tech: han2015-45nm", "tech: ./my.yaml"))
+    assert faults(tmp_path, EDGE.replace("tech: han2015-45nm", "tech: none.yaml")) == [
+        "m.yaml:9:1: tech: must be a tech file that exists, not 'none.yaml'"
+    ]
+    (tmp_path / "m.yaml").write_text(EDGE.replace("tech: han2015-45nm", "tech: ./my.yaml"))
     machine = load_machine(str(tmp_path / "m.yaml"))
     assert machine.tech == "./my.yaml"
     assert load_technology(machine.tech, beside=str(tmp_path / "m.yaml")).name == "han2015-45nm"

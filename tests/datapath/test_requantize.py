@@ -144,6 +144,11 @@ def test_cycles_follow_lanes_ports_and_latency(
     assert requantize.cycles(rows, columns, lanes, words, latency=3) == expected
 
 
+def test_a_scale_beyond_float32_saturates_in_silence() -> None:
+    got = requantize.requantize([5, 0, -5], [1 << 23] * 3, [-128] * 3, 0, "xnnpack_qs8_fp32_rne")
+    assert got.tolist() == [127, 0, -128]
+
+
 def test_events_are_counted_per_value() -> None:
     counters: Counters = {}
     requantize.events(counters, 10)

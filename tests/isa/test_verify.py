@@ -84,6 +84,10 @@ def a_value_without_a_wait(code: Code) -> None:
     code["value"][0, 3] = 7
 
 
+def a_strange_signal(code: Code) -> None:
+    code["signal"][0, 0] = -5
+
+
 def a_wait_for_nothing(code: Code) -> None:
     code["value"][tuple(np.argwhere(code["wait"] != NONE)[0])] = 0
 
@@ -114,7 +118,8 @@ def raised_too_seldom(code: Code) -> None:
         (raised_later, r"deadlock: instruction 0 .* to raise semaphore 100 to 1, but instruction \d+ .* comes later"),
         (a_gap_among_the_waits, r"instruction 0 \(load of fc0\): waits must fill the first places, the rest be empty"),
         (a_value_without_a_wait, r"instruction 0 \(load of fc0\): waits must fill the first places"),
-        (a_wait_for_nothing, r"a wait must be for a value of 1 or more, not 0"),
+        (a_strange_signal, r"instruction 0 \(load of fc0\): semaphores must be 0 or more"),
+        (a_wait_for_nothing, r"semaphores must be 0 or more, and a wait for a value of 1 or more"),
         (operand(PRELOAD, 11, 5), r"\(preload of fc0\): operands that the opcode lacks must be 0"),
         (raised_too_seldom, r"deadlock: instruction .* to 10000, but it is given \d+ times"),
     ],

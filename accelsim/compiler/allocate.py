@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.lowering import Gemm, Lowering, Placement
 from accelsim.compiler.slots import deal
-from accelsim.compiler.tiling import Chunk, constants_offset, footprint
+from accelsim.compiler.tiles import Chunk, constants_offset, footprint
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.isa.opcodes import Memory

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiling import Tiling
+from accelsim.compiler.tiles import Tiling
 from accelsim.golden.network import IntegerLayer, IntegerNetwork
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program

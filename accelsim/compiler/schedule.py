@@ -9,8 +9,7 @@ import numpy as np
 
 from accelsim.compiler.lowering import Gemm, Lowering, Placement
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiling import (
-    PREFETCH,
+from accelsim.compiler.tiles import (
     Chunk,
     Span,
     Step,
@@ -21,6 +20,7 @@ from accelsim.compiler.tiling import (
     output_pitch,
     sums_pitch,
 )
+from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
 from accelsim.errors import DefectError

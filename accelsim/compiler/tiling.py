@@ -1,30 +1,18 @@
-"""Pass 2: cut each product into tiles that fit the scratchpads, two at a time where they do.
-
-A layer is computed in steps. A step is one column block (at most C outputs) of one weight chunk (at most `k` inputs)
-for one row tile: it needs an activation tile, a weight chunk (its folds of R x C, and for the last chunk of a column
-the channels' constants), a block of sums in the accumulator and, at the end, a place in the output tile.
-
-Tiles live in slots that take turns. A tile that is still in its slot is not loaded again, so a layer whose weights
-all have slots loads them once, whatever the number of row tiles.
-"""
+"""Pass 2: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from accelsim.compiler.lowering import Gemm, Lowering
 from accelsim.compiler.slots import neighbours_apart, useful
+from accelsim.compiler.tiles import Footprint, Tiling, activation_pitch, cut, footprint, output_pitch, sums_pitch
 from accelsim.config.arch import Machine, SimpleDram, Sram
 from accelsim.errors import DefectError, DoesNotFitError
-from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES
 from accelsim.units import align_up, ceil_div
-
-if TYPE_CHECKING:
-    from accelsim.compiler.lowering import Gemm, Lowering
 
 #: Weight chunks that are loaded ahead at most, unless all of them stay.
 PREFETCH = 4
@@ -32,193 +20,6 @@ PREFETCH = 4
 LOAD_CYCLES = 8
 #: Time that fewer DRAM bursts may cost, as a factor.
 SLACK = 1.05
-
-
-class Span(NamedTuple):
-    """A part of a dimension, half open."""
-
-    low: int
-    high: int
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return self.high - self.low
-
-
-class Chunk(NamedTuple):
-    """Weights of one step: inputs k and outputs n; `last` if the column's sums are complete after it."""
-
-    k: Span
-    n: Span
-    last: bool
-
-
-class Step(NamedTuple):
-    """One unit of schedule.
-
-    Parameters
-    ----------
-    m, tile
-        Rows, and columns of the output tile that the step belongs to.
-    chunk
-        Number of the weight chunk in `Tiling.chunks`.
-    first, last
-        Whether the step begins, or completes, its block of sums.
-    done
-        Whether the output tile is complete after it.
-    """
-
-    m: Span
-    tile: Span
-    chunk: int
-    first: bool
-    last: bool
-    done: bool
-
-
-def cut(size: int, tile: int) -> list[Span]:
-    """Parts of a dimension, all of size `tile` but the last."""
-    return [Span(low, min(low + tile, size)) for low in range(0, size, tile)]
-
-
-@dataclass(frozen=True, slots=True)
-class Tiling:
-    """How one product is cut.
-
-    Parameters
-    ----------
-    rows, columns
-        Array rows R and columns C that the folds are made for.
-    tile_m, tile_k, tile_n
-        Rows of a tile, inputs of a weight chunk (a multiple of R unless whole), outputs of a tile (of C).
-    resident
-        True: an activation tile holds all inputs of its rows, and a block's chunks follow each other. False: it holds
-        one chunk's inputs, and all blocks of the output tile take turns for it.
-    rows_outer
-        Whether row tiles are the outer loop, and column tiles the inner.
-    activations, weights, sums, outputs
-        Slots of each memory.
-    """
-
-    m: int
-    k: int
-    n: int
-    rows: int
-    columns: int
-    tile_m: int
-    tile_k: int
-    tile_n: int
-    resident: bool
-    rows_outer: bool
-    activations: int = 1
-    weights: int = 1
-    sums: int = 1
-    outputs: int = 1
-
-    @property
-    def loops(self) -> str:
-        """Order of the loops, outermost first, in words."""
-        outer = "rows, columns" if self.rows_outer else "columns, rows"
-        return f"{outer}, {'blocks, inputs' if self.resident else 'inputs, blocks'}"
-
-    @property
-    def tiles_m(self) -> int:
-        """Number of row tiles."""
-        return ceil_div(self.m, self.tile_m)
-
-    @property
-    def tiles_k(self) -> int:
-        """Number of chunks of a column block."""
-        return ceil_div(self.k, self.tile_k)
-
-    @property
-    def tiles_n(self) -> int:
-        """Number of column tiles."""
-        return ceil_div(self.n, self.tile_n)
-
-    @property
-    def blocks(self) -> int:
-        """Column blocks of the widest output tile."""
-        return ceil_div(min(self.tile_n, self.n), self.columns)
-
-    def chunks(self) -> list[Chunk]:
-        """All weight chunks, in the order in which a row tile uses them."""
-        result = []
-        parts = cut(self.k, self.tile_k)
-        for tile in cut(self.n, self.tile_n):
-            blocks = [Span(tile.low + b.low, tile.low + b.high) for b in cut(tile.size, self.columns)]
-            pairs = product(blocks, parts) if self.resident else ((b, p) for p, b in product(parts, blocks))
-            result += [Chunk(part, block, part.high == self.k) for block, part in pairs]
-        return result
-
-    def steps(self) -> Iterator[Step]:
-        """All steps, in the order of execution."""
-        chunks = self.chunks()
-        row_tiles = cut(self.m, self.tile_m)
-        column_tiles = cut(self.n, self.tile_n)
-        of_tile = {t: [i for i, c in enumerate(chunks) if t.low <= c.n.low < t.high] for t in column_tiles}
-        if self.rows_outer:
-            order = [(m, t) for m in row_tiles for t in column_tiles]
-        else:
-            order = [(m, t) for t in column_tiles for m in row_tiles]
-        for m, tile in order:
-            for i in of_tile[tile]:
-                chunk = chunks[i]
-                yield Step(m, tile, i, chunk.k.low == 0, chunk.last, i == of_tile[tile][-1])
-
-    def folds(self, chunk: Chunk) -> list[Span]:
-        """Inputs of each fold of a chunk."""
-        return [Span(chunk.k.low + f.low, chunk.k.low + f.high) for f in cut(chunk.k.size, self.rows)]
-
-
-class Footprint(NamedTuple):
-    """Bytes of one slot in each memory."""
-
-    activation: int
-    weight: int
-    accumulator: int
-    output: int
-
-
-def activation_pitch(tiling: Tiling, machine: Machine) -> int:
-    """Bytes from row to row of an activation tile: whole words, so that a row's first word is its own."""
-    return align_up(tiling.k if tiling.resident else tiling.tile_k, machine.activation.width_bytes)
-
-
-def output_pitch(tiling: Tiling, machine: Machine) -> int:
-    """Bytes from row to row of an output tile."""
-    return align_up(min(tiling.tile_n, tiling.n), machine.output.width_bytes)
-
-
-def sums_pitch(tiling: Tiling) -> int:
-    """Bytes from row to row of a block of sums."""
-    return SUM_BYTES * min(tiling.columns, tiling.n)
-
-
-def constants_offset(chunk: Chunk, machine: Machine) -> int:
-    """Where a chunk's constants begin: after its weights, at a whole word."""
-    return align_up(chunk.k.size * chunk.n.size, machine.weight.width_bytes)
-
-
-def chunk_bytes(chunk: Chunk, machine: Machine) -> int:
-    """Bytes of a chunk: its folds without gaps, and for the last of a column the constants."""
-    if not chunk.last:
-        return chunk.k.size * chunk.n.size
-    return constants_offset(chunk, machine) + CONSTANT_BYTES * chunk.n.size
-
-
-def footprint(tiling: Tiling, machine: Machine) -> Footprint:
-    """Bytes of one slot in each memory."""
-    k, n = min(tiling.tile_k, tiling.k), min(tiling.columns, tiling.n)
-    largest = Chunk(Span(0, k), Span(0, n), last=True)
-    m = min(tiling.tile_m, tiling.m)
-    return Footprint(
-        activation=m * activation_pitch(tiling, machine),
-        weight=align_up(chunk_bytes(largest, machine), machine.weight.width_bytes),
-        accumulator=align_up(m * sums_pitch(tiling), machine.accumulator.width_bytes),
-        output=m * output_pitch(tiling, machine),
-    )
 
 
 def tile(lowering: Lowering, machine: Machine) -> Lowering:

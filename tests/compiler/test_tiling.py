@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import machines
 
-from accelsim.compiler import tiling
+from accelsim.compiler import tiles, tiling
 from accelsim.compiler.lowering import Gemm
 from accelsim.config.arch import Machine
 from accelsim.errors import DoesNotFitError
@@ -37,8 +37,8 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
     assert (times == 1).all()
     assert (stored == 1).all()
     for name, size, slots in zip(
-        tiling.Footprint._fields,
-        tiling.footprint(chosen, on),
+        tiles.Footprint._fields,
+        tiles.footprint(chosen, on),
         (chosen.activations, chosen.weights, chosen.sums, chosen.outputs),
         strict=True,
     ):
@@ -71,7 +71,7 @@ def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_the_smallest_tile_fits_exactly(size: int) -> None:
-    need = tiling.footprint(tiling.Tiling(1, 64, 64, 16, 16, 1, 16, 16, False, True), machine())
+    need = tiles.footprint(tiles.Tiling(1, 64, 64, 16, 16, 1, 16, 16, False, True), machine())
     capacity = need.weight - 16 * (1 - size)
     on = machine(weight={"capacity_bytes": capacity, "banks": 1})
     if size:

@@ -169,4 +169,4 @@ def test_the_arrays_cycles_stay_near_their_floor(result: RunResult) -> None:
 
 def test_unknown_attributes_are_refused() -> None:
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
-        accelsim.runn  # noqa: B018
+        accelsim.runn  # noqa: B018 - looking it up is the test

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
+from accelsim.golden.network import Quantization
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.isa.verify import verify
 from accelsim.provenance import content_hash
@@ -14,35 +16,13 @@ from accelsim.provenance import content_hash
 def emit(lowering: Lowering, machine: Machine) -> Lowering:
     """Join instructions, image and header."""
     network = lowering.network
-    m = len(lowering.inputs)
-    first = network.input
-    regions = [
-        RegionInfo(
-            name="input",
-            role="input",
-            address=lowering.placements[0].source,
-            rows=m,
-            columns=network.layers[0].inputs,
-            signed=first.signed,
-            scale=first.scale,
-            zero_point=first.zero_point,
-        )
-    ]
+    source = lowering.placements[0].source
+    regions = [_region("input", "input", source, len(lowering.inputs), network.layers[0].inputs, network.input)]
     layers = []
     for gemm, tiling, placement in zip(lowering.gemms, lowering.tilings, lowering.placements, strict=True):
         layer = gemm.layer
-        regions.append(
-            RegionInfo(
-                name=layer.name + ".output",
-                role="output",
-                address=placement.target,
-                rows=gemm.m,
-                columns=gemm.n,
-                signed=layer.output.signed,
-                scale=layer.output.scale,
-                zero_point=layer.output.zero_point,
-            )
-        )
+        name = layer.name + ".output"
+        regions.append(_region(name, "output", placement.target, gemm.m, gemm.n, layer.output))
         layers.append(
             LayerInfo(
                 name=layer.name,
@@ -61,7 +41,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                 },
                 weights=layer.weight.size,
                 stored_bits=layer.stored_bits,
-                output=layer.name + ".output",
+                output=name,
             )
         )
     header = Header(
@@ -74,6 +54,21 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         regions=regions,
     )
     return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
+
+
+def _region(
+    name: str, role: Literal["input", "output"], address: int, rows: int, columns: int, q: Quantization
+) -> RegionInfo:
+    return RegionInfo(
+        name=name,
+        role=role,
+        address=address,
+        rows=rows,
+        columns=columns,
+        signed=q.signed,
+        scale=q.scale,
+        zero_point=q.zero_point,
+    )
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

@@ -85,7 +85,7 @@ def _row_tiles(whole: Tiling, machine: Machine) -> list[int]:
 def with_slots(tiling: Tiling, machine: Machine) -> Tiling | None:
     """Give a tiling as many slots as help and fit; None if one slot of some memory does not fit."""
     size = footprint(tiling, machine)
-    chunks = sum(ceil_div(t.size, tiling.columns) for t in cut(tiling.n, tiling.tile_n)) * tiling.tiles_k
+    chunks = ceil_div(tiling.n, tiling.columns) * tiling.tiles_k
     fits = Footprint(
         machine.activation.capacity_bytes // size.activation,
         machine.weight.capacity_bytes // size.weight,
@@ -163,9 +163,7 @@ class Estimate(NamedTuple):
 
 def estimate(tiling: Tiling, machine: Machine) -> Estimate:
     """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
-    folds = ceil_div(tiling.n, tiling.columns) * sum(
-        ceil_div(p.size, tiling.rows) for p in cut(tiling.k, tiling.tile_k)
-    )
+    folds = ceil_div(tiling.n, tiling.columns) * ceil_div(tiling.k, tiling.rows)
     compute = sum(folds * array_interval(tiling, machine, t.size) for t in cut(tiling.m, tiling.tile_m))
     burst = machine.dram.burst_bytes
     k = tiling.k if tiling.resident else tiling.tile_k

@@ -39,43 +39,40 @@ _ROUNDING_ADD = Event(Component.REQUANTIZE, Operation.INT_ADD, 64)
 _SHIFT = Event(Component.REQUANTIZE, Operation.INT_SHIFT, 64)
 
 
-def _tflite_single_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    right = 31 - shift
-    return (acc * multiplier + (np.int64(1) << (right - 1))) >> right
-
-
-def _high(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    """Upper half of the doubled product, ties up; a left shift wraps as the library's int32 does."""
-    shifted = (acc << np.maximum(shift, 0)).astype(np.int32).astype(np.int64)  # keeps the low half
-    high: Int64 = (shifted * multiplier + (1 << 30)) >> 31
-    return high
-
-
-def _tflite_double_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    high = _high(acc, multiplier, shift)
-    right = np.maximum(-shift, 0)
-    mask = (np.int64(1) << right) - 1
-    up = (high & mask) > (mask >> 1) + (high < 0)
-    rounded: Int64 = (high >> right) + up.astype(np.int64)
-    return rounded
-
-
 def _half(right: Int64) -> Int64:
     """Half a unit of what a right shift keeps; 0 for no shift."""
     half: Int64 = np.left_shift(np.int64(1), right) >> 1
     return half
 
 
-def _ruy(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    right = np.maximum(-shift, 0)
-    rounded: Int64 = np.right_shift(_high(acc, multiplier, shift) + _half(right), right)
+def _half_up(value: Int64, right: Int64) -> Int64:
+    """Shift right, ties towards plus infinity."""
+    rounded: Int64 = np.right_shift(value + _half(right), right)
     return rounded
 
 
-def _half_away(product: Int64, right: Int64) -> Int64:
+def _half_away(value: Int64, right: Int64) -> Int64:
     """Shift right, ties away from zero."""
-    rounded: Int64 = np.sign(product) * np.right_shift(np.abs(product) + _half(right), right)
+    rounded: Int64 = np.sign(value) * _half_up(np.abs(value), right)
     return rounded
+
+
+def _high(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Upper half of the doubled product, ties up; a left shift wraps as the library's int32 does."""
+    shifted = (acc << np.maximum(shift, 0)).astype(np.int32).astype(np.int64)  # keeps the low half
+    return _half_up(shifted * multiplier, np.asarray(31))
+
+
+def _tflite_single_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return _half_up(acc * multiplier, 31 - shift)
+
+
+def _tflite_double_round(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return _half_away(_high(acc, multiplier, shift), np.maximum(-shift, 0))
+
+
+def _ruy(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return _half_up(_high(acc, multiplier, shift), np.maximum(-shift, 0))
 
 
 def _litert(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
@@ -83,7 +80,7 @@ def _litert(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
 
 
 def _rndnu(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
-    return (acc * multiplier + (np.int64(1) << (shift - 1))) >> shift
+    return _half_up(acc * multiplier, shift)
 
 
 def _fp32(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:

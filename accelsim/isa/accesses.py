@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES, Memory, Moment
+from accelsim.memory.region import Region
 
 Int64 = NDArray[np.int64]
 
@@ -39,6 +40,10 @@ class Accesses:
     stride: Int64
     rows: Int64
     row_bytes: Int64
+
+    def region(self, access: int | np.integer) -> Region:
+        """Bytes of one access, within its memory."""
+        return Region(*(int(c[access]) for c in (self.address, self.stride, self.rows, self.row_bytes)))
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:

@@ -24,7 +24,7 @@ from accelsim.isa import accesses, hazards, opcodes
 from accelsim.isa.opcodes import MATMUL, NONE, OPCODES, PRELOAD, REQUANTIZE, UNITS, Memory, Moment, Unit
 from accelsim.isa.program import Program
 from accelsim.kernels import clocks as kernel
-from accelsim.memory.region import Region, overlap
+from accelsim.memory.region import overlap
 
 #: Faults of one kind that are named before the rest are only counted.
 SHOWN = 5
@@ -46,8 +46,11 @@ def verify(program: Program, machine: Machine, file: str = "") -> None:
         If the program is not valid; the sentence names the instruction, and who waits for whom.
     """
     well_formed(program, file)
-    for check in (_limits, _addresses, _work, _order):
-        _raise(check(program, machine), file)
+    _raise(_limits(program, machine), file)
+    found = accesses.of_program(program.instructions, machine)
+    _raise(_addresses(program, machine, found), file)
+    _raise(_work(program), file)
+    _raise(_order(program, machine, found), file)
 
 
 def well_formed(program: Program, file: str = "") -> None:
@@ -150,8 +153,7 @@ def _operand(program: Program, index: Int64, opcode: int, name: str) -> Int64:
     return values
 
 
-def _addresses(program: Program, machine: Machine) -> list[str]:
-    found = accesses.of_program(program.instructions, machine)
+def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
     ends = found.address + (found.rows - 1) * found.stride + found.row_bytes
     limit = np.array([accesses.capacity_bytes(machine, m) for m in Memory])
     limit[Memory.DRAM] = program.header.dram_bytes
@@ -171,7 +173,7 @@ def _addresses(program: Program, machine: Machine) -> list[str]:
     return faults
 
 
-def _work(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - one signature for all checks
+def _work(program: Program) -> list[str]:
     """Each matmul multiplies by the fold that the last preload before it brought; a layer's products are its own."""
     faults = []
     matmul = program.instructions["opcode"] == MATMUL
@@ -181,9 +183,8 @@ def _work(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - on
         if count > layer.m * layer.k * layer.n:
             whole = layer.m * layer.k * layer.n
             faults.append(f"layer {layer.name}: must form at most m k n = {whole} products, not {int(count)}")
-    opcode = program.instructions["opcode"]
-    (index,) = np.nonzero((opcode == PRELOAD) | (opcode == MATMUL))
-    is_matmul = opcode[index] == MATMUL
+    (index,) = np.nonzero((program.instructions["opcode"] == PRELOAD) | matmul)
+    is_matmul = matmul[index]
     last_preload = np.maximum.accumulate(np.where(is_matmul, -1, np.arange(len(index))))
     matmuls = index[is_matmul]
     before = last_preload[is_matmul]
@@ -200,12 +201,11 @@ def _work(program: Program, machine: Machine) -> list[str]:  # noqa: ARG001 - on
     return faults
 
 
-def _order(program: Program, machine: Machine) -> list[str]:
+def _order(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
     queues = hazards.Queues.of(program.instructions)
     faults, producer, moment = _producers(program, queues)
     if faults:
         return faults
-    found = accesses.of_program(program.instructions, machine)
     result = hazards.find(queues, found, program.image.size, machine)
     clocks = np.zeros_like(result.need)
     bad = kernel.check(
@@ -214,7 +214,7 @@ def _order(program: Program, machine: Machine) -> list[str]:
     undefined = result.undefined
     if undefined >= 0:
         i = int(found.instruction[undefined])
-        region = Region(*(int(getattr(found, f)[undefined]) for f in ("address", "stride", "rows", "row_bytes")))
+        region = found.region(undefined)
         where = f"{Memory(found.memory[undefined]).name.lower()} [{region.address}, {region.end})"
         return [f"{name_of(program, i)}: must read bytes that were written before, but nothing wrote all of {where}"]
     if bad < 0:
@@ -226,10 +226,10 @@ def _order(program: Program, machine: Machine) -> list[str]:
 
 def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int64, Int64]:
     """Instruction and moment that each wait is for, int64, shape (n, waits); -1 where there is no wait."""
+    faults: list[str] = []
     code = program.instructions
     who, when = np.nonzero(code["signal"] != NONE)
     semaphore = code["signal"][who, when].astype(np.int64)
-    faults: list[str] = []
     waits = code["wait"].astype(np.int64)
     producer, moment = np.full(waits.shape, -1, np.int64), np.full(waits.shape, -1, np.int64)
     for s in np.unique(semaphore):
@@ -263,9 +263,7 @@ def _conflict(program: Program, found: accesses.Accesses, i: int, j: int, moment
         for b in np.flatnonzero(found.instruction == i):
             if found.memory[a] != found.memory[b] or not (found.write[a] or found.write[b]):
                 continue
-            first, second = (
-                Region(*(int(getattr(found, f)[x]) for f in ("address", "stride", "rows", "row_bytes"))) for x in (a, b)
-            )
+            first, second = found.region(a), found.region(b)
             if overlap(first, second):
                 did = "writes" if found.write[a] else "reads"
                 does = "writes" if found.write[b] else "reads"

@@ -70,7 +70,7 @@ def test_changed_instructions_with_the_old_digest_are_refused(program: Program, 
     file = tmp_path / "p.acs"
     program.save(file)
     with safe_open(file, framework="numpy") as opened:
-        tensors = {name: opened.get_tensor(name).copy() for name in opened.keys()}  # noqa: SIM118
+        tensors = {name: opened.get_tensor(name).copy() for name in opened.keys()}  # noqa: SIM118 - no mapping
         metadata = opened.metadata()
     tensors["instructions"][0, 40] += 1
     save_file(tensors, file, metadata)
@@ -91,7 +91,7 @@ def test_wrong_metadata_is_refused(program: Program, tmp_path: Path, old: str, n
     file = tmp_path / "p.acs"
     program.save(file)
     with safe_open(file, framework="numpy") as opened:
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
         text = opened.metadata()["accelsim"]
     assert old in text
     save_file(tensors, file, {"accelsim": text.replace(old, new, 1)})

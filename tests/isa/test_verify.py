@@ -20,7 +20,7 @@ from accelsim.isa import accesses
 from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
-from accelsim.memory.region import Region, overlap
+from accelsim.memory.region import overlap
 
 Code = NDArray[np.void]
 
@@ -200,7 +200,7 @@ def ordered_by_brute_force(program: Program, on: Machine) -> bool:
             break
         reach = further
     found = accesses.of_program(code, on)
-    regions = [Region(*map(int, r)) for r in zip(found.address, found.stride, found.rows, found.row_bytes, strict=True)]
+    regions = [found.region(a) for a in range(len(found.instruction))]
     for a in range(len(regions)):
         for b in range(a):
             i, j = found.instruction[a], found.instruction[b]

@@ -19,7 +19,7 @@ from accelsim.isa import accesses
 from accelsim.isa.assembly import parse
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
-from accelsim.memory.region import Region, banks
+from accelsim.memory.region import banks
 from accelsim.results import Execution
 from accelsim.sim import reference
 
@@ -250,8 +250,7 @@ def port_order(code: Program, result: Execution, where: Machine) -> dict[tuple[i
     for a in range(len(found.instruction)):
         sram = capacity.get(Memory(found.memory[a]))
         if sram:
-            region = Region(*(int(getattr(found, f)[a]) for f in ("address", "stride", "rows", "row_bytes")))
-            for bank in banks(region, sram.bank_bytes):
+            for bank in banks(found.region(a), sram.bank_bytes):
                 takers.setdefault((int(found.memory[a]), bank), set()).add(int(found.instruction[a]))
     t = result.timeline
     return {bank: sorted(who, key=lambda i: (t.start[i], t.unit[i])) for bank, who in takers.items()}

@@ -57,6 +57,8 @@ class Execution:
         layers and states they sum to `cycles` for each unit.
     counters
         Events of each layer.
+    effectual
+        Products of each layer whose factors are both nonzero.
     dram
         Bytes of the DRAM after the run.
     grants
@@ -74,6 +76,7 @@ class Execution:
     timeline: Timeline
     attribution: Int64
     counters: tuple[Counters, ...]
+    effectual: tuple[int, ...]
     dram: NDArray[np.uint8]
     grants: NDArray[np.int8]
     array_units: tuple[int, ...]
@@ -171,6 +174,7 @@ class Macs(Frozen):
     dense: int = quantity("count", "M K N of the layers")
     executed: int = quantity("count", "Products that multipliers really formed")
     skipped: int = quantity("count", "Dense less executed")
+    skippable: int = quantity("count", "Products with a zero factor: what an ideal unit would skip")
 
 
 class Bytes(Frozen):

@@ -17,7 +17,7 @@ from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
 from accelsim.golden.network import IntegerNetwork
-from accelsim.isa.program import LayerInfo, Program, RegionInfo
+from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
     Bytes,
     Compression,
@@ -142,14 +142,19 @@ def _layer(
     rows = energy.price(counters, technology)
     executed = energy.products(counters)
     dense = info.m * info.k * info.n
-    outputs = _read(execution, program.header.region(info.output))
+    outputs = program.header.region(info.output).read(execution.dram)
     figures = _figures(
         machine,
         cycles=int(times.cycles[number]),
         active=int(times.active[number]),
         array_active=int(times.array_active[number]),
         array_cycles=int(times.array[number]),
-        macs=Macs(dense=dense, executed=executed, skipped=dense - executed),
+        macs=Macs(
+            dense=dense,
+            executed=executed,
+            skipped=dense - executed,
+            skippable=dense - execution.effectual[number],
+        ),
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
     )
@@ -221,17 +226,11 @@ def _compression(layers: list[LayerInfo]) -> Compression:
     return Compression(dense_bits=dense, stored_bits=stored, ratio=dense / stored if stored else 1.0)
 
 
-def _read(execution: Execution, region: RegionInfo) -> NDArray[np.generic]:
-    """Integers of a region, shape (rows, columns)."""
-    data = execution.dram[region.address : region.address + region.rows * region.columns]
-    return data.view(np.int8 if region.signed else np.uint8).reshape(region.rows, region.columns)
-
-
 def _quality(golden: Reference | None, last: Quality | None, program: Program, execution: Execution) -> Quality | None:
     """Quality of the network's output, and of its task, from the simulated bytes."""
     if golden is None or last is None:
         return None
-    outputs = _read(execution, program.header.region(program.header.layers[-1].output))
+    outputs = program.header.region(program.header.layers[-1].output).read(execution.dram)
     labels = golden.network.labels
     task = Task(
         name="accuracy",

@@ -14,7 +14,7 @@ from accelsim.config.load import load_machine
 from accelsim.golden import integer
 from accelsim.golden.network import IntegerLayer, IntegerNetwork, Quantization
 from accelsim.isa.opcodes import NONE
-from accelsim.isa.program import Program, RegionInfo
+from accelsim.isa.program import Program
 from accelsim.results import Execution
 from accelsim.sim import reference
 
@@ -25,7 +25,7 @@ def machine(**changes: Any) -> Machine:
     """edge-ws with some fields changed; nested fields as matrix={"rows": 4}, whole sections by their `kind`."""
     fields = load_machine("edge-ws").model_dump()
     for name, value in changes.items():
-        if isinstance(value, dict) and not (name == "dram" and "kind" in value):
+        if isinstance(value, dict) and "kind" not in value:
             fields[name] = {**fields[name], **value}
         else:
             fields[name] = value
@@ -98,12 +98,6 @@ def without_wait(program: Program, instruction: int, slot: int) -> Program:
     return Program(program.header, code, program.image)
 
 
-def read(execution: Execution, region: RegionInfo) -> NDArray[np.generic]:
-    """Integers of a region after a run, shape (rows, columns)."""
-    data = execution.dram[region.address : region.address + region.rows * region.columns]
-    return data.view(np.int8 if region.signed else np.uint8).reshape(region.rows, region.columns)
-
-
 def run(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> tuple[Program, Execution]:
     """Compile and execute on the reference engine."""
     program = compile_network(net, x, on)
@@ -113,7 +107,7 @@ def run(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> tuple[Progr
 def assert_bit_exact(net: IntegerNetwork, x: NDArray[np.generic], program: Program, execution: Execution) -> None:
     """Every layer's output in DRAM equals the numpy integer network's."""
     for info, expected in zip(program.header.layers, integer.forward(net, x), strict=True):
-        np.testing.assert_array_equal(read(execution, program.header.region(info.output)), expected, info.name)
+        np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), expected, info.name)
 
 
 def assert_accounted(execution: Execution) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,17 +76,96 @@ def drams(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def machines(draw: st.DrawFn, min_side: int = 1) -> Machine:
+def weight_stationary(draw: st.DrawFn, min_side: int) -> dict[str, Any]:
+    shadows = draw(st.booleans())
+    load = draw(st.sampled_from(["shift_chain", "row_addressed"])) if shadows else "shift_chain"
+    return {"double_buffered_weights": shadows, "weight_load": load, **draw(sides(min_side))}
+
+
+@st.composite
+def sides(draw: st.DrawFn, min_side: int) -> dict[str, int]:
+    return {"rows": draw(st.integers(min_side, 9)), "columns": draw(st.integers(min_side, 9))}
+
+
+DATAPATHS = (
+    "weight_stationary",
+    "input_stationary",
+    "output_stationary",
+    "outer_product",
+    "structured_sparse",
+    "tensor_core",
+    "sparse_lanes",
+)
+
+
+@st.composite
+def datapaths(draw: st.DrawFn, min_side: int, kinds: Sequence[str]) -> dict[str, Any]:
+    """Small matrix units of some kinds."""
+    kind = draw(st.sampled_from(kinds))
+    match kind:
+        case "weight_stationary":
+            fields = draw(weight_stationary(min_side))
+        case "input_stationary":
+            fields = {"double_buffered_inputs": draw(st.booleans()), **draw(sides(min_side))}
+        case "output_stationary":
+            fields = draw(sides(min_side))
+        case "outer_product":
+            fields = {
+                "double_buffered_sums": draw(st.booleans()),
+                "skip_zero_columns": draw(st.booleans()),
+                "mask_bits": draw(st.sampled_from([3, 8, 40, 1000])),
+                **draw(sides(min_side)),
+            }
+        case "structured_sparse":
+            kept, group = draw(st.sampled_from([(2, 4), (1, 4), (4, 8), (1, 2)]))
+            fields = {"kept": kept, "group": group, "columns": draw(st.integers(min_side, 9))}
+            fields["rows"] = kept * draw(st.integers(1, 3))
+        case "tensor_core":
+            joined = draw(st.sampled_from([1, 2]))
+            fields = {
+                "cores": joined * draw(st.integers(1, 3)),
+                "joined": joined,
+                "tile_rows": draw(st.sampled_from([4, 8])),
+                "tile_columns": draw(st.sampled_from([4, 8])),
+                "local_accumulator": draw(st.booleans()),
+                "sparse_2_4": draw(st.booleans()),
+            }
+        case _:
+            fields = {
+                "lanes": draw(st.integers(1, 9)),
+                "fifo_depth": draw(st.integers(1, 4)),
+                "index_bits": draw(st.integers(1, 5)),
+                "sums_per_lane": draw(st.integers(1, 4)),
+            }
+    return {"kind": kind, **fields}
+
+
+def smallest_tile(matrix: dict[str, Any]) -> tuple[int, int]:
+    """Inputs and outputs of a datapath's smallest tile, at most."""
+    match matrix["kind"]:
+        case "structured_sparse":
+            return matrix["rows"] * matrix["group"] // matrix["kept"], matrix["columns"]
+        case "tensor_core":
+            return 16, matrix["tile_columns"] * matrix["cores"]
+        case "sparse_lanes":
+            return 8, matrix["lanes"] * matrix["sums_per_lane"]
+        case _:
+            return max(matrix["rows"], 8), matrix["columns"]
+
+
+@st.composite
+def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATHS) -> Machine:
     """Machines of any shape whose memories hold at least the smallest tile."""
-    rows, columns = draw(st.integers(min_side, 9)), draw(st.integers(min_side, 9))
+    matrix = draw(datapaths(min_side, kinds))
+    inputs, outputs = smallest_tile(matrix)
     return machine(
         clock_hz=draw(st.sampled_from([1e9, 7e8])),
-        matrix={"rows": rows, "columns": columns, "double_buffered_weights": draw(st.booleans())},
+        matrix=matrix,
         host={"issue_interval_cycles": draw(st.integers(0, 3)), "queue_depth": draw(st.sampled_from([1, 2, 8, 100]))},
         vector={"lanes": draw(st.integers(1, 20)), "latency_cycles": draw(st.integers(1, 5))},
-        activation=draw(srams(need=rows + 16)),
-        weight=draw(srams(need=rows * columns + 9 * columns + 32)),
-        output=draw(srams(need=columns + 16)),
-        accumulator=draw(srams(need=4 * columns + 16)),
+        activation=draw(srams(need=16 * inputs + 16)),
+        weight=draw(srams(need=3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64)),
+        output=draw(srams(need=16 * outputs + 16)),
+        accumulator=draw(srams(need=4 * outputs + 16)),
         dram=draw(drams()),
     )

@@ -38,6 +38,7 @@ def executions(draw: st.DrawFn) -> Execution:
         timeline=Timeline(unit, np.zeros_like(unit), layer, start, start, end, end),
         attribution=np.zeros((layers, 6, 1), np.int64),
         counters=tuple({} for _ in range(layers)),
+        effectual=(),
         dram=np.zeros(0, np.uint8),
         grants=np.zeros(0, np.int8),
         array_units=ARRAY_UNITS,

@@ -8,11 +8,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.lowering import Gemm, Lowering, Placement
+from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.slots import deal
-from accelsim.compiler.tiles import Chunk, constants_offset, footprint
+from accelsim.compiler.tiles import Chunk, Place, oriented
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
+from accelsim.formats.operands import pack_rows
 from accelsim.isa.opcodes import Memory
 from accelsim.units import align_up
 
@@ -23,20 +25,21 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     The input and the chunks form the image. Every region begins at a burst.
     """
     burst = machine.dram.burst_bytes
-    image = bytearray(lowering.inputs.tobytes())
+    image = bytearray(pack_inputs(lowering.inputs, machine))
     chunk_addresses = []
-    for gemm, tiling in zip(lowering.gemms, lowering.tilings, strict=True):
+    for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
         addresses: list[int] = []
         for chunk in tiling.chunks():
             image += bytes(-len(image) % burst)
             addresses.append(len(image))
-            image += pack_chunk(gemm, chunk, machine)
+            image += pack_chunk(flow, chunk)
         chunk_addresses.append(tuple(addresses))
     top = align_up(len(image), burst)
-    source = 0
+    source = region(machine, 0, lowering.flows[0].gemm.m, lowering.flows[0].gemm.k)
     placements = []
-    for gemm, tiling, chunks in zip(lowering.gemms, lowering.tilings, chunk_addresses, strict=True):
-        size = footprint(tiling, machine)
+    for flow, tiling, chunks in zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True):
+        size = flow.footprint(tiling)
+        target = region(machine, top, flow.gemm.m, flow.gemm.n)
         placements.append(
             Placement(
                 activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
@@ -45,10 +48,11 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 chunks=chunks,
                 source=source,
-                target=top,
+                target=target,
             )
         )
-        source, top = top, align_up(top + gemm.m * gemm.n, burst)
+        rows, _ = oriented(flow.gemm.m, flow.gemm.n, feature_major=machine.feature_major)
+        source, top = target, align_up(top + rows * target.pitch, burst)
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
             f"network {lowering.network.name}: the DRAM of {machine.name} must hold {top} bytes, "
@@ -62,14 +66,25 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     )
 
 
-def pack_chunk(gemm: Gemm, chunk: Chunk, machine: Machine) -> bytes:
+def region(machine: Machine, address: int, samples: int, features: int) -> Place:
+    """A matrix of operands in DRAM, its rows without gaps, in the order that the machine's datapath reads."""
+    _, elements = oriented(samples, features, feature_major=machine.feature_major)
+    return Place(address, machine.operand.row_bytes(elements), machine.feature_major, machine.operand.bits)
+
+
+def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> bytes:
+    """Bytes of the network's input, shape (samples, features), as the host leaves them in DRAM."""
+    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands).tobytes()
+
+
+def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     """Bytes of a chunk as they stand in DRAM and in the scratchpad.
 
-    The folds follow each other without gaps, each row-major, k by n; then, for the last chunk of a column block and
-    at a whole word, n bias int32, n multipliers int32 and n shifts int8, little-endian.
+    The weights as the dataflow wants them; then, for the last chunk of a column block and at a whole word, n bias
+    int32, n multipliers int32 and n shifts int8, little-endian.
     """
-    layer = gemm.layer
-    weights = layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high].tobytes()
+    layer = flow.gemm.layer
+    weights = flow.pack(chunk)
     if not chunk.last:
         return weights
     columns = slice(chunk.n.low, chunk.n.high)
@@ -78,7 +93,7 @@ def pack_chunk(gemm: Gemm, chunk: Chunk, machine: Machine) -> bytes:
         layer.multiplier[columns].astype("<i4"),
         layer.shift[columns].astype(np.int8),
     ]
-    gap = bytes(constants_offset(chunk, machine) - len(weights))
+    gap = bytes(flow.constants_offset(chunk) - len(weights))
     return weights + gap + b"".join(c.tobytes() for c in constants)
 
 
@@ -92,5 +107,5 @@ def check(lowering: Lowering, machine: Machine) -> None:
             for low, high in pairwise(bounds):
                 if low + slots.bytes > high:
                     raise DefectError(f"slot of {slots.bytes} bytes at {low} of {slots.memory.name} reaches {high}")
-        if placement.target < lowering.image.size:
+        if placement.target.address < lowering.image.size:
             raise DefectError("an output overlaps the image")

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.tiles import Place
 from accelsim.config.arch import Machine
 from accelsim.golden.network import Quantization
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
@@ -16,13 +17,14 @@ from accelsim.provenance import content_hash
 def emit(lowering: Lowering, machine: Machine) -> Lowering:
     """Join instructions, image and header."""
     network = lowering.network
+    first = lowering.flows[0].gemm
     source = lowering.placements[0].source
-    regions = [_region("input", "input", source, len(lowering.inputs), network.layers[0].inputs, network.input)]
+    regions = [_region("input", "input", source, (first.m, first.k), network.input)]
     layers = []
-    for gemm, tiling, placement in zip(lowering.gemms, lowering.tilings, lowering.placements, strict=True):
-        layer = gemm.layer
+    for flow, tiling, placement in zip(lowering.flows, lowering.tilings, lowering.placements, strict=True):
+        gemm, layer = flow.gemm, flow.gemm.layer
         name = layer.name + ".output"
-        regions.append(_region(name, "output", placement.target, gemm.m, gemm.n, layer.output))
+        regions.append(_region(name, "output", placement.target, (gemm.m, gemm.n), layer.output))
         layers.append(
             LayerInfo(
                 name=layer.name,
@@ -57,14 +59,15 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
 
 
 def _region(
-    name: str, role: Literal["input", "output"], address: int, rows: int, columns: int, q: Quantization
+    name: str, role: Literal["input", "output"], place: Place, shape: tuple[int, int], q: Quantization
 ) -> RegionInfo:
     return RegionInfo(
         name=name,
         role=role,
-        address=address,
-        rows=rows,
-        columns=columns,
+        address=place.address,
+        rows=shape[0],
+        columns=shape[1],
+        feature_major=place.feature_major,
         signed=q.signed,
         scale=q.scale,
         zero_point=q.zero_point,

@@ -7,21 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiles import Tiling
-from accelsim.golden.network import IntegerLayer, IntegerNetwork
+from accelsim.compiler.tiles import Place, Tiling
+from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
-
-
-@dataclass(frozen=True, slots=True)
-class Gemm:
-    """One matrix product of the network: (m, k) activations times (k, n) weights."""
-
-    layer: IntegerLayer
-    m: int
-    k: int
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +24,7 @@ class Placement:
     chunks
         DRAM address of each weight chunk, in the order of `Tiling.chunks`.
     source, target
-        DRAM addresses of the layer's input and output, row-major without gaps.
+        The layer's input and output in DRAM, rows without gaps.
     """
 
     activation: Slots
@@ -41,8 +32,8 @@ class Placement:
     accumulator: Slots
     output: Slots
     chunks: tuple[int, ...]
-    source: int
-    target: int
+    source: Place
+    target: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +42,7 @@ class Lowering:
 
     network: IntegerNetwork
     inputs: NDArray[np.generic]
-    gemms: tuple[Gemm, ...] = ()
+    flows: tuple[Dataflow, ...] = ()
     tilings: tuple[Tiling, ...] = ()
     placements: tuple[Placement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))

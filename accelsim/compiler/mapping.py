@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 
-from accelsim.compiler.lowering import Gemm, Lowering
+from accelsim.compiler.dataflows.choice import dataflow
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DefectError
 from accelsim.golden.network import IntegerLayer
 
 
-def map_layers(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
-    """Turn each layer into a matrix product over the whole batch."""
-    gemms = []
+def map_layers(lowering: Lowering, machine: Machine) -> Lowering:
+    """Turn each layer into a matrix product over the whole batch, in the dataflow of the machine's datapath."""
+    flows = []
     for layer in lowering.network.layers:
         _bound_sums(layer)
-        gemms.append(Gemm(layer, len(lowering.inputs), layer.inputs, layer.outputs))
-    return dataclasses.replace(lowering, gemms=tuple(gemms))
+        flows.append(dataflow(Gemm(layer, len(lowering.inputs), layer.inputs, layer.outputs), machine))
+    return dataclasses.replace(lowering, flows=tuple(flows))
 
 
-def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001
+def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes
     """The products chain."""
-    for before, after in zip(lowering.gemms, lowering.gemms[1:], strict=False):
+    gemms = [flow.gemm for flow in lowering.flows]
+    for before, after in pairwise(gemms):
         if before.n != after.k or before.m != after.m:
             raise DefectError(f"layer {after.layer.name}: inputs must be {before.n}, not {after.k}")
-    if lowering.inputs.shape[1] != lowering.gemms[0].k:
-        raise DefectError(f"inputs must have {lowering.gemms[0].k} features, not {lowering.inputs.shape[1]}")
+    if lowering.inputs.shape[1] != gemms[0].k:
+        raise DefectError(f"inputs must have {gemms[0].k} features, not {lowering.inputs.shape[1]}")
 
 
 def _bound_sums(layer: IntegerLayer) -> None:

@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from accelsim.compiler.lowering import Gemm, Lowering, Placement
+from accelsim.compiler.dataflow import Dataflow, Tile
+from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import (
     Chunk,
+    Place,
     Span,
     Step,
     Tiling,
-    activation_pitch,
-    chunk_bytes,
-    constants_offset,
-    output_pitch,
-    sums_pitch,
+    activation_shape,
+    oriented,
+    output_shape,
+    sums_shape,
 )
 from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
 from accelsim.errors import DefectError
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import INSTRUCTION, LOAD, MATMUL, NONE, OPERANDS, PRELOAD, REQUANTIZE, STORE, Memory
+from accelsim.isa.opcodes import INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
 
-Operands = opcodes.Transfer | opcodes.Preload | opcodes.Matmul | opcodes.Requantize
-Emitted = tuple[int, int, Operands]  # opcode, layer, operands
+Emitted = tuple[int, int, opcodes.Operands]  # opcode, layer, operands
 
 
 @dataclass(slots=True)
@@ -102,7 +102,6 @@ class _Stream:
         Rows that each store of the last finished layer wrote, and its step.
     """
 
-    machine: Machine
     steps: list[list[Emitted]] = field(default_factory=list)
     loads: list[tuple[int, Emitted]] = field(default_factory=list)
     scratchpads: dict[Memory, _Loads] = field(
@@ -121,18 +120,21 @@ class _Stream:
 class _LayerScheduler:
     """Emits the steps of one layer to the stream."""
 
-    def __init__(self, stream: _Stream, number: int, gemm: Gemm, tiling: Tiling, placement: Placement) -> None:
+    def __init__(self, stream: _Stream, number: int, flow: Dataflow, tiling: Tiling, placement: Placement) -> None:
         self.stream = stream
         self.number = number
-        self.gemm = gemm
+        self.flow = flow
+        self.layer = flow.gemm.layer
+        self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
         self.activations = _Ring(placement.activation)
         self.weights = _Ring(placement.weight)
         self.sums = _Ring(placement.accumulator)
         self.outputs = _Ring(placement.output)
-        self.activation_pitch = activation_pitch(tiling, stream.machine)
-        self.output_pitch = output_pitch(tiling, stream.machine)
+        _, self.activation_pitch = activation_shape(tiling, self.machine)
+        _, self.output_pitch = output_shape(tiling, self.machine)
+        _, self.sums_pitch = sums_shape(tiling, self.machine)
 
     def run(self) -> None:
         """Emit all steps."""
@@ -142,16 +144,35 @@ class _LayerScheduler:
             chunk = chunks[step.chunk]
             x = self._activations(step, chunk)
             w = self._weights(step, chunk)
-            sums, _ = self.sums.find((step.m, chunk.n))
-            code = self._products(step, chunk, x, w, sums)
+            address, _ = self.sums.find((step.m, chunk.n))
+            sums = Place(address, self.sums_pitch, self.machine.feature_major, self.machine.operand.sum_bits)
+            tile = Tile(step.m.size, chunk, x, w, sums, step.first)
+            code = [(opcode, self.number, operands) for opcode, operands in self.flow.products(tile)]
             if step.last:
-                out, _ = self.outputs.find((step.m, step.tile))
+                address, _ = self.outputs.find((step.m, step.tile))
+                out = Place(address, self.output_pitch, self.machine.feature_major, self.machine.operand.bits)
                 code.append(self._requantize(step, chunk, w, sums, out))
                 if step.done:
                     code.append(self._store(step, out))
                     stored.append((step.m, len(self.stream.steps)))
             self.stream.steps.append(code)
         self.stream.stored = stored
+
+    def _oriented(self, samples: int, features: int) -> tuple[int, int]:
+        return oriented(samples, features, feature_major=self.machine.feature_major)
+
+    def _transfer(self, outside: Place, m: Span, f: Span, memory: Memory, inside: Place) -> opcodes.Transfer:
+        """Move samples m and features f between a matrix in DRAM and a tile that begins with them."""
+        rows, elements = self._oriented(m.size, f.size)
+        return opcodes.Transfer(
+            dram=outside.at(m.low, f.low),
+            dram_stride=outside.pitch,
+            rows=rows,
+            row_bytes=self.machine.operand.row_bytes(elements),
+            memory=memory,
+            address=inside.address,
+            stride=inside.pitch,
+        )
 
     def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int) -> None:
         size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
@@ -161,91 +182,62 @@ class _LayerScheduler:
         ring.tiles[transfer.address] = tile
         self.stream.loads.append((max(at, not_before), (LOAD, self.number, transfer)))
 
-    def _activations(self, step: Step, chunk: Chunk) -> int:
-        """Address of the step's activations, which are loaded if they are not there."""
-        k = self.gemm.k
-        part = Span(0, k) if self.tiling.resident else chunk.k
+    def _activations(self, step: Step, chunk: Chunk) -> Place:
+        """The step's activations, which are loaded if they are not there."""
+        part = Span(0, self.flow.gemm.k) if self.tiling.resident else chunk.k
         address, there = self.activations.find((step.m, part))
+        place = Place(address, self.activation_pitch, self.machine.feature_major, self.machine.operand.bits)
         if not there:
             # what the layer before stored can be read after its stores
             overlapping = (s for m, s in self.stream.stored if m.low < step.m.high and step.m.low < m.high)
             written = max((s + 1 for s in overlapping), default=0)
-            dram = self.placement.source + step.m.low * k + part.low
-            pitch = self.activation_pitch
-            transfer = opcodes.Transfer(dram, k, step.m.size, part.size, Memory.ACTIVATION, address, pitch)
-            self._load(transfer, self.activations, written)
+            self._load(
+                self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place),
+                self.activations,
+                written,
+            )
         self.activations.tiles[address].last = len(self.stream.steps)
-        return address + chunk.k.low - part.low
+        return place._replace(address=place.at(0, chunk.k.low - part.low))
 
     def _weights(self, step: Step, chunk: Chunk) -> int:
         """Address of the step's weight chunk, which is loaded if it is not there."""
         address, there = self.weights.find(step.chunk)
         if not there:
-            size = chunk_bytes(chunk, self.stream.machine)
+            size = self.flow.chunk_bytes(chunk)
             dram = self.placement.chunks[step.chunk]
             self._load(opcodes.Transfer(dram, size, 1, size, Memory.WEIGHT, address, size), self.weights, 0)
         self.weights.tiles[address].last = len(self.stream.steps)
         return address
 
-    def _products(self, step: Step, chunk: Chunk, x: int, w: int, sums: int) -> list[Emitted]:
-        """Preload and matmul of each fold of the chunk."""
-        code: list[Emitted] = []
-        n = chunk.n.size
-        for fold in self.tiling.folds(chunk):
-            begins = step.first and fold.low == chunk.k.low
-            product = opcodes.Matmul(
-                address=x + fold.low - chunk.k.low,
-                stride=self.activation_pitch,
-                rows=step.m.size,
-                depth=fold.size,
-                columns=n,
-                sums=sums,
-                sums_stride=sums_pitch(self.tiling),
-                accumulate=int(not begins),
-                signed=int(self.gemm.layer.input.signed),
-            )
-            code.append((PRELOAD, self.number, opcodes.Preload(w, n, fold.size, n)))
-            code.append((MATMUL, self.number, product))
-            w += fold.size * n
-        return code
-
-    def _requantize(self, step: Step, chunk: Chunk, w: int, sums: int, out: int) -> Emitted:
-        layer = self.gemm.layer
-        low, high = layer.clamp
+    def _requantize(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
+        low, high = self.layer.clamp
+        rows, columns = self._oriented(step.m.size, chunk.n.size)
         operands = opcodes.Requantize(
-            sums=sums,
-            sums_stride=sums_pitch(self.tiling),
-            rows=step.m.size,
-            columns=chunk.n.size,
-            constants=w + constants_offset(chunk, self.stream.machine),
-            address=out + chunk.n.low - step.tile.low,
-            stride=self.output_pitch,
-            zero_point=layer.output.zero_point,
+            sums=sums.address,
+            sums_stride=sums.pitch,
+            rows=rows,
+            columns=columns,
+            constants=w + self.flow.constants_offset(chunk),
+            address=out.at(0, chunk.n.low - step.tile.low),
+            stride=out.pitch,
+            zero_point=self.layer.output.zero_point,
             qmin=low,
             qmax=high,
-            rounding=requantize.MODES.index(layer.rounding),
+            rounding=requantize.MODES.index(self.layer.rounding),
+            row_channels=int(self.machine.feature_major),
         )
         return REQUANTIZE, self.number, operands
 
-    def _store(self, step: Step, out: int) -> Emitted:
-        operands = opcodes.Transfer(
-            dram=self.placement.target + step.m.low * self.gemm.n + step.tile.low,
-            dram_stride=self.gemm.n,
-            rows=step.m.size,
-            row_bytes=step.tile.size,
-            memory=Memory.OUTPUT,
-            address=out,
-            stride=self.output_pitch,
-        )
-        return STORE, self.number, operands
+    def _store(self, step: Step, out: Place) -> Emitted:
+        return STORE, self.number, self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
 
 
-def schedule(lowering: Lowering, machine: Machine) -> Lowering:
+def schedule(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
     """Emit every layer's steps and put the loads between them."""
-    stream = _Stream(machine)
-    layers = zip(lowering.gemms, lowering.tilings, lowering.placements, strict=True)
-    for number, (gemm, tiling, placement) in enumerate(layers):
-        _LayerScheduler(stream, number, gemm, tiling, placement).run()
+    stream = _Stream()
+    layers = zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    for number, (flow, tiling, placement) in enumerate(layers):
+        _LayerScheduler(stream, number, flow, tiling, placement).run()
     code = stream.emitted()
     instructions = np.zeros(len(code), INSTRUCTION)
     instructions["opcode"] = [opcode for opcode, _, _ in code]
@@ -256,17 +248,19 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, instructions=instructions)
 
 
-def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001
+def check(lowering: Lowering, machine: Machine) -> None:
     """All products are formed once, and every byte of every output is stored once."""
     code = lowering.instructions
-    for number, gemm in enumerate(lowering.gemms):
+    for number, flow in enumerate(lowering.flows):
+        gemm = flow.gemm
         of_layer = code[code["layer"] == number]
-        matmuls = of_layer[of_layer["opcode"] == MATMUL]["operands"]
-        products = int((matmuls[:, 2] * matmuls[:, 3] * matmuls[:, 4]).sum())
+        formed = int(opcodes.products(of_layer).sum())
         stores = of_layer[of_layer["opcode"] == STORE]["operands"]
         stored = int((stores[:, 2] * stores[:, 3]).sum())
-        if products != gemm.m * gemm.k * gemm.n or stored != gemm.m * gemm.n:
+        rows, elements = oriented(gemm.m, gemm.n, feature_major=machine.feature_major)
+        whole = rows * machine.operand.row_bytes(elements)
+        if formed != gemm.m * gemm.k * gemm.n or stored != whole:
             raise DefectError(
-                f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store "
-                f"{gemm.m * gemm.n} bytes, not {products} and {stored}"
+                f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store {whole} bytes, "
+                f"not {formed} and {stored}"
             )

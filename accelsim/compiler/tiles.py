@@ -16,7 +16,6 @@ from itertools import product
 from typing import NamedTuple
 
 from accelsim.config.arch import Machine
-from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES
 from accelsim.units import align_up, ceil_div
 
 
@@ -74,10 +73,10 @@ class Tiling:
 
     Parameters
     ----------
-    rows, columns
-        Array rows R and columns C that the folds are made for.
+    columns
+        Outputs of a column block, at most.
     tile_m, tile_k, tile_n
-        Rows of a tile, inputs of a weight chunk (a multiple of R unless whole), outputs of a tile (of C).
+        Rows of a tile, inputs of a weight chunk, outputs of a tile (a multiple of `columns` unless whole).
     resident
         True: an activation tile holds all inputs of its rows, and a block's chunks follow each other. False: it holds
         one chunk's inputs, and all blocks of the output tile take turns for it.
@@ -90,7 +89,6 @@ class Tiling:
     m: int
     k: int
     n: int
-    rows: int
     columns: int
     tile_m: int
     tile_k: int
@@ -153,10 +151,6 @@ class Tiling:
                 chunk = chunks[i]
                 yield Step(m, tile, i, chunk.k.low == 0, chunk.last, i == of_tile[tile][-1])
 
-    def folds(self, chunk: Chunk) -> list[Span]:
-        """Inputs of each fold of a chunk."""
-        return [Span(chunk.k.low + f.low, chunk.k.low + f.high) for f in cut(chunk.k.size, self.rows)]
-
 
 class Footprint(NamedTuple):
     """Bytes of one slot in each memory."""
@@ -167,41 +161,49 @@ class Footprint(NamedTuple):
     output: int
 
 
-def activation_pitch(tiling: Tiling, machine: Machine) -> int:
-    """Bytes from row to row of an activation tile: whole words, so that a row's first word is its own."""
-    return align_up(tiling.k if tiling.resident else tiling.tile_k, machine.activation.width_bytes)
+class Place(NamedTuple):
+    """A matrix of samples by features in a memory: where an element stands.
+
+    Parameters
+    ----------
+    pitch
+        Bytes from row to row; a row is a sample, or a feature if `feature_major`.
+    bits
+        Bits of an element; elements of a row follow each other without gaps.
+    """
+
+    address: int
+    pitch: int
+    feature_major: bool
+    bits: int
+
+    def at(self, sample: int, feature: int) -> int:
+        """Address of an element, which begins a byte."""
+        row, column = (feature, sample) if self.feature_major else (sample, feature)
+        return self.address + row * self.pitch + column * self.bits // 8
 
 
-def output_pitch(tiling: Tiling, machine: Machine) -> int:
-    """Bytes from row to row of an output tile."""
-    return align_up(min(tiling.tile_n, tiling.n), machine.output.width_bytes)
+def oriented(samples: int, features: int, *, feature_major: bool) -> tuple[int, int]:
+    """Rows of a matrix in memory, and elements of a row."""
+    return (features, samples) if feature_major else (samples, features)
 
 
-def sums_pitch(tiling: Tiling) -> int:
-    """Bytes from row to row of a block of sums."""
-    return SUM_BYTES * min(tiling.columns, tiling.n)
+def activation_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
+    """Rows of an activation tile, and bytes from row to row: whole words, so that a row's first word is its own."""
+    features = tiling.k if tiling.resident else tiling.tile_k
+    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
+    return rows, align_up(machine.operand.row_bytes(elements), machine.activation.width_bytes)
 
 
-def constants_offset(chunk: Chunk, machine: Machine) -> int:
-    """Where a chunk's constants begin: after its weights, at a whole word."""
-    return align_up(chunk.k.size * chunk.n.size, machine.weight.width_bytes)
+def output_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
+    """Rows of an output tile, and bytes from row to row."""
+    features = min(tiling.tile_n, tiling.n)
+    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
+    return rows, align_up(machine.operand.row_bytes(elements), machine.output.width_bytes)
 
 
-def chunk_bytes(chunk: Chunk, machine: Machine) -> int:
-    """Bytes of a chunk: its folds without gaps, and for the last of a column the constants."""
-    if not chunk.last:
-        return chunk.k.size * chunk.n.size
-    return constants_offset(chunk, machine) + CONSTANT_BYTES * chunk.n.size
-
-
-def footprint(tiling: Tiling, machine: Machine) -> Footprint:
-    """Bytes of one slot in each memory."""
-    k, n = min(tiling.tile_k, tiling.k), min(tiling.columns, tiling.n)
-    largest = Chunk(Span(0, k), Span(0, n), last=True)
-    m = min(tiling.tile_m, tiling.m)
-    return Footprint(
-        activation=m * activation_pitch(tiling, machine),
-        weight=align_up(chunk_bytes(largest, machine), machine.weight.width_bytes),
-        accumulator=align_up(m * sums_pitch(tiling), machine.accumulator.width_bytes),
-        output=m * output_pitch(tiling, machine),
-    )
+def sums_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
+    """Rows of a block of sums, and bytes from row to row."""
+    features = min(tiling.columns, tiling.n)
+    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
+    return rows, machine.operand.sum_bytes * elements

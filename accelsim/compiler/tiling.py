@@ -7,9 +7,10 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
-from accelsim.compiler.lowering import Gemm, Lowering
+from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import neighbours_apart, useful
-from accelsim.compiler.tiles import Footprint, Tiling, activation_pitch, cut, footprint, output_pitch, sums_pitch
+from accelsim.compiler.tiles import Footprint, Tiling, cut, oriented
 from accelsim.config.arch import Machine, SimpleDram, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import align_up, ceil_div
@@ -22,12 +23,12 @@ LOAD_CYCLES = 8
 SLACK = 1.05
 
 
-def tile(lowering: Lowering, machine: Machine) -> Lowering:
+def tile(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
     """Choose a tiling for each product; see `choose`."""
-    return dataclasses.replace(lowering, tilings=tuple(choose(gemm, machine) for gemm in lowering.gemms))
+    return dataclasses.replace(lowering, tilings=tuple(choose(flow) for flow in lowering.flows))
 
 
-def choose(gemm: Gemm, machine: Machine) -> Tiling:
+def choose(flow: Dataflow) -> Tiling:
     """Find the tiling that moves the fewest DRAM bursts among those within `SLACK` of the least estimated time.
 
     Raises
@@ -35,56 +36,73 @@ def choose(gemm: Gemm, machine: Machine) -> Tiling:
     DoesNotFitError
         If not even a tile of one row, one fold and one block fits.
     """
-    rows, columns = machine.matrix.rows, machine.matrix.columns
-    start = partial(Tiling, gemm.m, gemm.k, gemm.n, rows, columns)
+    gemm = flow.gemm
+    start = partial(Tiling, gemm.m, gemm.k, gemm.n, flow.columns)
+    tiles_k = _halvings(gemm.k, flow.grain, flow.most_inputs)
+    tiles_n = _halvings(gemm.n, flow.columns)
     candidates = [
         slotted
-        for tile_k, tile_n, resident, rows_outer in product(
-            _halvings(gemm.k, rows), _halvings(gemm.n, columns), (True, False), (True, False)
-        )
-        for tile_m in _row_tiles(start(gemm.m, tile_k, tile_n, resident, rows_outer), machine)
-        if (slotted := with_slots(start(tile_m, tile_k, tile_n, resident, rows_outer), machine))
+        for tile_k, tile_n, resident, rows_outer in product(tiles_k, tiles_n, (True, False), (True, False))
+        for tile_m in _row_tiles(start(gemm.m, tile_k, tile_n, resident, rows_outer), flow)
+        if (slotted := with_slots(start(tile_m, tile_k, tile_n, resident, rows_outer), flow))
     ]
     if not candidates:
-        _explain(gemm, start(1, min(rows, gemm.k), min(columns, gemm.n), False, True), machine)
-    estimates = [estimate(candidate, machine) for candidate in candidates]
+        _explain(flow, start(1, min(flow.grain, gemm.k), min(flow.columns, gemm.n), False, True))
+    estimates = [estimate(candidate, flow) for candidate in candidates]
     limit = min(e.cycles for e in estimates) * SLACK
     pairs = [(e, t) for e, t in zip(estimates, candidates, strict=True) if e.cycles <= limit]
     _, chosen = min(pairs, key=lambda p: (p[0].bursts, p[0].cycles, -p[1].tile_m, -p[1].tile_k, not p[1].rows_outer))
     return chosen
 
 
-def _halvings(size: int, multiple: int) -> list[int]:
-    """Tile sizes to try: the whole, its halves, quarters and so on, as multiples of the array's side."""
+def _halvings(size: int, multiple: int, most: int | None = None) -> list[int]:
+    """Tile sizes to try: the whole, its halves, quarters and so on, as multiples of a datapath's side."""
     sizes = [size]
     parts = 2
     while sizes[-1] > multiple:
         sizes.append(min(size, align_up(ceil_div(size, parts), multiple)))
         parts *= 2
-    return sorted(set(sizes), reverse=True)
+    return sorted({s for s in sizes if most is None or s <= most}, reverse=True)
 
 
-def _row_tiles(whole: Tiling, machine: Machine) -> list[int]:
+def _row_tiles(whole: Tiling, flow: Dataflow) -> list[int]:
     """Row tiles to try: the largest that fits twice and the largest that fits once, and even parts of these."""
     sizes = set()
     for slots in (2, 1):
-        limit = machine.accumulator.capacity_bytes // (slots * (1 if whole.resident else whole.blocks))
-        limit -= limit % machine.accumulator.width_bytes
-        largest = min(
-            whole.m,
-            machine.activation.capacity_bytes // slots // activation_pitch(whole, machine),
-            machine.output.capacity_bytes // slots // output_pitch(whole, machine),
-            limit // sums_pitch(whole),
-        )
+        largest = _largest_rows(whole, flow, slots)
         if largest:
             parts = ceil_div(whole.m, largest)
             sizes |= {ceil_div(whole.m, ceil_div(parts * times, 2)) for times in (2, 3, 4, 6, 8, 12, 16)}
-    return sorted(sizes)
+    # a row tile of whole blocks leaves no part of one to every tile
+    return sorted({min(whole.m, size - size % flow.block if size > flow.block else size) for size in sizes})
 
 
-def with_slots(tiling: Tiling, machine: Machine) -> Tiling | None:
+def _largest_rows(whole: Tiling, flow: Dataflow, slots: int) -> int:
+    """Largest row tile of which `slots` fit each memory; 0 if not even one row does."""
+    machine = flow.machine
+
+    def fits(tile_m: int) -> bool:
+        size = flow.footprint(dataclasses.replace(whole, tile_m=tile_m))
+        blocks = 1 if whole.resident else whole.blocks
+        return (
+            slots * size.activation <= machine.activation.capacity_bytes
+            and slots * size.output <= machine.output.capacity_bytes
+            and slots * blocks * size.accumulator <= machine.accumulator.capacity_bytes
+        )
+
+    if not fits(1):
+        return 0
+    low, high = 1, whole.m + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
     """Give a tiling as many slots as help and fit; None if one slot of some memory does not fit."""
-    size = footprint(tiling, machine)
+    machine = flow.machine
+    size = flow.footprint(tiling)
     chunks = ceil_div(tiling.n, tiling.columns) * tiling.tiles_k
     fits = Footprint(
         machine.activation.capacity_bytes // size.activation,
@@ -136,12 +154,6 @@ def loads(tiling: Tiling) -> tuple[int, int]:
     return activations, weights
 
 
-def array_interval(tiling: Tiling, machine: Machine, m: int) -> int:
-    """Cycles from one fold to the next for row tiles of m rows."""
-    wave = 2 * tiling.rows + tiling.columns - 2
-    return max(m, wave) if machine.matrix.double_buffered_weights else m + wave
-
-
 def _tile_bursts(rows: int, columns: int, whole: bool, burst_bytes: int) -> int:
     """DRAM bursts of a tile of bytes, near enough to choose by; `whole` rows follow each other without gaps."""
     if whole:
@@ -161,15 +173,20 @@ class Estimate(NamedTuple):
     bursts: int
 
 
-def estimate(tiling: Tiling, machine: Machine) -> Estimate:
+def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
-    folds = ceil_div(tiling.n, tiling.columns) * ceil_div(tiling.k, tiling.rows)
-    compute = sum(folds * array_interval(tiling, machine, t.size) for t in cut(tiling.m, tiling.tile_m))
+    machine, major = flow.machine, flow.machine.feature_major
+    compute = flow.compute_cycles(tiling)
     burst = machine.dram.burst_bytes
     k = tiling.k if tiling.resident else tiling.tile_k
-    activation = _tile_bursts(tiling.tile_m, k, k == tiling.k, burst)
-    output = _tile_bursts(tiling.tile_m, min(tiling.n, tiling.tile_n), tiling.tiles_n == 1, burst)
-    chunk = ceil_div(min(tiling.k, tiling.tile_k) * min(tiling.n, tiling.columns), burst) + 1
+    n = min(tiling.n, tiling.tile_n)
+    x_rows, x_bytes = oriented(tiling.tile_m, k, feature_major=major)
+    y_rows, y_bytes = oriented(tiling.tile_m, n, feature_major=major)
+    x_bytes, y_bytes = machine.operand.row_bytes(x_bytes), machine.operand.row_bytes(y_bytes)
+    activation = _tile_bursts(x_rows, x_bytes, (tiling.tiles_m if major else ceil_div(tiling.k, k)) == 1, burst)
+    output = _tile_bursts(y_rows, y_bytes, (tiling.tiles_m if major else tiling.tiles_n) == 1, burst)
+    weight_bytes = flow.largest_weights_bytes(tiling.tile_k)
+    chunk = ceil_div(weight_bytes, burst) + 1
     activations, weights = loads(tiling)
     bursts = activations * activation + weights * chunk + tiling.tiles_m * tiling.tiles_n * output
     dram = machine.dram
@@ -180,16 +197,14 @@ def estimate(tiling: Tiling, machine: Machine) -> Estimate:
         and (tiling.outputs > 1 or tiling.tiles_m * tiling.tiles_n == 1)
     )
     # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
-    load_x = max(activation * burst_cycles, tiling.tile_m * _words(k, machine.activation))
-    load_w = max(
-        chunk * burst_cycles, _words(min(tiling.k, tiling.tile_k) * min(tiling.n, tiling.columns), machine.weight)
-    )
-    store = max(output * burst_cycles, tiling.tile_m * _words(min(tiling.n, tiling.tile_n), machine.output))
+    load_x = max(activation * burst_cycles, x_rows * _words(x_bytes, machine.activation))
+    load_w = max(chunk * burst_cycles, _words(weight_bytes, machine.weight))
+    store = max(output * burst_cycles, y_rows * _words(y_bytes, machine.output))
     loading, storing = activations * load_x + weights * load_w, tiling.tiles_m * tiling.tiles_n * store
     transfer = max(loading, storing, bursts * burst_cycles)
     exposed = load_x + load_w + store  # before the first and after the last product
     # a load may want the bank that the array reads
-    size = footprint(tiling, machine)
+    size = flow.footprint(tiling)
     clashes = 0.0
     if tiling.activations > 2 or not neighbours_apart(machine.activation, tiling.activations, size.activation):
         clashes += activations * load_x / machine.activation.banks
@@ -200,12 +215,12 @@ def estimate(tiling: Tiling, machine: Machine) -> Estimate:
     return Estimate(cycles, bursts)
 
 
-def _explain(gemm: Gemm, smallest: Tiling, machine: Machine) -> None:
-    need = footprint(smallest, machine)
+def _explain(flow: Dataflow, smallest: Tiling) -> None:
+    machine = flow.machine
     faults = [
-        f"layer {gemm.layer.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} bytes, "
-        f"but has {getattr(machine, name).capacity_bytes}"
-        for name, bytes_ in need._asdict().items()
+        f"layer {flow.gemm.layer.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
+        f"bytes, but has {getattr(machine, name).capacity_bytes}"
+        for name, bytes_ in flow.footprint(smallest)._asdict().items()
         if bytes_ > getattr(machine, name).capacity_bytes
     ]
     raise DoesNotFitError(*faults)
@@ -213,12 +228,12 @@ def _explain(gemm: Gemm, smallest: Tiling, machine: Machine) -> None:
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """Every step's parts cover the product exactly once, and the slots fit their memories."""
-    for gemm, tiling in zip(lowering.gemms, lowering.tilings, strict=True):
-        chunks = tiling.chunks()
+    for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
+        gemm, chunks = flow.gemm, tiling.chunks()
         covered = sum(s.m.size * chunks[s.chunk].k.size * chunks[s.chunk].n.size for s in tiling.steps())
         if covered != gemm.m * gemm.k * gemm.n:
             raise DefectError(f"tiling of {gemm.layer.name} covers {covered} of {gemm.m * gemm.k * gemm.n} products")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
-        for name, size, slots in zip(Footprint._fields, footprint(tiling, machine), counts, strict=True):
+        for name, size, slots in zip(Footprint._fields, flow.footprint(tiling), counts, strict=True):
             if size * slots > getattr(machine, name).capacity_bytes:
                 raise DefectError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim import units
+from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.operands import Operand
 
 
 class Host(Frozen):
@@ -22,22 +24,6 @@ class Host(Frozen):
         ge=1,
         le=10**6,
     )
-
-
-class WeightStationary(Frozen):
-    """A systolic array whose weights stay in its processing elements; int8 operands, int32 partial sums."""
-
-    kind: Literal["weight_stationary"] = quantity("name", "Datapath of the matrix unit")
-    rows: Integer = quantity("processing elements", "Rows R: the inputs (K) that one fold holds", ge=1, le=4096)
-    columns: Integer = quantity("processing elements", "Columns C: the outputs (N) that one fold holds", ge=1, le=4096)
-    double_buffered_weights: bool = quantity(
-        "flag", "Whether shadow registers take the next fold's weights while the current fold computes"
-    )
-
-    @property
-    def multipliers(self) -> int:
-        """Multipliers that work in one cycle (count)."""
-        return self.rows * self.columns
 
 
 class Vector(Frozen):
@@ -122,13 +108,28 @@ class Machine(Frozen):
     tech: str = quantity("name", "Technology whose energies the machine is charged, a shipped name or a path")
     default_recipe: str = quantity("name", "Recipe of a run that names none, a shipped name or a path")
     host: Host
-    matrix: WeightStationary
+    matrix: Matrix
     vector: Vector
     activation: Sram
     weight: Sram
     output: Sram
     accumulator: Sram
     dram: Dram
+
+    @property
+    def operand(self) -> Operand:
+        """Widths of the matrix unit's operands and sums."""
+        return self.matrix.operand
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of a channel's constants: bias, int32 multiplier and int8 shift; for floats a float32 bias alone."""
+        return self.operand.sum_bytes + (0 if self.operand.is_float else 5)
+
+    @property
+    def feature_major(self) -> bool:
+        """Whether activations lie in memory with the samples of a feature side by side, as the datapath reads them."""
+        return isinstance(self.matrix, OuterProduct | OutputStationary | InputStationary)
 
     @property
     def clock_period_fs(self) -> int:

@@ -16,6 +16,8 @@ class Operation(StrEnum):
     INT_ADD = "int_add"
     INT_MULTIPLY = "int_multiply"
     INT_SHIFT = "int_shift"
+    INT_COMPARE = "int_compare"
+    LOGIC = "logic"
     FLOAT_ADD = "float_add"
     FLOAT_MULTIPLY = "float_multiply"
     REGISTER_READ = "register_read"
@@ -39,6 +41,8 @@ class Component(StrEnum):
     ACCUMULATOR = "accumulator"
     DRAM = "dram"
     REQUANTIZE = "requantize"
+    DECODE = "decode"
+    VECTOR = "vector"
     HOST = "host"
 
 

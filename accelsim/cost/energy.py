@@ -17,6 +17,8 @@ _CATEGORY = {
     Component.ACCUMULATOR: "sram",
     Component.DRAM: "dram",
     Component.REQUANTIZE: "requantize",
+    Component.DECODE: "decode",
+    Component.VECTOR: "vector",
     Component.HOST: "host",
 }
 CATEGORIES = ("mac", "register_file", "sram", "dram", "requantize", "decode", "vector", "host", "static")

@@ -3,33 +3,56 @@
 Timing, measured on the SystemVerilog of tests/rtl for rows and columns that differ too (one register a hop, row r
 delayed by r, column c deskewed by C - 1 - c):
 
-- a load shifts one row of weights in per cycle, last row first, and takes R cycles whatever the fold's size;
 - M rows of activations enter in M cycles and the last sum leaves M + R + C - 2 cycles after the first entered;
-- with shadow registers the swap to new weights travels with the first activation row and reaches the last
-  processing element R + C - 2 cycles after that row entered, and only then may the shift chain move again. So two
-  folds are max(M, 2R + C - 2) cycles apart; without shadow registers they are 2R + C + M - 2 apart.
+- with shadow registers the swap to new weights enters in a matmul's first cycle, reaches row r and column c of the
+  array r + c cycles later, and takes what the shadow register held before that cycle's edge.
+
+The shift chain moves every weight at once, down one row a cycle, last row first: R cycles whatever the fold's size. It
+may move again R + C - 2 cycles after a matmul's start, when the swap reaches the last element, and the next matmul
+waits for the whole load. So two folds are max(M, 2R + C - 2) cycles apart; without shadow registers, where a load waits
+for the fold's last sum, 2R + C + M - 2.
+
+The row-addressed load broadcasts one row a cycle to the columns, row 0 first, those beyond the fold as zeros. Row r is
+written r cycles after the load's start and read r cycles after the matmul's: a matmul may start one cycle after its
+load, and its swap has left row r with C - 1 more hops, so the next load may start C - 1 cycles after it. Two folds are
+max(M, R, C) cycles apart, or max(M, R + C - 1) if a matmul waits for its whole load. Only a port that delivers rows
+more slowly than one a cycle makes one wait longer than a cycle.
+
+An array that broadcasts along its rows instead has no column skew: C is 1 in these laws.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.config.arch import WeightStationary
+from accelsim.config.datapaths import WeightStationary
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 
 OPERAND_BITS = 8
 SUM_BITS = 32
 
-_MULTIPLY = Event(Component.MAC, Operation.INT_MULTIPLY, OPERAND_BITS, OPERAND_BITS)
-_ADD = Event(Component.MAC, Operation.INT_ADD, SUM_BITS)
-_GATED = Event(Component.MAC, Operation.PE_GATED, SUM_BITS)
-_READ_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, OPERAND_BITS)
-_WRITE_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, OPERAND_BITS)
-_READ_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, SUM_BITS)
-_WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
+MULTIPLY = Event(Component.MAC, Operation.INT_MULTIPLY, OPERAND_BITS, OPERAND_BITS)
+ADD = Event(Component.MAC, Operation.INT_ADD, SUM_BITS)
+GATED = Event(Component.MAC, Operation.PE_GATED, SUM_BITS)
+READ_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, OPERAND_BITS)
+WRITE_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, OPERAND_BITS)
+READ_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, SUM_BITS)
+WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
+
+
+class SramAccesses(NamedTuple):
+    """Operands (not port words) that a layer's folds read from, and partial sums that they write to, the scratchpads.
+
+    These are the element counts of SCALE-Sim; sums that are read back to be added to are not among them.
+    """
+
+    activation_reads: int
+    weight_reads: int
+    sum_writes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +62,12 @@ class Array:
     rows: int
     columns: int
     double_buffered: bool
+    weight_load: Literal["shift_chain", "row_addressed"] = "shift_chain"
 
     @classmethod
     def of(cls, config: WeightStationary) -> Array:
         """Array that a machine describes."""
-        return cls(config.rows, config.columns, config.double_buffered_weights)
+        return cls(config.rows, config.columns, config.double_buffered_weights, config.weight_load)
 
     @property
     def skew_cycles(self) -> int:
@@ -52,12 +76,44 @@ class Array:
 
     @property
     def swap_cycles(self) -> int:
-        """Cycles after a matmul's start before the shift chain may move; 0 without shadow registers."""
-        return self.skew_cycles if self.double_buffered else 0
+        """Cycles after a matmul's start before a load may write shadow registers again; 0 without them."""
+        if not self.double_buffered:
+            return 0
+        return self.columns - 1 if self.weight_load == "row_addressed" else self.skew_cycles
 
-    def preload_cycles(self, words: int) -> int:
-        """Cycles to load a fold that takes `words` accesses of the weight port."""
+    def preload_cycles(self, words: int, depth: int | None = None, first: int = 1) -> int:
+        """Cycles to load a fold that takes `words` accesses of the weight port.
+
+        Parameters
+        ----------
+        words
+            Accesses of the whole fold; 0 for a port without limit.
+        depth
+            Rows of the fold; R unless given. Only the row-addressed load, whose rows keep their order, asks for it.
+        first
+            Accesses of the fold's first row alone.
+        """
+        if self.weight_load == "row_addressed":
+            return self.rows + self._lag(words, depth, first)
         return max(self.rows, words)
+
+    def chase_cycles(self, words: int, depth: int | None = None, first: int = 1) -> int:
+        """Cycles after a load's start before a matmul may start that multiplies by its fold.
+
+        Down the shift chain, those of the whole load. A row-addressed load has written row r `r + lag` cycles after its
+        start, so that 1 + lag cycles suffice: 1 if no row takes more than one access. Parameters as `preload_cycles`.
+        """
+        if self.weight_load == "row_addressed":
+            return 1 + self._lag(words, depth, first)
+        return self.preload_cycles(words)
+
+    def _lag(self, words: int, depth: int | None, first: int) -> int:
+        """Cycles by which the port's slowest row comes later than one row a cycle.
+
+        Rows of equal length at equal distances take either at most or at least one access each, so that either the
+        first row or the last is the one furthest behind.
+        """
+        return max(0, first - 1, words - (self.rows if depth is None else depth))
 
     def matmul_cycles(self, m: int, words: int) -> tuple[int, int]:
         """Cycles from the first row to when the array takes the next tile, and to the last result.
@@ -72,17 +128,43 @@ class Array:
         free = max(m, words)
         return free, free + self.skew_cycles
 
+    def interval_cycles(self, m: int) -> int:
+        """Cycles between the starts of two matmuls of m rows whose folds wait for nothing but the array."""
+        free, end = self.matmul_cycles(m, m)
+        reload = self.swap_cycles if self.double_buffered else end
+        return max(free, self.preload_cycles(self.rows), reload + self.chase_cycles(self.rows))
+
+    def law_cycles(self, m: int, k: int, n: int) -> int:
+        """Cycles of a whole layer of m x k activations and k x n weights, from the first load to the last sum.
+
+        Without shadow registers and down the shift chain, SCALE-Sim's law: ceil(K/R) ceil(N/C) (2R + C + M - 2).
+        """
+        folds = -(-k // self.rows) * -(-n // self.columns)
+        return self.chase_cycles(self.rows) + (folds - 1) * self.interval_cycles(m) + m + self.skew_cycles
+
+    def sram_accesses(self, m: int, k: int, n: int) -> SramAccesses:
+        """Operands and sums of a whole layer that cross the scratchpads' ports.
+
+        The folds of one stripe of C outputs stream all activations once, each weight is loaded once, and the folds of
+        each stripe of R inputs write a partial sum of every output.
+        """
+        return SramAccesses(m * k * -(-n // self.columns), k * n, m * n * -(-k // self.rows))
+
     @staticmethod
-    def multiply(activations: NDArray[np.generic], weights: NDArray[np.int8]) -> NDArray[np.int64]:
-        """Product of (m, k) and (k, n) integers of 8 bits, exact: float64 holds every sum of up to 2^38 products."""
+    def multiply(activations: NDArray[np.generic], weights: NDArray[np.generic]) -> NDArray[np.int64]:
+        """Product of (m, k) and (k, n) integers of 8 bits, exact: float64 holds every sum of up to 2^37 products."""
         return (activations.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
 
     def preload_events(self, counters: Counters, k: int, n: int) -> None:
-        """Count a fold's way down the shift chain, k (k + 1) / 2 hops a column, and its later swap."""
-        hops = n * k * (k + 1) // 2
-        swaps = k * n if self.double_buffered else 0
-        count(counters, _READ_OPERAND, hops - k * n + swaps)  # the first hop comes from the port
-        count(counters, _WRITE_OPERAND, hops + swaps)
+        """Count a fold's way into the array, and its later swap.
+
+        Down the shift chain, k (k + 1) / 2 hops a column; by address, one write a weight.
+        """
+        weights = k * n
+        hops = weights if self.weight_load == "row_addressed" else weights * (k + 1) // 2
+        swaps = weights if self.double_buffered else 0
+        count(counters, READ_OPERAND, hops - weights + swaps)  # the first hop comes from the port
+        count(counters, WRITE_OPERAND, hops + swaps)
 
     def matmul_events(self, counters: Counters, m: int, k: int, n: int, *, accumulate: bool) -> None:
         """Count m rows through a fold of k x n weights.
@@ -91,10 +173,10 @@ class Array:
         partial sum, one read of the weight. The others are gated. Adding to the accumulator is one more sum.
         """
         active = m * k * n
-        count(counters, _MULTIPLY, active)
-        count(counters, _ADD, active + (m * n if accumulate else 0))
-        count(counters, _GATED, m * self.rows * self.columns - active)
-        count(counters, _READ_OPERAND, 2 * active)
-        count(counters, _WRITE_OPERAND, active)
-        count(counters, _READ_SUM, active)
-        count(counters, _WRITE_SUM, active)
+        count(counters, MULTIPLY, active)
+        count(counters, ADD, active + (m * n if accumulate else 0))
+        count(counters, GATED, m * self.rows * self.columns - active)
+        count(counters, READ_OPERAND, 2 * active)
+        count(counters, WRITE_OPERAND, active)
+        count(counters, READ_SUM, active)
+        count(counters, WRITE_SUM, active)

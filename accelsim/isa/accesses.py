@@ -9,9 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
+from accelsim.config.datapaths import (
+    InputStationary,
+    Matrix,
+    OuterProduct,
+    StructuredSparse,
+    TensorCore,
+    WeightStationary,
+)
+from accelsim.formats import nm
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import CONSTANT_BYTES, SUM_BYTES, Memory, Moment
+from accelsim.isa.opcodes import Memory, Moment
 from accelsim.memory.region import Region
+from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 
@@ -21,7 +31,7 @@ class Access(NamedTuple):
 
     memory: Int64
     write: bool
-    until: Moment
+    until: Int64
     address: Int64
     stride: Int64
     rows: Int64
@@ -47,7 +57,7 @@ class Accesses:
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:
-    """Size of a memory; the array's weight registers count as bytes, one a weight."""
+    """Size of a memory; the matrix unit's registers count as bytes, one a weight or eight mask bits."""
     match memory:
         case Memory.DRAM:
             return machine.dram.capacity_bytes
@@ -60,7 +70,28 @@ def capacity_bytes(machine: Machine, memory: Memory) -> int:
         case Memory.ACCUMULATOR:
             return machine.accumulator.capacity_bytes
         case Memory.REGISTERS:
-            return machine.matrix.multipliers
+            return register_bytes(machine.matrix)
+
+
+def register_bytes(matrix: Matrix) -> int:
+    """Shadow registers of a datapath, as one range of bytes that every preload fills whole."""
+    match matrix:
+        case WeightStationary() | InputStationary() | StructuredSparse():
+            return matrix.multipliers
+        case OuterProduct(skip_zero_columns=True):
+            return 2 * ceil_div(matrix.mask_bits, 8)
+        case _:
+            return 0
+
+
+def stationary_memory(matrix: Matrix) -> Memory:
+    """Scratchpad whose operands a preload brings into the array; the other one's stream through it."""
+    return Memory.ACTIVATION if isinstance(matrix, InputStationary) else Memory.WEIGHT
+
+
+def streaming_memory(matrix: Matrix) -> Memory:
+    """Scratchpad whose operands stream through the array."""
+    return Memory.WEIGHT if isinstance(matrix, InputStationary) else Memory.ACTIVATION
 
 
 def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
@@ -76,47 +107,136 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
         int64, shape (n, OPERANDS).
     """
     column = tuple(operands.T)
-    zero, one = np.zeros(len(operands), np.int64), np.ones(len(operands), np.int64)
-
-    def access(memory: Memory, *region: Int64, write: bool = False, until: Moment = Moment.FREE) -> Access:
-        return Access(zero + memory, write, Moment.END if write else until, *region)
-
-    registers = (zero, zero, one, zero + machine.matrix.multipliers)
     if opcode in {opcodes.LOAD, opcodes.STORE}:
-        dram, dram_stride, rows, row_bytes, scratchpad, address, stride = column[:7]
-        outside = (dram, dram_stride, rows, row_bytes)
-        inside = (address, stride, rows, row_bytes)
-        if opcode == opcodes.LOAD:
-            return [
-                access(Memory.DRAM, *outside, until=Moment.END),
-                Access(scratchpad, True, Moment.END, *inside),
-            ]
+        return _transfers(column, load=opcode == opcodes.LOAD)
+    if opcode == opcodes.REQUANTIZE:
+        return _requantizes(column, machine)
+    return _products(opcode, column, machine)
+
+
+def _access(memory: Memory, *region: Int64, write: bool = False, until: Moment | Int64 | None = None) -> Access:
+    """Access of a fixed memory; writes last until the end, reads until the unit is free, unless told otherwise."""
+    size = np.zeros_like(region[0])
+    last = (Moment.END if write else Moment.FREE) if until is None else until
+    return Access(size + memory, write, size + last, *region)
+
+
+def _transfers(column: tuple[Int64, ...], *, load: bool) -> list[Access]:
+    dram, dram_stride, rows, row_bytes, scratchpad, address, stride = column[:7]
+    outside = (dram, dram_stride, rows, row_bytes)
+    inside = (address, stride, rows, row_bytes)
+    zero = np.zeros_like(dram)
+    if load:
         return [
-            Access(scratchpad, False, Moment.FREE, *inside),
-            access(Memory.DRAM, *outside, write=True),
+            _access(Memory.DRAM, *outside, until=Moment.END),
+            Access(scratchpad, True, zero + Moment.END, *inside),
         ]
+    return [
+        Access(scratchpad, False, zero + Moment.FREE, *inside),
+        _access(Memory.DRAM, *outside, write=True),
+    ]
+
+
+def _requantizes(column: tuple[Int64, ...], machine: Machine) -> list[Access]:
+    sums, sums_stride, rows, columns, constants, address, stride = column[:7]
+    zero = np.zeros_like(sums)
+    channels = np.where(column[11] == 1, rows, columns)
+    return [
+        _access(Memory.ACCUMULATOR, sums, sums_stride, rows, machine.operand.sum_bytes * columns),
+        _access(Memory.WEIGHT, constants, zero, zero + 1, machine.constant_bytes * channels),
+        _access(Memory.OUTPUT, address, stride, rows, machine.operand.rows_bytes(columns), write=True),
+    ]
+
+
+def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[Access]:
+    matrix, operand = machine.matrix, machine.operand
+    zero = np.zeros_like(column[0])
+    one = zero + 1
+    registers = (zero, zero, one, zero + register_bytes(matrix))
     if opcode == opcodes.PRELOAD:
-        address, stride, depth, columns = column[:4]
+        address, stride, depth, columns, packed = column[:5]
+        rows, row_bytes = depth, operand.rows_bytes(columns)
+        if isinstance(matrix, StructuredSparse):
+            whole = nm.stored_bytes(depth, columns, matrix.kept, matrix.group)
+            rows, row_bytes = np.where(packed == 1, 1, rows), np.where(packed == 1, whole, row_bytes)
+        until = np.where(chases(address, row_bytes, machine), Moment.START, Moment.END)
         return [
-            access(Memory.WEIGHT, address, stride, depth, columns),
-            access(Memory.REGISTERS, *registers, write=True),
+            _access(stationary_memory(matrix), address, stride, rows, row_bytes),
+            _access(Memory.REGISTERS, *registers, write=True, until=until),
+        ]
+    if opcode == opcodes.PRELOAD_MASK:
+        mask, depth, address, stride, rows = column[:5]
+        return [
+            _access(Memory.WEIGHT, mask, zero, one, -(-depth // 8)),
+            _access(Memory.ACTIVATION, address, stride, depth, rows),
+            _access(Memory.REGISTERS, *registers, write=True),
         ]
     if opcode == opcodes.MATMUL:
-        address, stride, rows, depth, columns, sums, sums_stride = column[:7]
-        taken = Moment.START if machine.matrix.double_buffered_weights else Moment.END
-        added = rows * column[7]  # no rows are read where the tile replaces the sums
+        address, stride, rows, depth, columns, sums, sums_stride, accumulate = column[:8]
+        taken = Moment.END if isinstance(matrix, _Single) and not _double_buffered(matrix) else Moment.START
         return [
-            access(Memory.ACTIVATION, address, stride, rows, depth),
-            access(Memory.REGISTERS, *registers, until=taken),
-            access(Memory.ACCUMULATOR, sums, sums_stride, added, SUM_BYTES * columns, until=Moment.END),
-            access(Memory.ACCUMULATOR, sums, sums_stride, rows, SUM_BYTES * columns, write=True),
+            _access(streaming_memory(matrix), address, stride, rows, operand.rows_bytes(depth)),
+            _access(Memory.REGISTERS, *registers, until=taken),
+            *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
-    sums, sums_stride, rows, columns, constants, address, stride = column[:7]
-    return [
-        access(Memory.ACCUMULATOR, sums, sums_stride, rows, SUM_BYTES * columns),
-        access(Memory.WEIGHT, constants, zero, one, CONSTANT_BYTES * columns),
-        access(Memory.OUTPUT, address, stride, rows, columns, write=True),
-    ]
+    if opcode == opcodes.SPMV:
+        address, stride, weights, weights_bytes, rows, depth, columns, sums, sums_stride, accumulate = column[:10]
+        return [
+            _access(Memory.ACTIVATION, address, stride, rows, depth),
+            _access(Memory.WEIGHT, weights, zero, one, weights_bytes),
+            *_sums(machine, sums, sums_stride, rows, columns, accumulate),
+        ]
+    address, stride, weights, weights_stride, rows, depth, columns, sums, sums_stride, accumulate = column[:10]
+    found = []
+    if isinstance(matrix, TensorCore):  # rows of activations, a row of weights for each output
+        whole = nm.stored_bytes(depth, columns, 2, 4)
+        packed = column[11] == 1
+        found += [
+            _access(Memory.ACTIVATION, address, stride, rows, depth),
+            _access(
+                Memory.WEIGHT, weights, weights_stride, np.where(packed, 1, columns), np.where(packed, whole, depth)
+            ),
+        ]
+        tile = (rows, columns)
+    else:  # a row of activations and a row of weights for each input
+        found += [
+            _access(Memory.ACTIVATION, address, stride, depth, rows),
+            _access(Memory.WEIGHT, weights, weights_stride, depth, columns),
+        ]
+        tile = (columns, rows)
+    if register_bytes(matrix):
+        found.append(_access(Memory.REGISTERS, *registers, until=Moment.START))
+    return [*found, *_sums(machine, sums, sums_stride, *tile, accumulate)]
+
+
+def _sums(
+    machine: Machine, sums: Int64, stride: Int64, rows: Int64, columns: Int64, accumulate: Int64
+) -> tuple[Access, Access]:
+    """A tile of sums that is read, where it is added to, and written."""
+    row_bytes = machine.operand.sum_bytes * columns
+    return (
+        _access(Memory.ACCUMULATOR, sums, stride, rows * accumulate, row_bytes, until=Moment.END),
+        _access(Memory.ACCUMULATOR, sums, stride, rows, row_bytes, write=True),
+    )
+
+
+_Single = WeightStationary | InputStationary
+
+
+def _double_buffered(matrix: WeightStationary | InputStationary) -> bool:
+    return matrix.double_buffered_weights if isinstance(matrix, WeightStationary) else matrix.double_buffered_inputs
+
+
+def chases(address: Int64, row_bytes: Int64, machine: Machine) -> NDArray[np.bool_]:
+    """Whether a matmul may chase a preload row by row: each access of the port brings at least the next row whole."""
+    matrix = machine.matrix
+    if not isinstance(matrix, WeightStationary) or matrix.weight_load != "row_addressed":
+        return np.zeros(len(address), np.bool_)
+    if machine.weight.ideal:
+        return np.ones(len(address), np.bool_)
+    width = machine.weight.width_bytes
+    fits: NDArray[np.bool_] = address % width + row_bytes <= width
+    return fits
 
 
 def of_program(instructions: NDArray[np.void], machine: Machine) -> Accesses:
@@ -127,8 +247,8 @@ def of_program(instructions: NDArray[np.void], machine: Machine) -> Accesses:
         if not len(index):
             continue
         for access in of_opcode(number, instructions["operands"][index], machine):
-            real = access.rows > 0
-            row = (index, access.memory, np.full(len(index), access.write), np.full(len(index), access.until))
+            real = (access.rows > 0) & (access.row_bytes > 0)
+            row = (index, access.memory, np.full(len(index), access.write), access.until)
             for place, value in zip(columns, (*row, *access[3:]), strict=True):
                 place.append(value[real].astype(np.int64))
     joined = [np.concatenate(c) if c else np.zeros(0, np.int64) for c in columns]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
-from accelsim.isa.opcodes import MOMENTS, UNITS, Memory, Moment
+from accelsim.isa.opcodes import MOMENTS, UNITS, Memory
 from accelsim.kernels import hazards as kernel
 
 Int64 = NDArray[np.int64]
@@ -82,8 +82,8 @@ def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Ma
         first_class,
         classes,
         last_writer,
+        np.zeros(count, np.int64),
         np.zeros((count, UNITS, MOMENTS), np.int64),
-        int(Moment.END),
         need,
     )
     return Hazards(need, int(undefined))

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Unit(IntEnum):
@@ -66,11 +67,6 @@ INSTRUCTION = np.dtype(
     ]
 )
 
-#: Bytes of one channel's constants for requantize: bias int32, multiplier int32, shift int8.
-CONSTANT_BYTES = 9
-#: Bytes of one partial sum.
-SUM_BYTES = 4
-
 
 class Transfer(NamedTuple):
     """Operands of load and store: rows of bytes between DRAM and a scratchpad."""
@@ -85,19 +81,63 @@ class Transfer(NamedTuple):
 
 
 class Preload(NamedTuple):
-    """Operands of preload: a fold of depth x columns weights into the shadow registers."""
+    """Operands of preload: a fold of depth x columns operands into the shadow registers."""
 
     address: int
     stride: int
     depth: int
     columns: int
+    packed: int
+
+
+class PreloadMask(NamedTuple):
+    """Operands of preload_mask: which inputs (K) of a tile have a nonzero, of weights and of activations."""
+
+    mask: int
+    depth: int
+    address: int
+    stride: int
+    rows: int
 
 
 class Matmul(NamedTuple):
-    """Operands of matmul: rows of activations times the fold, into or onto the accumulator."""
+    """Operands of matmul: rows that stream through the array times the fold, into or onto the accumulator."""
 
     address: int
     stride: int
+    rows: int
+    depth: int
+    columns: int
+    sums: int
+    sums_stride: int
+    accumulate: int
+    signed: int
+
+
+class Multiply(NamedTuple):
+    """Operands of multiply: both factors from the scratchpads, into or onto the accumulator."""
+
+    address: int
+    stride: int
+    weights: int
+    weights_stride: int
+    rows: int
+    depth: int
+    columns: int
+    sums: int
+    sums_stride: int
+    accumulate: int
+    signed: int
+    packed: int
+
+
+class Spmv(NamedTuple):
+    """Operands of spmv: rows of activations times an encoded sparse matrix, into or onto the accumulator."""
+
+    address: int
+    stride: int
+    weights: int
+    weights_bytes: int
     rows: int
     depth: int
     columns: int
@@ -121,6 +161,10 @@ class Requantize(NamedTuple):
     qmin: int
     qmax: int
     rounding: int
+    row_channels: int
+
+
+Operands = Transfer | Preload | PreloadMask | Matmul | Multiply | Spmv | Requantize
 
 
 class Field(NamedTuple):
@@ -137,7 +181,7 @@ class Opcode(NamedTuple):
 
     mnemonic: str
     unit: Unit
-    operands: type[Transfer | Preload | Matmul | Requantize]
+    operands: type[Operands]
     fields: tuple[Field, ...]
     meaning: str
 
@@ -157,6 +201,12 @@ _TRANSFER = (
     Field("address", 0, _A48, "first byte in the scratchpad"),
     Field("stride", 0, _S31, "bytes from row to row in the scratchpad"),
 )
+_SUMS = (
+    Field("sums", 0, _A48, "first sum in the accumulator"),
+    Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
+    Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
+    Field("signed", 0, 1, "1 for signed activations, 0 for unsigned"),
+)
 
 OPCODES: tuple[Opcode, ...] = (
     Opcode("load", Unit.LOAD, Transfer, _TRANSFER, "DRAM to scratchpad"),
@@ -166,29 +216,73 @@ OPCODES: tuple[Opcode, ...] = (
         Unit.PRELOAD,
         Preload,
         (
-            Field("address", 0, _A48, "first weight in the weight scratchpad"),
+            Field("address", 0, _A48, "first operand in the scratchpad"),
             Field("stride", 0, _S31, "bytes from row to row of the fold"),
-            Field("depth", 1, 4096, "rows of the fold, k; at most the array's rows"),
-            Field("columns", 1, 4096, "columns of the fold, n; at most the array's columns"),
+            Field("depth", 1, _N24, "rows of the fold, k; at most what the array holds"),
+            Field("columns", 1, 4096, "columns of the fold; at most the array's columns"),
+            Field("packed", 0, 1, "1 for N:M weights: kept values row by row, then their indices, in one run"),
         ),
-        "weight scratchpad to shadow registers",
+        "scratchpad to shadow registers",
+    ),
+    Opcode(
+        "preload_mask",
+        Unit.PRELOAD,
+        PreloadMask,
+        (
+            Field("mask", 0, _A48, "weights' bits in the weight scratchpad: bit i % 8 of byte i / 8 is input i's"),
+            Field("depth", 1, _N24, "inputs, k"),
+            Field("address", 0, _A48, "first activation; zero detectors keep a bit for each input and block of rows"),
+            Field("stride", 0, _S31, "bytes from input to input of activations"),
+            Field("rows", 1, 4096, "samples of the block, m"),
+        ),
+        "skip bits to the mask registers",
     ),
     Opcode(
         "matmul",
         Unit.MATRIX,
         Matmul,
         (
+            Field("address", 0, _A48, "first element that streams, in its scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row"),
+            Field("rows", 1, _N24, "rows that stream"),
+            Field("depth", 1, _N24, "elements of a row, k of the fold"),
+            Field("columns", 1, 4096, "sums of a row, columns of the fold"),
+            *_SUMS,
+        ),
+        "streaming rows times the fold into the accumulator; takes the shadow registers over at its start",
+    ),
+    Opcode(
+        "multiply",
+        Unit.MATRIX,
+        Multiply,
+        (
             Field("address", 0, _A48, "first activation in the activation scratchpad"),
             Field("stride", 0, _S31, "bytes from row to row of activations"),
-            Field("rows", 1, _N24, "rows of activations, m"),
-            Field("depth", 1, 4096, "activations of a row, k of the fold"),
-            Field("columns", 1, 4096, "sums of a row, n of the fold"),
-            Field("sums", 0, _A48, "first sum in the accumulator, int32"),
-            Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
-            Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
-            Field("signed", 0, 1, "1 for int8 activations, 0 for uint8"),
+            Field("weights", 0, _A48, "first weight in the weight scratchpad"),
+            Field("weights_stride", 0, _S31, "bytes from row to row of weights"),
+            Field("rows", 1, _N24, "samples, m"),
+            Field("depth", 1, _N24, "inputs, k"),
+            Field("columns", 1, _N24, "outputs, n"),
+            *_SUMS,
+            Field("packed", 0, 1, "1 for 2:4 weights: kept values row by row, then their indices, in one run"),
         ),
-        "activations times weights into the accumulator; takes the shadow weights over at its start",
+        "activations times weights into the accumulator, both from the scratchpads",
+    ),
+    Opcode(
+        "spmv",
+        Unit.MATRIX,
+        Spmv,
+        (
+            Field("address", 0, _A48, "first activation in the activation scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of activations"),
+            Field("weights", 0, _A48, "first byte of the encoded weights in the weight scratchpad"),
+            Field("weights_bytes", 1, _S31, "bytes of the encoded weights"),
+            Field("rows", 1, _N24, "samples, m"),
+            Field("depth", 1, _N24, "inputs, k"),
+            Field("columns", 1, _N24, "outputs, n"),
+            *_SUMS,
+        ),
+        "nonzero activations times encoded columns of weights into the accumulator",
     ),
     Opcode(
         "requantize",
@@ -197,13 +291,13 @@ OPCODES: tuple[Opcode, ...] = (
         (
             Field("sums", 0, _A48, "first sum in the accumulator, int32"),
             Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
-            Field("rows", 1, _N24, "rows, m"),
-            Field("columns", 1, _N24, "channels, n"),
+            Field("rows", 1, _N24, "rows of the tile"),
+            Field("columns", 1, _N24, "columns of the tile"),
             Field(
                 "constants",
                 0,
                 _A48,
-                "in the weight scratchpad: n bias int32, n multipliers int32, n shifts int8",
+                "in the weight scratchpad, for n channels: n bias int32, n multipliers int32, n shifts int8",
             ),
             Field("address", 0, _A48, "first result in the output scratchpad"),
             Field("stride", 0, _S31, "bytes from row to row of results"),
@@ -211,10 +305,24 @@ OPCODES: tuple[Opcode, ...] = (
             Field("qmin", -128, 255, "smallest result"),
             Field("qmax", -128, 255, "largest result"),
             Field("rounding", 0, 255, "number of the rounding scheme in datapath.requantize.MODES"),
+            Field("row_channels", 0, 1, "1 if each row is a channel, 0 if each column is one"),
         ),
         "bias, scale, zero point and clamp; sums to 8-bit integers",
     ),
 )
 
-LOAD, STORE, PRELOAD, MATMUL, REQUANTIZE = range(len(OPCODES))
+LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE = range(len(OPCODES))
+#: Opcodes that form products; all have the operands rows, depth and columns.
+PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)
+
+
+def products(instructions: NDArray[np.void]) -> NDArray[np.int64]:
+    """Products m k n that each instruction forms, zeros among its operands included; int64, shape (n,)."""
+    result = np.zeros(len(instructions), np.int64)
+    for number in PRODUCTS:
+        names = OPCODES[number].operands._fields
+        index = np.flatnonzero(instructions["opcode"] == number)
+        places = [names.index(name) for name in ("rows", "depth", "columns")]
+        result[index] = instructions["operands"][index][:, places].prod(axis=1)
+    return result

@@ -44,16 +44,27 @@ class LayerInfo(Frozen):
 
 
 class RegionInfo(Frozen):
-    """A matrix of 8-bit integers in DRAM, row-major without gaps."""
+    """A matrix of samples by features in DRAM, 8-bit integers without gaps."""
 
     name: str = quantity("name", "Name of the region", pattern=NAME)
     role: Literal["input", "output"] = quantity("name", "Whether the network reads it first or writes it")
     address: int = quantity("bytes", "First byte", ge=0, le=2**48)
-    rows: int = quantity("rows", "Rows", ge=1, le=MAX_SIDE)
-    columns: int = quantity("features", "Columns, one byte each", ge=1, le=MAX_SIDE)
+    rows: int = quantity("samples", "Samples", ge=1, le=MAX_SIDE)
+    columns: int = quantity("features", "Features, one byte each", ge=1, le=MAX_SIDE)
+    feature_major: bool = quantity(
+        "flag", "Whether the samples of a feature lie side by side, and not the features of a sample", default=False
+    )
     signed: bool = quantity("flag", "int8 if true, uint8 if false")
     scale: float = quantity("real value of a step", "Scale of the integers", gt=0)
     zero_point: int = quantity("integer", "Integer that stands for zero")
+
+    def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Integers that stand in DRAM, shape (samples, features)."""
+        data = dram[self.address : self.address + self.rows * self.columns]
+        values = data.view(np.int8) if self.signed else data
+        if self.feature_major:
+            return values.reshape(self.columns, self.rows).T
+        return values.reshape(self.rows, self.columns)
 
 
 class Header(Frozen):

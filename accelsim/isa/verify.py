@@ -18,10 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
+from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.isa import accesses, hazards, opcodes
-from accelsim.isa.opcodes import MATMUL, NONE, OPCODES, PRELOAD, REQUANTIZE, UNITS, Memory, Moment, Unit
+from accelsim.isa.limits import Limit, datapath_limits
+from accelsim.isa.opcodes import (
+    MATMUL,
+    MULTIPLY,
+    NONE,
+    OPCODES,
+    PRELOAD,
+    PRELOAD_MASK,
+    REQUANTIZE,
+    UNITS,
+    Memory,
+    Moment,
+    Unit,
+)
 from accelsim.isa.program import Program
 from accelsim.kernels import clocks as kernel
 from accelsim.memory.region import overlap
@@ -49,7 +63,7 @@ def verify(program: Program, machine: Machine, file: str = "") -> None:
     _raise(_limits(program, machine), file)
     found = accesses.of_program(program.instructions, machine)
     _raise(_addresses(program, machine, found), file)
-    _raise(_work(program), file)
+    _raise(_work(program, machine), file)
     _raise(_order(program, machine, found), file)
 
 
@@ -132,11 +146,24 @@ def _limits(program: Program, machine: Machine) -> list[str]:
     dram_bytes, capacity = program.header.dram_bytes, machine.dram.capacity_bytes
     if dram_bytes > capacity:
         faults.append(f"dram_bytes must be at most {capacity}, the DRAM of {machine.name}, not {dram_bytes}")
-    rows, columns = machine.matrix.rows, machine.matrix.columns
-    limits = [(PRELOAD, "depth", rows, "rows"), (PRELOAD, "columns", columns, "columns"),
-              (MATMUL, "depth", rows, "rows"), (MATMUL, "columns", columns, "columns"),
-              (REQUANTIZE, "rounding", len(requantize.MODES) - 1, "rounding schemes, less one")]  # fmt: skip
-    for number, name, limit, what in limits:
+    given = datapath_limits(machine)
+    schemes = Limit(REQUANTIZE, "rounding", len(requantize.MODES) - 1, "rounding schemes, less one")
+    for number in (PRELOAD, PRELOAD_MASK, *opcodes.PRODUCTS):
+        if number not in {limit.opcode for limit in given}:
+            faults += [
+                f"{name_of(program, i)}: must be an instruction of a {machine.matrix.kind} unit, that of {machine.name}"
+                for i in np.flatnonzero(program.instructions["opcode"] == number)
+            ]
+    if isinstance(machine.matrix, StructuredSparse):
+        (index,) = np.nonzero(program.instructions["opcode"] == PRELOAD)
+        deep = _operand(program, index, PRELOAD, "depth") > machine.matrix.rows
+        dense = index[deep & (_operand(program, index, PRELOAD, "packed") == 0)]
+        faults += [
+            f"{name_of(program, i)}: depth must be at most {machine.matrix.rows}, the rows of {machine.name}, "
+            "where weights are not packed"
+            for i in dense
+        ]
+    for number, name, limit, what in [*given, schemes]:
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         values = _operand(program, index, number, name)
         faults += [
@@ -173,30 +200,41 @@ def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> 
     return faults
 
 
-def _work(program: Program) -> list[str]:
-    """Each matmul multiplies by the fold that the last preload before it brought; a layer's products are its own."""
-    faults = []
-    matmul = program.instructions["opcode"] == MATMUL
-    rows, depth, columns = (_operand(program, np.flatnonzero(matmul), MATMUL, f) for f in ("rows", "depth", "columns"))
-    products = np.bincount(program.instructions["layer"][matmul], rows * depth * columns, len(program.header.layers))
-    for layer, count in zip(program.header.layers, products, strict=True):
-        if count > layer.m * layer.k * layer.n:
-            whole = layer.m * layer.k * layer.n
-            faults.append(f"layer {layer.name}: must form at most m k n = {whole} products, not {int(count)}")
-    (index,) = np.nonzero((program.instructions["opcode"] == PRELOAD) | matmul)
-    is_matmul = matmul[index]
-    last_preload = np.maximum.accumulate(np.where(is_matmul, -1, np.arange(len(index))))
-    matmuls = index[is_matmul]
-    before = last_preload[is_matmul]
-    alone = [f"{name_of(program, i)}: must follow a preload, but none comes before it" for i in matmuls[before < 0]]
+def _work(program: Program, machine: Machine) -> list[str]:
+    """A layer's products are its own, and each fold in the registers is the one that its product is for."""
+    layers = program.header.layers
+    counts = np.zeros(len(layers), np.int64)
+    np.add.at(counts, program.instructions["layer"], opcodes.products(program.instructions))
+    faults = [
+        f"layer {layer.name}: must form at most m k n = {layer.m * layer.k * layer.n} products, not {count}"
+        for layer, count in zip(layers, counts.tolist(), strict=True)
+        if count > layer.m * layer.k * layer.n
+    ]
+    if machine.matrix.kind in {"weight_stationary", "input_stationary", "structured_sparse"}:
+        return faults + _folds(program, PRELOAD, MATMUL, ("depth", "columns"))
+    if isinstance(machine.matrix, OuterProduct) and machine.matrix.skip_zero_columns:
+        return faults + _folds(program, PRELOAD_MASK, MULTIPLY, ("depth", "rows"))
+    return faults
+
+
+def _folds(program: Program, preload: int, product: int, shared: tuple[str, ...]) -> list[str]:
+    """Each product uses what the last preload before it brought."""
+    faults: list[str] = []
+    opcode = program.instructions["opcode"]
+    (index,) = np.nonzero((opcode == preload) | (opcode == product))
+    is_product = opcode[index] == product
+    last_preload = np.maximum.accumulate(np.where(is_product, -1, np.arange(len(index))))
+    products = index[is_product]
+    before = last_preload[is_product]
+    alone = [f"{name_of(program, i)}: must follow a preload, but none comes before it" for i in products[before < 0]]
     if alone:
-        return faults + alone
+        return alone
     preloads = index[before]
-    for name in ("depth", "columns"):
-        has, wants = _operand(program, preloads, PRELOAD, name), _operand(program, matmuls, MATMUL, name)
+    for name in shared:
+        has, wants = _operand(program, preloads, preload, name), _operand(program, products, product, name)
         faults += [
             f"{name_of(program, i)}: {name} must be {h}, that of the fold in the array, not {w}"
-            for i, h, w in zip(matmuls[has != wants], has[has != wants], wants[has != wants], strict=True)
+            for i, h, w in zip(products[has != wants], has[has != wants], wants[has != wants], strict=True)
         ]
     return faults
 

@@ -20,8 +20,8 @@ def find(
     first_class: Int64,
     classes: Int64,
     last_writer: Int64,
+    last_until: Int64,
     last_reader: Int64,
-    end: int,
     need: NDArray[np.int32],
 ) -> int:
     """Collect the hazards of a program: read after write, write after read, write after write.
@@ -38,10 +38,10 @@ def find(
         Byte classes of region r: classes[first_class[r] : first_class[r + 1]].
     last_writer
         State, shape (classes,): instruction that wrote a class last, -1 for none, -2 for the image.
+    last_until
+        State, shape (classes,): moment at which that write is over.
     last_reader
         State, shape (classes, units, moments), zeros: 1 + the index of the last reader of each unit and moment.
-    end
-        Number of the moment at which writes are over.
     need
         Result, zeros, shape (n, units, moments): 1 + the index of the last instruction of a unit whose moment must
         have passed before instruction i starts, 0 for none.
@@ -59,7 +59,8 @@ def find(
             if writer == -1 and not write[a]:
                 return a
             if writer >= 0 and unit[writer] != u:
-                need[i, unit[writer], end] = max(need[i, unit[writer], end], index[writer] + 1)
+                over = last_until[c]
+                need[i, unit[writer], over] = max(need[i, unit[writer], over], index[writer] + 1)
             if write[a]:
                 for v in range(units):
                     for m in range(moments):
@@ -67,6 +68,7 @@ def find(
                             need[i, v, m] = max(need[i, v, m], last_reader[c, v, m])
                         last_reader[c, v, m] = 0
                 last_writer[c] = i
+                last_until[c] = until[a]
             else:
                 last_reader[c, u, until[a]] = index[i] + 1
     return -1

@@ -28,10 +28,8 @@ from accelsim.config.arch import Machine
 from accelsim.errors import DeadlockError, SimulationError
 from accelsim.isa import accesses, hazards
 from accelsim.isa.opcodes import (
-    MATMUL,
     NONE,
     OPCODES,
-    PRELOAD,
     SEMAPHORES,
     UNITS,
     Memory,
@@ -45,7 +43,9 @@ from accelsim.memory.rate import Rate
 from accelsim.memory.region import Region, overlap
 from accelsim.results import Execution, Timeline
 from accelsim.sim import states
-from accelsim.sim.machine import Bank, Core, Work
+from accelsim.sim.machine import Core
+from accelsim.sim.memories import Bank
+from accelsim.sim.work import Work
 
 Process = Generator[simpy.Event, Any, None]
 Progress = Callable[[int, int], None]
@@ -182,6 +182,7 @@ class _Engine:
         self.requested = _Condition(self.env)
         self.grants: list[int] = []
         self.swapped = 0
+        self.drained = [0] * UNITS
         self.last_end = [0] * UNITS
         self.ended = 0
         self.blocked: dict[int, str] = {}
@@ -242,7 +243,8 @@ class _Engine:
             timeline=timeline,
             attribution=self.attribution,
             counters=tuple(self.core.counters),
-            dram=self.core.memories[Memory.DRAM],
+            dram=self.core.memories.arrays[Memory.DRAM],
+            effectual=tuple(self.core.effectual),
             grants=np.array(self.grants, np.int8),
             array_units=(Unit.MATRIX, Unit.PRELOAD),
         )
@@ -271,7 +273,7 @@ class _Engine:
         first, last = self.queues.first_of_unit[u : u + 2]
         for i in self.queues.by_unit[first:last].tolist():
             yield self.next(START + u)
-            banks = self.core.banks([(access.memory, access.region) for access in self.accesses[i]])
+            banks = self.core.memories.banks([(access.memory, access.region) for access in self.accesses[i]])
             while (blocker := self._blocker(i, u, banks)) is not None:
                 state, change = blocker
                 since = self.cycle
@@ -292,10 +294,10 @@ class _Engine:
         for semaphore, value in self.waits[i]:
             if self.value[semaphore] < value:
                 return states.WAIT_UNIT + self.producer[semaphore], self.raised[semaphore].wait()
-        if self.opcode[i] == PRELOAD and self.cycle < self.swapped:
-            # the shift chain may move when the last swap wave has left the array
+        if u == Unit.PRELOAD and self.cycle < self.swapped:
+            # shadow registers may change when the last swap wave has left them
             return states.WAIT_UNIT + Unit.MATRIX, self.at(self.swapped, START + u)
-        if any(self.ports_taken[bank] == self.core.srams[bank[0]].ports for bank in banks):
+        if any(self.ports_taken[bank] == self.core.memories.srams[bank[0]].ports for bank in banks):
             return states.WAIT_PORT, self.port_freed.wait()
         return None
 
@@ -312,9 +314,11 @@ class _Engine:
             free, data = yield from self._stream(i, u, work)
             end = max(free, data) + self.channel.latency_cycles
         else:
-            free, end = start + work.free, start + work.end
-            if self.opcode[i] == MATMUL:
-                self.swapped = start + self.core.array.swap_cycles
+            free = max(start + work.free, self.drained[u])
+            self.drained[u] = free + work.drain
+            end = self.drained[u] + work.end - work.free
+            if u == Unit.MATRIX:
+                self.swapped = start + work.swap
             self.grants += [u] * work.bursts
             self.spend(i, u, states.BUSY, free - start)
         self.free[i] = free

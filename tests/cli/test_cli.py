@@ -124,8 +124,8 @@ def test_help_and_version() -> None:
     [
         (["run", "digits-mpl"], "must be a known workload or the path of a .yaml file, not 'digits-mpl'; "
                                 "did you mean 'digits-mlp'?"),
-        (["run", "--arch", "edge"], "must be a known arch or the path of a .yaml file, not 'edge'; "
-                                    "did you mean 'edge-ws'?"),
+        (["run", "--arch", "tpuv1"], "must be a known arch or the path of a .yaml file, not 'tpuv1'; "
+                                         "did you mean 'tpu-v1'?"),
         (["run", "--recipe", "int9"], "must be a known recipe or the path of a .yaml file, not 'int9'; "
                                       "did you mean 'int8'?"),
         (["run", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),

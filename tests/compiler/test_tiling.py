@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from strategies import machines
 
 from accelsim.compiler import tiles, tiling
-from accelsim.compiler.lowering import Gemm
+from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.dataflows.choice import dataflow
+from accelsim.compiler.gemm import Gemm
 from accelsim.config.arch import Machine
 from accelsim.errors import DoesNotFitError
 from accelsim.golden.network import Quantization
@@ -18,14 +20,14 @@ from accelsim.golden.network import Quantization
 UNSIGNED = Quantization(1.0, 0, signed=False)
 
 
-def gemm(m: int, k: int, n: int) -> Gemm:
-    return Gemm(layer(np.random.default_rng(0), k, n, UNSIGNED, UNSIGNED), m, k, n)
+def flow(m: int, k: int, n: int, on: Machine) -> Dataflow:
+    return dataflow(Gemm(layer(np.random.default_rng(0), k, n, UNSIGNED, UNSIGNED), m, k, n), on)
 
 
 @given(m=st.integers(1, 100), k=st.integers(1, 100), n=st.integers(1, 100), on=machines())
 @settings(max_examples=60)
 def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
-    chosen = tiling.choose(gemm(m, k, n), on)
+    chosen = tiling.choose(flow(m, k, n, on))
     chunks = chosen.chunks()
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
@@ -38,7 +40,7 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
     assert (stored == 1).all()
     for name, size, slots in zip(
         tiles.Footprint._fields,
-        tiles.footprint(chosen, on),
+        flow(m, k, n, on).footprint(chosen),
         (chosen.activations, chosen.weights, chosen.sums, chosen.outputs),
         strict=True,
     ):
@@ -48,7 +50,7 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
 @given(m=st.integers(1, 40), k=st.integers(1, 60), n=st.integers(1, 60), on=machines())
 @settings(max_examples=60)
 def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: Machine) -> None:
-    chosen = tiling.choose(gemm(m, k, n), on)
+    chosen = tiling.choose(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}
     counts = dict.fromkeys(held, 0)
     for step in chosen.steps():
@@ -64,18 +66,18 @@ def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: 
 
 
 def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
-    chosen = tiling.choose(gemm(1000, 128, 128), machine())
+    chosen = tiling.choose(flow(1000, 128, 128, machine()))
     assert chosen.tiles_m > 1
     assert tiling.loads(chosen)[1] == len(chosen.chunks())
 
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_the_smallest_tile_fits_exactly(size: int) -> None:
-    need = tiles.footprint(tiles.Tiling(1, 64, 64, 16, 16, 1, 16, 16, False, True), machine())
+    need = flow(1, 64, 64, machine()).footprint(tiles.Tiling(1, 64, 64, 16, 1, 16, 16, False, True))
     capacity = need.weight - 16 * (1 - size)
     on = machine(weight={"capacity_bytes": capacity, "banks": 1})
     if size:
-        assert tiling.choose(gemm(1, 64, 64), on).tile_k == 16
+        assert tiling.choose(flow(1, 64, 64, on)).tile_k == 16
     else:
         with pytest.raises(DoesNotFitError):
-            tiling.choose(gemm(1, 64, 64), on)
+            tiling.choose(flow(1, 64, 64, on))

@@ -17,7 +17,7 @@ from accelsim.results import Bytes, Macs
 
 
 def place(cycles: int, macs: int, moved: int, array: int, wait_host: int = 0, on: Machine | None = None) -> str:
-    counts = Macs(dense=macs, executed=macs, skipped=0)
+    counts = Macs(dense=macs, executed=macs, skipped=0, skippable=0)
     traffic = Bytes(dram_read=moved, dram_write=0, sram_read=0, sram_write=0)
     units = {"matrix": {"wait_host": wait_host}, "preload": {}}
     return roofline(on or machine(), counts, traffic, cycles, array, units).bound
@@ -40,7 +40,7 @@ def test_bound(cycles: int, macs: int, moved: int, array: int, wait_host: int, b
 
 
 def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
-    counts = Macs(dense=256_000, executed=256_000, skipped=0)
+    counts = Macs(dense=256_000, executed=256_000, skipped=0, skippable=0)
     traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0)
     figures = roofline(machine(), counts, traffic, 1000, 1000, {"matrix": {}, "preload": {}})
     assert figures.balance == 1
@@ -50,7 +50,7 @@ def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
 
 
 def test_without_a_memory_roof_there_is_no_balance() -> None:
-    counts = Macs(dense=1, executed=1, skipped=0)
+    counts = Macs(dense=1, executed=1, skipped=0, skippable=0)
     traffic = Bytes(dram_read=64, dram_write=0, sram_read=0, sram_write=0)
     figures = roofline(machine(dram=IDEAL_DRAM), counts, traffic, 10, 10, {"matrix": {}, "preload": {}})
     assert figures.balance is None

@@ -38,7 +38,7 @@ def program() -> Program:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("matmul ", "matmull ", r"p\.asm:\d+:1: must be a known mnemonic, not 'matmull'; did you mean 'matmul'\?"),
+        ("matmul ", "matmull ", r"p\.asm:\d+:1: must be a known mnemonic, not 'matmull'; did you mean 'matmul'"),
         (" depth=16", " dept=16", r"p\.asm:\d+:\d+: must be a known operand, not 'dept'; did you mean 'depth'\?"),
         (" depth=16", "", r"preload must have the operands depth, which are missing"),
         (" depth=16", " depth=16 depth=16", r"depth must be given once, not twice"),

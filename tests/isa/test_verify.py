@@ -100,7 +100,7 @@ def raised_too_seldom(code: Code) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (bad_opcode, r"instruction 3: opcode must be below 5, not 77"),
+        (bad_opcode, r"instruction 3: opcode must be below 8, not 77"),
         (bad_layer, r"instruction 3: layer must be 0 to 0, not 9"),
         (operand(LOAD, 0, -1), r"instruction 0 \(load of fc0\): dram must be 0 to \d+, not -1"),
         (operand(LOAD, 4, 4), r"memory must be 1 to 3, not 4"),

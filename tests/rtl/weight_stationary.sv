@@ -1,16 +1,19 @@
 // Weight-stationary array of R x C processing elements: 8-bit weights, 9-bit activations (int8 or uint8), 32-bit sums.
 //
 // A row of activations enters in one cycle; row r of it is delayed by r. A row of sums leaves in one cycle; column c is
-// delayed by C - 1 - c. Weights shift down one row a cycle, last row first. With `shadows`, they shift through shadow
-// registers, and the command to take them over travels with the first activation of a tile; without, the elements
-// multiply by what the shift chain holds. `valid` travels with the partial sums of column 0, through like registers.
+// delayed by C - 1 - c. Weights shift down one row a cycle, last row first, or with `addressed` are broadcast to the row
+// that `row` names. With `shadows`, they enter shadow registers, and the command to take them over travels with the first
+// activation of a tile; without, the elements multiply by what the load has written. `valid` travels with the partial
+// sums of column 0, through like registers.
 module weight_stationary #(
     parameter int R = 4,
     parameter int C = 4
 ) (
     input  logic               clk,
     input  logic               shadows,
+    input  logic               addressed,
     input  logic               load,
+    input  logic        [7:0]  row,
     input  logic signed [7:0]  weight [C],
     input  logic               swap,
     input  logic               valid,
@@ -54,7 +57,8 @@ module weight_stationary #(
         pass_x[r][c] <= in_x;
         pass_swap[r][c] <= take;
         sum[r][c] <= above + in_x * w;
-        if (load) shadow[r][c] <= r == 0 ? weight[c] : shadow[r-1][c];
+        if (load && addressed && int'(row) == r) shadow[r][c] <= weight[c];
+        if (load && !addressed) shadow[r][c] <= r == 0 ? weight[c] : shadow[r-1][c];
       end
       sum_valid[r] <= r == 0 ? valid : sum_valid[r-1];
     end
@@ -77,7 +81,8 @@ module testbench #(
     parameter int R = 4,
     parameter int C = 4
 );
-  logic clk = 0, shadows = 0, load = 0, swap = 0, valid = 0, y_valid;
+  logic clk = 0, shadows = 0, addressed = 0, load = 0, swap = 0, valid = 0, y_valid;
+  logic [7:0] row;
   logic signed [7:0] weight [C];
   logic signed [8:0] x [R];
   logic signed [31:0] y [C];
@@ -88,7 +93,9 @@ module testbench #(
     stimulus = $fopen("stimulus.txt", "r");
     while ($fscanf(stimulus, "%d", value) == 1) begin
       shadows = value[0];
+      got = $fscanf(stimulus, "%d", value); addressed = value[0];
       got = $fscanf(stimulus, "%d", value); load = value[0];
+      got = $fscanf(stimulus, "%d", value); row = value[7:0];
       got = $fscanf(stimulus, "%d", value); swap = value[0];
       got = $fscanf(stimulus, "%d", value); valid = value[0];
       for (int c = 0; c < C; c++) begin got = $fscanf(stimulus, "%d", value); weight[c] = value[7:0]; end

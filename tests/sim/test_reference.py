@@ -184,7 +184,7 @@ def test_an_instruction_waits_for_a_port_of_its_bank() -> None:
     code = program(
         load(1, 0, "signal=end:s0", memory="weight"),
         load(8, 1024, memory="weight"),
-        "preload layer=0 address=0 stride=16 depth=4 columns=4 wait=s0>=1",
+        "preload layer=0 address=0 stride=16 depth=4 columns=4 packed=0 wait=s0>=1",
     )
     shared = run(code, on(weight=one_bank))
     # the second load holds the only port from 4 to 36; the preload could have started at 14
@@ -199,10 +199,10 @@ def test_an_instruction_waits_for_a_port_of_its_bank() -> None:
 FOLDS = (
     load(1, 0, "signal=end:s0", memory="weight"),
     load(1, 0, "signal=end:s0"),
-    "preload layer=0 address=0 stride=4 depth=4 columns=4 wait=s0>=2 signal=end:s1",
+    "preload layer=0 address=0 stride=4 depth=4 columns=4 packed=0 wait=s0>=2 signal=end:s1",
     "matmul layer=0 address=0 stride=4 rows=3 depth=4 columns=4 sums=0 sums_stride=16 accumulate=0 signed=1 "
     "wait=s1>=1 signal=start:s2 signal=end:s3",
-    "preload layer=0 address=16 stride=4 depth=4 columns=4 wait=SWAP signal=end:s1",
+    "preload layer=0 address=16 stride=4 depth=4 columns=4 packed=0 wait=SWAP signal=end:s1",
     "matmul layer=0 address=16 stride=4 rows=3 depth=4 columns=4 sums=0 sums_stride=16 accumulate=1 signed=1 "
     "wait=s1>=2",
 )

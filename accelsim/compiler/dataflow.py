@@ -1,0 +1,170 @@
+"""How a datapath wants a product cut, stored and issued: what the passes ask, and what all datapaths share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.tiles import (
+    Chunk,
+    Footprint,
+    Place,
+    Span,
+    Tiling,
+    activation_shape,
+    cut,
+    output_shape,
+    sums_shape,
+)
+from accelsim.config.arch import Machine
+from accelsim.isa.opcodes import Operands
+from accelsim.units import align_up
+
+Issue = tuple[int, Operands]
+
+
+class Tile(NamedTuple):
+    """What a step multiplies: samples m by the inputs and outputs of a chunk.
+
+    Parameters
+    ----------
+    x
+        Activations; sample 0 and feature 0 are the tile's first sample and the chunk's first input.
+    w
+        Address of the chunk.
+    sums
+        Block of sums; sample 0 and feature 0 are its first.
+    begins
+        Whether the sums are replaced and not added to.
+    """
+
+    samples: int
+    chunk: Chunk
+    x: Place
+    w: int
+    sums: Place
+    begins: bool
+
+
+class Dataflow(ABC):
+    """A product on a datapath.
+
+    Parameters
+    ----------
+    grain
+        Inputs (K) that a chunk is a multiple of, unless it is the last.
+    columns
+        Outputs (N) of a column block, at most.
+    block
+        Samples (M) that one instruction takes at most; row tiles are multiples of it where there are several.
+    most_inputs
+        Inputs (K) of the largest chunk that an instruction takes.
+    """
+
+    def __init__(
+        self, gemm: Gemm, machine: Machine, *, grain: int, columns: int, block: int, most_inputs: int | None = None
+    ) -> None:
+        self.most_inputs = gemm.k if most_inputs is None else most_inputs
+        self._largest: dict[int, int] = {}
+        self.gemm = gemm
+        self.machine = machine
+        self.grain = grain
+        self.columns = columns
+        self.block = block
+
+    @abstractmethod
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """Bytes of a chunk's weights, metadata included, as they stand in DRAM and in the scratchpad."""
+
+    @abstractmethod
+    def pack(self, chunk: Chunk) -> bytes:
+        """Those bytes."""
+
+    @abstractmethod
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """Instructions that form a step's products."""
+
+    @abstractmethod
+    def cycles(self, m: int, k: int, n: int) -> float:
+        """Estimated cycles of a step of m samples, k inputs and n outputs when nothing holds it up."""
+
+    def largest_weights_bytes(self, tile_k: int) -> int:
+        """Bytes of the largest chunk of at most `tile_k` inputs."""
+        if tile_k not in self._largest:
+            self._largest[tile_k] = self.largest_chunk(tile_k)
+        return self._largest[tile_k]
+
+    def largest_chunk(self, tile_k: int) -> int:
+        """What `largest_weights_bytes` returns and keeps."""
+        k, n = min(tile_k, self.gemm.k), min(self.columns, self.gemm.n)
+        return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
+
+    def weights(self, chunk: Chunk) -> NDArray[np.generic]:
+        """A chunk's weights, shape (k, n)."""
+        return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
+
+    @property
+    def signed(self) -> int:
+        """1 if activations are signed."""
+        return int(self.gemm.layer.input.signed)
+
+    def constants_offset(self, chunk: Chunk) -> int:
+        """Where a chunk's constants begin: after its weights, at a whole word."""
+        return align_up(self.weights_bytes(chunk), self.machine.weight.width_bytes)
+
+    def chunk_bytes(self, chunk: Chunk) -> int:
+        """Bytes of a chunk: its weights, and for the last of a column the channels' constants."""
+        if not chunk.last:
+            return self.weights_bytes(chunk)
+        return self.constants_offset(chunk) + self.machine.constant_bytes * chunk.n.size
+
+    def footprint(self, tiling: Tiling) -> Footprint:
+        """Bytes of one slot in each memory."""
+        machine = self.machine
+        constants = machine.constant_bytes * min(tiling.columns, tiling.n)
+        width = machine.weight.width_bytes
+        rows, pitch = activation_shape(tiling, machine)
+        output_rows, output_pitch = output_shape(tiling, machine)
+        sums_rows, sums_pitch = sums_shape(tiling, machine)
+        return Footprint(
+            activation=rows * pitch,
+            weight=align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width),
+            accumulator=align_up(sums_rows * sums_pitch, machine.accumulator.width_bytes),
+            output=output_rows * output_pitch,
+        )
+
+    def compute_cycles(self, tiling: Tiling) -> float:
+        """Estimated cycles of all steps of a tiling."""
+        sizes = [
+            {size: spans.count(size) for size in set(spans)}
+            for spans in (
+                [span.size for span in cut(whole, tile)]
+                for whole, tile in (
+                    (tiling.m, tiling.tile_m),
+                    (tiling.k, tiling.tile_k),
+                    (tiling.n, tiling.columns),
+                )
+            )
+        ]
+        m_sizes, k_sizes, n_sizes = sizes
+        return sum(
+            m_count * k_count * n_count * self.cycles(m, k, n)
+            for m, m_count in m_sizes.items()
+            for k, k_count in k_sizes.items()
+            for n, n_count in n_sizes.items()
+        )
+
+
+def folds(k: Span, depth: int) -> list[Span]:
+    """Inputs of each fold of a chunk, counted from the chunk's first."""
+    return [Span(low - k.low, min(low + depth, k.high) - k.low) for low in range(k.low, k.high, depth)]
+
+
+def blocks(samples: int, block: int) -> list[Span]:
+    """Samples of each instruction of a step."""
+    return [Span(low, min(low + block, samples)) for low in range(0, samples, block)]

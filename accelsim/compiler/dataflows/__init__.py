@@ -1,0 +1,1 @@
+"""How each datapath wants its products: one datapath a file."""

@@ -1,0 +1,122 @@
+"""Blocks of R samples by C outputs stay in the array; inputs stream: outer product and output stationary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from accelsim.compiler.dataflow import Dataflow, Issue, Tile, blocks
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.tiles import Chunk
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import OuterProduct, OutputStationary
+from accelsim.datapath.outer_product import OuterProduct as OuterProductUnit
+from accelsim.datapath.output_stationary import OutputStationary as OutputStationaryUnit
+from accelsim.isa.opcodes import MULTIPLY, PRELOAD_MASK, Multiply, PreloadMask
+from accelsim.units import ceil_div
+
+#: Inputs that chunks are multiples of: whole bytes of the skip bits.
+GRAIN = 8
+
+
+class _SumsStay(Dataflow):
+    """A chunk is its weights, input by input, n of each."""
+
+    def __init__(
+        self, gemm: Gemm, machine: Machine, config: OuterProduct | OutputStationary, *, most_inputs: int
+    ) -> None:
+        super().__init__(
+            gemm,
+            machine,
+            grain=min(GRAIN, most_inputs),
+            columns=config.columns,
+            block=config.rows,
+            most_inputs=most_inputs,
+        )
+
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """One byte a weight."""
+        return chunk.k.size * chunk.n.size
+
+    def pack(self, chunk: Chunk) -> bytes:
+        """Input by input."""
+        return self.weights(chunk).tobytes()
+
+    def drain_cycles(self, n: int) -> int:
+        """Accesses of the accumulator's port for the sums of a block."""
+        accumulator = self.machine.accumulator
+        if accumulator.ideal:
+            return 0
+        return n * ceil_div(self.machine.operand.sum_bytes * self.block, accumulator.width_bytes)
+
+    def multiply(self, tile: Tile, low: int, samples: int) -> Multiply:
+        """Product of one block of samples."""
+        return Multiply(
+            address=tile.x.at(low, 0),
+            stride=tile.x.pitch,
+            weights=tile.w,
+            weights_stride=tile.chunk.n.size,
+            rows=samples,
+            depth=tile.chunk.k.size,
+            columns=tile.chunk.n.size,
+            sums=tile.sums.at(low, 0),
+            sums_stride=tile.sums.pitch,
+            accumulate=int(not tile.begins),
+            signed=self.signed,
+            packed=0,
+        )
+
+
+class OuterProductFlow(_SumsStay):
+    """Behind the weights come their skip bits, one an input, if the machine skips."""
+
+    def __init__(self, gemm: Gemm, machine: Machine, config: OuterProduct) -> None:
+        self.skip = config.skip_zero_columns
+        super().__init__(gemm, machine, config, most_inputs=config.mask_bits if self.skip else gemm.k)
+        self.unit = OuterProductUnit.of(config)
+
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """One byte a weight, and a bit an input."""
+        return super().weights_bytes(chunk) + (ceil_div(chunk.k.size, 8) if self.skip else 0)
+
+    def pack(self, chunk: Chunk) -> bytes:
+        """Weights, then bits."""
+        mask = self.unit.mask(self.weights(chunk)).tobytes() if self.skip else b""
+        return super().pack(chunk) + mask
+
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """For each block of samples, its skip bits and its product."""
+        mask = tile.w + super().weights_bytes(tile.chunk)
+        for block in blocks(tile.samples, self.block):
+            product = self.multiply(tile, block.low, block.size)
+            if self.skip:
+                bits = PreloadMask(mask, product.depth, product.address, product.stride, product.rows)
+                yield PRELOAD_MASK, bits
+            yield MULTIPLY, product
+
+    def cycles(self, m: int, k: int, n: int) -> float:
+        """Surviving inputs of each block, at least its drain; activations are taken to be dense."""
+        weights = self.gemm.layer.weight
+        survivors = k * np.count_nonzero(weights.any(axis=1)) / len(weights) if self.skip else k
+        drain = self.drain_cycles(n)
+        each = max(1, survivors, drain) if self.unit.double_buffered else max(1, survivors) + drain
+        return len(blocks(m, self.block)) * float(each)
+
+
+class OutputStationaryFlow(_SumsStay):
+    """The systolic array: operands are skewed on their way in, sums drain through the array."""
+
+    def __init__(self, gemm: Gemm, machine: Machine, config: OutputStationary) -> None:
+        super().__init__(gemm, machine, config, most_inputs=gemm.k)
+        self.unit = OutputStationaryUnit.of(config)
+
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """A product for each block of samples."""
+        for block in blocks(tile.samples, self.block):
+            yield MULTIPLY, self.multiply(tile, block.low, block.size)
+
+    def cycles(self, m: int, k: int, n: int) -> float:
+        """Fill, inputs and drain of each block."""
+        compute, _ = self.unit.cycles(k, 0)
+        return len(blocks(m, self.block)) * float(compute + self.unit.drain_cycles(self.block, self.drain_cycles(n)))

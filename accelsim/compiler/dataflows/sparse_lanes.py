@@ -1,0 +1,65 @@
+"""Encoded columns of weights for lanes that multiply nonzero activations, sample after sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from accelsim.compiler.dataflow import Dataflow, Issue, Tile
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.tiles import Chunk, cut
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import SparseLanes
+from accelsim.datapath.sparse_lanes import SparseLanes as Unit
+from accelsim.formats import relative
+from accelsim.isa.opcodes import SPMV, Spmv
+
+
+class SparseLanesFlow(Dataflow):
+    """A chunk is its weights as `formats.relative` encodes them for the machine's lanes."""
+
+    def __init__(self, gemm: Gemm, machine: Machine, config: SparseLanes) -> None:
+        self.unit = Unit.of(config)
+        super().__init__(gemm, machine, grain=1, columns=self.unit.outputs, block=gemm.m)
+        # entries of each input and lane, for each column block; they do not depend on where K is cut
+        self.counts = {
+            n: self.unit.encode(gemm.layer.weight[:, n.low : n.high]).counts for n in cut(gemm.n, self.columns)
+        }
+
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """Pointers, values and indices."""
+        entries = self.counts[chunk.n][chunk.k.low : chunk.k.high].sum(axis=0, dtype=np.int64)
+        return relative.stored_bytes(chunk.k.size, entries, self.unit.index_bits)
+
+    def largest_chunk(self, tile_k: int) -> int:
+        """The largest of all chunks, whose entries differ."""
+        return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.gemm.k, tile_k))
+
+    def pack(self, chunk: Chunk) -> bytes:
+        """Encode the chunk."""
+        return self.unit.encode(self.weights(chunk)).to_bytes()
+
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """One instruction for all samples."""
+        yield (
+            SPMV,
+            Spmv(
+                address=tile.x.address,
+                stride=tile.x.pitch,
+                weights=tile.w,
+                weights_bytes=self.weights_bytes(tile.chunk),
+                rows=tile.samples,
+                depth=tile.chunk.k.size,
+                columns=tile.chunk.n.size,
+                sums=tile.sums.address,
+                sums_stride=tile.sums.pitch,
+                accumulate=int(not tile.begins),
+                signed=self.signed,
+            ),
+        )
+
+    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - blocks of outputs are taken to be alike
+        """Entries of the busiest lane of each input, as if every activation were nonzero."""
+        busiest = np.mean([np.maximum(counts, 1).max(axis=1).mean() for counts in self.counts.values()])
+        return m * k * float(busiest)

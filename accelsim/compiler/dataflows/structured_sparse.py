@@ -1,0 +1,66 @@
+"""C dot products of R multipliers: N:M weights where a layer has them, dense ones otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accelsim.compiler.dataflow import Dataflow, Issue, Tile, folds
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.tiles import Chunk, Span
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import StructuredSparse
+from accelsim.datapath.structured_sparse import StructuredSparse as Unit
+from accelsim.formats import nm
+from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
+
+
+class StructuredSparseFlow(Dataflow):
+    """A chunk is its folds one after the other without gaps: dense weights row-major, or `formats.nm` bytes."""
+
+    def __init__(self, gemm: Gemm, machine: Machine, config: StructuredSparse) -> None:
+        self.unit = Unit.of(config)
+        self.sparse = nm.is_nm(gemm.layer.weight, config.kept, config.group)
+        self.depth = self.unit.fold_inputs(sparse=self.sparse)
+        super().__init__(gemm, machine, grain=self.depth, columns=config.columns, block=gemm.m)
+
+    def _fold_bytes(self, k: int, n: int) -> int:
+        return nm.stored_bytes(k, n, self.unit.kept, self.unit.group) if self.sparse else k * n
+
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """Values and indices of each fold, or one byte a weight."""
+        return sum(self._fold_bytes(fold.size, chunk.n.size) for fold in folds(chunk.k, self.depth))
+
+    def pack(self, chunk: Chunk) -> bytes:
+        """Fold by fold."""
+        weights = self.weights(chunk)
+        if not self.sparse:
+            return weights.tobytes()
+        parts = (weights[f.low : f.high] for f in folds(chunk.k, self.depth))
+        return b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
+
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """Preload and matmul of each fold."""
+        n = tile.chunk.n.size
+        address = tile.w
+        for fold in folds(tile.chunk.k, self.depth):
+            yield PRELOAD, Preload(address, 0 if self.sparse else n, fold.size, n, int(self.sparse))
+            address += self._fold_bytes(fold.size, n)
+            yield (
+                MATMUL,
+                Matmul(
+                    address=tile.x.at(0, fold.low),
+                    stride=tile.x.pitch,
+                    rows=tile.samples,
+                    depth=fold.size,
+                    columns=n,
+                    sums=tile.sums.address,
+                    sums_stride=tile.sums.pitch,
+                    accumulate=int(fold.low > 0 or not tile.begins),
+                    signed=self.signed,
+                ),
+            )
+
+    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
+        """Folds times the larger of samples, rows, and the words that a row of activations takes."""
+        words = 0 if self.machine.activation.ideal else -(-min(k, self.depth) // self.machine.activation.width_bytes)
+        return len(folds(Span(0, k), self.depth)) * float(max(m * max(1, words), self.unit.rows))

@@ -1,0 +1,56 @@
+"""Weights stay in the array, a fold of R inputs by C outputs at a time; samples stream through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accelsim.compiler.dataflow import Dataflow, Issue, Tile, folds
+from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.tiles import Chunk
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import WeightStationary
+from accelsim.datapath.weight_stationary import Array
+from accelsim.formats.operands import pack_rows
+from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
+
+
+class WeightStationaryFlow(Dataflow):
+    """A chunk is its folds, each row-major, k by n, one after the other without gaps."""
+
+    def __init__(self, gemm: Gemm, machine: Machine, config: WeightStationary) -> None:
+        super().__init__(gemm, machine, grain=config.rows, columns=config.columns, block=gemm.m)
+        self.rows = config.rows
+        self.array = Array.of(config)
+
+    def weights_bytes(self, chunk: Chunk) -> int:
+        """Rows of packed operands."""
+        return chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)
+
+    def pack(self, chunk: Chunk) -> bytes:
+        """Rows of packed operands."""
+        return pack_rows(self.weights(chunk), self.machine.matrix.operands).tobytes()
+
+    def products(self, tile: Tile) -> Iterator[Issue]:
+        """Preload and matmul of each fold."""
+        n = tile.chunk.n.size
+        pitch = self.machine.operand.row_bytes(n)
+        for fold in folds(tile.chunk.k, self.rows):
+            yield PRELOAD, Preload(tile.w + fold.low * pitch, pitch, fold.size, n, packed=0)
+            yield (
+                MATMUL,
+                Matmul(
+                    address=tile.x.at(0, fold.low),
+                    stride=tile.x.pitch,
+                    rows=tile.samples,
+                    depth=fold.size,
+                    columns=n,
+                    sums=tile.sums.address,
+                    sums_stride=tile.sums.pitch,
+                    accumulate=int(fold.low > 0 or not tile.begins),
+                    signed=self.signed,
+                ),
+            )
+
+    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
+        """Folds times the interval between two."""
+        return -(-k // self.rows) * self.array.interval_cycles(m)

@@ -1,0 +1,17 @@
+"""One matrix product of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelsim.golden.network import IntegerLayer
+
+
+@dataclass(frozen=True, slots=True)
+class Gemm:
+    """A product of (m, k) activations times (k, n) weights."""
+
+    layer: IntegerLayer
+    m: int
+    k: int
+    n: int

@@ -1,0 +1,185 @@
+"""The decode unit: expands stored weights to values of 8 bits, at a rate that depends on the format and the data.
+
+=========  =========================================================================================================
+format     cycles
+=========  =========================================================================================================
+packed     the narrower of symbols and outputs a cycle; a group's multipliers arrive beside its integers
+relative   entries in order, `symbols_per_cycle` read and `outputs_per_cycle` written at most; an entry with z zeros
+           before it writes z + 1 outputs, and the zeros that end a lane's column need no entry
+bitmask    a word of `outputs_per_cycle` mask bits takes a cycle, or more if it names more than `symbols_per_cycle`
+           values; the next word begins in a cycle of its own
+codebook   `symbols_per_cycle` values of the table are written first; then as packed
+huffman    `symbols_per_cycle` symbols of the table are written first; then each decoder finds one symbol a cycle,
+           however long its code; no more decoders work than the format has streams
+=========  =========================================================================================================
+
+The last value appears `latency_cycles` edges after its symbol entered. With two stages (product | round, shift and
+clamp), int4 with group scales is so measured on the SystemVerilog of tests/rtl.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.formats.bitmask import MaskedTensor
+from accelsim.formats.codebook import IndexedTensor
+from accelsim.formats.codec import Codec, Encoded, Shape
+from accelsim.formats.huffman import MAX_LENGTH, HuffmanTensor
+from accelsim.formats.packed import PackedTensor
+from accelsim.formats.relative import EncodedLanes, slots
+from accelsim.kernels import decode as kernel
+from accelsim.units import ceil_div
+
+VALUE_BITS = 8
+#: Bits of an output's place in its tile.
+ADDRESS_BITS = 16
+#: Bits of a decoder's window on its stream: the longest code, and as many to refill it.
+WINDOW_BITS = 2 * MAX_LENGTH
+
+
+class Expansion(NamedTuple):
+    """A decoded tensor and its time.
+
+    Parameters
+    ----------
+    values
+        int8 or uint8, shape of the tensor.
+    free, end
+        Cycles from the first symbol until the unit takes the next tensor, and until the last value is there.
+    """
+
+    values: NDArray[np.generic]
+    free: int
+    end: int
+
+
+def _event(operation: Operation, bits: int, by: int = 0) -> Event:
+    return Event(Component.DECODE, operation, bits, by)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """Cycles, values and events of one decode unit.
+
+    Parameters
+    ----------
+    symbols_per_cycle
+        Packed integers, entries, indices or nonzero values that it takes in one cycle.
+    outputs_per_cycle
+        Values that it writes in one cycle.
+    huffman_decoders
+        Symbols of variable length that it finds in one cycle, each in a stream of its own.
+    latency_cycles
+        Edges from a symbol to its value.
+    """
+
+    symbols_per_cycle: int
+    outputs_per_cycle: int
+    huffman_decoders: int
+    latency_cycles: int
+
+    def decode(self, codec: Codec, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> Expansion:
+        """Expand stored bytes; raises ValueError for bytes that the codec refuses."""
+        encoded = codec.from_bytes(data, shape, dtype)
+        free, end = self.cycles(encoded)
+        return Expansion(encoded.decode(), free, end)
+
+    def cycles(self, encoded: Encoded) -> tuple[int, int]:
+        """Cycles until the unit takes the next tensor, at least 1, and until the last value of this one is there."""
+        narrow = min(self.symbols_per_cycle, self.outputs_per_cycle)
+        match encoded:
+            case PackedTensor():
+                busy = ceil_div(encoded.size, narrow)
+            case IndexedTensor():
+                busy = ceil_div(len(encoded.table), self.symbols_per_cycle) + ceil_div(encoded.size, narrow)
+            case HuffmanTensor():
+                found = min(self.huffman_decoders, len(encoded.streams), self.outputs_per_cycle)
+                table = np.count_nonzero(encoded.lengths)
+                busy = ceil_div(int(table), self.symbols_per_cycle) + ceil_div(encoded.size, found)
+            case MaskedTensor():
+                busy = self._mask_cycles(encoded.mask)
+            case EncodedLanes():
+                busy = self._run_cycles(encoded)
+            case _:
+                raise TypeError(f"the decode unit must know the format, not {type(encoded).__name__}")
+        free = max(1, busy)
+        return free, free + self.latency_cycles - 1
+
+    def _mask_cycles(self, mask: NDArray[np.bool_]) -> int:
+        """Cycles of each word of the mask: one, or what its values take."""
+        word = self.outputs_per_cycle
+        bits = np.zeros(ceil_div(mask.size, word) * word, np.int64)
+        bits[: mask.size] = mask.ravel()
+        values = bits.reshape(-1, word).sum(axis=1)
+        return int(np.maximum(1, -(-values // self.symbols_per_cycle)).sum())
+
+    def _run_cycles(self, encoded: EncodedLanes) -> int:
+        """Cycles of entries, and of the zeros between the last entry of a lane's column and its end."""
+        k = encoded.matrix[0]
+        outputs = encoded.indices.astype(np.int64) + 1
+        before = np.concatenate((np.zeros(1, np.int64), np.cumsum(outputs)))
+        starts = encoded.starts
+        tails = slots(encoded.matrix[1], encoded.lanes)[:, None] - (before[starts[:, 1:]] - before[starts[:, :-1]])
+        items = np.insert(outputs, starts[:, 1:].ravel(), tails.ravel())
+        entry = np.insert(np.ones(len(outputs), bool), starts[:, 1:].ravel(), np.zeros(encoded.lanes * k, bool))
+        real = items > 0
+        return int(kernel.run_cycles(items[real], entry[real], self.symbols_per_cycle, self.outputs_per_cycle))
+
+    def events(self, counters: Counters, encoded: Encoded) -> None:
+        """Count what the decoding of a tensor switches; its bytes and values are charged by the ports they pass.
+
+        Whatever the format, a value is written to the output register.
+        """
+        values = encoded.size
+        count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), values)
+        match encoded:
+            case PackedTensor():
+                _packed_events(counters, encoded, values)
+            case IndexedTensor():
+                count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), len(encoded.table))
+                count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
+            case HuffmanTensor():
+                _huffman_events(counters, encoded, values)
+            case MaskedTensor():
+                # each bit's count of the ones before it, in its word, picks a value
+                count(counters, _event(Operation.INT_ADD, self.outputs_per_cycle.bit_length()), values)
+                count(counters, _event(Operation.LOGIC, VALUE_BITS), len(encoded.values))
+            case EncodedLanes():
+                # a column's pointers say how many entries it has; an entry's index adds to its address
+                columns = encoded.lanes * encoded.matrix[0]
+                count(counters, _event(Operation.INT_ADD, encoded.pointer_bits), columns)
+                count(counters, _event(Operation.INT_ADD, ADDRESS_BITS), len(encoded.values))
+                count(counters, _event(Operation.INT_COMPARE, ADDRESS_BITS), len(encoded.values) + columns)
+            case _:
+                raise TypeError(f"the decode unit must know the format, not {type(encoded).__name__}")
+
+
+def _packed_events(counters: Counters, encoded: PackedTensor, values: int) -> None:
+    """Count the multiplier's read, product, rounding and shift of each scaled value; sign and clamp are wiring."""
+    if not encoded.codec.group:
+        return
+    bits = encoded.codec.bits
+    count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), encoded.multipliers.size)
+    count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
+    count(counters, _event(Operation.INT_MULTIPLY, VALUE_BITS, bits), values)
+    count(counters, _event(Operation.INT_ADD, VALUE_BITS + bits), values)
+    count(counters, _event(Operation.INT_SHIFT, VALUE_BITS + bits), values)
+
+
+def _huffman_events(counters: Counters, encoded: HuffmanTensor, values: int) -> None:
+    """Count a canonical decoder's work.
+
+    The window is held against the first code of every length at once, the code's distance from it is added to the
+    place of its first symbol, the table is read there, and the window is shifted by the length.
+    """
+    count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), int(np.count_nonzero(encoded.lengths)))
+    count(counters, _event(Operation.REGISTER_WRITE, MAX_LENGTH), MAX_LENGTH)
+    count(counters, _event(Operation.INT_COMPARE, MAX_LENGTH), MAX_LENGTH * values)
+    count(counters, _event(Operation.INT_ADD, MAX_LENGTH), values)
+    count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
+    count(counters, _event(Operation.INT_SHIFT, WINDOW_BITS), values)

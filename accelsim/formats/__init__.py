@@ -1,0 +1,1 @@
+"""Storage formats: how a tensor becomes bytes and comes back, exactly."""

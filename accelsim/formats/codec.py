@@ -1,0 +1,124 @@
+"""What every storage format offers, and the arithmetic on bits that formats share.
+
+A codec holds a format's parameters. It turns an array of int8 or uint8 into an `Encoded` value and finds one again in
+stored bytes, given the array's shape and type, which a program's tables carry. Bytes that don't describe such an array
+are refused, and sizes are held against the bytes present before memory is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+#: Values of one tensor, at most; what a hostile shape could make a decoder allocate.
+MAX_VALUES = 2**31
+
+Shape = tuple[int, ...]
+
+
+class Encoded(ABC):
+    """One tensor in a storage format."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """Shape of the tensor."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the tensor: int8 or uint8."""
+
+    @abstractmethod
+    def to_bytes(self) -> bytes:
+        """Bytes as they are stored, tables and padding included."""
+
+    @abstractmethod
+    def decode(self) -> NDArray[np.generic]:
+        """Tensor of `shape` and `dtype`."""
+
+    @property
+    def size(self) -> int:
+        """Values of the tensor."""
+        return math.prod(self.shape)
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits that the tensor takes in memory, counted from its bytes."""
+        return 8 * len(self.to_bytes())
+
+
+class Codec(Protocol):
+    """A storage format with its parameters.
+
+    Contract: `encode` raises ValueError if the format can't hold the values; else ``encode(x).decode()`` equals x, and
+    ``from_bytes(data, x.shape, x.dtype)`` of its bytes has the same bytes.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the format."""
+
+    def encode(self, array: NDArray[np.generic]) -> Encoded:
+        """Encode a tensor of int8 or uint8."""
+
+    def from_bytes(self, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> Encoded:
+        """Find a tensor in its stored bytes; raises ValueError for bytes that `to_bytes` can't have written."""
+
+
+def checked_type(dtype: DTypeLike) -> np.dtype[np.generic]:
+    """Type of a tensor, which must be int8 or uint8."""
+    found = np.dtype(dtype)
+    if found not in (np.int8, np.uint8):
+        raise ValueError(f"stored tensors must be int8 or uint8, not {found}")
+    return found
+
+
+def checked_shape(shape: Shape, dimensions: int | None = None) -> Shape:
+    """Shape of a tensor, bounded so that its values fit in memory."""
+    if dimensions is not None and len(shape) != dimensions:
+        raise ValueError(f"the tensor must have {dimensions} dimensions, not {len(shape)}")
+    if any(not 0 <= side <= MAX_VALUES for side in shape) or math.prod(shape) > MAX_VALUES:
+        raise ValueError(f"a tensor must hold between 0 and {MAX_VALUES} values, not shape {shape}")
+    return tuple(int(side) for side in shape)
+
+
+def check_length(what: str, data: bytes, expected: int) -> None:
+    """Refuse bytes that are more or fewer than their own tables, or the shape, ask for."""
+    if len(data) != expected:
+        raise ValueError(f"{what} must take {expected} bytes, not {len(data)}")
+
+
+def packed_bytes(values: int, bits: int) -> int:
+    """Bytes that values of a number of bits take, packed without gaps."""
+    return -(-values * bits // 8)
+
+
+def pack(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
+    """Pack the low bits of each value, low bits first: bit b of value i is bit i * bits + b of the stream.
+
+    Parameters
+    ----------
+    values
+        int8 or uint8, any shape, taken row by row.
+    bits
+        Bits of a value, 1 to 8.
+    """
+    low = np.ascontiguousarray(values).reshape(-1, 1).view(np.uint8)
+    return np.packbits(np.unpackbits(low, axis=1, count=bits, bitorder="little"), bitorder="little")
+
+
+def unpack(data: NDArray[np.uint8], bits: int, values: int) -> NDArray[np.uint8]:
+    """Unpack values, the inverse of `pack`; raises ValueError if bits beyond the last value are set."""
+    used = values * bits - 8 * (len(data) - 1)
+    if len(data) and data[-1] >> used:
+        raise ValueError("bits after the last packed value must be 0")
+    if 8 % bits == 0:  # the usual widths, without a byte for each bit
+        fields = (data[:, None] >> np.arange(0, 8, bits, dtype=np.uint8)) & np.uint8(2**bits - 1)
+        return fields.reshape(-1)[:values]
+    stream = np.unpackbits(data, count=values * bits, bitorder="little").reshape(values, bits)
+    return np.packbits(stream, axis=1, bitorder="little").reshape(values)

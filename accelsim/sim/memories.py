@@ -1,0 +1,123 @@
+"""The bytes of all memories, and the ports through which the units reach them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.arch import Machine, Sram
+from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.errors import AccelSimError
+from accelsim.formats.operands import unpack_rows
+from accelsim.isa.opcodes import Memory
+from accelsim.isa.program import Program
+from accelsim.memory.region import Region, banks, view, words
+from accelsim.units import ceil_div
+
+Bank = tuple[Memory, int]
+
+_COMPONENT = {
+    Memory.ACTIVATION: Component.ACTIVATION,
+    Memory.WEIGHT: Component.WEIGHT,
+    Memory.OUTPUT: Component.OUTPUT,
+    Memory.ACCUMULATOR: Component.ACCUMULATOR,
+}
+
+
+class Memories:
+    """DRAM, scratchpads and accumulator of a machine that runs a program."""
+
+    def __init__(self, program: Program, machine: Machine) -> None:
+        self.srams: dict[Memory, Sram] = {
+            Memory.ACTIVATION: machine.activation,
+            Memory.WEIGHT: machine.weight,
+            Memory.OUTPUT: machine.output,
+            Memory.ACCUMULATOR: machine.accumulator,
+        }
+        sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
+        sizes[Memory.DRAM] = program.header.dram_bytes
+        try:
+            self.arrays = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
+        except MemoryError:
+            raise AccelSimError(
+                f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
+            ) from None
+        self.arrays[Memory.DRAM][: program.image.size] = program.image
+        self._type = machine.matrix.operands
+
+    def banks(self, used: list[tuple[Memory, Region]]) -> tuple[Bank, ...]:
+        """Banks of which an instruction that uses these regions needs a port from start to free."""
+        touched = {
+            (memory, bank)
+            for memory, region in used
+            if memory in self.srams and not self.srams[memory].ideal
+            for bank in banks(region, self.srams[memory].bank_bytes)
+        }
+        return tuple(sorted(touched))
+
+    def bytes(self, memory: Memory, region: Region) -> NDArray[np.uint8]:
+        """Writable window onto a region, shape (rows, row_bytes)."""
+        return view(self.arrays[memory], region)
+
+    def words(self, memory: Memory, region: Region) -> int:
+        """Accesses of a memory's port that a region takes; 0 for a port without limit."""
+        sram = self.srams[memory]
+        return 0 if sram.ideal else words(region, sram.width_bytes)
+
+    def port(
+        self,
+        counters: Counters,
+        memory: Memory,
+        region: Region,
+        operation: Operation,
+        passes: tuple[int, int] = (1, 1),
+    ) -> int:
+        """Charge the accesses of a region; return the cycles that they take on a port.
+
+        Parameters
+        ----------
+        passes
+            How often the region is passed over, as a fraction: parts of it may be read oftener than others.
+        """
+        sram = self.srams[memory]
+        times, of = passes
+        accesses = ceil_div(words(region, sram.width_bytes) * times, of)
+        count(counters, Event(_COMPONENT[memory], operation, sram.width_bits), accesses)
+        return 0 if sram.ideal else accesses
+
+    def rows_port(
+        self,
+        counters: Counters,
+        memory: Memory,
+        address: int,
+        stride: int,
+        row_bytes: int,
+        taken: NDArray[np.bool_],
+    ) -> int:
+        """Charge reads of some rows of a region, each by itself; return the cycles that they take on a port."""
+        sram = self.srams[memory]
+        first = address + stride * np.flatnonzero(taken)
+        width = sram.width_bytes
+        accesses = int(((first + row_bytes - 1) // width - first // width + 1).sum())
+        count(counters, Event(_COMPONENT[memory], Operation.SRAM_READ, sram.width_bits), accesses)
+        return 0 if sram.ideal else accesses
+
+    def values(self, data: NDArray[np.uint8], elements: int, *, signed: bool) -> NDArray[np.generic]:
+        """Operands of the machine's type that rows of bytes hold, shape (rows, elements)."""
+        return unpack_rows(data, elements, self._type, signed=signed)
+
+    def sums(self, tile: Region) -> NDArray[np.int64]:
+        """int64 values of a tile of little-endian int32 sums, shape (rows, row_bytes / 4)."""
+        return np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view("<i4").astype(np.int64)
+
+    def add(self, counters: Counters, tile: Region, products: NDArray[np.int64], *, accumulate: bool) -> int:
+        """Put products into a tile of sums, or add them to it; return the cycles that the accumulator's port takes.
+
+        Sums are read, added and written back in one pass of the port.
+        """
+        if accumulate:
+            products = products + self.sums(tile)
+            self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_READ)
+        # int32 wraps as the adders do
+        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype("<i4")).view(np.uint8)
+        return self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_WRITE)

@@ -1,0 +1,36 @@
+"""What an instruction takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an instruction takes, as far as it does not depend on the moment at which it starts.
+
+    Parameters
+    ----------
+    free, end
+        Cycles from start until the unit takes the next instruction, and until the results are visible; for a DMA,
+        whose times the memory system decides, `free` is 1.
+    drain
+        Cycles for which the results move out behind the instruction's back, or 0. The unit is not free before the
+        drain of the instruction before it is over, and its own begins then; `end` comes that much later.
+    swap
+        Cycles after the start before the next preload may start.
+    bursts
+        DRAM bursts of a DMA, else 0.
+    words
+        Accesses of the scratchpad's port that a DMA makes, one a cycle; 0 if the port is without limit.
+    effectual
+        Products of the tile whose factors are both nonzero, whatever the unit makes of the others.
+    """
+
+    free: int
+    end: int
+    drain: int = 0
+    swap: int = 0
+    bursts: int = 0
+    words: int = 0
+    effectual: int = 0

@@ -1,0 +1,148 @@
+"""What every codec promises: each array comes back, stored bits are real bytes, and other bytes are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from accelsim.formats import codec
+from accelsim.formats.bitmask import Bitmask
+from accelsim.formats.codebook import Codebook
+from accelsim.formats.codec import Codec
+from accelsim.formats.huffman import Huffman
+from accelsim.formats.packed import Packed
+from accelsim.formats.relative import Relative
+
+CODECS: list[Codec] = [
+    Packed(8),
+    Packed(8, group=3),
+    Relative(4, 1),
+    Relative(2, 3),
+    Bitmask(),
+    Codebook(8),
+    Huffman(),
+    Huffman(streams=3, max_length=8),
+]
+byte_types = st.sampled_from([np.dtype(np.int8), np.dtype(np.uint8)])
+shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=25)
+
+
+def elements(dtype: np.dtype[np.generic]) -> st.SearchStrategy[int]:
+    """Any value, often 0."""
+    return st.one_of(st.just(0), st.integers(np.iinfo(dtype).min, np.iinfo(dtype).max))
+
+
+arrays = byte_types.flatmap(lambda dtype: hnp.arrays(dtype, shapes, elements=elements(dtype)))
+
+
+def assert_round_trip(coder: Codec, x: NDArray[np.generic]) -> None:
+    encoded = coder.encode(x)
+    data = encoded.to_bytes()
+    found = coder.from_bytes(data, x.shape, x.dtype)
+    assert encoded.stored_bits == 8 * len(data)
+    assert found.to_bytes() == data
+    for one in (encoded, found):
+        decoded = one.decode()
+        np.testing.assert_array_equal(decoded, x)
+        assert (one.shape, one.dtype, decoded.dtype) == (x.shape, x.dtype, x.dtype)
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@given(x=arrays)
+def test_every_array_comes_back_from_its_bytes(coder: Codec, x: NDArray[np.generic]) -> None:
+    if getattr(coder, "group", 0):
+        x = x.view(np.int8)  # scaled tensors are signed
+    assert_round_trip(coder, x)
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros((0, 0), np.int8),
+        np.zeros((0, 7), np.int8),
+        np.zeros((7, 0), np.int8),
+        np.zeros((5, 9), np.int8),
+        np.full((5, 9), -1, np.int8),
+        np.arange(-128, 128, dtype=np.int8).reshape(16, 16),
+        np.asfortranarray(np.arange(60, dtype=np.int8).reshape(6, 10)),
+        np.arange(60, dtype=np.int8).reshape(6, 10)[::2, 1::3],
+    ],
+    ids=["empty", "no rows", "no columns", "zeros", "one symbol", "all symbols", "column order", "strides"],
+)
+def test_arrays_at_the_edges_come_back(coder: Codec, x: NDArray[np.int8]) -> None:
+    assert_round_trip(coder, x)
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@given(data=st.binary(max_size=100), shape=shapes)
+def test_any_bytes_are_a_tensor_or_refused_in_one_sentence(coder: Codec, data: bytes, shape: tuple[int, int]) -> None:
+    try:
+        found = coder.from_bytes(data, shape)
+    except ValueError as error:
+        assert str(error)
+        assert "\n" not in str(error)
+        return
+    assert found.to_bytes() == data
+    assert found.decode().shape == shape
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@given(data=st.data())
+def test_damaged_bytes_are_another_tensor_or_refused(coder: Codec, data: st.DataObject) -> None:
+    x = data.draw(hnp.arrays(np.int8, (3, 5), elements=st.sampled_from([0, 0, 1, -7, 100])))
+    good = bytearray(coder.encode(x).to_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(good[: data.draw(st.integers(len(good) - 2, len(good)))])
+    try:
+        found = coder.from_bytes(cut, x.shape)
+    except ValueError:
+        return
+    assert found.to_bytes() == cut
+    assert found.decode().shape == x.shape
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@pytest.mark.parametrize("shape", [(2**40, 2**40), (2**40, 0), (3, -1)])
+def test_a_hostile_shape_is_refused_before_memory_is_taken(coder: Codec, shape: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="must hold between 0 and 2147483648 values"):
+        coder.from_bytes(b"\2" * 50, shape)
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+def test_a_large_shape_needs_as_many_bytes(coder: Codec) -> None:
+    for data in (b"", b"\1" * 200):
+        with pytest.raises(ValueError, match="must"):
+            coder.from_bytes(data, (2**15, 2**15))
+
+
+@pytest.mark.parametrize("coder", CODECS, ids=repr)
+def test_other_types_are_refused(coder: Codec) -> None:
+    with pytest.raises(ValueError, match="stored tensors must be int8 or uint8, not float32"):
+        coder.encode(np.zeros((2, 2), np.float32))
+    with pytest.raises(ValueError, match="stored tensors must be int8 or uint8, not int16"):
+        coder.from_bytes(b"", (2, 2), np.int16)
+
+
+@given(values=hnp.arrays(np.uint8, st.integers(0, 40)), bits=st.integers(1, 8))
+def test_packing_is_the_number_that_the_values_write_to_that_base(values: NDArray[np.uint8], bits: int) -> None:
+    low = values & (2**bits - 1)
+    number = sum(int(value) << (bits * i) for i, value in enumerate(low))
+    size = codec.packed_bytes(len(values), bits)
+    packed = codec.pack(values, bits)
+    assert packed.tobytes() == number.to_bytes(size, "little")
+    np.testing.assert_array_equal(codec.unpack(packed, bits, len(values)), low)
+
+
+def test_sizes_of_each_format_by_hand() -> None:
+    x = np.zeros((4, 8), np.int8)
+    x[0, 0], x[3, 7] = 5, -5
+    bits = {type(coder).__name__: coder.encode(x).stored_bits for coder in (Packed(4), Bitmask(), Codebook(2))}
+    assert bits == {"Packed": 32 * 4, "Bitmask": 32 + 2 * 8, "Codebook": 4 * 8 + 32 * 2}
+    # a mask of symbols, three lengths in 4 bits, one size, and 30 + 2 * 2 bits of code
+    assert Huffman().encode(x).stored_bits == 256 + 16 + 32 + 40

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accelsim import provenance
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
-from accelsim.compress.recipe import load_recipe
+from accelsim.compress.compact import compact, surviving
+from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
 from accelsim.errors import ProgramError
-from accelsim.golden import float_network, integer
+from accelsim.golden import evaluate, float_network
+from accelsim.golden.network import CompressedNetwork, IntegerNetwork
 from accelsim.isa.program import Program
 from accelsim.results import RunResult
 from accelsim.sim import reference
@@ -51,12 +56,12 @@ def run(
     network = load_network(workload)
     compressed = compress(network, chosen)
     inputs = compressed.input.quantize(network.inputs)
-    program = compile_network(compressed, inputs, machine, _named(progress, "compiling"))
+    program = _compile(compressed, inputs, machine, chosen, progress)
     execution = reference.execute(program, machine, _named(progress, "simulating"))
     golden = Reference(
         network,
         compressed,
-        integer.forward(compressed, inputs),
+        evaluate.forward(compressed, inputs, machine.fold_inputs),
         float_network.forward(network, network.inputs),
     )
     return summarize(program, execution, machine, technology, golden, chosen, network.sha256)
@@ -70,7 +75,7 @@ def compile_workload(
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compressed = compress(network := load_network(workload), chosen)
     inputs = compressed.input.quantize(network.inputs)
-    return compile_network(compressed, inputs, machine, _named(progress, "compiling"))
+    return _compile(compressed, inputs, machine, chosen, progress)
 
 
 def execute(
@@ -110,6 +115,20 @@ def compiled_for(program: Program) -> Machine:
         if provenance.content_hash(machine.model_dump(mode="json")) == program.header.arch_sha256:
             return machine
     raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
+
+
+def _compile(
+    network: CompressedNetwork,
+    inputs: NDArray[np.generic],
+    machine: Machine,
+    recipe: Recipe,
+    progress: Progress | None,
+) -> Program:
+    """Compile a network for its full inputs; of a compacted one the host leaves in DRAM what survives."""
+    if recipe.compact and isinstance(network, IntegerNetwork):  # Recipe refuses it for floats
+        network = compact(network)
+        inputs = surviving(network, inputs)
+    return compile_network(network, inputs, machine, _named(progress, "compiling"))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -106,9 +106,16 @@ class DeadlockError(SimulationError):
         return (Fault(f"deadlock at cycle {self.cycle}: {who}"),)
 
 
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Names that are about as near to a name as the nearest one, best first, at most three; none if none is near."""
+    near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    ratio = [difflib.SequenceMatcher(None, candidate, name).ratio() for candidate in near]
+    return [candidate for candidate, r in zip(near, ratio, strict=True) if r > ratio[0] - 0.1]
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, with the nearest known names, or all of them if none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = nearest(name, names)
     offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(names) or 'none'}"
     return f"must be a known {what}, not {name!r}; {offer}"

@@ -171,10 +171,12 @@ class EnergyPj(Frozen):
 class Macs(Frozen):
     """Multiply-accumulates."""
 
-    dense: int = quantity("count", "M K N of the layers")
+    dense: int = quantity("count", "M K N of the layers before compaction")
     executed: int = quantity("count", "Products that multipliers really formed")
     skipped: int = quantity("count", "Dense less executed")
-    skippable: int = quantity("count", "Products with a zero factor: what an ideal unit would skip")
+    skippable: int = quantity(
+        "count", "Products with a zero factor, or removed by compaction: what an ideal unit would skip"
+    )
 
 
 class Bytes(Frozen):
@@ -270,7 +272,8 @@ class LayerIdentity(Frozen):
     """Which layer it is."""
 
     name: str = quantity("name", "Name of the layer")
-    shape: list[int] = quantity("rows, features, features", "M, K and N")
+    shape: list[int] = quantity("rows, features, features", "M, K and N of the product that was executed")
+    dense_shape: list[int] = quantity("rows, features, features", "M, K and N before compaction")
     span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")
     tiling: Tiling
 

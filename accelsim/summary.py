@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from accelsim.config.tech import Counters, Technology
 from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
-from accelsim.golden.network import IntegerNetwork
+from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
     Bytes,
@@ -48,14 +49,14 @@ class Reference:
     network
         Float network, with labels and test inputs.
     compressed
-        Integer network, whose quantization gives the outputs their real values.
-    integer, real
-        Outputs of each layer of the integer network and of the float network.
+        Compressed network before compaction, whose quantization gives the outputs their real values.
+    exact, real
+        Outputs of each layer of the compressed network and of the float network, all features.
     """
 
     network: Network
-    compressed: IntegerNetwork
-    integer: list[NDArray[np.generic]]
+    compressed: CompressedNetwork
+    exact: list[NDArray[np.generic]]
     real: list[NDArray[np.float64]]
 
 
@@ -141,8 +142,9 @@ def _layer(
     counters = execution.counters[number]
     rows = energy.price(counters, technology)
     executed = energy.products(counters)
-    dense = info.m * info.k * info.n
-    outputs = program.header.region(info.output).read(execution.dram)
+    dense = math.prod(info.dense_shape)
+    region = program.header.region(info.output)
+    outputs = region.read(execution.dram)
     figures = _figures(
         machine,
         cycles=int(times.cycles[number]),
@@ -162,11 +164,11 @@ def _layer(
     if golden:
         real = golden.compressed.layers[number].output.dequantize(outputs)
         judged = Quality(
-            sqnr_db=quality.sqnr_db(golden.real[number], real),
-            cosine=quality.cosine(golden.real[number], real),
+            sqnr_db=quality.sqnr_db(region.of_full(golden.real[number]), real),
+            cosine=quality.cosine(region.of_full(golden.real[number]), real),
             task=None,
         )
-        exact = bool(np.array_equal(outputs, golden.integer[number]))
+        exact = _identical(outputs, region.of_full(golden.exact[number]))
     return LayerResult(
         **figures,
         energy_pj=energy.breakdown(rows),
@@ -176,9 +178,18 @@ def _layer(
         bit_exact=exact,
         name=info.name,
         shape=[info.m, info.k, info.n],
+        dense_shape=list(info.dense_shape),
         span=[int(times.first[number]), int(times.last[number])],
         tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
+
+
+def _identical(outputs: NDArray[np.generic], expected: NDArray[np.generic]) -> bool:
+    """Whether two tensors are the same, bit for bit; one NaN is as good as another."""
+    if outputs.dtype != np.float32:
+        return bool(np.array_equal(outputs, expected))
+    same = np.ascontiguousarray(outputs).view(np.int32) == np.ascontiguousarray(expected).view(np.int32)
+    return bool((same | (np.isnan(outputs) & np.isnan(expected))).all())
 
 
 def _figures(

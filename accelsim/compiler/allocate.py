@@ -15,6 +15,7 @@ from accelsim.compiler.tiles import Chunk, Place, oriented
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
+from accelsim.golden.network import IntegerLayer
 from accelsim.isa.opcodes import Memory
 from accelsim.units import align_up
 
@@ -80,19 +81,17 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> bytes:
 def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     """Bytes of a chunk as they stand in DRAM and in the scratchpad.
 
-    The weights as the dataflow wants them; then, for the last chunk of a column block and at a whole word, n bias
-    int32, n multipliers int32 and n shifts int8, little-endian.
+    The weights as the dataflow wants them; then, for the last chunk of a column block and at a whole word, n bias as
+    wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     """
     layer = flow.gemm.layer
     weights = flow.pack(chunk)
     if not chunk.last:
         return weights
     columns = slice(chunk.n.low, chunk.n.high)
-    constants: list[NDArray[np.generic]] = [
-        layer.bias[columns].astype("<i4"),
-        layer.multiplier[columns].astype("<i4"),
-        layer.shift[columns].astype(np.int8),
-    ]
+    constants: list[NDArray[np.generic]] = [layer.bias[columns].astype(layer.bias.dtype.newbyteorder("<"))]
+    if isinstance(layer, IntegerLayer):
+        constants += [layer.multiplier[columns].astype("<i4"), layer.shift[columns].astype(np.int8)]
     gap = bytes(flow.constants_offset(chunk) - len(weights))
     return weights + gap + b"".join(c.tobytes() for c in constants)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.tiles import Place
 from accelsim.config.arch import Machine
-from accelsim.golden.network import Quantization
+from accelsim.golden.network import TensorType
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.isa.verify import verify
 from accelsim.provenance import content_hash
@@ -19,18 +22,25 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     network = lowering.network
     first = lowering.flows[0].gemm
     source = lowering.placements[0].source
-    regions = [_region("input", "input", source, (first.m, first.k), network.input)]
+    survivors = network.layers[0].survivors
+    features = _numbers(survivors.inputs) if survivors else None
+    regions = [_region("input", "input", source, (first.m, first.k), network.input, features)]
     layers = []
     for flow, tiling, placement in zip(lowering.flows, lowering.tilings, lowering.placements, strict=True):
         gemm, layer = flow.gemm, flow.gemm.layer
         name = layer.name + ".output"
-        regions.append(_region(name, "output", placement.target, (gemm.m, gemm.n), layer.output))
+        survivors = layer.survivors
+        features = _numbers(survivors.outputs) if survivors else None
+        dense_k, dense_n = (survivors.inputs.size, survivors.outputs.size) if survivors else (None, None)
+        regions.append(_region(name, "output", placement.target, (gemm.m, gemm.n), layer.output, features))
         layers.append(
             LayerInfo(
                 name=layer.name,
                 m=gemm.m,
                 k=gemm.k,
                 n=gemm.n,
+                dense_k=dense_k,
+                dense_n=dense_n,
                 m_tile=tiling.tile_m,
                 k_tile=tiling.tile_k,
                 n_tile=tiling.tile_n,
@@ -41,7 +51,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     "accumulator": tiling.sums,
                     "output": tiling.outputs,
                 },
-                weights=layer.weight.size,
+                weights=(dense_k or gemm.k) * (dense_n or gemm.n),
                 stored_bits=layer.stored_bits,
                 output=name,
             )
@@ -58,8 +68,17 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
 
 
+def _numbers(survivors: NDArray[np.bool_]) -> list[int]:
+    return [int(number) for number in np.flatnonzero(survivors)]
+
+
 def _region(
-    name: str, role: Literal["input", "output"], place: Place, shape: tuple[int, int], q: Quantization
+    name: str,
+    role: Literal["input", "output"],
+    place: Place,
+    shape: tuple[int, int],
+    q: TensorType,
+    features: list[int] | None,
 ) -> RegionInfo:
     return RegionInfo(
         name=name,
@@ -68,9 +87,11 @@ def _region(
         rows=shape[0],
         columns=shape[1],
         feature_major=place.feature_major,
+        operand=q.operand,
         signed=q.signed,
         scale=q.scale,
         zero_point=q.zero_point,
+        features=features,
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accelsim.golden.network import IntegerLayer
+from accelsim.golden.network import CompressedLayer
 
 
 @dataclass(frozen=True, slots=True)
 class Gemm:
     """A product of (m, k) activations times (k, n) weights."""
 
-    layer: IntegerLayer
+    layer: CompressedLayer
     m: int
     k: int
     n: int

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Place, Tiling
-from accelsim.golden.network import IntegerNetwork
+from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 
@@ -40,7 +40,7 @@ class Placement:
 class Lowering:
     """A network on its way to a program; each pass fills the next field."""
 
-    network: IntegerNetwork
+    network: CompressedNetwork
     inputs: NDArray[np.generic]
     flows: tuple[Dataflow, ...] = ()
     tilings: tuple[Tiling, ...] = ()

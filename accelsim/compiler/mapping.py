@@ -19,7 +19,13 @@ def map_layers(lowering: Lowering, machine: Machine) -> Lowering:
     """Turn each layer into a matrix product over the whole batch, in the dataflow of the machine's datapath."""
     flows = []
     for layer in lowering.network.layers:
-        _bound_sums(layer)
+        if layer.input.operand != machine.matrix.operands:
+            raise CompileError(
+                f"layer {layer.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
+                f"but recipe {lowering.network.recipe} makes them {layer.input.operand}"
+            )
+        if isinstance(layer, IntegerLayer):
+            _bound_sums(layer)
         flows.append(dataflow(Gemm(layer, len(lowering.inputs), layer.inputs, layer.outputs), machine))
     return dataclasses.replace(lowering, flows=tuple(flows))
 
@@ -35,17 +41,24 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one s
 
 
 def _bound_sums(layer: IntegerLayer) -> None:
-    """Refuse a layer whose sums could leave int32 for some input.
+    """Refuse a layer whose sums could leave their accumulator for some input.
+
+    That is int32 for operands of up to 8 bits. Of the int64 for int16, 48 bits may be used: requantization multiplies
+    by 15 more.
 
     Raises
     ------
     CompileError
-        If the largest sum that the weights allow is above 2^31 - 1.
+        If the largest sum that the weights allow is above 2^31 - 1, or 2^47 - 1.
     """
+    bits = 48 if layer.input.operand == "int16" else 32
     largest = max(abs(layer.input.qmin), layer.input.qmax)
-    sums = largest * np.abs(layer.weight.astype(np.int64)).sum(axis=0) + np.abs(layer.bias.astype(np.int64))
-    if sums.max() >= 2**31:
+    # in Python's integers, which do not overflow
+    weights = np.abs(layer.weight.astype(np.int64)).sum(axis=0).tolist()
+    biases = np.abs(layer.bias.astype(np.int64)).tolist()
+    sums = [largest * weight + bias for weight, bias in zip(weights, biases, strict=True)]
+    if max(sums) >= 2 ** (bits - 1):
         raise CompileError(
-            f"layer {layer.name}: sums must fit an int32 accumulator, but output {int(sums.argmax())} "
-            f"can reach {int(sums.max())}; split its {layer.inputs} inputs"
+            f"layer {layer.name}: sums must fit an int{bits} accumulator, but output {sums.index(max(sums))} "
+            f"can reach {max(sums)}; split its {layer.inputs} inputs"
         )

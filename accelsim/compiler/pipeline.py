@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accelsim.compiler import allocate, emit, mapping, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
-from accelsim.golden.network import IntegerNetwork
+from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.program import Program
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ PASSES = (
 
 
 def compile_network(
-    network: IntegerNetwork,
+    network: CompressedNetwork,
     inputs: NDArray[np.generic],
     machine: Machine,
     progress: Callable[[int, int], None] | None = None,
@@ -47,7 +47,7 @@ def compile_network(
     Parameters
     ----------
     inputs
-        Integers of the network's input type, shape (batch, inputs).
+        Values of the network's input type, shape (batch, inputs).
     progress
         Called after each pass with the number of passes that are done, and of all.
 

@@ -25,8 +25,9 @@ from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
 from accelsim.errors import DefectError
+from accelsim.golden.network import FloatLayer
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
+from accelsim.isa.opcodes import ACTIVATE, INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
 
 Emitted = tuple[int, int, opcodes.Operands]  # opcode, layer, operands
 
@@ -124,7 +125,6 @@ class _LayerScheduler:
         self.stream = stream
         self.number = number
         self.flow = flow
-        self.layer = flow.gemm.layer
         self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
@@ -151,7 +151,7 @@ class _LayerScheduler:
             if step.last:
                 address, _ = self.outputs.find((step.m, step.tile))
                 out = Place(address, self.output_pitch, self.machine.feature_major, self.machine.operand.bits)
-                code.append(self._requantize(step, chunk, w, sums, out))
+                code.append(self._results(step, chunk, w, sums, out))
                 if step.done:
                     code.append(self._store(step, out))
                     stored.append((step.m, len(self.stream.steps)))
@@ -209,23 +209,18 @@ class _LayerScheduler:
         self.weights.tiles[address].last = len(self.stream.steps)
         return address
 
-    def _requantize(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
-        low, high = self.layer.clamp
+    def _results(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
+        """Turn a block of sums into the next layer's operands."""
+        layer = self.flow.gemm.layer
         rows, columns = self._oriented(step.m.size, chunk.n.size)
-        operands = opcodes.Requantize(
-            sums=sums.address,
-            sums_stride=sums.pitch,
-            rows=rows,
-            columns=columns,
-            constants=w + self.flow.constants_offset(chunk),
-            address=out.at(0, chunk.n.low - step.tile.low),
-            stride=out.pitch,
-            zero_point=self.layer.output.zero_point,
-            qmin=low,
-            qmax=high,
-            rounding=requantize.MODES.index(self.layer.rounding),
-            row_channels=int(self.machine.feature_major),
-        )
+        constants = w + self.flow.constants_offset(chunk)
+        address = out.at(0, chunk.n.low - step.tile.low)
+        row_channels = int(self.machine.feature_major)
+        tile = (sums.address, sums.pitch, rows, columns, constants, address, out.pitch)
+        if isinstance(layer, FloatLayer):
+            return ACTIVATE, self.number, opcodes.Activate(*tile, int(layer.relu), row_channels)
+        mode = requantize.MODES.index(layer.rounding)
+        operands = opcodes.Requantize(*tile, layer.output.zero_point, *layer.clamp, mode, row_channels)
         return REQUANTIZE, self.number, operands
 
     def _store(self, step: Step, out: Place) -> Emitted:

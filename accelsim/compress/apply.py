@@ -6,39 +6,69 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from accelsim.compress.quantize import int8
-from accelsim.compress.recipe import Recipe
+from accelsim.compress.quantize import binary, floats, integers
+from accelsim.compress.recipe import Recipe, Step
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden import float_network
-from accelsim.golden.network import IntegerNetwork
-from accelsim.workload.network import Network
+from accelsim.golden.network import (
+    CompressedLayer,
+    CompressedNetwork,
+    FloatLayer,
+    FloatNetwork,
+    IntegerLayer,
+    IntegerNetwork,
+)
+from accelsim.workload.network import Linear, Network
 
 
-def compress(network: Network, recipe: Recipe) -> IntegerNetwork:
+def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
     """Quantize a float network by a recipe; activation ranges come from the network's calibration data.
 
     Raises
     ------
     ConfigError
-        If a step matches no layer, or a layer is left in float.
+        If a step matches no layer, a layer is left without a step, or steps of different types follow each other.
     WorkloadError
         If a layer's values can't be represented.
     """
-    for step in recipe.steps:
-        if not any(fnmatchcase(layer.name, step.layers) for layer in network.layers):
-            names = ", ".join(layer.name for layer in network.layers)
-            raise ConfigError(
-                f"recipe {recipe.name}: layers must match a layer of {network.name} ({names}), not {step.layers!r}"
-            )
+    steps = [_step(layer, network, recipe) for layer in network.layers]
     outputs = float_network.forward(network, network.calibration)
     for layer, values in zip(network.layers, outputs, strict=True):
         if not np.isfinite(values).all():
             raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
-    ranges = [int8.activation_range(values) for values in (network.calibration.astype(np.float64), *outputs)]
-    layers = []
-    for i, layer in enumerate(network.layers):
-        steps = [step for step in recipe.steps if fnmatchcase(layer.name, step.layers)]
-        if not steps:
-            raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")
-        layers.append(int8.quantize_layer(layer, steps[-1], ranges[i], ranges[i + 1]))
-    return IntegerNetwork(network.name, recipe.name, tuple(layers))
+    tensors = [network.calibration.astype(np.float64), *outputs]
+    layers: list[CompressedLayer] = []
+    for i, (layer, step) in enumerate(zip(network.layers, steps, strict=True)):
+        # a tensor has the type of the layer that reads it; nobody reads the last one, which keeps its layer's
+        reader = steps[min(i + 1, len(steps) - 1)]
+        match step, reader:
+            case integers.Integers(), integers.Integers() if step.bits == reader.bits:
+                ranges = [integers.activation_range(values, step.bits) for values in tensors[i : i + 2]]
+                layers.append(integers.quantize_layer(layer, step, *ranges))
+            case binary.Signs(), binary.Signs():
+                scales = [binary.activation_scale(values) for values in tensors[i : i + 2]]
+                layers.append(binary.binarize_layer(layer, *scales))
+            case floats.Floats(), floats.Floats() if step.scheme == reader.scheme:
+                layers.append(floats.round_layer(layer, step))
+            case _:
+                raise ConfigError(
+                    f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
+                    f"{step.scheme} and the next one {reader.scheme}"
+                )
+    if isinstance(steps[0], floats.Floats):
+        return FloatNetwork(network.name, recipe.name, tuple(x for x in layers if isinstance(x, FloatLayer)))
+    return IntegerNetwork(network.name, recipe.name, tuple(x for x in layers if isinstance(x, IntegerLayer)))
+
+
+def _step(layer: Linear, network: Network, recipe: Recipe) -> Step:
+    """The last step that matches a layer; every step must match some layer."""
+    for step in recipe.steps:
+        if not any(fnmatchcase(other.name, step.layers) for other in network.layers):
+            names = ", ".join(other.name for other in network.layers)
+            raise ConfigError(
+                f"recipe {recipe.name}: layers must match a layer of {network.name} ({names}), not {step.layers!r}"
+            )
+    steps = [step for step in recipe.steps if fnmatchcase(layer.name, step.layers)]
+    if not steps:
+        raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")
+    return steps[-1]

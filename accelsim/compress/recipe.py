@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from accelsim.compress.quantize.int8 import Int8
+from pydantic import Field, model_validator
+
+from accelsim.compress.quantize.binary import Signs
+from accelsim.compress.quantize.floats import Floats
+from accelsim.compress.quantize.integers import Integers
 from accelsim.config import shipped
 from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
+
+Step = Annotated[Integers | Floats | Signs, Field(discriminator="scheme")]
 
 
 class Recipe(Frozen):
@@ -16,7 +22,17 @@ class Recipe(Frozen):
     kind: Literal["recipe"] = quantity("name", "Kind of this file")
     name: str = quantity("name", "Name of the recipe", pattern=NAME)
     description: str = quantity("text", "What the recipe does")
-    steps: list[Int8] = quantity("steps", "Schemes, in the order in which they are applied", min_length=1)
+    steps: list[Step] = quantity("steps", "Schemes, in the order in which they are applied", min_length=1)
+    compact: bool = quantity(
+        "flag", "Whether inputs without weights, and the outputs that only they would read, are removed", default=False
+    )
+
+    @model_validator(mode="after")
+    def _sums_keep_their_value(self) -> Recipe:
+        floats = [step.scheme for step in self.steps if isinstance(step, Floats)]
+        if self.compact and floats:
+            raise ValueError(f"compact must be false for {floats[0]}, whose sums depend on how inputs are folded")
+        return self
 
 
 def load_recipe(name_or_path: str, beside: str = "") -> Recipe:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim import units
-from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary
+from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary, WeightStationary
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.operands import Operand
 
@@ -125,6 +125,11 @@ class Machine(Frozen):
     def constant_bytes(self) -> int:
         """Bytes of a channel's constants: bias, int32 multiplier and int8 shift; for floats a float32 bias alone."""
         return self.operand.sum_bytes + (0 if self.operand.is_float else 5)
+
+    @property
+    def fold_inputs(self) -> int:
+        """Inputs (K) that a datapath sums before its accumulator memory adds; what float sums depend on."""
+        return self.matrix.rows if isinstance(self.matrix, WeightStationary) else 1
 
     @property
     def feature_major(self) -> bool:

@@ -61,8 +61,9 @@ class WeightStationary(_Grid):
     def _whole_folds(self) -> WeightStationary:
         if self.weight_load == "row_addressed" and not self.double_buffered_weights:
             raise ValueError("weight_load must be shift_chain where double_buffered_weights is false")
-        if self.rows * self.operand.bits % 8:
-            raise ValueError(f"rows of {self.operands} must fill whole bytes, but {self.rows} rows do not")
+        for name, side in (("rows", self.rows), ("columns", self.columns)):
+            if side * self.operand.bits % 8:
+                raise ValueError(f"{name} of {self.operands} must fill whole bytes, but {side} {name} do not")
         return self
 
 

@@ -20,7 +20,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Technology
-from accelsim.errors import ConfigError, Fault, reason, unknown_name
+from accelsim.errors import ConfigError, Fault, nearest, reason, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 Path_ = tuple[int | str, ...]
@@ -180,7 +180,7 @@ def _fault(document: Document, model: type[BaseModel], detail: ErrorDetails) -> 
     path = tuple(part for i, part in enumerate(detail["loc"]) if not _is_tag(model, detail["loc"][:i], part))
     if detail["type"] == "extra_forbidden":
         known = _keys(model, detail["loc"][:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=3, cutoff=0.5)
+        near = nearest(str(path[-1]), known)
         offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(sorted(known))}"
         return document.fault(path, f"must be a known key, not {str(path[-1])!r}; {offer}")
     return document.fault(path, wording(detail))

@@ -18,6 +18,7 @@ class Operation(StrEnum):
     INT_SHIFT = "int_shift"
     INT_COMPARE = "int_compare"
     LOGIC = "logic"
+    XNOR = "xnor"
     FLOAT_ADD = "float_add"
     FLOAT_MULTIPLY = "float_multiply"
     REGISTER_READ = "register_read"

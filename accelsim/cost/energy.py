@@ -70,5 +70,5 @@ def moved(counters: Counters) -> Bytes:
 
 def products(counters: Counters) -> int:
     """Products that the array's multipliers formed."""
-    operations = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY}
+    operations = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR}
     return sum(n for e, n in counters.items() if e.component == Component.MAC and e.operation in operations)

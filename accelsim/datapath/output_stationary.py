@@ -24,17 +24,8 @@ from numpy.typing import NDArray
 
 from accelsim.config import datapaths
 from accelsim.config.tech import Counters, count
-from accelsim.datapath.weight_stationary import (
-    ADD,
-    GATED,
-    MULTIPLY,
-    READ_OPERAND,
-    READ_SUM,
-    WRITE_OPERAND,
-    WRITE_SUM,
-    Array,
-    SramAccesses,
-)
+from accelsim.datapath import multiplier
+from accelsim.datapath.weight_stationary import SramAccesses
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ class OutputStationary:
     @staticmethod
     def multiply(activations: NDArray[np.generic], weights: NDArray[np.generic]) -> NDArray[np.int64]:
         """Product of (m, k) and (k, n) integers of 8 bits, exact."""
-        return Array.multiply(activations, weights)
+        return multiplier.multiply(activations, weights, "int8")
 
     def events(self, counters: Counters, m: int, k: int, n: int, *, accumulate: bool) -> None:
         """Count a tile of m x n sums of k products each, and its drain.
@@ -102,12 +93,13 @@ class OutputStationary:
         partial sum. The others are gated. The i-th row of sums from below moves i rows down and is then read by the
         port. Adding to the accumulator is one more sum.
         """
+        e = multiplier.mac_events("int8")
         active = m * k * n
         moves = n * m * (m - 1) // 2
-        count(counters, MULTIPLY, active)
-        count(counters, ADD, active + (m * n if accumulate else 0))
-        count(counters, GATED, k * self.rows * self.columns - active)
-        count(counters, READ_OPERAND, 2 * active)
-        count(counters, WRITE_OPERAND, 2 * active)
-        count(counters, READ_SUM, active + moves + m * n)
-        count(counters, WRITE_SUM, active + moves)
+        count(counters, e.multiply, active)
+        count(counters, e.add, active + (m * n if accumulate else 0))
+        count(counters, e.gated, k * self.rows * self.columns - active)
+        count(counters, e.read_operand, 2 * active)
+        count(counters, e.write_operand, 2 * active)
+        count(counters, e.read_sum, active + moves + m * n)
+        count(counters, e.write_sum, active + moves)

@@ -16,6 +16,7 @@ xnnpack_qs8_fp32_rne               float32(m 2^-s)     product and integer round
 onnxruntime_qlinearmatmul_s8       float32(m 2^-s)     the same
 gemmini_rounding_rshift_rne        2^-s                right shift, ties to even (RISC-V vxrm rne); m is not used
 nvdla_half_away                    m 2^-s              ties away from zero, saturated to 17 bits before the zero point
+tflite_int64_reduced               m 2^(s - 31)        once, ties up, m rounded to 15 bits: TFLite's for int64 sums
 =================================  ==================  ============================================================
 
 Sources: the semantics that were read from, and checked against, the libraries themselves (tests/data/README.md).
@@ -103,6 +104,10 @@ def _nvdla(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return np.clip(_half_away(acc * multiplier, shift), -(2**16), 2**16 - 1)
 
 
+def _reduced(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return _half_up(acc * np.minimum((multiplier + 0x8000) >> 16, 0x7FFF), 15 - shift)
+
+
 _SCHEMES: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "tflite_single_round": _tflite_single_round,
     "tflite_double_round": _tflite_double_round,
@@ -114,6 +119,7 @@ _SCHEMES: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "onnxruntime_qlinearmatmul_s8": _fp32,
     "gemmini_rounding_rshift_rne": _gemmini,
     "nvdla_half_away": _nvdla,
+    "tflite_int64_reduced": _reduced,
 }
 #: Names of the rounding schemes; their order is their number in an instruction.
 MODES = tuple(_SCHEMES)
@@ -134,7 +140,7 @@ def requantize(
     Parameters
     ----------
     acc
-        Sums, int32 values of any shape.
+        Sums, int32 values of any shape; of 48 bits with `tflite_int64_reduced`.
     multiplier, shift, zero_point
         Integers that broadcast against `acc`: one for all, or one a channel. What they mean depends on the mode, as
         the table of this module says. TFLite's: multiplier in [0, 2^31), shift in [-31, 30], positive = left. The

@@ -1,4 +1,4 @@
-"""The weight-stationary systolic array: R x C processing elements, int8 operands, int32 partial sums.
+"""The weight-stationary systolic array: R x C processing elements, operands and sums of any type.
 
 Timing, measured on the SystemVerilog of tests/rtl for rows and columns that differ too (one register a hop, row r
 delayed by r, column c deskewed by C - 1 - c):
@@ -24,24 +24,15 @@ An array that broadcasts along its rows instead has no column skew: C is 1 in th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.datapaths import WeightStationary
-from accelsim.config.tech import Component, Counters, Event, Operation, count
-
-OPERAND_BITS = 8
-SUM_BITS = 32
-
-MULTIPLY = Event(Component.MAC, Operation.INT_MULTIPLY, OPERAND_BITS, OPERAND_BITS)
-ADD = Event(Component.MAC, Operation.INT_ADD, SUM_BITS)
-GATED = Event(Component.MAC, Operation.PE_GATED, SUM_BITS)
-READ_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, OPERAND_BITS)
-WRITE_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, OPERAND_BITS)
-READ_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, SUM_BITS)
-WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
+from accelsim.config.operands import OperandType
+from accelsim.config.tech import Counters, count
+from accelsim.datapath import multiplier
 
 
 class SramAccesses(NamedTuple):
@@ -63,11 +54,18 @@ class Array:
     columns: int
     double_buffered: bool
     weight_load: Literal["shift_chain", "row_addressed"] = "shift_chain"
+    operand: OperandType = "int8"
 
     @classmethod
     def of(cls, config: WeightStationary) -> Array:
         """Array that a machine describes."""
-        return cls(config.rows, config.columns, config.double_buffered_weights, config.weight_load)
+        return cls(
+            config.rows,
+            config.columns,
+            config.double_buffered_weights,
+            config.weight_load,
+            config.operands,
+        )
 
     @property
     def skew_cycles(self) -> int:
@@ -150,21 +148,21 @@ class Array:
         """
         return SramAccesses(m * k * -(-n // self.columns), k * n, m * n * -(-k // self.rows))
 
-    @staticmethod
-    def multiply(activations: NDArray[np.generic], weights: NDArray[np.generic]) -> NDArray[np.int64]:
-        """Product of (m, k) and (k, n) integers of 8 bits, exact: float64 holds every sum of up to 2^37 products."""
-        return (activations.astype(np.float64) @ weights.astype(np.float64)).astype(np.int64)
+    def multiply(self, activations: NDArray[np.generic], weights: NDArray[np.generic]) -> NDArray[Any]:
+        """Product of (m, k) and (k, n) operands: int64, exact, or float32, summed down the columns in order."""
+        return multiplier.multiply(activations, weights, self.operand)
 
     def preload_events(self, counters: Counters, k: int, n: int) -> None:
         """Count a fold's way into the array, and its later swap.
 
         Down the shift chain, k (k + 1) / 2 hops a column; by address, one write a weight.
         """
+        e = multiplier.mac_events(self.operand)
         weights = k * n
         hops = weights if self.weight_load == "row_addressed" else weights * (k + 1) // 2
         swaps = weights if self.double_buffered else 0
-        count(counters, READ_OPERAND, hops - weights + swaps)  # the first hop comes from the port
-        count(counters, WRITE_OPERAND, hops + swaps)
+        count(counters, e.read_operand, hops - weights + swaps)  # the first hop comes from the port
+        count(counters, e.write_operand, hops + swaps)
 
     def matmul_events(self, counters: Counters, m: int, k: int, n: int, *, accumulate: bool) -> None:
         """Count m rows through a fold of k x n weights.
@@ -172,11 +170,12 @@ class Array:
         Per active processing element and row: a product and a sum; one read and one write each of activation and
         partial sum, one read of the weight. The others are gated. Adding to the accumulator is one more sum.
         """
+        e = multiplier.mac_events(self.operand)
         active = m * k * n
-        count(counters, MULTIPLY, active)
-        count(counters, ADD, active + (m * n if accumulate else 0))
-        count(counters, GATED, m * self.rows * self.columns - active)
-        count(counters, READ_OPERAND, 2 * active)
-        count(counters, WRITE_OPERAND, active)
-        count(counters, READ_SUM, active)
-        count(counters, WRITE_SUM, active)
+        count(counters, e.multiply, active)
+        count(counters, e.add, active + (m * n if accumulate else 0))
+        count(counters, e.gated, m * self.rows * self.columns - active)
+        count(counters, e.read_operand, 2 * active)
+        count(counters, e.write_operand, active)
+        count(counters, e.read_sum, active)
+        count(counters, e.write_sum, active)

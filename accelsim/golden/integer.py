@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden.network import IntegerLayer, IntegerNetwork
+from accelsim.golden.network import Binary, IntegerLayer, IntegerNetwork
 
 Int64 = NDArray[np.int64]
 
@@ -52,11 +52,20 @@ def double_round_up(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return rounded
 
 
+def reduced_multiplier(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    """Round total * m * 2^(shift - 15) once, ties up, m the multiplier rounded to 15 bits: TFLite's for int64 sums."""
+    small = np.where(multiplier < 0x7FFF0000, (multiplier + 2**15) // 2**16, 0x7FFF)
+    right = 15 - shift
+    rounded: Int64 = np.floor_divide(total * small + 2 ** (right - 1), 2**right)
+    return rounded
+
+
 ROUNDING: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "tflite_single_round": single_round,
     "tflite_double_round": double_round,
     "tflite214_builtin_fully_connected": double_round_up,
     "litert_ref_fully_connected": single_round_away,
+    "tflite_int64_reduced": reduced_multiplier,
 }
 
 
@@ -72,10 +81,12 @@ def layer_output(layer: IntegerLayer, x: NDArray[np.generic]) -> NDArray[np.gene
     -------
     Output integers, shape (M, N), of the layer's output type.
     """
-    # |sum| <= K * 255 * 128 stays below 2^53 for every K < 2^38, so float64 products are exact
+    # |sum| <= K * 2^16 * 2^15 stays below 2^53 for every K < 2^22, so float64 products are exact
     products = x.astype(np.float64) @ layer.weight.astype(np.float64)
     total = products.astype(np.int64) + layer.bias.astype(np.int64)
     scaled = ROUNDING[layer.rounding](total, layer.multiplier.astype(np.int64), layer.shift.astype(np.int64))
+    if isinstance(layer.output, Binary):
+        return np.where(scaled >= 1, 1, -1).astype(np.int8)
     return np.clip(scaled + layer.output.zero_point, *layer.clamp).astype(layer.output.dtype)
 
 

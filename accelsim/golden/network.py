@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
+
+from accelsim.config.operands import OPERANDS, OperandType
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """Affine quantization of a tensor to 8 bits: real = scale * (q - zero_point).
+    """Affine quantization of a tensor to integers: real = scale * (q - zero_point).
 
     Parameters
     ----------
@@ -19,27 +23,35 @@ class Quantization:
     zero_point
         Integer that stands for zero, inside [qmin, qmax].
     signed
-        int8 if true, uint8 if false.
+        Whether integers are signed.
+    bits
+        16, 8, 4 or 2.
     """
 
     scale: float
     zero_point: int
     signed: bool
+    bits: int = 8
+
+    @property
+    def operand(self) -> OperandType:
+        """Type of a multiplier's operand that takes them."""
+        return _INTEGERS[self.bits]
 
     @property
     def qmin(self) -> int:
         """Smallest integer."""
-        return -128 if self.signed else 0
+        return -(2 ** (self.bits - 1)) if self.signed else 0
 
     @property
     def qmax(self) -> int:
         """Largest integer."""
-        return 127 if self.signed else 255
+        return (1 << (self.bits - self.signed)) - 1
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """Type that holds the integers."""
-        return np.dtype(np.int8 if self.signed else np.uint8)
+        return np.dtype(f"{'i' if self.signed else 'u'}{max(1, self.bits // 8)}")
 
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
         """Nearest integers (ties to even), clamped; same shape, `dtype`."""
@@ -52,6 +64,89 @@ class Quantization:
         return self.scale * (q.astype(np.float64) - self.zero_point)
 
 
+_INTEGERS: dict[int, OperandType] = {16: "int16", 8: "int8", 4: "int4", 2: "int2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A tensor of signs, +1 for values of 0 and above: real = scale * q."""
+
+    scale: float
+
+    operand: ClassVar[OperandType] = "binary"
+    signed: ClassVar[bool] = True
+    zero_point: ClassVar[int] = 0
+    qmin: ClassVar[int] = -1
+    qmax: ClassVar[int] = 1
+    dtype: ClassVar[np.dtype[np.generic]] = np.dtype(np.int8)
+
+    def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
+        """Signs, int8, same shape."""
+        return np.where(values >= 0, 1, -1).astype(np.int8)
+
+    def dequantize(self, q: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Real values, float64, same shape."""
+        return self.scale * q.astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatFormat:
+    """A tensor of floats, rounded to nearest even; what lies beyond fp8's largest value is clamped to it."""
+
+    operand: OperandType
+
+    scale: ClassVar[float] = 1.0
+    zero_point: ClassVar[int] = 0
+    signed: ClassVar[bool] = True
+    dtype: ClassVar[np.dtype[np.generic]] = np.dtype(np.float32)
+
+    def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
+        """Nearest values of the type, as float32, same shape."""
+        return rounded(values.astype(np.float32), self.operand)
+
+    def dequantize(self, q: NDArray[np.generic]) -> NDArray[np.float64]:
+        """The same values, float64."""
+        return q.astype(np.float64)
+
+
+def rounded(values: NDArray[np.float32], operand: OperandType) -> NDArray[np.float32]:
+    """Nearest values (ties to even) of a float type, as float32.
+
+    fp16 and bf16 overflow to infinity as IEEE 754 has it; fp8 saturates, as inference hardware does (OCP 8-bit floating
+    point specification, revision 1.0, section 5.2.1), because E4M3 has no infinity.
+    """
+    if operand == "fp32":
+        return values
+    target: np.dtype[np.generic] = np.dtype(_FLOAT_TYPES[operand])
+    if operand.startswith("fp8"):
+        largest = float(ml_dtypes.finfo(target).max)  # type: ignore[no-untyped-call] # ml_dtypes has no types there
+        values = np.clip(values, -largest, largest)
+    with np.errstate(over="ignore"):
+        return values.astype(target).astype(np.float32)
+
+
+_FLOAT_TYPES: dict[OperandType, Any] = {
+    "fp16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "fp8_e4m3": ml_dtypes.float8_e4m3fn,
+    "fp8_e5m2": ml_dtypes.float8_e5m2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """Which features of a full layer a compacted one still has.
+
+    Parameters
+    ----------
+    inputs, outputs
+        bool, shapes (K,) and (N,) of the full layer.
+    """
+
+    inputs: NDArray[np.bool_]
+    outputs: NDArray[np.bool_]
+
+
 @dataclass(frozen=True, slots=True)
 class IntegerLayer:
     """A fully connected layer in integers: q = clamp(round((x @ weight + bias) * M * 2^(shift - 31)) + zero point).
@@ -59,26 +154,30 @@ class IntegerLayer:
     Parameters
     ----------
     weight
-        int8, shape (K, N).
+        int8, shape (K, N), int16 for 16-bit operands; narrower integers and signs lie in int8.
     bias
-        int32, shape (N,); the input's zero point is folded in: bias / (s_x s_w) - zero_point_x * sum_k weight.
+        int32, shape (N,), int64 for 16-bit operands; the input's zero point is folded in:
+        bias / (s_x s_w) - zero_point_x * sum_k weight.
     multiplier, shift
         int32 in [2^30, 2^31) or 0, and int8 (positive = left), shape (N,): TFLite's fixed-point scale per channel.
     rounding
         Name of the rounding scheme, one of `golden.integer.ROUNDING`.
     relu
         Whether outputs are clamped at the output's zero point.
+    survivors
+        Which features of the full layer these are, if the layer was compacted.
     """
 
     name: str
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int32]
+    weight: NDArray[np.signedinteger[Any]]
+    bias: NDArray[np.signedinteger[Any]]
     multiplier: NDArray[np.int32]
     shift: NDArray[np.int8]
     rounding: str
     relu: bool
-    input: Quantization
-    output: Quantization
+    input: Quantization | Binary
+    output: Quantization | Binary
+    survivors: Survivors | None = None
 
     @property
     def inputs(self) -> int:
@@ -92,14 +191,58 @@ class IntegerLayer:
 
     @property
     def clamp(self) -> tuple[int, int]:
-        """Smallest and largest output, ReLU included."""
+        """Smallest and largest result of requantization, ReLU included; for signs, 0 stands for -1."""
+        if isinstance(self.output, Binary):
+            return 0, 1
         low = max(self.output.qmin, self.output.zero_point) if self.relu else self.output.qmin
         return low, self.output.qmax
 
     @property
     def stored_bits(self) -> int:
         """Bits that stand in memory for the weights: the integers, and a multiplier and a shift per channel."""
-        return 8 * (self.weight.nbytes + self.multiplier.nbytes + self.shift.nbytes)
+        bits = OPERANDS[self.input.operand].bits
+        return bits * self.weight.size + 8 * (self.multiplier.nbytes + self.shift.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatLayer:
+    """A fully connected layer in floats: y = round(activation(x @ weight + bias)), sums in float32.
+
+    Parameters
+    ----------
+    weight
+        float32, shape (K, N), values of the input's type.
+    bias
+        float32, shape (N,).
+    relu
+        Whether negative sums become 0.
+    input, output
+        Types of the activations; the weights have the input's.
+    """
+
+    name: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    relu: bool
+    input: FloatFormat
+    output: FloatFormat
+
+    survivors: ClassVar[None] = None
+
+    @property
+    def inputs(self) -> int:
+        """Input features K."""
+        return int(self.weight.shape[0])
+
+    @property
+    def outputs(self) -> int:
+        """Output features N."""
+        return int(self.weight.shape[1])
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits that stand in memory for the weights."""
+        return OPERANDS[self.input.operand].bits * self.weight.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +254,25 @@ class IntegerNetwork:
     layers: tuple[IntegerLayer, ...]
 
     @property
-    def input(self) -> Quantization:
+    def input(self) -> Quantization | Binary:
         """Quantization of the network's input."""
         return self.layers[0].input
+
+
+@dataclass(frozen=True, slots=True)
+class FloatNetwork:
+    """A chain of float layers of one type."""
+
+    name: str
+    recipe: str
+    layers: tuple[FloatLayer, ...]
+
+    @property
+    def input(self) -> FloatFormat:
+        """Type of the network's input."""
+        return self.layers[0].input
+
+
+TensorType = Quantization | Binary | FloatFormat
+CompressedLayer = IntegerLayer | FloatLayer
+CompressedNetwork = IntegerNetwork | FloatNetwork

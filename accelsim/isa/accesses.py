@@ -110,7 +110,9 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
     if opcode in {opcodes.LOAD, opcodes.STORE}:
         return _transfers(column, load=opcode == opcodes.LOAD)
     if opcode == opcodes.REQUANTIZE:
-        return _requantizes(column, machine)
+        return _results(column, column[11], machine)
+    if opcode == opcodes.ACTIVATE:
+        return _results(column, column[8], machine)
     return _products(opcode, column, machine)
 
 
@@ -137,10 +139,11 @@ def _transfers(column: tuple[Int64, ...], *, load: bool) -> list[Access]:
     ]
 
 
-def _requantizes(column: tuple[Int64, ...], machine: Machine) -> list[Access]:
+def _results(column: tuple[Int64, ...], row_channels: Int64, machine: Machine) -> list[Access]:
+    """Sums and their channels' constants to operands of the next layer."""
     sums, sums_stride, rows, columns, constants, address, stride = column[:7]
     zero = np.zeros_like(sums)
-    channels = np.where(column[11] == 1, rows, columns)
+    channels = np.where(row_channels == 1, rows, columns)
     return [
         _access(Memory.ACCUMULATOR, sums, sums_stride, rows, machine.operand.sum_bytes * columns),
         _access(Memory.WEIGHT, constants, zero, zero + 1, machine.constant_bytes * channels),

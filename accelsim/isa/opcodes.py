@@ -164,7 +164,21 @@ class Requantize(NamedTuple):
     row_channels: int
 
 
-Operands = Transfer | Preload | PreloadMask | Matmul | Multiply | Spmv | Requantize
+class Activate(NamedTuple):
+    """Operands of activate: a tile of float32 sums to the machine's float type in the output scratchpad."""
+
+    sums: int
+    sums_stride: int
+    rows: int
+    columns: int
+    constants: int
+    address: int
+    stride: int
+    relu: int
+    row_channels: int
+
+
+Operands = Transfer | Preload | PreloadMask | Matmul | Multiply | Spmv | Requantize | Activate
 
 
 class Field(NamedTuple):
@@ -301,17 +315,34 @@ OPCODES: tuple[Opcode, ...] = (
             ),
             Field("address", 0, _A48, "first result in the output scratchpad"),
             Field("stride", 0, _S31, "bytes from row to row of results"),
-            Field("zero_point", -128, 255, "integer that stands for zero"),
-            Field("qmin", -128, 255, "smallest result"),
-            Field("qmax", -128, 255, "largest result"),
+            Field("zero_point", -(2**15), 2**16 - 1, "integer that stands for zero"),
+            Field("qmin", -(2**15), 2**16 - 1, "smallest result"),
+            Field("qmax", -(2**15), 2**16 - 1, "largest result"),
             Field("rounding", 0, 255, "number of the rounding scheme in datapath.requantize.MODES"),
             Field("row_channels", 0, 1, "1 if each row is a channel, 0 if each column is one"),
         ),
-        "bias, scale, zero point and clamp; sums to 8-bit integers",
+        "bias, scale, zero point and clamp; sums to integers of the machine's type",
+    ),
+    Opcode(
+        "activate",
+        Unit.VECTOR,
+        Activate,
+        (
+            Field("sums", 0, _A48, "first sum in the accumulator, float32"),
+            Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
+            Field("rows", 1, _N24, "rows of the tile"),
+            Field("columns", 1, _N24, "columns of the tile"),
+            Field("constants", 0, _A48, "in the weight scratchpad, for n channels: n bias float32"),
+            Field("address", 0, _A48, "first result in the output scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of results"),
+            Field("relu", 0, 1, "1 if negative sums become 0"),
+            Field("row_channels", 0, 1, "1 if each row is a channel, 0 if each column is one"),
+        ),
+        "bias, ReLU and rounding to nearest even; float32 sums to the machine's float type",
     ),
 )
 
-LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE = range(len(OPCODES))
+LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE = range(len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)

@@ -6,8 +6,9 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,17 @@ from safetensors.numpy import save
 
 from accelsim.config.load import wording
 from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import Fault, ProgramError, reason
+from accelsim.formats.operands import unpack_rows
 from accelsim.isa.opcodes import INSTRUCTION
 
 FORMAT: Literal["accelsim-program-1"] = "accelsim-program-1"
 METADATA = "accelsim"
 MAX_FILE_BYTES = 2**36
 MAX_SIDE = 2**31 - 1
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 class LayerInfo(Frozen):
@@ -33,38 +38,75 @@ class LayerInfo(Frozen):
     m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
     k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
     n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)
+    dense_k: int | None = quantity(
+        "features", "Inputs before compaction; null if it was not compacted", ge=1, le=MAX_SIDE, default=None
+    )
+    dense_n: int | None = quantity(
+        "features", "Outputs before compaction; null if it was not compacted", ge=1, le=MAX_SIDE, default=None
+    )
     m_tile: int = quantity("rows", "Rows of a tile", ge=1, le=MAX_SIDE)
     k_tile: int = quantity("features", "Inputs of a weight tile", ge=1, le=MAX_SIDE)
     n_tile: int = quantity("features", "Outputs of a tile", ge=1, le=MAX_SIDE)
     loops: str = quantity("text", "Order of the loops over tiles, outermost first")
     slots: dict[str, int] = quantity("count", "Tiles that each on-chip memory holds at once")
-    weights: int = quantity("count", "Weights of the layer", ge=1, le=MAX_SIDE**2)
+    weights: int = quantity("count", "Weights of the layer before compaction", ge=1, le=MAX_SIDE**2)
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Region that holds the layer's output")
 
+    @property
+    def dense_shape(self) -> tuple[int, int, int]:
+        """M, K and N before compaction."""
+        return self.m, self.dense_k or self.k, self.dense_n or self.n
+
 
 class RegionInfo(Frozen):
-    """A matrix of samples by features in DRAM, 8-bit integers without gaps."""
+    """A matrix of samples by features in DRAM; rows of operands, each from a whole byte on."""
 
     name: str = quantity("name", "Name of the region", pattern=NAME)
     role: Literal["input", "output"] = quantity("name", "Whether the network reads it first or writes it")
     address: int = quantity("bytes", "First byte", ge=0, le=2**48)
     rows: int = quantity("samples", "Samples", ge=1, le=MAX_SIDE)
-    columns: int = quantity("features", "Features, one byte each", ge=1, le=MAX_SIDE)
+    columns: int = quantity("features", "Features", ge=1, le=MAX_SIDE)
+    operand: OperandType = quantity("name", "Type of the elements; int8 stands for int8 and uint8", default="int8")
     feature_major: bool = quantity(
         "flag", "Whether the samples of a feature lie side by side, and not the features of a sample", default=False
     )
-    signed: bool = quantity("flag", "int8 if true, uint8 if false")
+    signed: bool = quantity("flag", "Whether integers are signed")
     scale: float = quantity("real value of a step", "Scale of the integers", gt=0)
     zero_point: int = quantity("integer", "Integer that stands for zero")
+    features: list[int] | None = quantity(
+        "numbers", "Which features of the full tensor these are; null for all of them", default=None
+    )
+
+    @model_validator(mode="after")
+    def _every_column_is_a_feature(self) -> RegionInfo:
+        if self.features is not None and len(self.features) != self.columns:
+            raise ValueError(f"features must be {self.columns} numbers, one a column, not {len(self.features)}")
+        if any(a >= b for a, b in pairwise(self.features or ())) or min(self.features or (0,)) < 0:
+            raise ValueError("features must be numbers from 0 on, in ascending order")
+        return self
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the region takes."""
+        rows, elements = self._rows
+        return rows * OPERANDS[self.operand].row_bytes(elements)
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        """Rows in memory, and elements of a row."""
+        return (self.columns, self.rows) if self.feature_major else (self.rows, self.columns)
+
+    def of_full(self, tensor: NDArray[ScalarT]) -> NDArray[ScalarT]:
+        """Columns of a full tensor, shape (samples, features), that the region holds."""
+        return tensor if self.features is None else tensor[:, self.features]
 
     def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
-        """Integers that stand in DRAM, shape (samples, features)."""
-        data = dram[self.address : self.address + self.rows * self.columns]
-        values = data.view(np.int8) if self.signed else data
-        if self.feature_major:
-            return values.reshape(self.columns, self.rows).T
-        return values.reshape(self.rows, self.columns)
+        """Integers, or float32 values, that stand in DRAM; shape (samples, features)."""
+        rows, elements = self._rows
+        data = dram[self.address : self.address + self.bytes].reshape(rows, -1)
+        values = unpack_rows(data, elements, self.operand, signed=self.signed)
+        return values.T if self.feature_major else values
 
 
 class Header(Frozen):

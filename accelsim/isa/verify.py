@@ -24,6 +24,7 @@ from accelsim.errors import Fault, ProgramError
 from accelsim.isa import accesses, hazards, opcodes
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
+    ACTIVATE,
     MATMUL,
     MULTIPLY,
     NONE,
@@ -103,8 +104,8 @@ def _fields(program: Program) -> list[str]:
     if program.image.size > header.dram_bytes:
         faults.append(f"the image must fit dram_bytes ({header.dram_bytes}), but has {program.image.size} bytes")
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
-               f"not at {r.address + r.rows * r.columns}"
-               for r in header.regions if r.address + r.rows * r.columns > header.dram_bytes]  # fmt: skip
+               f"not at {r.address + r.bytes}"
+               for r in header.regions if r.address + r.bytes > header.dram_bytes]  # fmt: skip
     names = {region.name for region in header.regions}
     faults += [f"layer {x.name}: output must be a region, not {x.output!r}" for x in header.layers
                if x.output not in names]  # fmt: skip
@@ -163,12 +164,35 @@ def _limits(program: Program, machine: Machine) -> list[str]:
             "where weights are not packed"
             for i in dense
         ]
+    faults += _ranges(program, machine)
     for number, name, limit, what in [*given, schemes]:
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         values = _operand(program, index, number, name)
         faults += [
             f"{name_of(program, i)}: {name} must be at most {limit}, the {what} of {machine.name}, not {value}"
             for i, value in zip(index[values > limit], values[values > limit], strict=True)
+        ]
+    return faults
+
+
+def _ranges(program: Program, machine: Machine) -> list[str]:
+    """Results are of the machine's type: integers inside its range, or floats."""
+    operand = machine.operand
+    number = REQUANTIZE if operand.is_float else ACTIVATE
+    faults = [
+        f"{name_of(program, i)}: must not be an instruction for {machine.matrix.operands}, the type of {machine.name}"
+        for i in np.flatnonzero(program.instructions["opcode"] == number)
+    ]
+    if operand.is_float:
+        return faults
+    (index,) = np.nonzero(program.instructions["opcode"] == REQUANTIZE)
+    low, high = -(2 ** (operand.bits - 1)) if operand.bits > 1 else 0, 2**operand.bits - 1
+    for name in ("qmin", "qmax"):
+        values = _operand(program, index, REQUANTIZE, name)
+        bad = (values < low) | (values > high)
+        faults += [
+            f"{name_of(program, i)}: {name} must be {low} to {high}, a value of {machine.matrix.operands}, not {value}"
+            for i, value in zip(index[bad], values[bad], strict=True)
         ]
     return faults
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import OuterProduct
 from accelsim.config.tech import Component, Counters, Event, Operation, count
-from accelsim.datapath import requantize
+from accelsim.datapath import activate, requantize
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
@@ -48,6 +51,8 @@ class Core:
                 return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
             case opcodes.Requantize():
                 return self._requantize(counters, operands)
+            case opcodes.Activate():
+                return self._activate(counters, operands)
             case _:
                 work = self.matrix.execute(counters, operands)
                 self.effectual[record["layer"]] += work.effectual
@@ -78,26 +83,51 @@ class Core:
             count(counters, Event(Component.ACTIVATION, Operation.LOGIC, 8), loaded_bytes)
 
     def _requantize(self, counters: Counters, p: opcodes.Requantize) -> Work:
-        channels = p.rows if p.row_channels else p.columns
-        tile = Region(p.sums, p.sums_stride, p.rows, self.machine.operand.sum_bytes * p.columns)
-        table = Region(p.constants, 0, 1, self.machine.constant_bytes * channels)
-        result = Region(p.address, p.stride, p.rows, p.columns)
-        constants = self.memories.bytes(Memory.WEIGHT, table)[0]
-        bias, multiplier = np.split(constants[: 8 * channels].copy().view("<i4").astype(np.int64), 2)
-        shift = constants[8 * channels :].view(np.int8)
-        if p.row_channels:
-            bias, multiplier, shift = (c[:, None] for c in (bias, multiplier, shift))
-        total = self.memories.sums(tile) + bias
+        sum_bytes = self.machine.operand.sum_bytes
+        constants, channels = self._constants(p)
+        bias = _channels(constants[: sum_bytes * channels].view(f"<i{sum_bytes}").astype(np.int64), p)
+        scales = constants[sum_bytes * channels :]
+        multiplier = _channels(scales[: 4 * channels].copy().view("<i4").astype(np.int64), p)
+        shift = _channels(scales[4 * channels :].view(np.int8), p)
         mode = requantize.MODES[p.rounding]
+        total = self.memories.sums(self._sums(p)) + bias
         q = requantize.requantize(total, multiplier, shift, p.zero_point, mode, qmin=p.qmin, qmax=p.qmax)
-        self.memories.bytes(Memory.OUTPUT, result)[:] = q.astype(np.uint8)  # int8 and uint8 share their low 8 bits
         requantize.events(counters, p.rows * p.columns)
-        # the channels' constants fill the lanes before the first row of sums is read
-        fill = self.memories.port(counters, Memory.WEIGHT, table, Operation.SRAM_READ)
+        return self._results(counters, p, q)
+
+    def _activate(self, counters: Counters, p: opcodes.Activate) -> Work:
+        constants, _ = self._constants(p)
+        bias = _channels(constants.view("<f4"), p)
+        sums = self.memories.sums(self._sums(p))
+        values = activate.activate(sums, bias, self.machine.matrix.operands, relu=p.relu == 1)
+        activate.events(counters, p.rows * p.columns)
+        return self._results(counters, p, values)
+
+    def _sums(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
+        return Region(p.sums, p.sums_stride, p.rows, self.machine.operand.sum_bytes * p.columns)
+
+    def _table(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
+        return Region(p.constants, 0, 1, self.machine.constant_bytes * (p.rows if p.row_channels else p.columns))
+
+    def _constants(self, p: opcodes.Requantize | opcodes.Activate) -> tuple[NDArray[np.uint8], int]:
+        """Bytes of the channels' constants, and how many channels there are."""
+        return self.memories.bytes(Memory.WEIGHT, self._table(p))[0].copy(), p.rows if p.row_channels else p.columns
+
+    def _results(
+        self, counters: Counters, p: opcodes.Requantize | opcodes.Activate, values: NDArray[np.generic]
+    ) -> Work:
+        """Write results; the channels' constants fill the lanes before the first row of sums is read."""
+        result = Region(p.address, p.stride, p.rows, self.machine.operand.row_bytes(p.columns))
+        fill = self.memories.port(counters, Memory.WEIGHT, self._table(p), Operation.SRAM_READ)
         port = max(
-            self.memories.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_READ),
-            self.memories.port(counters, Memory.OUTPUT, result, Operation.SRAM_WRITE),
+            self.memories.port(counters, Memory.ACCUMULATOR, self._sums(p), Operation.SRAM_READ),
+            self.memories.store_operands(counters, result, values),
         )
         vector = self.machine.vector
         free, end = requantize.cycles(p.rows, p.columns, vector.lanes, port, vector.latency_cycles)
         return Work(fill + free, fill + end)
+
+
+def _channels(values: NDArray[Any], p: opcodes.Requantize | opcodes.Activate) -> NDArray[Any]:
+    """Constants of channels, so that they broadcast against a tile: down its rows, or across its columns."""
+    return values[:, None] if p.row_channels else values

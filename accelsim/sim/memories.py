@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine, Sram
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
-from accelsim.formats.operands import unpack_rows
+from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, banks, view, words
@@ -44,6 +46,8 @@ class Memories:
             ) from None
         self.arrays[Memory.DRAM][: program.image.size] = program.image
         self._type = machine.matrix.operands
+        kind = "f" if machine.operand.is_float else "i"
+        self._sum_type = np.dtype(f"<{kind}{machine.operand.sum_bytes}")
 
     def banks(self, used: list[tuple[Memory, Region]]) -> tuple[Bank, ...]:
         """Banks of which an instruction that uses these regions needs a port from start to free."""
@@ -106,18 +110,25 @@ class Memories:
         """Operands of the machine's type that rows of bytes hold, shape (rows, elements)."""
         return unpack_rows(data, elements, self._type, signed=signed)
 
-    def sums(self, tile: Region) -> NDArray[np.int64]:
-        """int64 values of a tile of little-endian int32 sums, shape (rows, row_bytes / 4)."""
-        return np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view("<i4").astype(np.int64)
+    def sums(self, tile: Region) -> NDArray[Any]:
+        """Values of a tile of sums: int64, or float32; shape (rows, row_bytes / sum_bytes)."""
+        found = np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view(self._sum_type)
+        return found if self._sum_type.kind == "f" else found.astype(np.int64)
 
-    def add(self, counters: Counters, tile: Region, products: NDArray[np.int64], *, accumulate: bool) -> int:
+    def add(self, counters: Counters, tile: Region, products: NDArray[Any], *, accumulate: bool) -> int:
         """Put products into a tile of sums, or add them to it; return the cycles that the accumulator's port takes.
 
         Sums are read, added and written back in one pass of the port.
         """
         if accumulate:
-            products = products + self.sums(tile)
+            with np.errstate(over="ignore", invalid="ignore"):  # float sums overflow to infinity
+                products = self.sums(tile) + products
             self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_READ)
-        # int32 wraps as the adders do
-        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype("<i4")).view(np.uint8)
+        # integers wrap as the adders do
+        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype(self._sum_type)).view(np.uint8)
         return self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_WRITE)
+
+    def store_operands(self, counters: Counters, tile: Region, values: NDArray[np.generic]) -> int:
+        """Write rows of the machine's operands to the output scratchpad; return the cycles of its port."""
+        self.bytes(Memory.OUTPUT, tile)[:] = pack_rows(values, self._type)
+        return self.port(counters, Memory.OUTPUT, tile, Operation.SRAM_WRITE)

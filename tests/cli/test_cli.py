@@ -126,7 +126,7 @@ def test_help_and_version() -> None:
                                 "did you mean 'digits-mlp'?"),
         (["run", "--arch", "tpuv1"], "must be a known arch or the path of a .yaml file, not 'tpuv1'; "
                                          "did you mean 'tpu-v1'?"),
-        (["run", "--recipe", "int9"], "must be a known recipe or the path of a .yaml file, not 'int9'; "
+        (["run", "--recipe", "int88"], "must be a known recipe or the path of a .yaml file, not 'int88'; "
                                       "did you mean 'int8'?"),
         (["run", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
         (["exec", "none.acs"], "none.acs: must be a readable file: No such file or directory"),

@@ -168,10 +168,10 @@ def test_every_shipped_file_is_valid_and_called_as_its_name() -> None:
 
 
 def test_names_that_a_machine_refers_to_are_checked_at_their_place(tmp_path: Path) -> None:
-    text = EDGE.replace("tech: han2015-45nm", "tech: han2015").replace("default_recipe: int8", "default_recipe: int9")
+    text = EDGE.replace("tech: han2015-45nm", "tech: han2015").replace("default_recipe: int8", "default_recipe: int88")
     assert faults(tmp_path, text) == [
         "m.yaml:9:1: tech: must be a known tech or the path of a .yaml file, not 'han2015'; "
         "did you mean 'han2015-45nm'?",
-        "m.yaml:10:1: default_recipe: must be a known recipe or the path of a .yaml file, not 'int9'; "
+        "m.yaml:10:1: default_recipe: must be a known recipe or the path of a .yaml file, not 'int88'; "
         "did you mean 'int8'?",
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from accelsim.compress.apply import compress
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
-from accelsim.compress.quantize.int8 import Int8, activation_range, quantize_layer
+from accelsim.compress.quantize.integers import Integers, activation_range, quantize_layer
 from accelsim.compress.recipe import Recipe
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden import float_network, integer
@@ -19,7 +19,7 @@ from accelsim.golden.network import Quantization
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Linear
 
-STEP = Int8(scheme="int8")
+STEP = Integers(scheme="int8")
 
 
 def test_a_tensor_without_negatives_is_unsigned_with_zero_at_zero() -> None:
@@ -140,6 +140,6 @@ def test_outputs_that_overflow_are_refused() -> None:
     ],
 )
 def test_patterns_must_match_and_cover(pattern: str, message: str) -> None:
-    recipe = Recipe(kind="recipe", name="r", description="", steps=[Int8(scheme="int8", layers=pattern)])
+    recipe = Recipe(kind="recipe", name="r", description="", steps=[Integers(scheme="int8", layers=pattern)])
     with pytest.raises(ConfigError, match=message):
         compress(load_network("digits-mlp"), recipe)

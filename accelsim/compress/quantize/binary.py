@@ -1,0 +1,60 @@
+"""Signs for weights and activations: XNOR-Net (Rastegari et al., ECCV 2016, arXiv:1603.05279).
+
+W is approximated by alpha sign(W) with alpha = mean |W| of an output, which minimizes |W - alpha B|^2 over B of signs
+(section 3.1; the lecture notes derive the same); activations by beta sign(x) with one beta a tensor, mean |x| of the
+calibration data. The sign takes the place of ReLU: after ReLU every sign would be +1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.model import Frozen, quantity
+from accelsim.errors import WorkloadError
+from accelsim.golden.network import Binary, IntegerLayer
+from accelsim.workload.network import Linear
+
+
+class Signs(Frozen):
+    """The recipe step."""
+
+    scheme: Literal["binary"] = quantity("name", "Name of the scheme")
+    layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+
+
+def activation_scale(values: NDArray[np.float64]) -> Binary:
+    """Scale of a tensor's signs."""
+    return Binary(float(np.abs(values).mean()) or 1.0)
+
+
+def binarize_layer(layer: Linear, given: Binary, result: Binary) -> IntegerLayer:
+    """Take the signs of one layer's weights; the output's sign is that of its sum plus an integer threshold.
+
+    alpha beta s + b >= 0 for the integer sum s is s + floor(b / (alpha beta)) >= 0. Requantization by 1 with the clamp
+    [0, 1] gives that sign's bit from s + floor(b / (alpha beta)) + 1.
+
+    Raises
+    ------
+    WorkloadError
+        If a bias is too large beside its weights.
+    """
+    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
+    alpha = np.where(alpha > 0, alpha, 1.0)
+    threshold = np.floor(layer.bias / (alpha * given.scale)) + 1
+    if (np.abs(threshold) >= 2.0**30).any():
+        raise WorkloadError(f"layer {layer.name}: biases must be below 2^30 times the scale of a sum of signs")
+    outputs = layer.weight.shape[1]
+    return IntegerLayer(
+        name=layer.name,
+        weight=np.where(layer.weight >= 0, 1, -1).astype(np.int8),
+        bias=threshold.astype(np.int32),
+        multiplier=np.full(outputs, 2**30, np.int32),
+        shift=np.ones(outputs, np.int8),
+        rounding="tflite_single_round",
+        relu=False,
+        input=given,
+        output=result,
+    )

@@ -1,0 +1,118 @@
+"""Integers after training: weights symmetric per channel, activations per tensor from calibration data.
+
+The arithmetic is that of the lecture notes (q_Y = M (q_W q_X + q_bias) + Z_Y, with Z_W = 0 and S_b = S_W S_X) and of
+Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
+2018, arXiv:1712.05877.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import model_validator
+
+from accelsim.compress.quantize.fixed_point import quantize_multiplier
+from accelsim.config.model import Frozen, quantity
+from accelsim.errors import WorkloadError
+from accelsim.golden.network import IntegerLayer, Quantization
+from accelsim.workload.network import Linear
+
+Float64 = NDArray[np.float64]
+Rounding = Literal[
+    "tflite_single_round",
+    "tflite_double_round",
+    "tflite214_builtin_fully_connected",
+    "litert_ref_fully_connected",
+    "tflite_int64_reduced",
+]
+#: Rounding of sums that do not fit 32 bits.
+WIDE = "tflite_int64_reduced"
+
+_BITS = {"int16": 16, "int8": 8, "int4": 4, "int2": 2}
+
+
+class Integers(Frozen):
+    """The recipe step."""
+
+    scheme: Literal["int16", "int8", "int4", "int2"] = quantity("name", "Name of the scheme: the integers' type")
+    layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+    rounding: Rounding | None = quantity(
+        "name",
+        "Rounding of the requantize unit; tflite_single_round, or for int16 tflite_int64_reduced, if absent",
+        default=None,
+    )
+
+    @model_validator(mode="after")
+    def _sums_fit(self) -> Integers:
+        if (self.scheme == "int16") != (self.chosen_rounding == WIDE):
+            raise ValueError(f"rounding must be {WIDE} for int16 and only for it, not {self.rounding}")
+        return self
+
+    @property
+    def bits(self) -> int:
+        """Bits of an integer."""
+        return _BITS[self.scheme]
+
+    @property
+    def chosen_rounding(self) -> str:
+        """Rounding, the default resolved."""
+        return self.rounding or (WIDE if self.scheme == "int16" else "tflite_single_round")
+
+    @property
+    def sum_bits(self) -> int:
+        """Bits of a sum that requantization takes: 32, or 48 of the 64 for int16, so that a product fits 64."""
+        return 48 if self.scheme == "int16" else 32
+
+
+def activation_range(values: Float64, bits: int = 8) -> Quantization:
+    """Choose type, scale and zero point of a tensor from the values that it takes.
+
+    A tensor without negative values, as after ReLU, is unsigned with zero point 0, so that a real zero is the
+    integer zero. Any other is signed and asymmetric: its range, widened to include zero, fills all 2^bits steps.
+    """
+    low = min(float(values.min()), 0.0)
+    high = max(float(values.max()), 0.0)
+    steps = 2**bits - 1
+    if low == 0:
+        return Quantization(high / steps or 1.0, 0, signed=False, bits=bits)
+    scale = (high - low) / steps or 1.0
+    return Quantization(scale, round(-(2 ** (bits - 1)) - low / scale), signed=True, bits=bits)
+
+
+def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
+    """Quantize one layer between two activation ranges.
+
+    Raises
+    ------
+    WorkloadError
+        If the bias or a scale leaves the range of the sums.
+    """
+    largest = 2 ** (step.bits - 1) - 1
+    # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
+    bias_limit = 2.0 ** (step.sum_bits - 2)
+    peak = np.abs(layer.weight).max(axis=0).astype(np.float64)
+    # a channel of zeros may have any scale: take the layer's largest, or 1 if all are zero
+    weight_scale = np.where(peak > 0, peak, float(peak.max()) or 1.0) / largest
+    # where a bias is huge beside its weights, they get a coarser step, so that it fits
+    weight_scale = np.maximum(weight_scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
+    weight = np.rint(layer.weight / weight_scale).astype(np.int16 if step.bits == 16 else np.int8)
+    bias = np.rint(layer.bias / (given.scale * weight_scale)) - given.zero_point * weight.sum(axis=0, dtype=np.int64)
+    if (np.abs(bias) >= 2.0 ** (step.sum_bits - 1)).any():
+        raise WorkloadError(f"layer {layer.name}: the bias must fit {step.sum_bits} bits at the scale of its products")
+    try:
+        multiplier, shift = quantize_multiplier(given.scale * weight_scale / result.scale)
+    except ValueError as error:
+        raise WorkloadError(f"layer {layer.name}: {error}") from None
+    return IntegerLayer(
+        name=layer.name,
+        weight=weight,
+        bias=bias.astype(np.int64 if step.bits == 16 else np.int32),
+        multiplier=multiplier,
+        shift=shift,
+        rounding=step.chosen_rounding,
+        relu=layer.relu,
+        input=given,
+        output=result,
+    )

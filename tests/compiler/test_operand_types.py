@@ -1,0 +1,168 @@
+"""Networks of every operand type compile and execute to what numpy says, bit for bit."""
+
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import numpy as np
+import pytest
+from harness import assert_accounted, machine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.compress.apply import compress
+from accelsim.compress.recipe import Recipe
+from accelsim.config.operands import OPERANDS, OperandType
+from accelsim.errors import CompileError, ConfigError
+from accelsim.golden import evaluate, floating
+from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
+from accelsim.sim import reference
+from accelsim.workload.network import Linear, Network
+
+
+def network(rng: np.random.Generator, sizes: list[int], batch: int) -> Network:
+    layers = [
+        Linear(
+            f"fc{i}",
+            rng.normal(size=(k, n)).astype(np.float32) / np.float32(np.sqrt(k)),
+            rng.normal(size=n).astype(np.float32) / 10,
+            relu=i < len(sizes) - 2,
+        )
+        for i, (k, n) in enumerate(itertools.pairwise(sizes))
+    ]
+    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
+    return Network("random", tuple(layers), x, np.zeros(batch, np.int64), x, {})
+
+
+def recipe(scheme: OperandType) -> Recipe:
+    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": [{"scheme": scheme}]})
+
+
+@pytest.mark.parametrize("operand", get_args(OperandType))
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=4),
+    rows=st.sampled_from([8, 16]),
+    columns=st.sampled_from([8, 16]),
+    batch=st.integers(1, 12),
+    load=st.sampled_from(["shift_chain", "row_addressed"]),
+    kilobytes=st.sampled_from([1, 64]),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=12)
+def test_execution_equals_numpy(
+    operand: OperandType,
+    sizes: list[int],
+    rows: int,
+    columns: int,
+    batch: int,
+    load: str,
+    kilobytes: int,
+    seed: int,
+) -> None:
+    net = network(np.random.default_rng(seed), sizes, batch)
+    compressed = compress(net, recipe(operand))
+    memory = {"capacity_bytes": 1024 * kilobytes}
+    on = machine(
+        matrix={"operands": operand, "rows": rows, "columns": columns, "weight_load": load},
+        activation=memory,
+        weight={"capacity_bytes": 2048 * kilobytes},
+        output=memory,
+        accumulator=memory,
+    )
+    x = compressed.input.quantize(net.inputs)
+    program = compile_network(compressed, x, on)
+    execution = reference.execute(program, on)
+    for info, expected in zip(program.header.layers, evaluate.forward(compressed, x, rows), strict=True):
+        region = program.header.region(info.output)
+        assert region.operand == operand
+        np.testing.assert_array_equal(region.read(execution.dram), expected, info.name)
+    assert_accounted(execution)
+    assert region.bytes == batch * -(-sizes[-1] * OPERANDS[operand].bits // 8)
+
+
+def noise(compressed: CompressedNetwork, net: Network, fold: int) -> float:
+    """Share of noise in the last layer's outputs."""
+    exact = net.inputs.astype(np.float64)
+    for layer in net.layers:
+        exact = exact @ layer.weight + layer.bias
+        exact = np.maximum(exact, 0) if layer.relu else exact
+    got = evaluate.forward(compressed, compressed.input.quantize(net.inputs), fold)[-1]
+    error = compressed.layers[-1].output.dequantize(got) - exact
+    return float(np.square(error).sum() / np.square(exact).sum())
+
+
+def test_more_bits_are_nearer_to_the_float_network() -> None:
+    net = network(np.random.default_rng(1), [60, 50, 40], 64)
+    by_type = {t: noise(compress(net, recipe(t)), net, 16) for t in get_args(OperandType)}
+    assert by_type["fp32"] < 1e-12
+    assert by_type["int16"] < 1e-7
+    assert by_type["int16"] < by_type["int8"] < by_type["int4"] < by_type["int2"]
+    assert by_type["fp16"] < by_type["bf16"] < by_type["fp8_e4m3"] < by_type["fp8_e5m2"]
+
+
+@given(m=st.integers(1, 3), k=st.integers(1, 25), fold=st.integers(1, 9), seed=st.integers(0, 2**32))
+def test_golden_float_sums_are_added_fold_by_fold(m: int, k: int, fold: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, 2)).astype(np.float32)
+    got = floating.sums(x, w, fold)
+    for i, j in np.ndindex(m, 2):
+        total: np.float32 | None = None
+        for first in range(0, k, fold):
+            part = np.float32(0)
+            for a, b in zip(x[i, first : first + fold], w[first : first + fold, j], strict=True):
+                part = np.float32(part + np.float32(a * b))
+            total = part if total is None else np.float32(total + part)
+        assert total is not None
+        assert got[i, j].tobytes() == total.tobytes()
+
+
+def test_fp8_saturates_and_fp16_overflows() -> None:
+    values = np.array([1e6, -1e6, 500.0], np.float32)
+    assert FloatFormat("fp8_e4m3").quantize(values).tolist() == [448.0, -448.0, 448.0]
+    assert FloatFormat("fp8_e5m2").quantize(values).tolist() == [57344.0, -57344.0, 512.0]
+    assert FloatFormat("fp16").quantize(values).tolist() == [np.inf, -np.inf, 500.0]
+
+
+@pytest.mark.parametrize("operand", ["fp16", "fp8_e4m3", "fp32"])
+def test_sums_beyond_the_type_execute_as_numpy_has_them(operand: OperandType) -> None:
+    kind = FloatFormat(operand)
+    huge = np.full((20, 5), 1e38 if operand == "fp32" else 400, np.float32)
+    layer = FloatLayer("fc", kind.quantize(huge), np.zeros(5, np.float32), relu=True, input=kind, output=kind)
+    net = FloatNetwork("huge", "none", (layer,))
+    x = kind.quantize(np.array([[400.0] * 20, [-400.0] * 20, [400.0, -400.0] * 10], np.float32))
+    on = machine(matrix={"operands": operand, "rows": 8, "columns": 8})
+    program = compile_network(net, x, on)
+    execution = reference.execute(program, on)
+    (expected,) = evaluate.forward(net, x, 8)
+    np.testing.assert_array_equal(program.header.region("fc.output").read(execution.dram), expected)
+
+
+def test_a_recipe_of_another_type_than_the_machine_is_refused() -> None:
+    net = network(np.random.default_rng(0), [8, 8], 2)
+    compressed = compress(net, recipe("fp16"))
+    with pytest.raises(CompileError, match="operands must be int8, the type of edge-ws, but recipe r makes them fp16"):
+        compile_network(compressed, compressed.input.quantize(net.inputs), machine())
+
+
+def test_sides_that_leave_a_byte_partly_filled_are_refused() -> None:
+    with pytest.raises(ValueError, match="columns of int4 must fill whole bytes, but 5 columns do not"):
+        machine(matrix={"operands": "int4", "rows": 8, "columns": 5})
+
+
+def test_types_are_not_mixed() -> None:
+    net = network(np.random.default_rng(0), [8, 8, 8], 2)
+    steps = [{"scheme": "int8", "layers": "fc0"}, {"scheme": "int4", "layers": "fc1"}]
+    mixed = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})
+    with pytest.raises(ConfigError, match="layer fc0 has int8 and the next one int4"):
+        compress(net, mixed)
+
+
+def test_sums_of_int16_that_leave_48_bits_are_refused() -> None:
+    net = network(np.random.default_rng(0), [150_000, 1], 1)
+    compressed = compress(net, recipe("int16"))
+    compressed.layers[0].weight[:] = 2**15 - 1
+    on = machine(matrix={"operands": "int16"})
+    with pytest.raises(CompileError, match="layer fc0: sums must fit an int48 accumulator"):
+        compile_network(compressed, compressed.input.quantize(net.inputs), on)

@@ -25,11 +25,10 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
     All outputs of the network stay, and of a layer without any weight its first input.
     """
     layers = []
-    outputs = np.ones(network.layers[-1].outputs, np.bool_)
+    outputs: NDArray[np.bool_] = np.ones(network.layers[-1].outputs, np.bool_)
     for layer in reversed(network.layers):
-        inputs = layer.weight[:, outputs].any(axis=1)
-        if not inputs.any():
-            inputs[0] = True
+        inputs = np.count_nonzero(layer.weight[:, outputs], axis=1) > 0
+        inputs[0] |= not inputs.any()
         smaller = dataclasses.replace(
             layer,
             weight=layer.weight[np.ix_(inputs, outputs)],

@@ -17,23 +17,25 @@ class Table(NamedTuple):
 
 
 def layers(summary: Summary) -> Table:
-    """One row a layer and one for the total: time, energy, traffic, and what binds."""
-    columns = ("layer", "M x K x N", "cycles", "array cycles", "use %", "energy nJ", "DRAM kB", "ops/B", "balance",
-               "bound", "SQNR dB", "exact")  # fmt: skip
+    """One row a layer and one for the total: time, products, energy, traffic, and what binds."""
+    columns = ("layer", "M x K x N", "cycles", "array cycles", "use %", "skippable %", "skipped %", "energy nJ",
+               "DRAM kB", "ops/B", "balance", "bound", "SQNR dB", "exact")  # fmt: skip
     rows = [_row(layer.name, " x ".join(map(str, layer.shape)), layer) for layer in summary.layers]
     rows.append(_row("total", "", summary))
-    return Table("Layers", columns, rows, frozenset({0, 1, 9, 11}))
+    return Table("Layers", columns, rows, frozenset({0, 1, 11, 13}))
 
 
 def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ...]:
     roofline = figures.roofline
-    moved = figures.bytes
+    moved, macs = figures.bytes, figures.macs
     return (
         name,
         shape,
         f"{figures.cycles:,}",
         f"{figures.array_cycles:,}",
         f"{100 * figures.utilization:.1f}",
+        f"{100 * macs.skippable / macs.dense:.1f}",
+        f"{100 * macs.skipped / macs.dense:.1f}",
         f"{figures.energy_pj.total / 1e3:,.1f}",
         f"{(moved.dram_read + moved.dram_write) / 1e3:,.1f}",
         _number(roofline.ops_per_byte, 1),

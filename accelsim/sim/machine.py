@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.config import datapaths
 from accelsim.config.arch import Machine
-from accelsim.config.datapaths import OuterProduct
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import activate, requantize
+from accelsim.datapath.outer_product import OuterProduct
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
@@ -37,6 +38,9 @@ class Core:
         self.machine = machine
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
+        # an outer-product unit sees zeros as activations are written to their scratchpad
+        config = machine.matrix
+        self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
         self.counters: list[Counters] = [{} for _ in program.header.layers]
         self.effectual = [0] * len(program.header.layers)
 
@@ -69,18 +73,13 @@ class Core:
             pad[:] = dram
             count(counters, Event(Component.DRAM, Operation.DRAM_READ, 8 * burst_bytes), bursts)
             accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE)
-            self._detect_zeros(counters, memory, t.rows * t.row_bytes)
+            if memory == Memory.ACTIVATION and self.zero_detectors:
+                self.zero_detectors.detect_events(counters, t.rows * t.row_bytes)
         else:
             dram[:] = pad
             count(counters, Event(Component.DRAM, Operation.DRAM_WRITE, 8 * burst_bytes), bursts)
             accesses = self.memories.port(counters, memory, inside, Operation.SRAM_READ)
         return Work(1, 1, bursts=bursts, words=accesses)
-
-    def _detect_zeros(self, counters: Counters, memory: Memory, loaded_bytes: int) -> None:
-        """Charge the detectors that see which activations are zero as they are written, where the datapath skips."""
-        config = self.machine.matrix
-        if memory == Memory.ACTIVATION and isinstance(config, OuterProduct) and config.skip_zero_columns:
-            count(counters, Event(Component.ACTIVATION, Operation.LOGIC, 8), loaded_bytes)
 
     def _requantize(self, counters: Counters, p: opcodes.Requantize) -> Work:
         sum_bytes = self.machine.operand.sum_bytes

@@ -25,7 +25,7 @@ import numpy as np
 import simpy
 
 from accelsim.config.arch import Machine
-from accelsim.errors import DeadlockError, SimulationError
+from accelsim.errors import DeadlockError, Fault, ProgramError, SimulationError
 from accelsim.isa import accesses, hazards
 from accelsim.isa.opcodes import (
     NONE,
@@ -37,7 +37,7 @@ from accelsim.isa.opcodes import (
     Unit,
 )
 from accelsim.isa.program import Program
-from accelsim.isa.verify import verify
+from accelsim.isa.verify import name_of, verify
 from accelsim.memory.dram import Channel
 from accelsim.memory.rate import Rate
 from accelsim.memory.region import Region, overlap
@@ -70,12 +70,12 @@ def execute(program: Program, machine: Machine, progress: Progress | None = None
     Raises
     ------
     ProgramError
-        If `verify` rejects the program.
+        If `verify` rejects the program, or an instruction reads encoded weights that no encoder writes.
     SimulationError
         If the engine contradicts what `verify` has proven.
     """
     verify(program, machine, file)
-    return _Engine(program, machine, progress).run()
+    return _Engine(program, machine, progress, file).run()
 
 
 class _Condition:
@@ -147,7 +147,7 @@ class _InFlight:
 
 
 class _Engine:
-    def __init__(self, program: Program, machine: Machine, progress: Progress | None) -> None:
+    def __init__(self, program: Program, machine: Machine, progress: Progress | None, file: str) -> None:
         code = program.instructions
         self.env = simpy.Environment()
         self.machine = machine
@@ -158,6 +158,7 @@ class _Engine:
         self.accesses = _accesses(program, machine)
         self.in_flight = _InFlight()
         self.progress = progress
+        self.file = file
 
         self.unit: list[int] = self.queues.unit.tolist()
         self.opcode: list[int] = code["opcode"].tolist()
@@ -308,7 +309,7 @@ class _Engine:
         self.slot_freed[u].notify()
         self.ports_taken.update(banks)
         self.in_flight.begin(i, u, self.accesses[i])
-        work = self.core.execute(self.program.instructions[i])
+        work = self._execute(i)
         self._raise(i, Moment.START)
         if work.bursts and self.channel.rate is not None:
             free, data = yield from self._stream(i, u, work)
@@ -329,6 +330,14 @@ class _Engine:
         self.port_freed.notify()
         self.in_flight.over(i, Moment.FREE)
         self._raise(i, Moment.FREE)
+
+    def _execute(self, i: int) -> Work:
+        """Do what an instruction does; what is wrong with the bytes that it reads is said with its name."""
+        try:
+            return self.core.execute(self.program.instructions[i])
+        except ProgramError as error:
+            name = name_of(self.program, i)
+            raise ProgramError(*(Fault(f"{name}: {fault.message}", self.file) for fault in error.faults)) from None
 
     def _finish(self, i: int, u: int) -> Process:
         yield self.at(self.end[i], END + u)

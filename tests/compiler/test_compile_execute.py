@@ -13,6 +13,7 @@ from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.golden.network import IntegerNetwork
+from accelsim.isa.opcodes import Unit
 
 
 @given(net=networks(), on=machines(), batch=st.integers(1, 30), seed=st.integers(0, 2**32))
@@ -116,6 +117,37 @@ def test_an_infinitely_fast_memory_leaves_the_compute_bound(rows: int, columns: 
     # the array never idles, and folds follow each other at the interval of the double-buffered shift chain
     assert execution.layer_times().array[0] == t.end[array].max() - t.start[array].min()
     assert execution.layer_times().array[0] == rows + (folds - 1) * interval + 70 + rows + columns - 2
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(16, 16), (8, 4), (3, 11)])
+@pytest.mark.parametrize("m", [1, 5, 70])
+def test_row_addressed_folds_follow_each_other_at_the_largest_of_m_rows_and_columns(
+    rows: int, columns: int, m: int
+) -> None:
+    rng = np.random.default_rng(2)
+    net = network(rng, [100, 60])
+    on = ideal_memory(rows, columns, matrix={"weight_load": "row_addressed"})
+    x = inputs(rng, net, m)
+    program, execution = run(net, x, on)
+    assert_bit_exact(net, x, program, execution)
+    folds = -(-100 // rows) * -(-60 // columns)
+    starts = execution.timeline.start[execution.timeline.unit == Unit.MATRIX]
+    # the last step of a row tile may wait for the vector unit, which ideal memory makes as fast as the array
+    assert np.diff(starts).tolist() == [max(m, rows, columns)] * (folds - 1)
+    preloads = execution.timeline.start[execution.timeline.unit == Unit.PRELOAD]
+    assert starts[0] == preloads[0] + 1
+
+
+def test_a_row_that_takes_two_accesses_keeps_the_matmul_waiting_for_the_whole_load() -> None:
+    rng = np.random.default_rng(2)
+    net = network(rng, [16, 16])
+    x = inputs(rng, net, 1)
+    narrow = machine(matrix={"weight_load": "row_addressed"}, weight={"width_bits": 64})
+    for on, expected in ((machine(matrix={"weight_load": "row_addressed"}), 1), (narrow, 32)):
+        _, execution = run(net, x, on)
+        t = execution.timeline
+        (load,), (product,) = t.start[t.unit == Unit.PRELOAD], t.start[t.unit == Unit.MATRIX]
+        assert product - load == expected
 
 
 def test_int32_overflow_is_refused() -> None:

@@ -85,15 +85,20 @@ def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     """
     layer = flow.gemm.layer
-    weights = flow.pack(chunk)
+    weights = flow.stored(chunk)
     if not chunk.last:
         return weights
     columns = slice(chunk.n.low, chunk.n.high)
     constants: list[NDArray[np.generic]] = [layer.bias[columns].astype(layer.bias.dtype.newbyteorder("<"))]
     if isinstance(layer, IntegerLayer):
         constants += [layer.multiplier[columns].astype("<i4"), layer.shift[columns].astype(np.int8)]
-    gap = bytes(flow.constants_offset(chunk) - len(weights))
+    gap = bytes(stored_constants_offset(flow, chunk) - len(weights))
     return weights + gap + b"".join(c.tobytes() for c in constants)
+
+
+def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
+    """Where a chunk's constants begin in DRAM: behind the stored weights, at a whole word."""
+    return align_up(len(flow.stored(chunk)), flow.machine.weight.width_bytes)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

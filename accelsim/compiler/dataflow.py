@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from accelsim.compiler.tiles import (
     sums_shape,
 )
 from accelsim.config.arch import Machine
+from accelsim.errors import CompileError
 from accelsim.isa.opcodes import Operands
 from accelsim.units import align_up
 
@@ -71,6 +73,15 @@ class Dataflow(ABC):
     ) -> None:
         self.most_inputs = gemm.k if most_inputs is None else most_inputs
         self._largest: dict[int, int] = {}
+        self._staged: dict[int, int] = {}
+        self._stored: dict[tuple[Span, Span], bytes] = {}
+        storage = gemm.layer.storage
+        if storage and machine.decode is None:
+            raise CompileError(
+                f"layer {gemm.layer.name}: weights stored as {storage.format} must be expanded by a decode unit, "
+                f"which {machine.name} lacks"
+            )
+        self.codec = storage.codec(machine.decode.huffman_decoders) if storage and machine.decode else None
         self.gemm = gemm
         self.machine = machine
         self.grain = grain
@@ -104,6 +115,40 @@ class Dataflow(ABC):
         k, n = min(tile_k, self.gemm.k), min(self.columns, self.gemm.n)
         return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
 
+    def stored(self, chunk: Chunk) -> bytes:
+        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded.
+
+        Raises
+        ------
+        CompileError
+            If the layer's storage format can't hold them.
+        """
+        if self.codec is None:
+            return self.pack(chunk)
+        key = (chunk.k, chunk.n)
+        if key not in self._stored:
+            values = np.frombuffer(self.pack(chunk), np.int8).reshape(1, -1)
+            try:
+                self._stored[key] = self.codec.encode(values).to_bytes()
+            except ValueError as error:
+                raise CompileError(f"layer {self.gemm.layer.name}: stored weights: {error}") from None
+        return self._stored[key]
+
+    def staged_bytes(self, tile_k: int) -> int:
+        """Bytes of the largest encoded chunk of at most `tile_k` inputs; 0 if weights are not encoded."""
+        if self.codec is None:
+            return 0
+        if tile_k not in self._staged:
+            parts = product(cut(self.gemm.k, tile_k), cut(self.gemm.n, self.columns))
+            self._staged[tile_k] = max(len(self.stored(Chunk(k, n, last=False))) for k, n in parts)
+        return self._staged[tile_k]
+
+    def staging_offset(self, tiling: Tiling) -> int:
+        """Where encoded bytes lie in a slot of the weight scratchpad: behind the weights and constants."""
+        width = self.machine.weight.width_bytes
+        constants = self.machine.constant_bytes * min(tiling.columns, tiling.n)
+        return align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width)
+
     def weights(self, chunk: Chunk) -> NDArray[np.generic]:
         """A chunk's weights, shape (k, n)."""
         return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
@@ -118,7 +163,7 @@ class Dataflow(ABC):
         return align_up(self.weights_bytes(chunk), self.machine.weight.width_bytes)
 
     def chunk_bytes(self, chunk: Chunk) -> int:
-        """Bytes of a chunk: its weights, and for the last of a column the channels' constants."""
+        """Bytes of a chunk on chip: its weights, and for the last of a column the channels' constants."""
         if not chunk.last:
             return self.weights_bytes(chunk)
         return self.constants_offset(chunk) + self.machine.constant_bytes * chunk.n.size
@@ -126,14 +171,13 @@ class Dataflow(ABC):
     def footprint(self, tiling: Tiling) -> Footprint:
         """Bytes of one slot in each memory."""
         machine = self.machine
-        constants = machine.constant_bytes * min(tiling.columns, tiling.n)
         width = machine.weight.width_bytes
         rows, pitch = activation_shape(tiling, machine)
         output_rows, output_pitch = output_shape(tiling, machine)
         sums_rows, sums_pitch = sums_shape(tiling, machine)
         return Footprint(
             activation=rows * pitch,
-            weight=align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width),
+            weight=self.staging_offset(tiling) + align_up(self.staged_bytes(tiling.tile_k), width),
             accumulator=align_up(sums_rows * sums_pitch, machine.accumulator.width_bytes),
             output=output_rows * output_pitch,
         )

@@ -52,7 +52,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     "output": tiling.outputs,
                 },
                 weights=(dense_k or gemm.k) * (dense_n or gemm.n),
-                stored_bits=layer.stored_bits,
+                stored_bits=layer.scale_bits + 8 * sum(len(flow.stored(chunk)) for chunk in tiling.chunks()),
                 output=name,
             )
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.dataflow import Dataflow, Tile
 from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.slots import Slots
@@ -25,9 +27,10 @@ from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
 from accelsim.errors import DefectError
+from accelsim.formats.storage import FORMATS, Storage
 from accelsim.golden.network import FloatLayer
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import ACTIVATE, INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
+from accelsim.isa.opcodes import ACTIVATE, DECODE, INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
 
 Emitted = tuple[int, int, opcodes.Operands]  # opcode, layer, operands
 
@@ -174,13 +177,21 @@ class _LayerScheduler:
             stride=inside.pitch,
         )
 
-    def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int) -> None:
-        size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
+    def _fill(self, ring: _Ring, address: int, size: int, not_before: int, *code: Emitted) -> None:
+        """Hoist what fills a slot as far as double buffering wants it.
+
+        Parameters
+        ----------
+        address, size
+            Bytes of the slot that are written.
+        not_before
+            Step before which it can't be.
+        """
         ahead = min(len(ring.slots.addresses), PREFETCH) - 1
         loads = self.stream.scratchpads[ring.slots.memory]
-        tile, at = loads.place(transfer.address, transfer.address + size, len(self.stream.steps), ahead)
-        ring.tiles[transfer.address] = tile
-        self.stream.loads.append((max(at, not_before), (LOAD, self.number, transfer)))
+        tile, at = loads.place(address, address + size, len(self.stream.steps), ahead)
+        ring.tiles[address] = tile
+        self.stream.loads += [(max(at, not_before), emitted) for emitted in code]
 
     def _activations(self, step: Step, chunk: Chunk) -> Place:
         """The step's activations, which are loaded if they are not there."""
@@ -191,11 +202,9 @@ class _LayerScheduler:
             # what the layer before stored can be read after its stores
             overlapping = (s for m, s in self.stream.stored if m.low < step.m.high and step.m.low < m.high)
             written = max((s + 1 for s in overlapping), default=0)
-            self._load(
-                self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place),
-                self.activations,
-                written,
-            )
+            transfer = self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place)
+            size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
+            self._fill(self.activations, address, size, written, (LOAD, self.number, transfer))
         self.activations.tiles[address].last = len(self.stream.steps)
         return place._replace(address=place.at(0, chunk.k.low - part.low))
 
@@ -203,11 +212,27 @@ class _LayerScheduler:
         """Address of the step's weight chunk, which is loaded if it is not there."""
         address, there = self.weights.find(step.chunk)
         if not there:
-            size = self.flow.chunk_bytes(chunk)
             dram = self.placement.chunks[step.chunk]
-            self._load(opcodes.Transfer(dram, size, 1, size, Memory.WEIGHT, address, size), self.weights, 0)
+            storage = self.flow.gemm.layer.storage
+            if storage is None:
+                size = self.flow.chunk_bytes(chunk)
+                self._fill(self.weights, address, size, 0, (LOAD, self.number, _run(dram, address, size)))
+            else:
+                code = self._expand(chunk, storage, dram, address)
+                self._fill(self.weights, address, self.placement.weight.bytes, 0, *code)
         self.weights.tiles[address].last = len(self.stream.steps)
         return address
+
+    def _expand(self, chunk: Chunk, storage: Storage, dram: int, address: int) -> Iterator[Emitted]:
+        """Load an encoded chunk behind its place and decode it into that; load the constants where they belong."""
+        staged, size = address + self.flow.staging_offset(self.tiling), len(self.flow.stored(chunk))
+        yield LOAD, self.number, _run(dram, staged, size)
+        number, values = FORMATS.index(storage.format), self.flow.weights_bytes(chunk)
+        yield DECODE, self.number, opcodes.Decode(staged, size, address, values, number, storage.bits)
+        if chunk.last:
+            source = dram + stored_constants_offset(self.flow, chunk)
+            constants = self.machine.constant_bytes * chunk.n.size
+            yield LOAD, self.number, _run(source, address + self.flow.constants_offset(chunk), constants)
 
     def _results(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
         """Turn a block of sums into the next layer's operands."""
@@ -225,6 +250,11 @@ class _LayerScheduler:
 
     def _store(self, step: Step, out: Place) -> Emitted:
         return STORE, self.number, self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
+
+
+def _run(dram: int, address: int, size: int) -> opcodes.Transfer:
+    """Move a run of bytes into the weight scratchpad."""
+    return opcodes.Transfer(dram, size, 1, size, Memory.WEIGHT, address, size)
 
 
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes

@@ -185,7 +185,7 @@ def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     x_bytes, y_bytes = machine.operand.row_bytes(x_bytes), machine.operand.row_bytes(y_bytes)
     activation = _tile_bursts(x_rows, x_bytes, (tiling.tiles_m if major else ceil_div(tiling.k, k)) == 1, burst)
     output = _tile_bursts(y_rows, y_bytes, (tiling.tiles_m if major else tiling.tiles_n) == 1, burst)
-    weight_bytes = flow.largest_weights_bytes(tiling.tile_k)
+    weight_bytes = flow.staged_bytes(tiling.tile_k) or flow.largest_weights_bytes(tiling.tile_k)
     chunk = ceil_div(weight_bytes, burst) + 1
     activations, weights = loads(tiling)
     bursts = activations * activation + weights * chunk + tiling.tiles_m * tiling.tiles_n * output

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from accelsim.compress.quantize import binary, floats, integers
-from accelsim.compress.recipe import Recipe, Step
+from accelsim.compress.recipe import Quantizer, Recipe
+from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.formats.storage import Storage
 from accelsim.golden import float_network
 from accelsim.golden.network import (
     CompressedLayer,
@@ -56,19 +59,28 @@ def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
                     f"{step.scheme} and the next one {reader.scheme}"
                 )
     if isinstance(steps[0], floats.Floats):
+        if any(isinstance(step, Store) for step in recipe.steps):
+            raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
         return FloatNetwork(network.name, recipe.name, tuple(x for x in layers if isinstance(x, FloatLayer)))
-    return IntegerNetwork(network.name, recipe.name, tuple(x for x in layers if isinstance(x, IntegerLayer)))
+    stored = (dataclasses.replace(x, storage=_storage(x, recipe)) for x in layers if isinstance(x, IntegerLayer))
+    return IntegerNetwork(network.name, recipe.name, tuple(stored))
 
 
-def _step(layer: Linear, network: Network, recipe: Recipe) -> Step:
-    """The last step that matches a layer; every step must match some layer."""
+def _step(layer: Linear, network: Network, recipe: Recipe) -> Quantizer:
+    """The last quantizing step that matches a layer; every step must match some layer."""
     for step in recipe.steps:
         if not any(fnmatchcase(other.name, step.layers) for other in network.layers):
             names = ", ".join(other.name for other in network.layers)
             raise ConfigError(
                 f"recipe {recipe.name}: layers must match a layer of {network.name} ({names}), not {step.layers!r}"
             )
-    steps = [step for step in recipe.steps if fnmatchcase(layer.name, step.layers)]
+    steps = [s for s in recipe.steps if not isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
     if not steps:
         raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")
     return steps[-1]
+
+
+def _storage(layer: IntegerLayer, recipe: Recipe) -> Storage | None:
+    """Format of the last storing step that matches a layer, if there is one."""
+    steps = [s for s in recipe.steps if isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
+    return steps[-1].storage if steps else None

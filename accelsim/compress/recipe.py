@@ -9,11 +9,13 @@ from pydantic import Field, model_validator
 from accelsim.compress.quantize.binary import Signs
 from accelsim.compress.quantize.floats import Floats
 from accelsim.compress.quantize.integers import Integers
+from accelsim.compress.store import Store
 from accelsim.config import shipped
 from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
 
-Step = Annotated[Integers | Floats | Signs, Field(discriminator="scheme")]
+Quantizer = Integers | Floats | Signs
+Step = Annotated[Quantizer | Store, Field(discriminator="scheme")]
 
 
 class Recipe(Frozen):

@@ -35,6 +35,19 @@ class Vector(Frozen):
     )
 
 
+class Decode(Frozen):
+    """The unit that expands encoded weights in the weight scratchpad."""
+
+    symbols_per_cycle: Integer = quantity(
+        "symbols a core cycle", "Integers, entries, indices or nonzero values that it takes in", ge=1, le=4096
+    )
+    outputs_per_cycle: Integer = quantity("values a core cycle", "Values that it writes", ge=1, le=4096)
+    huffman_decoders: Integer = quantity(
+        "count", "Decoders of variable-length codes, each with a stream of its own", ge=1, le=255
+    )
+    latency_cycles: Integer = quantity("core cycles", "Edges from a symbol to its value", ge=1, le=1000)
+
+
 class Sram(Frozen):
     """An on-chip memory; bank b holds the b-th contiguous range of its bytes."""
 
@@ -99,7 +112,7 @@ Dram = Annotated[SimpleDram | IdealDram, Field(discriminator="kind")]
 
 
 class Machine(Frozen):
-    """An accelerator: one clock domain for the core, a host, five queued units and their memories."""
+    """An accelerator: one clock domain for the core, a host, six queued units and their memories."""
 
     kind: Literal["arch"] = quantity("name", "Kind of this file")
     name: str = quantity("name", "Name of the machine", pattern=NAME)
@@ -110,6 +123,7 @@ class Machine(Frozen):
     host: Host
     matrix: Matrix
     vector: Vector
+    decode: Decode | None = quantity("unit", "Unit that expands encoded weights; none if absent", default=None)
     activation: Sram
     weight: Sram
     output: Sram

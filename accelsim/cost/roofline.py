@@ -26,7 +26,8 @@ def roofline(
     The compute roof is every multiplier in every cycle, the memory roof the DRAM's bandwidth. What takes at least
     `REACHED` of the time at its roof is bound by the roof that it takes longer at. Otherwise the larger loss names the
     bound: fill and drain (the array is occupied but does not multiply at its peak: filling, draining, partly used),
-    host (the array's units wait for the host), or latency (they wait for anything else).
+    host (the array's units wait for the host), decode (they wait for weights to be expanded), or latency (they wait for
+    anything else).
 
     Parameters
     ----------
@@ -47,11 +48,14 @@ def roofline(
     if seconds and max(compute_s, memory_s) >= REACHED * seconds:
         bound = "compute" if compute_s >= memory_s else "memory"
     else:
-        host = max((units[name].get("wait_host", 0) for name in ("matrix", "preload")), default=0)
+        array = [units[name] for name in ("matrix", "preload")]
+        host = max(unit.get("wait_host", 0) for unit in array)
+        decode = max(unit.get("wait_decode", 0) for unit in array)
         losses = {
             "fill_drain": array_cycles - compute_s * machine.clock_hz,
             "host": host,
-            "latency": cycles - array_cycles - host,
+            "decode": decode,
+            "latency": cycles - array_cycles - host - decode,
         }
         bound = max(losses, key=lambda name: losses[name])
     return Roofline(

@@ -9,7 +9,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.config.operands import OPERANDS, OperandType
+from accelsim.config.operands import OperandType
+from accelsim.formats.storage import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,8 @@ class IntegerLayer:
         Whether outputs are clamped at the output's zero point.
     survivors
         Which features of the full layer these are, if the layer was compacted.
+    storage
+        Format that the weights stand in, which a decode unit expands; None if they stand as they are.
     """
 
     name: str
@@ -178,6 +181,7 @@ class IntegerLayer:
     input: Quantization | Binary
     output: Quantization | Binary
     survivors: Survivors | None = None
+    storage: Storage | None = None
 
     @property
     def inputs(self) -> int:
@@ -198,10 +202,9 @@ class IntegerLayer:
         return low, self.output.qmax
 
     @property
-    def stored_bits(self) -> int:
-        """Bits that stand in memory for the weights: the integers, and a multiplier and a shift per channel."""
-        bits = OPERANDS[self.input.operand].bits
-        return bits * self.weight.size + 8 * (self.multiplier.nbytes + self.shift.nbytes)
+    def scale_bits(self) -> int:
+        """Bits that stand in memory beside the weights: a multiplier and a shift per channel."""
+        return 8 * (self.multiplier.nbytes + self.shift.nbytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,7 @@ class FloatLayer:
     output: FloatFormat
 
     survivors: ClassVar[None] = None
+    storage: ClassVar[None] = None
 
     @property
     def inputs(self) -> int:
@@ -240,9 +244,9 @@ class FloatLayer:
         return int(self.weight.shape[1])
 
     @property
-    def stored_bits(self) -> int:
-        """Bits that stand in memory for the weights."""
-        return OPERANDS[self.input.operand].bits * self.weight.size
+    def scale_bits(self) -> int:
+        """Bits that stand in memory beside the weights: none."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

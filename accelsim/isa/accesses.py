@@ -109,6 +109,13 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
     column = tuple(operands.T)
     if opcode in {opcodes.LOAD, opcodes.STORE}:
         return _transfers(column, load=opcode == opcodes.LOAD)
+    if opcode == opcodes.DECODE:
+        address, encoded, result, values = column[:4]
+        zero = np.zeros_like(address)
+        return [
+            _access(Memory.WEIGHT, address, zero, zero + 1, encoded),
+            _access(Memory.WEIGHT, result, zero, zero + 1, values, write=True),
+        ]
     if opcode == opcodes.REQUANTIZE:
         return _results(column, column[11], machine)
     if opcode == opcodes.ACTIVATE:

@@ -25,6 +25,7 @@ class Unit(IntEnum):
     MATRIX = 2
     PRELOAD = 3
     VECTOR = 4
+    DECODE = 5
 
 
 class Moment(IntEnum):
@@ -55,6 +56,8 @@ OPERANDS = 12
 #: "No semaphore" in a record.
 NONE = -1
 SEMAPHORES = 128
+#: Longest row that normalize and softmax take, and most levels of hadamard: their sums are sized for them.
+MAX_CHANNELS, HADAMARD_LEVELS = 2**15, 24
 
 INSTRUCTION = np.dtype(
     [
@@ -178,7 +181,112 @@ class Activate(NamedTuple):
     row_channels: int
 
 
-Operands = Transfer | Preload | PreloadMask | Matmul | Multiply | Spmv | Requantize | Activate
+class Decode(NamedTuple):
+    """Operands of decode: a run of encoded bytes to a run of bytes, both in the weight scratchpad."""
+
+    address: int
+    bytes: int
+    result: int
+    values: int
+    format: int
+    bits: int
+
+
+class Unary(NamedTuple):
+    """Operands of the vector unit's instructions that make one tile of another; not all of them have the last ones.
+
+    Constants stand in the weight scratchpad, as `isa.constants` lays them out.
+    """
+
+    memory: int
+    address: int
+    stride: int
+    rows: int
+    columns: int
+    constants: int
+    result: int
+    result_stride: int
+    signed: int = 0
+    kind: int = 0
+    wide: int = 0
+
+
+class Binary(NamedTuple):
+    """Operands of the vector unit's instructions that make one tile of two."""
+
+    memory: int
+    address: int
+    stride: int
+    other_memory: int
+    other: int
+    other_stride: int
+    rows: int
+    columns: int
+    constants: int
+    result: int
+    result_stride: int
+    signed: int
+
+
+class Hadamard(NamedTuple):
+    """Operands of hadamard: a tile of int8 values to their transform, shifted right."""
+
+    memory: int
+    address: int
+    stride: int
+    rows: int
+    columns: int
+    result: int
+    result_stride: int
+    levels: int
+    right: int
+
+
+class Addend(IntEnum):
+    """Kinds of add_sums: int32 values each for its own sum, a row of them for every row, 8-bit values to rescale."""
+
+    TILE = 0
+    ROW = 1
+    RESCALED = 2
+
+
+class Normalization(IntEnum):
+    """Kinds of normalize: RMSNorm, LayerNorm, RMSNorm with outlier weights (ORI-LN)."""
+
+    RMS = 0
+    LAYER = 1
+    WEIGHTED = 2
+
+
+class Exponential(IntEnum):
+    """Kinds of softmax: I-BERT's polynomial, or a table of 256 exponentials."""
+
+    POLYNOMIAL = 0
+    TABLE = 1
+
+
+class Code(IntEnum):
+    """Kinds of dequantize: what a byte stands for."""
+
+    INTEGER = 0
+    FP8_E4M3 = 1
+    FP8_E5M2 = 2
+
+
+Operands = (
+    Transfer
+    | Preload
+    | PreloadMask
+    | Matmul
+    | Multiply
+    | Spmv
+    | Requantize
+    | Activate
+    | Decode
+    | Unary
+    | Binary
+    | Hadamard
+)
 
 
 class Field(NamedTuple):
@@ -221,6 +329,24 @@ _SUMS = (
     Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
     Field("signed", 0, 1, "1 for signed activations, 0 for unsigned"),
 )
+_SCRATCHPAD = Field("memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad: 1 activation, 2 weight, 3 output")
+_FROM = (
+    Field("address", 0, _A48, "first element in that memory"),
+    Field("stride", 0, _S31, "bytes from row to row"),
+    Field("rows", 1, _N24, "rows of the tile"),
+)
+_COLUMNS = Field("columns", 1, _N24, "columns of the tile")
+_CHANNELS = Field("columns", 1, MAX_CHANNELS, "columns of the tile, the row's channels")
+_RESULT = (
+    Field("result", 0, _A48, "first result in the output scratchpad"),
+    Field("result_stride", 0, _S31, "bytes from row to row of results"),
+)
+_SIGNED = Field("signed", 0, 1, "1 for int8 elements, 0 for uint8")
+
+
+def _constants(meaning: str) -> Field:
+    return Field("constants", 0, _A48, f"in the weight scratchpad, without gaps: {meaning}")
+
 
 OPCODES: tuple[Opcode, ...] = (
     Opcode("load", Unit.LOAD, Transfer, _TRANSFER, "DRAM to scratchpad"),
@@ -340,9 +466,148 @@ OPCODES: tuple[Opcode, ...] = (
         ),
         "bias, ReLU and rounding to nearest even; float32 sums to the machine's float type",
     ),
+    Opcode(
+        "decode",
+        Unit.DECODE,
+        Decode,
+        (
+            Field("address", 0, _A48, "first encoded byte in the weight scratchpad"),
+            Field("bytes", 1, _S31, "encoded bytes"),
+            Field("result", 0, _A48, "first byte of the values in the weight scratchpad"),
+            Field("values", 1, _S31, "bytes of the values"),
+            Field("format", 0, 255, "number of the storage format in formats.storage.FORMATS"),
+            Field("bits", 0, 8, "bits of a packed integer, a relative or a codebook index; else 0"),
+        ),
+        "encoded weights to weights",
+    ),
+    Opcode(
+        "add",
+        Unit.VECTOR,
+        Binary,
+        (
+            _SCRATCHPAD,
+            *_FROM[:2],
+            Field("other_memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad of the other tile, as for memory"),
+            Field("other", 0, _A48, "first element of the other tile"),
+            Field("other_stride", 0, _S31, "bytes from row to row of the other tile"),
+            Field("rows", 1, _N24, "rows of both tiles"),
+            Field("columns", 1, _N24, "columns of both tiles"),
+            _constants(
+                "3 multipliers int32, 3 shifts int8 and 3 zero points int16 of tile, other tile and result; "
+                "rounding uint8; smallest and largest result int8"
+            ),
+            *_RESULT,
+            Field("signed", 0, 3, "bit 0 for the tile, bit 1 for the other one: 1 for int8 elements, 0 for uint8"),
+        ),
+        "sum of two 8-bit tiles at different scales to int8",
+    ),
+    Opcode(
+        "add_sums",
+        Unit.VECTOR,
+        Unary,
+        (
+            _SCRATCHPAD,
+            *_FROM,
+            _COLUMNS,
+            _constants("for kind 2: multiplier int32, shift int8, rounding uint8, zero point int16; else not read"),
+            Field("result", 0, _A48, "first sum in the accumulator, int32"),
+            Field("result_stride", 0, _S31, "bytes from row to row of sums"),
+            _SIGNED,
+            Field("kind", 0, 2, "0 adds a tile of int32, 1 one row of int32 to every row, 2 8-bit elements rescaled"),
+        ),
+        "bias, or residual at the sums' scale, onto int32 sums, saturating",
+    ),
+    Opcode(
+        "normalize",
+        Unit.VECTOR,
+        Unary,
+        (
+            _SCRATCHPAD,
+            *_FROM,
+            _CHANNELS,
+            _constants(
+                "epsilon int64, multiplier int32, shift int8, rounding uint8, zero points int16 of input and result; "
+                "then for n channels: n beta int32, n gamma int8; for kind 2 also n M and n shifts of lambda^2, uint8"
+            ),
+            *_RESULT,
+            _SIGNED,
+            Field("kind", 0, 2, "0 RMSNorm, 1 LayerNorm, 2 RMSNorm with outlier weights lambda^2"),
+        ),
+        "8-bit rows over their root mean square or standard deviation to int8",
+    ),
+    Opcode(
+        "softmax",
+        Unit.VECTOR,
+        Unary,
+        (
+            Field("memory", Memory.ACTIVATION, Memory.ACCUMULATOR, "a scratchpad, or 4 for int32 accumulator sums"),
+            *_FROM,
+            _CHANNELS,
+            _constants("for kind 0 multiplier uint16 and right shift uint8 of the scale; for kind 1 256 uint16"),
+            *_RESULT,
+            _SIGNED,
+            Field("kind", 0, 1, "0 for the polynomial, 1 for a table of exponentials, of 8-bit elements only"),
+            Field("wide", 0, 1, "1 for results in Q0.16, little-endian, 0 for Q0.8; both unsigned"),
+        ),
+        "softmax of each row",
+    ),
+    Opcode(
+        "look_up",
+        Unit.VECTOR,
+        Unary,
+        (_SCRATCHPAD, *_FROM, _COLUMNS, _constants("256 results, byte by byte"), *_RESULT),
+        "table's entry for each byte: any function of 8 bits",
+    ),
+    Opcode(
+        "gelu",
+        Unit.VECTOR,
+        Unary,
+        (
+            _SCRATCHPAD,
+            *_FROM,
+            _COLUMNS,
+            _constants(
+                "multiplier int32, shift int8, rounding uint8, zero points int16 of input and result, "
+                "multiplier uint16 and right shift uint8 onto the grid"
+            ),
+            *_RESULT,
+            _SIGNED,
+        ),
+        "GELU of 8-bit elements by a polynomial to int8",
+    ),
+    Opcode(
+        "dequantize",
+        Unit.VECTOR,
+        Unary,
+        (
+            _SCRATCHPAD,
+            *_FROM,
+            _COLUMNS,
+            _constants("for n columns: n scales float32; for kind 0 then n zero points int16"),
+            *_RESULT,
+            _SIGNED,
+            Field("kind", 0, 2, "0 integers, 1 fp8 E4M3, 2 fp8 E5M2"),
+        ),
+        "bytes times their column's scale to float32",
+    ),
+    Opcode(
+        "hadamard",
+        Unit.VECTOR,
+        Hadamard,
+        (
+            _SCRATCHPAD,
+            *_FROM,
+            Field("columns", 1, _N24, "columns of the tile, a multiple of 2^levels"),
+            *_RESULT,
+            Field("levels", 1, HADAMARD_LEVELS, "p: each block of 2^p int8 elements is transformed"),
+            Field("right", 0, HADAMARD_LEVELS, "bits of the right shift, to nearest; p / 2 make it orthonormal"),
+        ),
+        "Walsh-Hadamard transform of int8 elements to int8",
+    ),
 )
 
-LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE = range(len(OPCODES))
+LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
+ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD = range(10, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)

@@ -21,10 +21,12 @@ from accelsim.config.arch import Machine
 from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
+from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import accesses, hazards, opcodes
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
     ACTIVATE,
+    DECODE,
     MATMUL,
     MULTIPLY,
     NONE,
@@ -33,6 +35,7 @@ from accelsim.isa.opcodes import (
     PRELOAD_MASK,
     REQUANTIZE,
     UNITS,
+    Decode,
     Memory,
     Moment,
     Unit,
@@ -155,6 +158,7 @@ def _limits(program: Program, machine: Machine) -> list[str]:
                 f"{name_of(program, i)}: must be an instruction of a {machine.matrix.kind} unit, that of {machine.name}"
                 for i in np.flatnonzero(program.instructions["opcode"] == number)
             ]
+    faults += _decodes(program, machine)
     if isinstance(machine.matrix, StructuredSparse):
         (index,) = np.nonzero(program.instructions["opcode"] == PRELOAD)
         deep = _operand(program, index, PRELOAD, "depth") > machine.matrix.rows
@@ -172,6 +176,23 @@ def _limits(program: Program, machine: Machine) -> list[str]:
             f"{name_of(program, i)}: {name} must be at most {limit}, the {what} of {machine.name}, not {value}"
             for i, value in zip(index[values > limit], values[values > limit], strict=True)
         ]
+    return faults
+
+
+def _decodes(program: Program, machine: Machine) -> list[str]:
+    """Encoded weights are in a format that there is, for a machine that expands them."""
+    faults: list[str] = []
+    for i in np.flatnonzero(program.instructions["opcode"] == DECODE):
+        operands = Decode(*program.instructions["operands"][i, : len(Decode._fields)].tolist())
+        if machine.decode is None:
+            faults.append(f"{name_of(program, i)}: must be an instruction of a decode unit, which {machine.name} lacks")
+        elif operands.format >= len(FORMATS):
+            faults.append(f"{name_of(program, i)}: format must be below {len(FORMATS)}, not {operands.format}")
+        else:
+            try:
+                Storage(FORMATS[operands.format], operands.bits).codec(machine.decode.huffman_decoders)
+            except ValueError as error:
+                faults.append(f"{name_of(program, i)}: {error}")
     return faults
 
 

@@ -17,6 +17,7 @@ from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, words
 from accelsim.sim import matrix
+from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
 
@@ -41,6 +42,7 @@ class Core:
         # an outer-product unit sees zeros as activations are written to their scratchpad
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
+        self.decode = DecodeUnit(machine, self.memories)
         self.counters: list[Counters] = [{} for _ in program.header.layers]
         self.effectual = [0] * len(program.header.layers)
 
@@ -53,6 +55,8 @@ class Core:
         match operands:
             case opcodes.Transfer():
                 return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
+            case opcodes.Decode():
+                return self.decode.execute(counters, operands)
             case opcodes.Requantize():
                 return self._requantize(counters, operands)
             case opcodes.Activate():

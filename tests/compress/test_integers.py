@@ -143,3 +143,22 @@ def test_patterns_must_match_and_cover(pattern: str, message: str) -> None:
     recipe = Recipe(kind="recipe", name="r", description="", steps=[Integers(scheme="int8", layers=pattern)])
     with pytest.raises(ConfigError, match=message):
         compress(load_network("digits-mlp"), recipe)
+
+
+def test_the_last_storing_step_that_matches_says_how_weights_stand() -> None:
+    steps = [
+        {"scheme": "int8"},
+        {"scheme": "store", "format": "huffman"},
+        {"scheme": "store", "format": "relative", "layers": "fc2"},
+        {"scheme": "store", "format": "packed", "bits": 8, "layers": "fc3"},
+    ]
+    recipe = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})
+    layers = compress(load_network("digits-mlp"), recipe).layers
+    assert [layer.storage for layer in layers] == [("huffman", 0), ("relative", 4), ("packed", 8)]
+
+
+def test_floats_are_not_stored_encoded() -> None:
+    steps = [{"scheme": "fp16"}, {"scheme": "store", "format": "huffman"}]
+    recipe = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})
+    with pytest.raises(ConfigError, match="weights that are stored encoded must be integers, not floats"):
+        compress(load_network("digits-mlp"), recipe)

@@ -308,3 +308,15 @@ def test_progress_counts_up() -> None:
     assert seen
     assert all(of == len(code.instructions) for _, of in seen)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
+    # 64 zero bytes are 128 zeros of 4 bits; 16 bytes a word: 4 words in and 8 out, one after the other
+    decode = "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 wait=s0>=1"
+    unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
+    first = load(1, 0, "signal=end:s0", memory="weight")
+    slow = run(program(first, decode), on(decode=unit))
+    assert times(slow)[1][1:] == (14, 14 + 128 // 4, 14 + 128 // 4 + 2)
+    fast = run(program(first, decode), on(decode={**unit, "symbols_per_cycle": 128, "outputs_per_cycle": 128}))
+    assert times(fast)[1][1:] == (14, 14 + 12, 14 + 12 + 2)
+    assert spent(slow, "decode") == {"wait_load": 13, "wait_host": 1, "busy": 32, "drained": 2}

@@ -1,0 +1,29 @@
+"""How a layer's weights stand in memory; the decode unit expands them on chip, and no value changes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from accelsim.config.model import Frozen, Integer, quantity
+from accelsim.formats.storage import FormatName, Storage
+
+#: Widths that a format has by default: int4, EIE's relative index, Deep Compression's 5-bit codebook.
+_BITS: dict[FormatName, int] = {"packed": 4, "relative": 4, "codebook": 5}
+
+
+class Store(Frozen):
+    """The recipe step."""
+
+    scheme: Literal["store"] = quantity("name", "Name of the scheme")
+    layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+    format: FormatName = quantity("name", "Storage format of the weights")
+    bits: Integer | None = quantity(
+        "bits", "Of a packed integer, a relative or a codebook index; 4, 4 and 5 if absent", default=None, ge=1, le=8
+    )
+
+    @property
+    def storage(self) -> Storage:
+        """Format and width, the default resolved."""
+        if self.format not in _BITS:
+            return Storage(self.format, 0)
+        return Storage(self.format, self.bits or _BITS[self.format])

@@ -1,0 +1,49 @@
+"""Which storage format a layer's weights stand in."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from accelsim.formats.bitmask import Bitmask
+from accelsim.formats.codebook import Codebook
+from accelsim.formats.codec import Codec
+from accelsim.formats.huffman import Huffman
+from accelsim.formats.packed import Packed
+from accelsim.formats.relative import Relative
+
+FormatName = Literal["packed", "relative", "bitmask", "codebook", "huffman"]
+#: Names of the formats; their order is their number in an instruction.
+FORMATS: tuple[FormatName, ...] = ("packed", "relative", "bitmask", "codebook", "huffman")
+
+
+class Storage(NamedTuple):
+    """A format and its width.
+
+    Parameters
+    ----------
+    bits
+        Of a packed integer, a relative index or a codebook index; 0 for the formats that have no such width.
+    """
+
+    format: FormatName
+    bits: int
+
+    def codec(self, huffman_decoders: int) -> Codec:
+        """Codec of the format; Huffman codes stand in a stream for each of the decoders that read them.
+
+        Raises
+        ------
+        ValueError
+            If the format has no such width.
+        """
+        match self.format:
+            case "packed":
+                return Packed(self.bits)
+            case "relative":
+                return Relative(self.bits)
+            case "codebook":
+                return Codebook(self.bits)
+            case "bitmask":
+                return Bitmask()
+            case "huffman":
+                return Huffman(streams=huffman_decoders)

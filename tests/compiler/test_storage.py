@@ -1,0 +1,153 @@
+"""Weights stored encoded: expanded on chip to the same bytes, loaded as what they take, refused where they can't be."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import assert_accounted, assert_bit_exact, inputs, machine, network, run, without_wait
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import machines, networks
+
+from accelsim.compiler.pipeline import compile_network
+from accelsim.config.arch import Decode, Machine
+from accelsim.config.load import load_technology
+from accelsim.config.tech import Component, Operation
+from accelsim.cost import energy
+from accelsim.errors import CompileError, ProgramError
+from accelsim.formats.storage import FORMATS, Storage
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa.opcodes import DECODE, LOAD, NONE, Memory, Unit
+from accelsim.isa.verify import verify
+
+HAN = load_technology("han2015-45nm")
+STORAGES = [
+    Storage("packed", 8),
+    Storage("relative", 3),
+    Storage("relative", 8),
+    Storage("bitmask", 0),
+    Storage("codebook", 8),
+    Storage("huffman", 0),
+]
+
+
+def stored(net: IntegerNetwork, *storages: Storage | None) -> IntegerNetwork:
+    """The network with its layers' weights in some formats, in turn."""
+    layers = (dataclasses.replace(layer, storage=storages[i % len(storages)]) for i, layer in enumerate(net.layers))
+    return dataclasses.replace(net, layers=tuple(layers))
+
+
+def with_decoder(on: Machine, **changes: Any) -> Machine:
+    """The machine with room for encoded bytes and a decode unit."""
+    unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 3, "latency_cycles": 2, **changes}
+    row = on.weight.banks * on.weight.width_bytes
+    weight = on.weight.model_copy(update={"capacity_bytes": -(-(4 * on.weight.capacity_bytes + 4096) // row) * row})
+    return on.model_copy(update={"decode": Decode(**unit), "weight": weight})
+
+
+@given(
+    net=networks(max_size=24),
+    on=machines(min_side=2),
+    batch=st.integers(1, 10),
+    storages=st.lists(st.sampled_from([None, *STORAGES]), min_size=1, max_size=3),
+    decoders=st.integers(1, 5),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=80)
+def test_execution_equals_the_integer_network(
+    net: IntegerNetwork, on: Machine, batch: int, storages: list[Storage | None], decoders: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    net, on = stored(net, *storages), with_decoder(on, huffman_decoders=decoders)
+    x = inputs(rng, net, batch)
+    program, execution = run(net, x, on)
+    assert_bit_exact(net, x, program, execution)
+    assert_accounted(execution)
+    waits = np.argwhere(program.instructions["wait"] != NONE)
+    for instruction, slot in rng.permutation(waits)[:5]:
+        with pytest.raises(ProgramError, match="it must wait for"):
+            verify(without_wait(program, instruction, slot), on)
+
+
+@pytest.mark.parametrize("storage", STORAGES, ids=lambda s: f"{s.format}{s.bits}")
+def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage) -> None:
+    rng = np.random.default_rng(0)
+    net = network(rng, [64, 48], density=0.2)
+    on = with_decoder(machine())
+    x = inputs(rng, net, 16)
+    program, execution = run(stored(net, storage), x, on)
+    (info,) = program.header.layers
+    weight = net.layers[0].weight
+    codec = storage.codec(3)
+    blocks = [
+        weight[low : low + info.k_tile, n : n + 16] for n in range(0, 48, 16) for low in range(0, 64, info.k_tile)
+    ]
+    sizes = [len(codec.encode(block.reshape(1, -1)).to_bytes()) for block in blocks]
+    loads = program.instructions[program.instructions["opcode"] == LOAD]["operands"]
+    to_weights = loads[loads[:, 4] == Memory.WEIGHT]
+    constants = 48 * 9
+    assert sorted(to_weights[:, 3]) == sorted([*sizes, 16 * 9, 16 * 9, 16 * 9])
+    assert info.stored_bits == 8 * sum(sizes) + 48 * 8 * 5
+    reads = sum(n for e, n in execution.counters[0].items() if e.operation == Operation.DRAM_READ)
+    assert 64 * reads <= 64 * 16 + sum(sizes) + constants + 2 * 64 * len(to_weights)
+    assert energy.breakdown(energy.price(execution.counters[0], HAN)).decode > 0
+
+
+def test_sparse_weights_take_fewer_dram_bytes_and_the_same_arithmetic() -> None:
+    rng = np.random.default_rng(1)
+    net = network(rng, [128, 96, 32], density=0.15)
+    on = with_decoder(machine(), symbols_per_cycle=16, outputs_per_cycle=16)
+    x = inputs(rng, net, 8)
+    _, dense = run(net, x, on)
+    for storage in (Storage("bitmask", 0), Storage("relative", 4), Storage("huffman", 0)):
+        _, execution = run(stored(net, storage), x, on)
+        for part, other in zip(execution.counters, dense.counters, strict=True):
+            assert energy.moved(part).dram_read < 0.7 * energy.moved(other).dram_read
+            mac = {e: n for e, n in part.items() if e.component == Component.MAC}
+            assert mac == {e: n for e, n in other.items() if e.component == Component.MAC}
+
+
+def test_a_slow_decoder_is_waited_for() -> None:
+    rng = np.random.default_rng(2)
+    net = network(rng, [64, 64], density=0.5)
+    x = inputs(rng, net, 4)
+    cycles = {}
+    for rate in (1, 64):
+        on = with_decoder(machine(), symbols_per_cycle=rate, outputs_per_cycle=rate)
+        _, execution = run(stored(net, Storage("bitmask", 0)), x, on)
+        preload = execution.attribution[:, Unit.PRELOAD].sum(axis=0)
+        cycles[rate] = execution.cycles, int(preload[execution.states.index("wait_decode")])
+    assert cycles[1][0] > 64 * 64 > cycles[64][0]
+    assert cycles[1][1] > 0.8 * 64 * 64
+
+
+def test_a_machine_without_a_decode_unit_refuses() -> None:
+    rng = np.random.default_rng(0)
+    net = stored(network(rng, [8, 8]), Storage("huffman", 0))
+    with pytest.raises(CompileError, match="layer fc0: weights stored as huffman must be expanded by a decode unit"):
+        compile_network(net, inputs(rng, net, 1), machine(decode=None))
+
+
+def test_values_that_a_format_cannot_hold_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    net = network(rng, [32, 32])
+    for storage, message in ((Storage("packed", 4), "layer fc0: stored weights:"), (Storage("codebook", 2), "fc0")):
+        with pytest.raises(CompileError, match=message):
+            compile_network(stored(net, storage), inputs(rng, net, 1), machine())
+
+
+def test_verify_refuses_formats_that_are_none_and_machines_that_have_no_unit() -> None:
+    rng = np.random.default_rng(0)
+    net = stored(network(rng, [16, 16]), Storage("relative", 4))
+    program = compile_network(net, inputs(rng, net, 2), machine())
+    (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
+    for column, value, message in ((4, len(FORMATS), "format must be below 5, not 5"), (5, 0, "index_bits must lie")):
+        code = program.instructions.copy()
+        code["operands"][decode, column] = value
+        with pytest.raises(ProgramError, match=message):
+            verify(dataclasses.replace(program, instructions=code), machine())
+    with pytest.raises(ProgramError, match="must be an instruction of a decode unit, which edge-ws lacks"):
+        verify(program, machine(decode=None))

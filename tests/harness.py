@@ -33,10 +33,15 @@ def machine(**changes: Any) -> Machine:
 
 
 def ideal_memory(rows: int = 16, columns: int = 16, **changes: Any) -> Machine:
-    """A machine with ideal DRAM, ports and host, and scratchpads of the given sizes."""
+    """A machine with ideal DRAM, ports and host, and scratchpads of the given sizes.
+
+    A matrix unit that is given with its `kind` is taken as it is.
+    """
     for memory in ("activation", "weight", "output", "accumulator"):
         changes[memory] = {"ideal": True, **changes.get(memory, {})}
-    matrix = {"rows": rows, "columns": columns, **changes.pop("matrix", {})}
+    matrix = changes.pop("matrix", {})
+    if "kind" not in matrix:
+        matrix = {"rows": rows, "columns": columns, **matrix}
     host = {"issue_interval_cycles": 0, "queue_depth": 64}
     return machine(matrix=matrix, host=host, dram=IDEAL_DRAM, vector={"lanes": 4096}, **changes)
 

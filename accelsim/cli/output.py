@@ -28,7 +28,7 @@ LINE_S = 10.0
 
 def show(table: Table) -> None:
     """Print a table; where stdout is no terminal, as wide as it needs to be."""
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
     drawn = RichTable(title=table.title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(table.columns):
         drawn.add_column(Text(column), justify="left" if i in table.text_columns else "right", no_wrap=True)

@@ -38,16 +38,16 @@ def faults(tmp_path: Path, text: str) -> list[str]:
         ("clock_hz: 1e9", "clock_hz: .nan", "m.yaml:8:1: clock_hz: must be a finite number, not nan"),
         ("clock_hz: 1e9", "clock_hz: '1e9'", "m.yaml:8:1: clock_hz: must be a valid number, not '1e9'"),
         ("lanes:", "lames:", "m.yaml:23:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?"),
-        ("kind: simple", "kind: simpel", "m.yaml:50:1: dram: kind must be simple or ideal, not 'simpel'; "
+        ("kind: simple", "kind: simpel", "m.yaml:56:1: dram: kind must be simple or ideal, not 'simpel'; "
                                          "did you mean 'simple'?"),
-        ("latency_s:", "latncy_s:", "m.yaml:55:3: dram.latncy_s: must be a known key, not 'latncy_s'; "
+        ("latency_s:", "latncy_s:", "m.yaml:61:3: dram.latncy_s: must be a known key, not 'latncy_s'; "
                                     "did you mean 'latency_s'?"),
         ("double_buffered_weights: true", "double_buffered_weights: yes",
          "m.yaml:20:3: matrix.double_buffered_weights: must be a valid boolean, not 'yes'"),
         ("kind: weight_stationary", "kind: weight_stationery",
          "m.yaml:16:1: matrix: kind must be weight_stationary or input_stationary or "),
         ("capacity_bytes: 131072", "capacity_bytes: 131073",
-         "m.yaml:26:1: activation: capacity_bytes must be a multiple of one word of all banks (64 bytes), not 131073"),
+         "m.yaml:32:1: activation: capacity_bytes must be a multiple of one word of all banks (64 bytes), not 131073"),
         ("kind: arch", "kind: arch\nkind: arch", "m.yaml:6:1: must be valid YAML: found duplicate key \"kind\""),
         ("matrix:", "matrix: [", "must be valid YAML"),
     ],

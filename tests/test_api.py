@@ -57,7 +57,7 @@ def test_totals_are_the_sums_of_the_layers(result: RunResult) -> None:
 
 
 def test_each_units_cycles_sum_to_the_total(result: RunResult) -> None:
-    assert set(result.summary.units) == {"load", "store", "matrix", "preload", "vector", "host"}
+    assert set(result.summary.units) == {"load", "store", "matrix", "preload", "vector", "decode", "host"}
     for row in result.summary.units.values():
         assert sum(n for state, n in row.items() if state != "total") == row["total"] == result.summary.cycles
 

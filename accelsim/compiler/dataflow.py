@@ -24,7 +24,7 @@ from accelsim.compiler.tiles import (
 )
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
-from accelsim.isa.opcodes import Operands
+from accelsim.isa.opcodes import Matmul, Operands
 from accelsim.units import align_up
 
 Issue = tuple[int, Operands]
@@ -123,7 +123,8 @@ class Dataflow(ABC):
         CompileError
             If the layer's storage format can't hold them.
         """
-        if self.codec is None:
+        layer = self.gemm.layer
+        if self.codec is None or layer.storage is None:
             return self.pack(chunk)
         key = (chunk.k, chunk.n)
         if key not in self._stored:
@@ -131,7 +132,10 @@ class Dataflow(ABC):
             try:
                 self._stored[key] = self.codec.encode(values).to_bytes()
             except ValueError as error:
-                raise CompileError(f"layer {self.gemm.layer.name}: stored weights: {error}") from None
+                raise CompileError(
+                    f"layer {layer.name}: weights, as {self.machine.name} packs them, must fit the format "
+                    f"{layer.storage.format}: {error}"
+                ) from None
         return self._stored[key]
 
     def staged_bytes(self, tile_k: int) -> int:
@@ -152,6 +156,20 @@ class Dataflow(ABC):
     def weights(self, chunk: Chunk) -> NDArray[np.generic]:
         """A chunk's weights, shape (k, n)."""
         return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
+
+    def samples_times_fold(self, tile: Tile, fold: Span) -> Matmul:
+        """All samples of a tile times the fold of its inputs that a preload has brought, onto rows of sums."""
+        return Matmul(
+            address=tile.x.at(0, fold.low),
+            stride=tile.x.pitch,
+            rows=tile.samples,
+            depth=fold.size,
+            columns=tile.chunk.n.size,
+            sums=tile.sums.address,
+            sums_stride=tile.sums.pitch,
+            accumulate=int(fold.low > 0 or not tile.begins),
+            signed=self.signed,
+        )
 
     @property
     def signed(self) -> int:

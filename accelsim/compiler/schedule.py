@@ -228,7 +228,8 @@ class _LayerScheduler:
         staged, size = address + self.flow.staging_offset(self.tiling), len(self.flow.stored(chunk))
         yield LOAD, self.number, _run(dram, staged, size)
         number, values = FORMATS.index(storage.format), self.flow.weights_bytes(chunk)
-        yield DECODE, self.number, opcodes.Decode(staged, size, address, values, number, storage.bits)
+        operands = opcodes.Decode(staged, size, address, values, number, storage.bits, rows=1, group=storage.group)
+        yield DECODE, self.number, operands
         if chunk.last:
             source = dram + stored_constants_offset(self.flow, chunk)
             constants = self.machine.constant_bytes * chunk.n.size

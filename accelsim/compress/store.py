@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.formats.storage import FormatName, Storage
 
@@ -20,6 +22,12 @@ class Store(Frozen):
     bits: Integer | None = quantity(
         "bits", "Of a packed integer, a relative or a codebook index; 4, 4 and 5 if absent", default=None, ge=1, le=8
     )
+
+    @model_validator(mode="after")
+    def _has_a_width(self) -> Store:
+        if self.bits is not None and self.format not in _BITS:
+            raise ValueError(f"bits must be absent for {self.format}, which has no width, not {self.bits}")
+        return self
 
     @property
     def storage(self) -> Storage:

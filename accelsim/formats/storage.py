@@ -23,10 +23,13 @@ class Storage(NamedTuple):
     ----------
     bits
         Of a packed integer, a relative index or a codebook index; 0 for the formats that have no such width.
+    group
+        Inputs (K) that share a scale of packed integers; 0 if they have none.
     """
 
     format: FormatName
     bits: int
+    group: int = 0
 
     def codec(self, huffman_decoders: int) -> Codec:
         """Codec of the format; Huffman codes stand in a stream for each of the decoders that read them.
@@ -34,11 +37,15 @@ class Storage(NamedTuple):
         Raises
         ------
         ValueError
-            If the format has no such width.
+            If the format has no such width, or no scales.
         """
+        if self.bits and self.format in {"bitmask", "huffman"}:
+            raise ValueError(f"bits must be 0 for {self.format}, not {self.bits}")
+        if self.group and self.format != "packed":
+            raise ValueError(f"group must be 0 for {self.format}, not {self.group}")
         match self.format:
             case "packed":
-                return Packed(self.bits)
+                return Packed(self.bits, self.group)
             case "relative":
                 return Relative(self.bits)
             case "codebook":

@@ -19,11 +19,15 @@ from accelsim.config.datapaths import (
 )
 from accelsim.formats import nm
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import Memory, Moment
+from accelsim.isa.constants import block_bytes
+from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
 from accelsim.memory.region import Region
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
+
+#: Bytes of the vector unit's int32 sums, and of its float32 results.
+SUM_BYTES, FLOAT_BYTES = 4, 4
 
 
 class Access(NamedTuple):
@@ -100,6 +104,7 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
     A DMA writes what it moves until its end; a store has read its bytes when it is free. The array and the vector
     unit have read their operands when they are free, and their results are there at their end. A matmul takes the
     shadow registers over at its start, or keeps the only registers until its end.
+    The engine takes an instruction's tiles from here, in the order of its operands.
 
     Parameters
     ----------
@@ -120,6 +125,8 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
         return _results(column, column[11], machine)
     if opcode == opcodes.ACTIVATE:
         return _results(column, column[8], machine)
+    if opcode in opcodes.TILEWISE:
+        return _tiles(opcode, column)
     return _products(opcode, column, machine)
 
 
@@ -155,6 +162,44 @@ def _results(column: tuple[Int64, ...], row_channels: Int64, machine: Machine) -
         _access(Memory.ACCUMULATOR, sums, sums_stride, rows, machine.operand.sum_bytes * columns),
         _access(Memory.WEIGHT, constants, zero, zero + 1, machine.constant_bytes * channels),
         _access(Memory.OUTPUT, address, stride, rows, machine.operand.rows_bytes(columns), write=True),
+    ]
+
+
+def _tiles(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
+    """One or two tiles, constants that are none for some kinds, and the tile of results, in this order."""
+    zero = np.zeros_like(column[0])
+    operands = OPCODES[opcode].operands
+    if operands is opcodes.Hadamard:
+        memory, address, stride, rows, columns, result, result_stride = column[:7]
+        return [
+            Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
+            _access(Memory.OUTPUT, result, result_stride, rows, columns, write=True),
+        ]
+    if operands is opcodes.Binary:
+        memory, address, stride, other_memory, other, other_stride, rows, columns, constants, result = column[:10]
+        return [
+            Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
+            Access(other_memory, False, zero + Moment.FREE, other, other_stride, rows, columns),
+            _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, zero)),
+            _access(Memory.OUTPUT, result, column[10], rows, columns, write=True),
+        ]
+    memory, address, stride, rows, columns, constants, result, result_stride, _, kind, wide = column[:11]
+    block = _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, kind))
+    if opcode == opcodes.ADD_SUMS:
+        source_rows = np.where(kind == Addend.ROW, 1, rows)
+        source_bytes = np.where(kind == Addend.RESCALED, columns, SUM_BYTES * columns)
+        return [
+            Access(memory, False, zero + Moment.FREE, address, stride, source_rows, source_bytes),
+            block,
+            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, write=True),
+            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, until=Moment.END),
+        ]
+    source_bytes = np.where(memory == Memory.ACCUMULATOR, SUM_BYTES * columns, columns)
+    result_bytes = FLOAT_BYTES * columns if opcode == opcodes.DEQUANTIZE else (1 + wide) * columns
+    return [
+        Access(memory, False, zero + Moment.FREE, address, stride, rows, source_bytes),
+        block,
+        _access(Memory.OUTPUT, result, result_stride, rows, result_bytes, write=True),
     ]
 
 

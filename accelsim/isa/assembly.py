@@ -22,12 +22,17 @@ from pydantic import ValidationError
 
 from accelsim.config.load import wording
 from accelsim.errors import Fault, ProgramError, unknown_name
+from accelsim.formats.storage import FORMATS
 from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Memory, Moment
 from accelsim.isa.program import Header, Program
 
 BYTES_A_LINE = 57
 MAX_IMAGE_BYTES = 2**34
 
+#: Operands that are written as a memory's name.
+_MEMORIES = {"memory", "other_memory"}
+#: Operand that is written as a storage format's name.
+_FORMAT = "format"
 _BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
 _WAIT = re.compile(r"s(\d+)>=(\d+)")
 _SIGNAL = re.compile(r"(start|free|end):s(\d+)")
@@ -56,8 +61,7 @@ def print_instruction(record: np.void) -> str:
     opcode = OPCODES[record["opcode"]]
     words = [f"{opcode.mnemonic:<10} layer={record['layer']}"]
     for operand, value in zip(opcode.fields, record["operands"], strict=False):
-        shown = Memory(value).name.lower() if operand.name == "memory" else value
-        words.append(f"{operand.name}={shown}")
+        words.append(f"{operand.name}={_shown(operand.name, int(value))}")
     words += [
         f"wait=s{semaphore}>={value}"
         for semaphore, value in zip(record["wait"], record["value"], strict=True)
@@ -69,6 +73,15 @@ def print_instruction(record: np.void) -> str:
         if record["signal"][moment] != NONE
     ]
     return " ".join(words)
+
+
+def _shown(name: str, value: int) -> str:
+    """Print an operand's value; a format that is none has only its number."""
+    if name in _MEMORIES:
+        return Memory(value).name.lower()
+    if name == _FORMAT and value < len(FORMATS):
+        return FORMATS[value]
+    return str(value)
 
 
 def parse(text: str, file: str = "") -> Program:
@@ -189,10 +202,14 @@ def _word(record: NDArray[np.void], fields: dict[str, int], missing: dict[str, N
 def _operand(record: NDArray[np.void], fields: dict[str, int], name: str, value: str) -> None:
     if name == "layer":
         record["layer"] = _integer(value, 0, 2**31 - 1, name)
-    elif name == "memory":
+    elif name in _MEMORIES:
         if value.upper() not in Memory.__members__:
             raise _WordError(unknown_name("memory", value, [m.name.lower() for m in Memory]))
         record["operands"][fields[name]] = Memory[value.upper()]
+    elif name == _FORMAT and value.isidentifier():
+        if value not in FORMATS:
+            raise _WordError(unknown_name("format", value, FORMATS))
+        record["operands"][fields[name]] = FORMATS.index(value)
     else:
         record["operands"][fields[name]] = _integer(value, -(2**63), 2**63 - 1, name)
 

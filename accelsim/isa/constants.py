@@ -1,109 +1,282 @@
-"""Blocks of constants that the vector unit's functions read from the weight scratchpad.
+"""Blocks of constants that the vector unit's instructions read from the weight scratchpad: bytes from parameters, back.
 
-Little endian and without gaps. `multiplier` and `shift` are a real factor as `datapath.requantize` takes it in the
-instruction's rounding mode, `signed` is 1 for int8 and 0 for uint8, zero points are the integers that stand for zero.
+Blocks are little-endian and without gaps; `opcodes.OPCODES` lists what each one holds. Scales are what `requantize`
+takes in a Q31 mode, which `rounding` names by its number in `datapath.requantize.MODES`. Reading refuses what no kernel
+is sized for, because a block comes from a program's bytes.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.isa import vector
+from accelsim.datapath import requantize
+from accelsim.datapath.vector import gelu, norm, softmax
+from accelsim.datapath.vector.elementwise import AddInt8, Rescale
+from accelsim.isa import opcodes
+from accelsim.isa.opcodes import Addend, Code, Exponential, Normalization
 
 Int64 = NDArray[np.int64]
 
-#: Entries of a table: one for each byte.
-TABLE = 256
+#: Rounding schemes whose scale is multiplier * 2^(shift - 31).
+Q31_MODES = (
+    "tflite_single_round",
+    "tflite_double_round",
+    "cmsis_nn_double_round",
+    "tflite214_builtin_fully_connected",
+    "litert_ref_fully_connected",
+    "tflite_int64_reduced",
+)
 
-#: Of the tile, of the addend and, but for the sign, of the sum, whose range is qmin to qmax.
-ADD = np.dtype(
+_SCALE = [("multiplier", "<i4"), ("shift", "i1"), ("rounding", "u1")]
+_ADD = np.dtype(
     [
-        ("multiplier", "<i4", (3,)),
-        ("shift", "i1", (3,)),
-        ("signed", "u1", (2,)),
-        ("zero_point", "<i2", (3,)),
-        ("qmin", "<i2"),
-        ("qmax", "<i2"),
+        ("multiplier", "<i4", 3),
+        ("shift", "i1", 3),
+        ("zero_point", "<i2", 3),
+        ("rounding", "u1"),
+        ("low", "i1"),
+        ("high", "i1"),
     ]
 )
-#: Of an 8-bit residual; the factor takes it to the scale of the sums.
-RESIDUAL = np.dtype([("multiplier", "<i4"), ("shift", "i1"), ("signed", "u1"), ("zero_point", "<i2")])
-#: What all channels share; epsilon is added to the sum of squares. `normalize_dtype` adds what each has.
-NORMALIZE = np.dtype(
+_RESCALE = np.dtype([*_SCALE, ("zero_point", "<i2")])
+_NORM = np.dtype(
     [
         ("epsilon", "<i8"),
         ("multiplier", "<i4"),
-        ("shift", "i1"),
-        ("signed", "u1"),
+        ("rounding", "u1"),
         ("zero_point", "<i2"),
         ("output_zero_point", "<i2"),
     ]
 )
-#: The scores' scale on the polynomial's grid, multiplier 2^-right; a table needs the sign alone.
-SOFTMAX = np.dtype([("multiplier", "<u2"), ("right", "u1"), ("signed", "u1")])
-#: The scale on the polynomial's grid, grid_multiplier 2^-grid_right, and what takes the result to the output's.
-GELU = np.dtype(
+_GELU = np.dtype(
     [
-        ("multiplier", "<i4"),
-        ("shift", "i1"),
-        ("signed", "u1"),
+        *_SCALE,
         ("zero_point", "<i2"),
         ("output_zero_point", "<i2"),
         ("grid_multiplier", "<u2"),
         ("grid_right", "u1"),
     ]
 )
+_GRID = np.dtype([("multiplier", "<u2"), ("right", "u1")])
+_TABLE_BYTES = 256
+_MOST_RIGHT = 62
+#: A multiplier of 31 bits, or of 15 in `tflite_int64_reduced`, is always shifted right by one bit or more.
+_MOST_SHIFT, _MOST_REDUCED_SHIFT = 30, 14
 
 
-def normalize_dtype(channels: int, kind: int) -> np.dtype[np.void]:
-    """Block of normalize: beta int32 and gamma int8 of n channels; for ORI-LN their factors' M and shifts, uint8."""
-    factors = [("lambda_multiplier", "u1", (channels,)), ("lambda_shift", "u1", (channels,))]
-    of_channels = [("beta", "<i4", (channels,)), ("gamma", "i1", (channels,))]
-    return np.dtype([("common", NORMALIZE), *of_channels, *(factors if kind == vector.Norm.ORI_LN else [])])
+def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
+    """Bytes of an opcode's blocks, 0 where it reads none; arrays of shape (n,)."""
+    size = np.zeros_like(columns)
+    match opcode:
+        case opcodes.ADD:
+            size += _ADD.itemsize
+        case opcodes.ADD_SUMS:
+            size[kind == Addend.RESCALED] = _RESCALE.itemsize
+        case opcodes.NORMALIZE:
+            size = _NORM.itemsize + np.where(kind == Normalization.WEIGHTED, 8, 6) * columns
+        case opcodes.SOFTMAX:
+            size = np.where(kind == Exponential.TABLE, 2 * _TABLE_BYTES, _GRID.itemsize)
+        case opcodes.LOOK_UP:
+            size += _TABLE_BYTES
+        case opcodes.GELU:
+            size += _GELU.itemsize
+        case opcodes.DEQUANTIZE:
+            size = np.where(kind == Code.INTEGER, 6, 4) * columns
+    return size
 
 
-def softmax_dtype(*, table: bool) -> np.dtype[np.void]:
-    """Block of softmax; a table has 256 exponentials uint16, those of the distances 0 to 255 from the maximum."""
-    return np.dtype([("grid", SOFTMAX), *([("exponentials", "<u2", (TABLE,))] if table else [])])
+def pack_add(add: AddInt8, low: int = -128, high: int = 127) -> bytes:
+    """Block of add, whose results are clamped to [low, high]: a ReLU clamps at the zero point."""
+    scales = (*add.factors, add.output)
+    zero_points = (*add.zero_points, add.output_zero_point)
+    rounding = requantize.MODES.index(add.mode)
+    block = ([s.multiplier for s in scales], [s.shift for s in scales], zero_points, rounding, low, high)
+    return np.array(block, _ADD).tobytes()
 
 
-def dequantize_dtype(scales: int) -> np.dtype[np.void]:
-    """Block of dequantize: n scales float32, then n zero points int16, which floats have too but do not use."""
-    return np.dtype([("scale", "<f4", (scales,)), ("zero_point", "<i2", (scales,))])
-
-
-def constants_bytes(kind: type[vector.Operands], operands: Int64) -> Int64:
-    """Size of the constants of instructions of one kind.
+def read_add(data: NDArray[np.uint8], signed: int) -> tuple[AddInt8, int, int]:
+    """Parameters of add, and the smallest and the largest result.
 
     Parameters
     ----------
-    operands
-        int64, shape (n, at least the operands of `kind`).
+    signed
+        As the instruction has it: bit 0 for the first tile, bit 1 for the other one.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range; an operand's factor must be at most 1/2, so that int32 holds the sum.
     """
-    column = dict(zip(kind._fields, operands.T, strict=False))
-    zero = np.zeros_like(column["columns"])
-    if kind is vector.Add:
-        return zero + ADD.itemsize
-    if kind is vector.AddSums:
-        return np.where(column["wide"] == 1, 0, RESIDUAL.itemsize)
-    if kind is vector.Normalize:
-        weighted = column["kind"] == vector.Norm.ORI_LN
-        return NORMALIZE.itemsize + np.where(weighted, 7, 5) * column["columns"]
-    if kind is vector.Softmax:
-        return SOFTMAX.itemsize + 2 * TABLE * column["table"]
-    if kind is vector.LookUp:
-        return zero + TABLE
-    if kind is vector.Gelu:
-        return zero + GELU.itemsize
-    if kind is vector.Dequantize:
-        return 6 * np.where(column["column_scales"] == 1, column["columns"], 1)
-    return zero
+    block = _record(data, _ADD)
+    multiplier, shift, zero_point = (block[name].tolist() for name in ("multiplier", "shift", "zero_point"))
+    mode = _mode(block["rounding"])
+    scales = [_scale(m, s, mode) for m, s in zip(multiplier, shift, strict=True)]
+    for scale in scales[:2]:
+        if scale.multiplier * 2.0**scale.shift > 2**30:
+            raise ValueError("factors of operands must be at most 1/2")
+    zero_points = (_zero_point(zero_point[0], signed & 1), _zero_point(zero_point[1], signed >> 1))
+    output = _zero_point(zero_point[2], 1)
+    low, high = int(block["low"]), int(block["high"])
+    if low > high:
+        raise ValueError(f"smallest result must be at most the largest, {high}, not {low}")
+    return AddInt8(zero_points, (scales[0], scales[1]), scales[2], output, mode), low, high
 
 
-def result_bytes(kind: type[vector.Operands], operands: Int64) -> Int64:
-    """Bytes of a result of instructions of one kind; `operands` as for `constants_bytes`."""
-    if kind is vector.Softmax:
-        return 1 + operands[:, vector.Softmax._fields.index("wide")]
-    one = np.ones(len(operands), np.int64)
-    return 4 * one if kind in {vector.Dequantize, vector.AddSums} else one
+def pack_rescale(factor: Rescale, zero_point: int, mode: str) -> bytes:
+    """Block of add_sums of 8-bit elements."""
+    block = (factor.multiplier, factor.shift, requantize.MODES.index(mode), zero_point)
+    return np.array(block, _RESCALE).tobytes()
+
+
+def read_rescale(data: NDArray[np.uint8], signed: int) -> tuple[Rescale, int, str]:
+    """Factor, zero point and rounding mode; raises ValueError if one is out of range."""
+    block = _record(data, _RESCALE)
+    mode = _mode(block["rounding"])
+    factor = _scale(block["multiplier"], block["shift"], mode)
+    return factor, _zero_point(block["zero_point"], signed), mode
+
+
+def pack_norm(parameters: norm.Norm) -> bytes:
+    """Block of normalize; raises ValueError if two channels' multipliers differ and neither is 0."""
+    p = parameters
+    multiplier, shift = (np.broadcast_to(value, p.gamma.shape) for value in (p.multiplier, p.shift))
+    live = multiplier != 0  # a channel whose scale vanishes has gamma and beta 0 instead
+    common = int(multiplier.max())
+    if (multiplier[live] != common).any():
+        raise ValueError("channels of a normalization must have one multiplier")
+    block = (p.epsilon, common, requantize.MODES.index(p.mode), p.zero_point, p.output_zero_point)
+    channels = [(p.beta * live).astype("<i4"), (p.gamma * live).astype("i1"), shift.astype("i1")]
+    if p.lambda_multiplier is not None and p.lambda_shift is not None:
+        channels += [p.lambda_multiplier.astype("u1"), p.lambda_shift.astype("u1")]
+    return b"".join([np.array(block, _NORM).tobytes(), *(channel.tobytes() for channel in channels)])
+
+
+def read_norm(data: NDArray[np.uint8], columns: int, kind: int, signed: int) -> norm.Norm:
+    """Parameters of normalize; raises ValueError if one is out of range."""
+    block = _record(data, _NORM)
+    rest = data[_NORM.itemsize :]
+    beta = rest[: 4 * columns].view("<i4").astype(np.int64)
+    gamma, shift = rest[4 * columns : 6 * columns].view(np.int8).astype(np.int64).reshape(2, -1)
+    mode = _mode(block["rounding"])
+    for extreme in (shift.min(), shift.max()):
+        _scale(block["multiplier"], extreme, mode)
+    weighted = kind == Normalization.WEIGHTED
+    weights = rest[6 * columns :].astype(np.int64).reshape(2, -1) if weighted else None
+    found = norm.Norm(
+        centred=kind == Normalization.LAYER,
+        zero_point=_zero_point(block["zero_point"], signed),
+        gamma=gamma,
+        beta=beta,
+        multiplier=np.asarray(int(block["multiplier"])),
+        shift=shift,
+        output_zero_point=_zero_point(block["output_zero_point"], 1),
+        mode=mode,
+        epsilon=int(block["epsilon"]),
+        lambda_multiplier=None if weights is None else weights[0],
+        lambda_shift=None if weights is None else weights[1],
+    )
+    if not 0 <= found.epsilon < 2 ** (found.sum_bits - 1):
+        raise ValueError(f"epsilon must be 0 to 2^{found.sum_bits - 1} - 1, not {found.epsilon}")
+    if np.abs(beta).max() > 2**norm.BETA_BITS:
+        raise ValueError(f"beta must be at most 2^{norm.BETA_BITS} in magnitude, not {np.abs(beta).max()}")
+    if weights is not None and (weights[0].min() < 1 or weights[1].max() > norm.LAMBDA_SHIFT):
+        raise ValueError(f"outlier weights must be 1 or more, and their shifts at most {norm.LAMBDA_SHIFT}")
+    return found
+
+
+def pack_grid(multiplier: int, right: int) -> bytes:
+    """Block of softmax by the polynomial: the scale as `softmax.grid_scale` gives it."""
+    return np.array((multiplier, right), _GRID).tobytes()
+
+
+def read_grid(data: NDArray[np.uint8]) -> tuple[int, int]:
+    """Multiplier and right shift of softmax by the polynomial; raises ValueError if the shift is too far."""
+    block = _record(data, _GRID)
+    return int(block["multiplier"]), _right(block["right"])
+
+
+def read_exponentials(data: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Table of softmax, whose block is its bytes; raises ValueError unless exp(0) is 65535, as sums are sized for."""
+    table: NDArray[np.uint16] = data.view("<u2").astype(np.uint16)
+    if table[0] != softmax.TABLE_ONE:
+        raise ValueError(f"the exponential of 0 must be {softmax.TABLE_ONE}, not {table[0]}")
+    return table
+
+
+def pack_gelu(polynomial: gelu.Polynomial) -> bytes:
+    """Block of gelu."""
+    p = polynomial
+    rounding = requantize.MODES.index(p.mode)
+    block = (p.multiplier, p.shift, rounding, p.zero_point, p.output_zero_point, p.grid_multiplier, p.grid_right)
+    return np.array(block, _GELU).tobytes()
+
+
+def read_gelu(data: NDArray[np.uint8], signed: int) -> gelu.Polynomial:
+    """Parameters of gelu; raises ValueError if one is out of range."""
+    block = _record(data, _GELU)
+    mode = _mode(block["rounding"])
+    scale = _scale(block["multiplier"], block["shift"], mode)
+    return gelu.Polynomial(
+        zero_point=_zero_point(block["zero_point"], signed),
+        grid_multiplier=int(block["grid_multiplier"]),
+        grid_right=_right(block["grid_right"]),
+        multiplier=scale.multiplier,
+        shift=scale.shift,
+        output_zero_point=_zero_point(block["output_zero_point"], 1),
+        mode=mode,
+    )
+
+
+def pack_scales(scales: NDArray[np.floating], zero_points: NDArray[np.integer] | None = None) -> bytes:
+    """Block of dequantize: a scale a column, and for integers a zero point a column."""
+    points = b"" if zero_points is None else zero_points.astype("<i2").tobytes()
+    return scales.astype("<f4").tobytes() + points
+
+
+def read_scales(data: NDArray[np.uint8], columns: int, kind: int, signed: int) -> tuple[NDArray[np.float32], Int64]:
+    """Scales and zero points of dequantize, the latter 0 for fp8; raises ValueError if one is out of range."""
+    scales = data[: 4 * columns].view("<f4").astype(np.float32)
+    if kind != Code.INTEGER:
+        return scales, np.zeros(columns, np.int64)
+    points = data[4 * columns :].view("<i2").astype(np.int64)
+    for point in (points.min(), points.max()):
+        _zero_point(point, signed)
+    return scales, points
+
+
+def _record(data: NDArray[np.uint8], layout: np.dtype[np.void]) -> np.void:
+    record: np.void = data[: layout.itemsize].view(layout)[0]
+    return record
+
+
+def _scale(multiplier: Any, shift: Any, mode: str) -> Rescale:
+    if multiplier < 0:
+        raise ValueError(f"multiplier must be 0 or more, not {multiplier}")
+    most = _MOST_REDUCED_SHIFT if mode == "tflite_int64_reduced" else _MOST_SHIFT
+    if not -31 <= shift <= most:
+        raise ValueError(f"shift must be -31 to {most}, not {shift}")
+    return Rescale(int(multiplier), int(shift))
+
+
+def _zero_point(value: Any, signed: int) -> int:
+    low, high = (-128, 127) if signed else (0, 255)
+    if not low <= value <= high:
+        raise ValueError(f"zero point must be {low} to {high}, not {value}")
+    return int(value)
+
+
+def _mode(rounding: Any) -> str:
+    names = dict(enumerate(requantize.MODES))
+    if names.get(int(rounding)) not in Q31_MODES:
+        numbers = ", ".join(str(requantize.MODES.index(mode)) for mode in Q31_MODES)
+        raise ValueError(f"rounding must be one of {numbers}, whose multipliers have 31 bits, not {rounding}")
+    return names[int(rounding)]
+
+
+def _right(value: Any) -> int:
+    if value > _MOST_RIGHT:
+        raise ValueError(f"right shift must be 0 to {_MOST_RIGHT}, not {value}")
+    return int(value)

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
-from accelsim.isa.opcodes import MOMENTS, UNITS, Memory
+from accelsim.isa.opcodes import MOMENTS, UNITS, Memory, Unit
 from accelsim.kernels import hazards as kernel
 
 Int64 = NDArray[np.int64]
+
+#: Units whose instructions see what earlier ones of their own will write: an array adds onto the sums that it forms.
+FORWARDS = np.array([unit == Unit.MATRIX for unit in Unit])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Ma
         classes,
         last_writer,
         np.zeros(count, np.int64),
+        FORWARDS,
         np.zeros((count, UNITS, MOMENTS), np.int64),
         need,
     )

@@ -12,6 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.datapath.vector.fixed_point import MAX_CHANNELS
+from accelsim.datapath.vector.hadamard import INT32_LEVELS
+
 
 class Unit(IntEnum):
     """A unit with an in-order queue; the order is the order of service within a cycle.
@@ -56,8 +59,6 @@ OPERANDS = 12
 #: "No semaphore" in a record.
 NONE = -1
 SEMAPHORES = 128
-#: Longest row that normalize and softmax take, and most levels of hadamard: their sums are sized for them.
-MAX_CHANNELS, HADAMARD_LEVELS = 2**15, 24
 
 INSTRUCTION = np.dtype(
     [
@@ -190,6 +191,8 @@ class Decode(NamedTuple):
     values: int
     format: int
     bits: int
+    rows: int
+    group: int
 
 
 class Unary(NamedTuple):
@@ -475,8 +478,10 @@ OPCODES: tuple[Opcode, ...] = (
             Field("bytes", 1, _S31, "encoded bytes"),
             Field("result", 0, _A48, "first byte of the values in the weight scratchpad"),
             Field("values", 1, _S31, "bytes of the values"),
-            Field("format", 0, 255, "number of the storage format in formats.storage.FORMATS"),
+            Field("format", 0, 255, "storage format: 0 packed, 1 relative, 2 bitmask, 3 codebook, 4 huffman"),
             Field("bits", 0, 8, "bits of a packed integer, a relative or a codebook index; else 0"),
+            Field("rows", 1, _N24, "rows (K) of the matrix of values"),
+            Field("group", 0, _N24, "rows that share the scales of packed integers; 0 if they have none"),
         ),
         "encoded weights to weights",
     ),
@@ -526,8 +531,9 @@ OPCODES: tuple[Opcode, ...] = (
             *_FROM,
             _CHANNELS,
             _constants(
-                "epsilon int64, multiplier int32, shift int8, rounding uint8, zero points int16 of input and result; "
-                "then for n channels: n beta int32, n gamma int8; for kind 2 also n M and n shifts of lambda^2, uint8"
+                "epsilon int64, multiplier int32, rounding uint8, zero points int16 of input and result; then for n "
+                "channels: n beta int32, n gamma int8, n shifts int8; for kind 2 also n M and n shifts of lambda^2, "
+                "uint8"
             ),
             *_RESULT,
             _SIGNED,
@@ -599,8 +605,8 @@ OPCODES: tuple[Opcode, ...] = (
             *_FROM,
             Field("columns", 1, _N24, "columns of the tile, a multiple of 2^levels"),
             *_RESULT,
-            Field("levels", 1, HADAMARD_LEVELS, "p: each block of 2^p int8 elements is transformed"),
-            Field("right", 0, HADAMARD_LEVELS, "bits of the right shift, to nearest; p / 2 make it orthonormal"),
+            Field("levels", 1, INT32_LEVELS, "p: each block of 2^p int8 elements is transformed"),
+            Field("right", 0, INT32_LEVELS, "bits of the right shift, to nearest; p / 2 make it orthonormal"),
         ),
         "Walsh-Hadamard transform of int8 elements to int8",
     ),
@@ -610,6 +616,8 @@ LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE
 ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD = range(10, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
+#: Opcodes that make tiles of tiles on the vector unit.
+TILEWISE = range(ADD, HADAMARD + 1)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)
 
 

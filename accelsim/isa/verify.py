@@ -22,7 +22,7 @@ from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.isa import accesses, hazards, opcodes
+from accelsim.isa import accesses, hazards, opcodes, tilewise
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
     ACTIVATE,
@@ -67,6 +67,7 @@ def verify(program: Program, machine: Machine, file: str = "") -> None:
     _raise(_limits(program, machine), file)
     found = accesses.of_program(program.instructions, machine)
     _raise(_addresses(program, machine, found), file)
+    _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
     _raise(_work(program, machine), file)
     _raise(_order(program, machine, found), file)
 
@@ -169,6 +170,7 @@ def _limits(program: Program, machine: Machine) -> list[str]:
             for i in dense
         ]
     faults += _ranges(program, machine)
+    faults += [f"{name_of(program, i)}: {text}" for i, text in tilewise.faults(program.instructions, machine)]
     for number, name, limit, what in [*given, schemes]:
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         values = _operand(program, index, number, name)
@@ -189,8 +191,11 @@ def _decodes(program: Program, machine: Machine) -> list[str]:
         elif operands.format >= len(FORMATS):
             faults.append(f"{name_of(program, i)}: format must be below {len(FORMATS)}, not {operands.format}")
         else:
+            if operands.values % operands.rows:
+                faults.append(f"{name_of(program, i)}: values must fill {operands.rows} rows, not be {operands.values}")
             try:
-                Storage(FORMATS[operands.format], operands.bits).codec(machine.decode.huffman_decoders)
+                storage = Storage(FORMATS[operands.format], operands.bits, operands.group)
+                storage.codec(machine.decode.huffman_decoders)
             except ValueError as error:
                 faults.append(f"{name_of(program, i)}: {error}")
     return faults

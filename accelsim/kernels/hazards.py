@@ -21,12 +21,14 @@ def find(
     classes: Int64,
     last_writer: Int64,
     last_until: Int64,
+    forwards: NDArray[np.bool_],
     last_reader: Int64,
     need: NDArray[np.int32],
 ) -> int:
     """Collect the hazards of a program: read after write, write after read, write after write.
 
-    Instructions of one unit are ordered by their queue and make no hazard among themselves.
+    Instructions of one unit are ordered by their queue. They make no hazard among themselves, but that of reading what
+    the unit has not yet made visible, if it does not forward it.
 
     Parameters
     ----------
@@ -40,6 +42,8 @@ def find(
         State, shape (classes,): instruction that wrote a class last, -1 for none, -2 for the image.
     last_until
         State, shape (classes,): moment at which that write is over.
+    forwards
+        Whether a unit's instructions see what earlier ones of its own will write, shape (units,).
     last_reader
         State, shape (classes, units, moments), zeros: 1 + the index of the last reader of each unit and moment.
     need
@@ -58,7 +62,7 @@ def find(
             writer = last_writer[c]
             if writer == -1 and not write[a]:
                 return a
-            if writer >= 0 and unit[writer] != u:
+            if writer >= 0 and (unit[writer] != u or not (write[a] or forwards[u])):
                 over = last_until[c]
                 need[i, unit[writer], over] = max(need[i, unit[writer], over], index[writer] + 1)
             if write[a]:

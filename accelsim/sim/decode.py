@@ -39,12 +39,12 @@ class DecodeUnit:
         )
         source, target = Region(p.address, 0, 1, p.bytes), Region(p.result, 0, 1, p.values)
         data = self.memories.bytes(Memory.WEIGHT, source).tobytes()
-        codec = Storage(FORMATS[p.format], p.bits).codec(config.huffman_decoders)
+        codec = Storage(FORMATS[p.format], p.bits, p.group).codec(config.huffman_decoders)
         try:
-            encoded = codec.from_bytes(data, (1, p.values))
+            encoded = codec.from_bytes(data, (p.rows, p.values // p.rows))
         except ValueError as error:
             raise ProgramError(f"stored weights: {error}") from None
-        self.memories.bytes(Memory.WEIGHT, target)[:] = encoded.decode().view(np.uint8)
+        self.memories.bytes(Memory.WEIGHT, target)[:] = encoded.decode().view(np.uint8).reshape(1, -1)
         read = self.memories.port(counters, Memory.WEIGHT, source, Operation.SRAM_READ)
         written = self.memories.port(counters, Memory.WEIGHT, target, Operation.SRAM_WRITE)
         unit.events(counters, encoded)

@@ -19,6 +19,7 @@ from accelsim.memory.region import Region, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
+from accelsim.sim.vector import VectorUnit
 from accelsim.sim.work import Work
 
 _ISSUE = Event(Component.HOST, Operation.ISSUE, 32)
@@ -39,6 +40,7 @@ class Core:
         self.machine = machine
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
+        self.vector = VectorUnit(machine, self.memories)
         # an outer-product unit sees zeros as activations are written to their scratchpad
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
@@ -61,6 +63,8 @@ class Core:
                 return self._requantize(counters, operands)
             case opcodes.Activate():
                 return self._activate(counters, operands)
+            case opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                return self.vector.execute(counters, opcode, record["operands"])
             case _:
                 work = self.matrix.execute(counters, operands)
                 self.effectual[record["layer"]] += work.effectual

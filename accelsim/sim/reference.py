@@ -136,7 +136,8 @@ class _InFlight:
         """Open the accesses of an instruction that starts."""
         for access in mine:
             for j, other, theirs in self._open:
-                conflict = access.memory == theirs.memory and (access.write or theirs.write) and other != unit
+                in_order = other == unit and (access.write or hazards.FORWARDS[unit])
+                conflict = access.memory == theirs.memory and (access.write or theirs.write) and not in_order
                 if conflict and overlap(access.region, theirs.region):
                     raise SimulationError(f"instruction {i} touches {access} while instruction {j} does {theirs}")
         self._open += [(i, unit, access) for access in mine if access.until != Moment.START]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -281,3 +282,59 @@ def test_a_closed_standard_output_is_no_traceback() -> None:
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def recipe_with(folder: Path, step: str) -> Path:
+    """A recipe of int8 and one more step."""
+    file = folder / "r.yaml"
+    head = "kind: recipe\nname: r\ndescription: ''\nsteps:\n  - scheme: int8\n"
+    file.write_text(f"{head}  - {step}\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("{scheme: store, format: zip}",
+         "r.yaml:6:21: steps.1.format: must be packed or relative or bitmask or codebook or huffman, not 'zip'"),
+        ("{scheme: store, format: codebook, bits: 9}",
+         "r.yaml:6:39: steps.1.bits: must be less than or equal to 8, not 9"),
+        ("{scheme: store, format: huffman, bits: 4}",
+         "r.yaml:6:5: steps.1: bits must be absent for huffman, which has no width, not 4"),
+        ("{scheme: store}", "r.yaml:6:5: steps.1.format: must be given, but is missing"),
+        ("{scheme: store, format: packed}",
+         "layer fc1: weights, as edge-ws packs them, must fit the format packed: "
+         "values of int4 must be -8 to 7, not -?[0-9]+"),
+        ("{scheme: store, format: codebook}",
+         "layer fc1: weights, as edge-ws packs them, must fit the format codebook: "
+         "the tensor must have at most 32 different values, not [0-9]+"),
+    ],
+)  # fmt: skip
+def test_a_storage_format_that_cannot_be_is_one_line(step: str, expected: str, tmp_path: Path) -> None:
+    (line,) = refused("run", "--recipe", recipe_with(tmp_path, step).name, "-o", "out", cwd=tmp_path)
+    assert re.fullmatch(expected, line), line
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_machine_without_a_decode_unit_refuses_encoded_weights() -> None:
+    for command in (["run"], ["compile", "digits-mlp", "-o", "p.acs"]):
+        assert refused(*command, "--arch", "tpu-v1", "--recipe", "int8-huffman") == [
+            "layer fc1: weights stored as huffman must be expanded by a decode unit, which tpu-v1 lacks"
+        ]
+
+
+def test_a_program_of_encoded_weights_is_listed_assembled_and_executed(tmp_path: Path) -> None:
+    done = accelsim(
+        "compile", "digits-mlp", "--arch", "edge-ws", "--recipe", "int8-relative", "-o", "p.acs", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "p.asm").write_text(accelsim("disasm", "p.acs", "--image", cwd=tmp_path).stdout)
+    assert " format=relative bits=4 " in (tmp_path / "p.asm").read_text()
+    assert accelsim("asm", "p.asm", "-o", "again.acs", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "again.acs").read_bytes() == (tmp_path / "p.acs").read_bytes()
+    executed = json.loads(accelsim("exec", "p.acs", "--json", cwd=tmp_path).stdout)
+    assert executed["energy_pj"]["decode"] > 0
+    assert executed["units"]["decode"]["busy"] > 0
+    first, *_ = refused("exec", "p.acs", "--arch", "tpu-v1", cwd=tmp_path)
+    assert first.startswith("p.acs: instruction ")
+    assert first.endswith("(decode of fc1): must be an instruction of a decode unit, which tpu-v1 lacks")

@@ -14,7 +14,7 @@ from strategies import machines, networks
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Decode, Machine
-from accelsim.config.load import load_technology
+from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Component, Operation
 from accelsim.cost import energy
 from accelsim.errors import CompileError, ProgramError
@@ -22,6 +22,7 @@ from accelsim.formats.storage import FORMATS, Storage
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import DECODE, LOAD, NONE, Memory, Unit
 from accelsim.isa.verify import verify
+from accelsim.sim import reference
 
 HAN = load_technology("han2015-45nm")
 STORAGES = [
@@ -73,10 +74,11 @@ def test_execution_equals_the_integer_network(
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=lambda s: f"{s.format}{s.bits}")
-def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage) -> None:
+@pytest.mark.parametrize("weight_bytes", [65536, 1536])
+def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage, weight_bytes: int) -> None:
     rng = np.random.default_rng(0)
     net = network(rng, [64, 48], density=0.2)
-    on = with_decoder(machine())
+    on = machine(weight={"capacity_bytes": weight_bytes}, decode={"huffman_decoders": 3})
     x = inputs(rng, net, 16)
     program, execution = run(stored(net, storage), x, on)
     (info,) = program.header.layers
@@ -88,11 +90,14 @@ def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage) -> Non
     sizes = [len(codec.encode(block.reshape(1, -1)).to_bytes()) for block in blocks]
     loads = program.instructions[program.instructions["opcode"] == LOAD]["operands"]
     to_weights = loads[loads[:, 4] == Memory.WEIGHT]
-    constants = 48 * 9
+    assert (info.k_tile < 64) == (weight_bytes == 1536)
     assert sorted(to_weights[:, 3]) == sorted([*sizes, 16 * 9, 16 * 9, 16 * 9])
     assert info.stored_bits == 8 * sum(sizes) + 48 * 8 * 5
     reads = sum(n for e, n in execution.counters[0].items() if e.operation == Operation.DRAM_READ)
-    assert 64 * reads <= 64 * 16 + sum(sizes) + constants + 2 * 64 * len(to_weights)
+    # 16 bursts of inputs; each chunk begins a burst; the constants begin a word of 16 bytes behind the last of a column
+    ends = [-(-size // 16) * 16 for size in sizes[len(sizes) // 3 - 1 :: len(sizes) // 3]]
+    constants = sum((end + 16 * 9 - 1) // 64 - end // 64 + 1 for end in ends)
+    assert reads == 16 + sum(-(-size // 64) for size in sizes) + constants
     assert energy.breakdown(energy.price(execution.counters[0], HAN)).decode > 0
 
 
@@ -134,9 +139,62 @@ def test_a_machine_without_a_decode_unit_refuses() -> None:
 def test_values_that_a_format_cannot_hold_are_refused() -> None:
     rng = np.random.default_rng(0)
     net = network(rng, [32, 32])
-    for storage, message in ((Storage("packed", 4), "layer fc0: stored weights:"), (Storage("codebook", 2), "fc0")):
-        with pytest.raises(CompileError, match=message):
+    for storage, message in (
+        (Storage("packed", 4), r"the format packed: values of int4 must be -8 to 7, not -?\d+"),
+        (Storage("codebook", 2), r"the format codebook: the tensor must have at most 4 different values, not \d+"),
+    ):
+        with pytest.raises(CompileError, match=f"layer fc0: weights, as edge-ws packs them, must fit {message}"):
             compile_network(stored(net, storage), inputs(rng, net, 1), machine())
+
+
+@pytest.mark.parametrize(
+    ("storage", "values"), [(Storage("packed", 4), [-8, 0, 3, 7]), (Storage("codebook", 2), [-128, 5, 60, 127])]
+)
+def test_values_that_fit_a_narrow_format_stand_in_its_bits(storage: Storage, values: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    net = network(rng, [48, 32])
+    (layer,) = net.layers
+    narrow = dataclasses.replace(layer, weight=rng.choice(np.array(values, np.int8), (48, 32)), storage=storage)
+    net = dataclasses.replace(net, layers=(narrow,))
+    x = inputs(rng, net, 5)
+    program, execution = run(net, x, machine())
+    assert_bit_exact(net, x, program, execution)
+    (info,) = program.header.layers
+    table = 2 * 2**storage.bits if storage.format == "codebook" else 0  # one for each of the two blocks of columns
+    assert info.stored_bits == storage.bits * 48 * 32 + 8 * table + 40 * 32
+
+
+@pytest.mark.parametrize("kind", ["output_stationary", "outer_product", "tensor_core", "sparse_lanes"])
+def test_bytes_beside_the_weights_are_encoded_with_them(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    net = network(rng, [40, 24], density=0.3)
+    on = load_machine({"outer_product": "edge-outer", "tensor_core": "edge-tensorcore"}.get(kind, "edge-eie"))
+    if kind == "output_stationary":
+        on = machine(matrix={"kind": kind, "rows": 8, "columns": 8})
+    assert on.matrix.kind == kind
+    x = inputs(rng, net, 6)
+    for storage in (Storage("huffman", 0), Storage("relative", 5)):
+        program, execution = run(stored(net, storage), x, on)
+        assert_bit_exact(net, x, program, execution)
+        assert (program.instructions["opcode"] == DECODE).any()
+
+
+def test_bytes_that_no_encoder_writes_are_refused_with_the_instruction() -> None:
+    rng = np.random.default_rng(0)
+    net = stored(network(rng, [16, 16], density=0.5), Storage("bitmask", 0))
+    program = compile_network(net, inputs(rng, net, 2), machine())
+    (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
+    (load,) = np.flatnonzero(
+        (program.instructions["opcode"] == LOAD)
+        & (program.instructions["operands"][:, 5] == program.instructions["operands"][decode, 0])
+        & (program.instructions["operands"][:, 4] == Memory.WEIGHT)
+    )
+    image = program.image.copy()
+    image[program.instructions["operands"][load, 0]] ^= 1  # one value more or less than the mask says
+    with pytest.raises(ProgramError) as error:
+        reference.execute(dataclasses.replace(program, image=image), machine(), file="p.acs")
+    (line,) = str(error.value).splitlines()
+    assert line.startswith(f"p.acs: instruction {decode} (decode of fc0): stored weights: a mask with ")
 
 
 def test_verify_refuses_formats_that_are_none_and_machines_that_have_no_unit() -> None:
@@ -144,7 +202,11 @@ def test_verify_refuses_formats_that_are_none_and_machines_that_have_no_unit() -
     net = stored(network(rng, [16, 16]), Storage("relative", 4))
     program = compile_network(net, inputs(rng, net, 2), machine())
     (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
-    for column, value, message in ((4, len(FORMATS), "format must be below 5, not 5"), (5, 0, "index_bits must lie")):
+    for column, value, message in (
+        (4, len(FORMATS), "format must be below 5, not 5"),
+        (4, FORMATS.index("bitmask"), "bits must be 0 for bitmask, not 4"),
+        (5, 0, "index_bits must lie"),
+    ):
         code = program.instructions.copy()
         code["operands"][decode, column] = value
         with pytest.raises(ProgramError, match=message):

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from accelsim.compress.apply import compress
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.compress.quantize.integers import Integers, activation_range, quantize_layer
 from accelsim.compress.recipe import Recipe
+from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden import float_network, integer
 from accelsim.golden.network import Quantization
@@ -154,7 +156,13 @@ def test_the_last_storing_step_that_matches_says_how_weights_stand() -> None:
     ]
     recipe = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})
     layers = compress(load_network("digits-mlp"), recipe).layers
-    assert [layer.storage for layer in layers] == [("huffman", 0), ("relative", 4), ("packed", 8)]
+    assert [layer.storage for layer in layers] == [("huffman", 0, 0), ("relative", 4, 0), ("packed", 8, 0)]
+
+
+@pytest.mark.parametrize("name", ["bitmask", "huffman"])
+def test_a_format_without_a_width_takes_no_bits(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"bits must be absent for {name}, which has no width, not 4"):
+        Store.model_validate({"scheme": "store", "format": name, "bits": 4})
 
 
 def test_floats_are_not_stored_encoded() -> None:

@@ -39,6 +39,15 @@ def test_bound(cycles: int, macs: int, moved: int, array: int, wait_host: int, b
     assert place(cycles, macs, moved, array, wait_host) == bound
 
 
+@pytest.mark.parametrize(("unit", "waited", "bound"), [("preload", 800, "decode"), ("matrix", 800, "decode"),
+                                                      ("preload", 400, "latency")])  # fmt: skip
+def test_waiting_for_weights_to_be_expanded_is_named(unit: str, waited: int, bound: str) -> None:
+    counts = Macs(dense=10_000, executed=10_000, skipped=0, skippable=0)
+    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0)
+    units = {"matrix": {}, "preload": {}, unit: {"wait_decode": waited}}
+    assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
+
+
 def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
     counts = Macs(dense=256_000, executed=256_000, skipped=0, skippable=0)
     traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0)

@@ -60,6 +60,18 @@ def test_a_wrong_line_is_named(program: Program, old: str, new: str, message: st
         parse(text.replace(old, new, 1), "p.asm")
 
 
+def test_a_storage_format_is_written_by_name_and_read_by_either(program: Program) -> None:
+    head = print_program(program).partition("\n")[0] + "\n.image 0\n"
+    line = "decode layer=0 address=0 bytes=64 result=1024 values=128 format={} bits=0 rows=1 group=0\n"
+    (byname,), (bynumber,) = (parse(head + line.format(value)).instructions for value in ("bitmask", "2"))
+    assert byname == bynumber
+    assert " format=bitmask " in print_program(parse(head + line.format("2")))
+    unknown = parse(head + line.format("77"))  # verify refuses it; until then it reads back as it was
+    assert parse(print_program(unknown)).digest == unknown.digest
+    with pytest.raises(ProgramError, match=r"must be a known format, not 'bitmsk'; did you mean 'bitmask'\?"):
+        parse(head + line.format("bitmsk"))
+
+
 def test_all_wrong_lines_are_named_at_once(program: Program) -> None:
     with pytest.raises(ProgramError) as error:
         parse(print_program(program).replace("preload ", "prelode "), "p.asm")

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.errors import ProgramError
-from accelsim.isa.program import Header, Program
+from accelsim.isa.program import Header, Program, RegionInfo
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +138,18 @@ def test_a_missing_file_and_an_unwritable_place_are_named(program: Program, tmp_
         Program.load(tmp_path / "none.acs")
     with pytest.raises(ProgramError, match="must be in a writable folder"):
         program.save(tmp_path / "no" / "p.acs")
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ([0, 1], "features must be 3 numbers, one a column, not 2"),
+        ([0, 2, 2], "features must be numbers from 0 on, in ascending order"),
+        ([-1, 0, 1], "features must be numbers from 0 on, in ascending order"),
+    ],
+)
+def test_a_region_names_each_of_its_columns_once(program: Program, features: list[int], message: str) -> None:
+    region = program.header.regions[0].model_copy(update={"columns": 3}).model_dump()
+    assert RegionInfo.model_validate({**region, "features": [0, 2, 3]}).features == [0, 2, 3]
+    with pytest.raises(ValidationError, match=message):
+        RegionInfo.model_validate({**region, "features": features})

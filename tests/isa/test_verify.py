@@ -17,7 +17,7 @@ from accelsim.config.arch import Machine
 from accelsim.errors import ProgramError
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa import accesses
-from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment
+from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.memory.region import overlap
@@ -205,10 +205,12 @@ def ordered_by_brute_force(program: Program, on: Machine) -> bool:
         for b in range(a):
             i, j = found.instruction[a], found.instruction[b]
             conflict = found.memory[a] == found.memory[b] and (found.write[a] or found.write[b])
-            if i != j and unit[i] != unit[j] and conflict and overlap(regions[a], regions[b]):
-                early, late, until = (j, i, found.until[b]) if j < i else (i, j, found.until[a])
-                if not reach[MOMENTS * early + until, MOMENTS * late]:
-                    return False
+            early, late, until = (j, i, found.until[b]) if j < i else (i, j, found.until[a])
+            # of the units, the array alone sees sums of its own that are still on their way
+            by_queue = unit[i] == unit[j] and (unit[i] == Unit.MATRIX or found.write[a if late == i else b])
+            ordered = i == j or by_queue or reach[MOMENTS * early + until, MOMENTS * late]
+            if not ordered and conflict and overlap(regions[a], regions[b]):
+                return False
     return True
 
 

@@ -13,15 +13,17 @@ from strategies import machines, networks
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine, SimpleDram
-from accelsim.errors import DeadlockError, SimulationError
+from accelsim.errors import DeadlockError, ProgramError, SimulationError
+from accelsim.formats.packed import Packed
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa import accesses
 from accelsim.isa.assembly import parse
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
-from accelsim.memory.region import banks
+from accelsim.memory.region import Region, banks
 from accelsim.results import Execution
 from accelsim.sim import reference
+from accelsim.sim.machine import Core
 
 HEADER = Header(
     workload="hand",
@@ -312,7 +314,7 @@ def test_progress_counts_up() -> None:
 
 def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
     # 64 zero bytes are 128 zeros of 4 bits; 16 bytes a word: 4 words in and 8 out, one after the other
-    decode = "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 wait=s0>=1"
+    decode = "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 rows=1 group=0 wait=s0>=1"
     unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
     first = load(1, 0, "signal=end:s0", memory="weight")
     slow = run(program(first, decode), on(decode=unit))
@@ -320,3 +322,73 @@ def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
     fast = run(program(first, decode), on(decode={**unit, "symbols_per_cycle": 128, "outputs_per_cycle": 128}))
     assert times(fast)[1][1:] == (14, 14 + 12, 14 + 12 + 2)
     assert spent(slow, "decode") == {"wait_load": 13, "wait_host": 1, "busy": 32, "drained": 2}
+
+
+def test_int4_with_group_scales_is_expanded_and_multiplied() -> None:
+    rng = np.random.default_rng(0)
+    q, scales = rng.integers(-8, 8, (8, 4)).astype(np.int8), rng.integers(0, 256, (2, 4))
+    codec = Packed(4, group=4)
+    encoded = codec.encode_scaled(q, scales, 4).to_bytes()
+    # round to nearest even of q m / 2^4, clamped: written out, with numpy's own rounding
+    weights = np.clip(np.rint(q * np.repeat(scales, 4, axis=0) / 16), -128, 127).astype(np.int64)
+    x = rng.integers(0, 256, 8)
+    image = np.zeros(2048, np.uint8)
+    image[:8] = x
+    image[64 : 64 + len(encoded)] = np.frombuffer(encoded, np.uint8)
+    assembled = program(
+        load(1, 0, "signal=end:s0"),
+        f"load layer=0 dram=64 dram_stride=0 rows=1 row_bytes={len(encoded)} memory=weight address=0 stride=0 "
+        "signal=end:s0",
+        f"decode layer=0 address=0 bytes={len(encoded)} result=256 values=32 format=0 bits=4 rows=8 group=4 "
+        "wait=s0>=2 signal=end:s1",
+        "preload layer=0 address=256 stride=4 depth=8 columns=4 packed=0 wait=s1>=1 signal=end:s2",
+        "matmul layer=0 address=0 stride=8 rows=1 depth=8 columns=4 sums=0 sums_stride=16 accumulate=0 signed=0 "
+        "wait=s2>=1 wait=s0>=1",
+    )
+    core = Core(Program(assembled.header, assembled.instructions.copy(), image), machine())
+    for record in assembled.instructions:
+        core.execute(record)
+    sums = core.memories.sums(Region(0, 16, 1, 16))
+    np.testing.assert_array_equal(sums, [x @ weights])
+    assert run(Program(assembled.header, assembled.instructions.copy(), image), machine()).cycles > 0
+
+
+def test_a_decoders_time_is_that_of_its_data_and_others_wait_for_its_end() -> None:
+    # words of 8 mask bits with 8, 0, 5 and 1 values, 4 of them a cycle: 2 + 1 + 2 + 1 cycles
+    mask, values = bytes([0xFF, 0x00, 0x1F, 0x80]), np.arange(1, 15, dtype=np.uint8)
+    expected = np.zeros(32, np.uint8)
+    expected[[*range(8), *range(16, 21), 31]] = values
+    unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
+    code = program(
+        load(1, 0, "signal=end:s0", memory="weight"),
+        "decode layer=0 address=0 bytes=18 result=1024 values=32 format=bitmask bits=0 rows=1 group=0 "
+        "wait=s0>=1 signal=end:s1",
+        "decode layer=0 address=0 bytes=18 result=1056 values=32 format=bitmask bits=0 rows=1 group=0 signal=end:s1",
+        store(1, 1024, "wait=s1>=2"),
+    )
+    image = np.zeros(2048, np.uint8)
+    image[:18] = np.frombuffer(mask + values.tobytes(), np.uint8)
+    given_program = Program(HEADER, code.instructions.copy(), image)
+    result = run(given_program, on(decode=unit))
+    # the load ends at 14; words of 16 bytes, 2 in and 2 out, are fewer than the 6 cycles; the latency overlaps
+    assert [t[1:] for t in times(result)[1:]] == [(14, 20, 22), (20, 26, 28), (28, 32, 42)]
+    assert spent(result, "store")["wait_decode"] == 28 - 3
+    assert result.dram[2048 : 2048 + 64].tolist() == [*expected, *expected]
+    # a byte a word: 18 in and 32 out
+    narrow = run(given_program, on(decode=unit, weight={"width_bits": 8}))
+    start = times(narrow)[1][1]
+    assert times(narrow)[1][2:] == (start + 50, start + 52)
+
+
+@pytest.mark.parametrize("moment", ["start", "free"])
+def test_what_a_decoder_writes_is_there_at_its_end_and_not_before(moment: str) -> None:
+    unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
+    lines = (
+        load(1, 0, "signal=end:s0", memory="weight"),
+        "decode layer=0 address=0 bytes=4 result=1024 values=32 format=bitmask bits=0 rows=1 group=0 "
+        "wait=s0>=1 signal={}:s1",
+        "preload layer=0 address=1024 stride=4 depth=4 columns=4 packed=0 wait=s1>=1",
+    )
+    assert run(program(*lines[:1], lines[1].format("end"), lines[2]), on(decode=unit)).cycles > 0
+    with pytest.raises(ProgramError, match=r"preload of a\): reads .* that instruction 1 .* writes; it must wait for"):
+        reference.execute(program(*lines[:1], lines[1].format(moment), lines[2]), on(decode=unit))

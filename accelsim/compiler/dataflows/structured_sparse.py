@@ -11,7 +11,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.datapaths import StructuredSparse
 from accelsim.datapath.structured_sparse import StructuredSparse as Unit
 from accelsim.formats import nm
-from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
+from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
 
 
 class StructuredSparseFlow(Dataflow):
@@ -45,20 +45,7 @@ class StructuredSparseFlow(Dataflow):
         for fold in folds(tile.chunk.k, self.depth):
             yield PRELOAD, Preload(address, 0 if self.sparse else n, fold.size, n, int(self.sparse))
             address += self._fold_bytes(fold.size, n)
-            yield (
-                MATMUL,
-                Matmul(
-                    address=tile.x.at(0, fold.low),
-                    stride=tile.x.pitch,
-                    rows=tile.samples,
-                    depth=fold.size,
-                    columns=n,
-                    sums=tile.sums.address,
-                    sums_stride=tile.sums.pitch,
-                    accumulate=int(fold.low > 0 or not tile.begins),
-                    signed=self.signed,
-                ),
-            )
+            yield MATMUL, self.samples_times_fold(tile, fold)
 
     def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the larger of samples, rows, and the words that a row of activations takes."""

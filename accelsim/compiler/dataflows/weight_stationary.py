@@ -11,7 +11,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
 from accelsim.formats.operands import pack_rows
-from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
+from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
 
 
 class WeightStationaryFlow(Dataflow):
@@ -36,20 +36,7 @@ class WeightStationaryFlow(Dataflow):
         pitch = self.machine.operand.row_bytes(n)
         for fold in folds(tile.chunk.k, self.rows):
             yield PRELOAD, Preload(tile.w + fold.low * pitch, pitch, fold.size, n, packed=0)
-            yield (
-                MATMUL,
-                Matmul(
-                    address=tile.x.at(0, fold.low),
-                    stride=tile.x.pitch,
-                    rows=tile.samples,
-                    depth=fold.size,
-                    columns=n,
-                    sums=tile.sums.address,
-                    sums_stride=tile.sums.pitch,
-                    accumulate=int(fold.low > 0 or not tile.begins),
-                    signed=self.signed,
-                ),
-            )
+            yield MATMUL, self.samples_times_fold(tile, fold)
 
     def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the interval between two."""

@@ -23,6 +23,7 @@ LEFT_SHIFT = 20
 ADD_INT32 = Pass("add", ("add and saturate",))
 RELU = Pass("relu", ("compare",))
 RESCALE = Pass("rescale", ("subtract zero point", "multiply", "rounding shift"))
+RESCALE_ADD = Pass("rescale and add", (*RESCALE.stages, *ADD_INT32.stages))
 ADD_INT8 = Pass(
     "add at two scales",
     ("subtract zero points", "multiply", "rounding shift", "add", "multiply", "rounding shift", "saturate"),

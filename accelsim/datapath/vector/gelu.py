@@ -140,6 +140,11 @@ def look_up_events(counters: Counters, values: int) -> None:
     count(counters, _LOOK_UP, values)
 
 
+def table_events(counters: Counters) -> None:
+    """Count the writes that fill the register file."""
+    count(counters, Event(Component.VECTOR, Operation.REGISTER_WRITE, 8), 256)
+
+
 def polynomial_events(counters: Counters, values: int) -> None:
     """Count each stage of the polynomial and of the requantization; the sign and the saturation are wiring."""
     count(counters, _ADD_INPUT, values)

@@ -191,3 +191,8 @@ def events(counters: Counters, rows: int, columns: int, *, table: bool) -> None:
     count(counters, _DIVIDE, rows * RECIPROCAL_BITS)
     count(counters, Event(Component.VECTOR, Operation.INT_MULTIPLY, width, RECIPROCAL_BITS), values)
     count(counters, _ROUND_62, values)
+
+
+def table_events(counters: Counters) -> None:
+    """Count the writes that fill the register file."""
+    count(counters, Event(Component.VECTOR, Operation.REGISTER_WRITE, 16), 256)

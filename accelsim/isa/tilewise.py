@@ -1,0 +1,65 @@
+"""What the vector unit's instructions on tiles ask of a program, beyond the ranges of their operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.arch import Machine
+from accelsim.isa import opcodes
+from accelsim.isa.accesses import SUM_BYTES, Accesses
+from accelsim.isa.opcodes import OPCODES, Exponential, Memory
+from accelsim.memory.region import Region, overlap
+
+Int64 = NDArray[np.int64]
+
+
+def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[int, str]]:
+    """Instructions that a machine can't execute, and what is wrong with them."""
+    (index,) = np.nonzero(instructions["opcode"] == opcodes.HADAMARD)
+    columns, levels = (_operand(instructions, index, opcodes.HADAMARD, name) for name in ("columns", "levels"))
+    for i, n, p in zip(index.tolist(), columns.tolist(), levels.tolist(), strict=True):
+        if n % 2**p:
+            yield i, f"columns must be a multiple of 2^levels = {2**p}, not {n}"
+
+    (index,) = np.nonzero(instructions["opcode"] == opcodes.SOFTMAX)
+    memory, kind = (_operand(instructions, index, opcodes.SOFTMAX, name) for name in ("memory", "kind"))
+    of_sums = memory == Memory.ACCUMULATOR
+    for i in index[of_sums & (kind == Exponential.TABLE)].tolist():
+        yield i, "memory must be a scratchpad for kind 1, a table of 8-bit distances, not accumulator"
+
+    if machine.operand.is_float or machine.operand.sum_bytes != SUM_BYTES:
+        (adding,) = np.nonzero(instructions["opcode"] == opcodes.ADD_SUMS)
+        for i in (*index[of_sums].tolist(), *adding.tolist()):
+            yield (
+                i,
+                f"sums must be int32, which those of {machine.matrix.operands}, the type of {machine.name}, are not",
+            )
+
+
+def overwriting(found: Accesses) -> Iterator[tuple[int, str]]:
+    """Instructions that write over bytes which they have still to read: results may only take a tile's own place."""
+    ends = found.address + (found.rows - 1) * found.stride + found.row_bytes
+    for apart in (1, 2, 3):  # an instruction has four accesses at most, its reads first
+        reads, writes = slice(None, -apart), slice(apart, None)
+        close = (found.instruction[reads] == found.instruction[writes]) & (found.memory[reads] == found.memory[writes])
+        close &= ~found.write[reads] & found.write[writes]
+        close &= (found.address[reads] < ends[writes]) & (found.address[writes] < ends[reads])
+        for a in np.flatnonzero(close):
+            read, write = (_run(found.region(b)) for b in (a, a + apart))
+            if read != write and overlap(read, write):
+                place = f"{Memory(found.memory[a]).name.lower()} [{write.address}, {write.end})"
+                yield int(found.instruction[a]), f"results must take the place of a tile or of none, not {place}"
+
+
+def _run(region: Region) -> Region:
+    """The same bytes, with one stride for whatever is one run."""
+    merged = region.merged()
+    return merged._replace(stride=0) if merged.rows == 1 else merged
+
+
+def _operand(instructions: NDArray[np.void], index: Int64, opcode: int, name: str) -> Int64:
+    values: Int64 = instructions["operands"][index, OPCODES[opcode].operands._fields.index(name)]
+    return values

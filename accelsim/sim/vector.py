@@ -1,0 +1,235 @@
+"""What the vector unit's instructions on tiles do: bytes in, bytes out, cycles and events."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.arch import Machine
+from accelsim.config.tech import Counters, Operation
+from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, norm, softmax
+from accelsim.datapath.vector.dequantize import Fp8
+from accelsim.errors import ProgramError
+from accelsim.isa import accesses, constants, opcodes
+from accelsim.isa.opcodes import OPCODES, Addend, Code, Exponential, Memory, Normalization
+from accelsim.memory.region import Region
+from accelsim.sim.memories import Bank, Memories
+from accelsim.sim.work import Work
+
+Int64 = NDArray[np.int64]
+Cycles = tuple[int, int]
+ReadT = TypeVar("ReadT")
+
+
+class Tile(NamedTuple):
+    """Bytes of a memory that an instruction reads or writes."""
+
+    memory: Memory
+    region: Region
+
+
+#: What a pass reads and what it writes.
+Pass = tuple[list[Tile], list[Tile]]
+
+
+class VectorUnit:
+    """Executes single instructions on tiles.
+
+    Constants fill registers before the first row is read. A pass takes the words of the busiest port: tiles in one
+    bank share the port that the instruction holds of it, but a sum is read, added to and written back at once.
+    """
+
+    def __init__(self, machine: Machine, memories: Memories) -> None:
+        self.machine = machine
+        self.memories = memories
+        self.lanes = machine.vector.lanes
+
+    def execute(self, counters: Counters, opcode: int, operands: Int64) -> Work:
+        """Do what one verified instruction does, count its events, and say what it takes.
+
+        Parameters
+        ----------
+        operands
+            int64, shape (OPERANDS,).
+
+        Raises
+        ------
+        ProgramError
+            If the constants' bytes hold what no kernel is sized for.
+        """
+        found = accesses.of_opcode(opcode, operands[None], self.machine)
+        tiles = [Tile(Memory(int(a.memory[0])), Region(*(int(column[0]) for column in a[3:]))) for a in found]
+        named = OPCODES[opcode].operands(*operands[: len(OPCODES[opcode].fields)].tolist())
+        if isinstance(named, opcodes.Hadamard):
+            return self._hadamard(counters, named, *tiles)
+        if isinstance(named, opcodes.Binary):
+            return self._add(counters, named, *tiles)
+        assert isinstance(named, opcodes.Unary)  # noqa: S101 - the vector unit has no others
+        return self._unary(counters, opcode, named, tiles)
+
+    def _unary(self, counters: Counters, opcode: int, p: opcodes.Unary, tiles: list[Tile]) -> Work:
+        source, block, result = tiles[:3]
+        match opcode:
+            case opcodes.ADD_SUMS:
+                return self._add_sums(counters, p, source, block, result)
+            case opcodes.NORMALIZE:
+                cycles = self._normalize(counters, p, source, block, result)
+            case opcodes.SOFTMAX:
+                cycles = self._softmax(counters, p, source, block, result)
+            case opcodes.LOOK_UP:
+                cycles = self._look_up(counters, p, source, block, result)
+            case opcodes.GELU:
+                cycles = self._gelu(counters, p, source, block, result)
+            case _:
+                cycles = self._dequantize(counters, p, source, block, result)
+        return _after(self._fill(counters, block), cycles)
+
+    def _add(self, counters: Counters, p: opcodes.Binary, a: Tile, b: Tile, block: Tile, result: Tile) -> Work:
+        parameters, low, high = _read(lambda: constants.read_add(self._block(block), p.signed))
+        x, y = self._elements(a, p.signed & 1), self._elements(b, p.signed >> 1)
+        self._write(result, elementwise.add_int8(x, y, parameters, qmin=low, qmax=high).astype(np.int8))
+        elementwise.add_int8_events(counters, p.rows * p.columns)
+        words = self._passes(counters, ([a, b], [result]))
+        cycles = elementwise.cycles(elementwise.ADD_INT8, p.rows, p.columns, self.lanes, words)
+        return _after(self._fill(counters, block), cycles)
+
+    def _add_sums(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> Work:
+        kernel = elementwise.ADD_INT32
+        if p.kind == Addend.RESCALED:
+            data = self._block(block)
+            factor, zero_point, mode = _read(lambda: constants.read_rescale(data, p.signed))
+            addend = elementwise.rescale_residual(self._elements(source, p.signed), zero_point, factor, mode)
+            elementwise.rescale_events(counters, p.rows * p.columns)
+            kernel = elementwise.RESCALE_ADD
+        else:
+            addend = self._int32(source)
+        self._write(sums, elementwise.add_int32(self._int32(sums), addend).astype("<i4"))
+        elementwise.add_int32_events(counters, p.rows * p.columns)
+        self.memories.port(counters, *sums, Operation.SRAM_READ)
+        if p.kind == Addend.ROW:  # the row waits in registers, as constants do
+            fill, reads = self._fill(counters, source), []
+        else:
+            fill, reads = self._fill(counters, block), [source]
+        words = self._passes(counters, (reads, [sums]))
+        return _after(fill, elementwise.cycles(kernel, p.rows, p.columns, self.lanes, words))
+
+    def _normalize(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
+        data = self._block(block)
+        parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
+        self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
+        centred, weighted = p.kind == Normalization.LAYER, p.kind == Normalization.WEIGHTED
+        norm.events(counters, p.rows, p.columns, centred=centred, weighted=weighted)
+        words = self._passes(counters, ([source], []), ([source], [result]))
+        return norm.cycles(p.rows, p.columns, self.lanes, words, centred=centred, weighted=weighted)
+
+    def _softmax(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
+        x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
+        bits: Literal[8, 16] = 16 if p.wide else 8
+        table = p.kind == Exponential.TABLE
+        if table:
+            exponentials = _read(lambda: constants.read_exponentials(self._block(block)))
+            shares = softmax.softmax_table(x, exponentials, bits)
+            softmax.table_events(counters)
+        else:
+            grid = _read(lambda: constants.read_grid(self._block(block)))
+            shares = softmax.softmax(x, *grid, bits)
+        self._write(result, shares.astype(f"<u{bits // 8}"))
+        softmax.events(counters, p.rows, p.columns, table=table)
+        words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
+        return softmax.cycles(p.rows, p.columns, self.lanes, words, table=table)
+
+    def _look_up(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
+        self._write(
+            result, gelu.look_up(self.memories.bytes(*source), self._block(block).view(np.int8)).astype(np.int8)
+        )
+        gelu.look_up_events(counters, p.rows * p.columns)
+        gelu.table_events(counters)
+        words = self._passes(counters, ([source], [result]))
+        return gelu.cycles(gelu.LOOK_UP, p.rows, p.columns, self.lanes, words)
+
+    def _gelu(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
+        parameters = _read(lambda: constants.read_gelu(self._block(block), p.signed))
+        self._write(result, gelu.polynomial(self._elements(source, p.signed), parameters).astype(np.int8))
+        gelu.polynomial_events(counters, p.rows * p.columns)
+        words = self._passes(counters, ([source], [result]))
+        return gelu.cycles(gelu.POLYNOMIAL, p.rows, p.columns, self.lanes, words)
+
+    def _dequantize(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
+        data = self._block(block)
+        scales, zero_points = _read(lambda: constants.read_scales(data, p.columns, p.kind, p.signed))
+        values = p.rows * p.columns
+        if p.kind == Code.INTEGER:
+            real = dequantize.dequantize_int8(self._elements(source, p.signed), zero_points, scales)
+            dequantize.int8_events(counters, values)
+        else:
+            fp8: Fp8 = "fp8_e4m3" if p.kind == Code.FP8_E4M3 else "fp8_e5m2"
+            real = dequantize.dequantize_fp8(self.memories.bytes(*source), scales, fp8)
+            dequantize.fp8_events(counters, values)
+        self._write(result, real.astype("<f4"))
+        words = self._passes(counters, ([source], [result]))
+        return dequantize.cycles(p.rows, p.columns, self.lanes, words)
+
+    def _hadamard(self, counters: Counters, p: opcodes.Hadamard, source: Tile, result: Tile) -> Work:
+        transformed = hadamard.transform(self._elements(source, 1), p.levels)
+        self._write(result, hadamard.narrow(transformed, p.right).astype(np.int8))
+        hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
+        # first and last pass; those between use row registers
+        passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
+        words = self._passes(counters, *passes)
+        cycles = hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True)
+        return _after(0, cycles)
+
+    def _block(self, block: Tile) -> NDArray[np.uint8]:
+        """Bytes of a block of constants."""
+        data: NDArray[np.uint8] = self.memories.bytes(*block)[0].copy()
+        return data
+
+    def _elements(self, tile: Tile, signed: int) -> NDArray[np.generic]:
+        """int8 or uint8 elements of a tile."""
+        data = self.memories.bytes(*tile)
+        return data.view(np.int8) if signed else data
+
+    def _int32(self, tile: Tile) -> Int64:
+        """int32 elements of a tile."""
+        return np.ascontiguousarray(self.memories.bytes(*tile)).view("<i4").astype(np.int64)
+
+    def _write(self, tile: Tile, values: NDArray[Any]) -> None:
+        """Put values, of the width that stands in memory, into a tile."""
+        self.memories.bytes(*tile)[:] = np.ascontiguousarray(values).view(np.uint8)
+
+    def _fill(self, counters: Counters, tile: Tile) -> int:
+        """Charge a read of what fills registers; return the cycles that it takes, 0 for nothing."""
+        return self.memories.port(counters, *tile, Operation.SRAM_READ) if tile.region.row_bytes else 0
+
+    def _passes(self, counters: Counters, *passes: Pass) -> int:
+        """Charge what each pass reads and writes; return the words of the busiest port in one pass."""
+        busiest = 0
+        for reads, writes in passes:
+            taken: Tally[Bank] = Tally()
+            for tile in reads:
+                self.memories.port(counters, *tile, Operation.SRAM_READ)
+            for tile in writes:
+                self.memories.port(counters, *tile, Operation.SRAM_WRITE)
+            for tile in (*reads, *writes):
+                for bank in self.memories.banks([tile]):
+                    taken[bank] += self.memories.words(*tile)
+            busiest = max(busiest, *taken.values(), 0)
+        return busiest
+
+
+def _after(fill: int, cycles: Cycles) -> Work:
+    """Work of passes that begin when the registers are filled."""
+    free, end = cycles
+    return Work(fill + free, fill + end)
+
+
+def _read(read: Callable[[], ReadT]) -> ReadT:
+    """Constants that a program holds; a program whose constants no kernel is sized for is at fault."""
+    try:
+        return read()
+    except ValueError as error:
+        raise ProgramError(f"constants: {error}") from None

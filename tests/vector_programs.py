@@ -1,0 +1,138 @@
+"""Hand-assembled programs for the vector unit: tiles in, waits by the compiler's pass, tiles out."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from harness import network
+from numpy.typing import NDArray
+
+from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.synchronize import synchronize
+from accelsim.config.arch import Machine
+from accelsim.isa.assembly import parse
+from accelsim.isa.opcodes import Memory
+from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
+from accelsim.memory.region import Region, view
+from accelsim.results import Execution
+from accelsim.sim.machine import Core
+
+RESULTS, DRAM_BYTES = 2**20, 2**21
+LAYERS = ("data", "tested")
+
+
+def header() -> Header:
+    """Two layers, so that the tested instruction's events stand apart from those of what surrounds it."""
+    layers = [
+        LayerInfo(
+            name=name,
+            m=2**10,
+            k=2**10,
+            n=2**10,
+            m_tile=1,
+            k_tile=1,
+            n_tile=1,
+            loops="",
+            slots={},
+            weights=1,
+            stored_bits=8,
+            output="out",
+        )
+        for name in LAYERS
+    ]
+    out = RegionInfo(
+        name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0
+    )  # fmt: skip
+    return Header(
+        workload="hand",
+        recipe="none",
+        arch="edge-ws",
+        arch_sha256="",
+        dram_bytes=DRAM_BYTES,
+        layers=layers,
+        regions=[out],
+    )
+
+
+class Draft:
+    """A program as it is written, line by line."""
+
+    def __init__(self) -> None:
+        self.image = bytearray()
+        self.lines: list[str] = []
+        self.stored = RESULTS
+
+    def emit(self, mnemonic: str, layer: int = 0, **operands: Any) -> int:
+        """Append an instruction; returns its number."""
+        words = " ".join(f"{name}={value}" for name, value in operands.items())
+        self.lines.append(f"{mnemonic} layer={layer} {words}")
+        return len(self.lines) - 1
+
+    def load(self, values: NDArray[Any] | bytes, memory: str, address: int, stride: int = 0) -> None:
+        """Bring rows of elements, of the width that they have, into a scratchpad."""
+        array = np.frombuffer(values, np.uint8)[None] if isinstance(values, bytes) else np.ascontiguousarray(values)
+        rows, row_bytes = len(array), array.view(np.uint8).shape[1]
+        self.emit(
+            "load", dram=len(self.image), dram_stride=row_bytes, rows=rows, row_bytes=row_bytes, memory=memory,
+            address=address, stride=stride,
+        )  # fmt: skip
+        self.image += array.tobytes()
+
+    def sums(self, values: NDArray[np.int32], address: int, stride: int, machine: Machine) -> None:
+        """Put int32 values into the accumulator: the array makes zeros, to which they are added."""
+        rows, columns = values.shape
+        self.load(bytes(machine.matrix.columns), "weight", 60_000)
+        self.load(bytes(rows), "activation", 120_000)
+        for low in range(0, columns, machine.matrix.columns):
+            width = min(machine.matrix.columns, columns - low)
+            self.emit("preload", address=60_000, stride=width, depth=1, columns=width, packed=0)
+            self.emit(
+                "matmul", address=120_000, stride=1, rows=rows, depth=1, columns=width, sums=address + 4 * low,
+                sums_stride=stride, accumulate=0, signed=1,
+            )  # fmt: skip
+        self.load(values, "activation", 90_000, stride)
+        self.emit(
+            "add_sums", memory="activation", address=90_000, stride=stride, rows=rows, columns=columns, constants=0,
+            result=address, result_stride=stride, signed=1, kind=0,
+        )  # fmt: skip
+
+    def store(self, address: int, stride: int, rows: int, row_bytes: int) -> int:
+        """Bring rows of the output scratchpad to DRAM; returns where they then stand."""
+        where = self.stored
+        self.emit(
+            "store", dram=where, dram_stride=row_bytes, rows=rows, row_bytes=row_bytes, memory="output",
+            address=address, stride=stride,
+        )  # fmt: skip
+        self.stored += rows * row_bytes
+        return where
+
+    def program(self, machine: Machine, *, waits: bool = True) -> Program:
+        """Assemble, and let the compiler's pass find the waits."""
+        image = np.frombuffer(bytes(self.image), np.uint8).copy()
+        text = [
+            f".header {header().model_dump_json()}",
+            f".image {image.size}",
+            f".bytes {base64.b64encode(self.image).decode()}",
+        ]
+        program = parse("\n".join([*text, *self.lines]))
+        if not waits:
+            return program
+        net = network(np.random.default_rng(0), [1, 1])
+        lowering = Lowering(net, np.zeros((1, 1), np.uint8), image=image, instructions=program.instructions)
+        return Program(program.header, synchronize(lowering, machine).instructions, image)
+
+
+def read(execution: Execution, where: int, rows: int, columns: int, dtype: Any) -> NDArray[Any]:
+    """Elements that a store left in DRAM."""
+    size = rows * columns * np.dtype(dtype).itemsize
+    return execution.dram[where : where + size].view(dtype).reshape(rows, columns)
+
+
+def accumulator(program: Program, machine: Machine, region: Region) -> NDArray[np.int32]:
+    """Sums after a program, whose bytes do not depend on timing."""
+    core = Core(program, machine)
+    for record in program.instructions:
+        core.execute(record)
+    return np.ascontiguousarray(view(core.memories.arrays[Memory.ACCUMULATOR], region)).view("<i4")

@@ -19,10 +19,13 @@ Int64 = NDArray[np.int64]
 def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[int, str]]:
     """Instructions that a machine can't execute, and what is wrong with them."""
     (index,) = np.nonzero(instructions["opcode"] == opcodes.HADAMARD)
-    columns, levels = (_operand(instructions, index, opcodes.HADAMARD, name) for name in ("columns", "levels"))
-    for i, n, p in zip(index.tolist(), columns.tolist(), levels.tolist(), strict=True):
+    names = ("columns", "levels", "right")
+    columns, levels, right = (_operand(instructions, index, opcodes.HADAMARD, name) for name in names)
+    for i, n, p, r in zip(index.tolist(), columns.tolist(), levels.tolist(), right.tolist(), strict=True):
         if n % 2**p:
             yield i, f"columns must be a multiple of 2^levels = {2**p}, not {n}"
+        if r > p:  # the half that rounding adds would leave the adders, which are as wide as the sums
+            yield i, f"right must be at most levels = {p}, not {r}"
 
     (index,) = np.nonzero(instructions["opcode"] == opcodes.SOFTMAX)
     memory, kind = (_operand(instructions, index, opcodes.SOFTMAX, name) for name in ("memory", "kind"))

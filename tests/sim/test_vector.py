@@ -444,6 +444,7 @@ def test_dequantize_makes_float32_of_bytes(
 def test_hadamard_transforms_blocks_and_shifts(
     rows: int, levels: int, blocks: int, right: int, seed: int, kind: str, memory: str, on: Machine, same_bank: bool
 ) -> None:
+    right = min(right, levels)
     shape = (rows, blocks * 2**levels)
     x = extreme(np.random.default_rng(seed), shape, np.int8, kind)
     case = Case(
@@ -590,6 +591,7 @@ def test_chains_in_one_scratchpad_give_the_bytes_of_their_order_and_need_each_wa
     [
         ("hadamard", {"columns": 24}, r"columns must be a multiple of 2\^levels = 16, not 24"),
         ("hadamard", {"levels": 25}, r"levels must be 1 to 24, not 25"),
+        ("hadamard", {"right": 5}, r"right must be at most levels = 4, not 5"),
         ("hadamard", {"result": 1}, r"results must take the place of a tile or of none, not output \[1, 17\)"),
         ("look_up", {"result": 15}, r"results must take the place of a tile or of none, not output \[15, 31\)"),
         ("add", {"result": 4095}, r"results must take the place of a tile or of none, not output \[4095, 4111\)"),

@@ -55,15 +55,21 @@ def code_lengths(occurrences: NDArray[np.int64], limit: int) -> NDArray[np.uint8
     if len(present) < 2:
         lengths[present] = 1
         return lengths
-    coins = [(int(occurrences[s]), np.arange(len(occurrences)) == s) for s in present]
-    coins.sort(key=lambda coin: coin[0])
-    row = coins
+    order = present[np.argsort(occurrences[present], kind="stable")]
+    coins = occurrences[order].astype(np.int64)
+    row, rows = coins, [np.ones(len(coins), np.bool_)]  # of each row, which of its items are coins, in order of weight
     for _ in range(limit - 1):
-        pairs = zip(row[::2], row[1::2], strict=False)  # an odd one out is dropped
-        packages = [(one[0] + other[0], one[1].astype(np.int64) + other[1]) for one, other in pairs]
-        row = sorted(coins + packages, key=lambda coin: coin[0])
-    for _, uses in row[: 2 * len(present) - 2]:
-        lengths += uses.astype(np.uint8)
+        packages = row[: len(row) // 2 * 2].reshape(-1, 2).sum(axis=1)  # an odd one out is dropped
+        items = np.concatenate((coins, packages))
+        sorting = np.argsort(items, kind="stable")
+        row = items[sorting]
+        rows.append(sorting < len(coins))
+    # a row's first coins are the lightest symbols, and its first packages those of the first items of the row before
+    taken = 2 * len(coins) - 2
+    for is_coin in reversed(rows):
+        symbols = int(np.count_nonzero(is_coin[:taken]))
+        lengths[order[:symbols]] += 1
+        taken = 2 * (taken - symbols)
     return lengths
 
 

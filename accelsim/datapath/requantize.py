@@ -143,7 +143,8 @@ def requantize(
         Sums, int32 values of any shape; of 48 bits with `tflite_int64_reduced`.
     multiplier, shift, zero_point
         Integers that broadcast against `acc`: one for all, or one a channel. What they mean depends on the mode, as
-        the table of this module says. TFLite's: multiplier in [0, 2^31), shift in [-31, 30], positive = left. The
+        the table of this module says. TFLite's: multiplier in [0, 2^31), shift in [-31, 30] ([-31, 14] for
+        `tflite_int64_reduced`), positive = left. The
         others': multiplier below 2^24 (NVDLA: an int16), shift in [0, 62], positive = right.
     mode
         One of `MODES`.

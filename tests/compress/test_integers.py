@@ -165,6 +165,13 @@ def test_a_format_without_a_width_takes_no_bits(name: str) -> None:
         Store.model_validate({"scheme": "store", "format": name, "bits": 4})
 
 
+def test_an_int16_scale_that_15_bits_cannot_hold_is_refused() -> None:
+    linear = Linear("x", np.full((1, 1), 3e9, np.float32), np.zeros(1, np.float32), relu=False)
+    given, result = Quantization(1.0, 0, signed=False, bits=16), Quantization(1.0, 0, signed=False, bits=16)
+    with pytest.raises(WorkloadError, match=r"layer x: a requantize scale of int16 must be below 2\^14"):
+        quantize_layer(linear, Integers(scheme="int16"), given, result)
+
+
 def test_floats_are_not_stored_encoded() -> None:
     steps = [{"scheme": "fp16"}, {"scheme": "store", "format": "huffman"}]
     recipe = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})

@@ -594,6 +594,7 @@ def test_chains_in_one_scratchpad_give_the_bytes_of_their_order_and_need_each_wa
         ("hadamard", {"right": 5}, r"right must be at most levels = 4, not 5"),
         ("hadamard", {"result": 1}, r"results must take the place of a tile or of none, not output \[1, 17\)"),
         ("look_up", {"result": 15}, r"results must take the place of a tile or of none, not output \[15, 31\)"),
+        ("add", {"result": 1}, r"results must take the place of a tile or of none, not output \[1, 17\)"),
         ("add", {"result": 4095}, r"results must take the place of a tile or of none, not output \[4095, 4111\)"),
         ("dequantize", {"result": 0}, r"results must take the place of a tile or of none, not output \[0, 64\)"),
         ("softmax", {"wide": 1, "result": 0}, r"results must take the place of a tile or of none"),

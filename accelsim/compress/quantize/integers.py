@@ -29,6 +29,8 @@ Rounding = Literal[
 ]
 #: Rounding of sums that do not fit 32 bits.
 WIDE = "tflite_int64_reduced"
+#: Its largest left shift: 15 bits of multiplier leave no room for more.
+MAX_WIDE_SHIFT = 14
 
 _BITS = {"int16": 16, "int8": 8, "int4": 4, "int2": 2}
 
@@ -105,6 +107,8 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
         multiplier, shift = quantize_multiplier(given.scale * weight_scale / result.scale)
     except ValueError as error:
         raise WorkloadError(f"layer {layer.name}: {error}") from None
+    if step.chosen_rounding == WIDE and shift.max(initial=0) > MAX_WIDE_SHIFT:
+        raise WorkloadError(f"layer {layer.name}: a requantize scale of int16 must be below 2^{MAX_WIDE_SHIFT}")
     return IntegerLayer(
         name=layer.name,
         weight=weight,

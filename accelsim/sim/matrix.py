@@ -22,13 +22,11 @@ from accelsim.errors import DefectError, ProgramError
 from accelsim.formats import nm
 from accelsim.formats.relative import EncodedLanes, Relative
 from accelsim.isa import accesses, opcodes
+from accelsim.isa.accesses import SUM_BYTES
 from accelsim.isa.opcodes import Memory
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
-
-#: Bytes of an integer sum of 8-bit operands.
-SUM_BYTES = 4
 
 StoredT = TypeVar("StoredT")
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.lowering import Lowering, Placement
-from accelsim.compiler.slots import deal
-from accelsim.compiler.tiles import Chunk, Place, oriented
+from accelsim.compiler.slots import Slots, deal, parted
+from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
@@ -40,11 +40,13 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     placements = []
     for flow, tiling, chunks in zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True):
         size = flow.footprint(tiling)
+        weight, staging = weight_slots(flow, tiling)
         target = region(machine, top, flow.gemm.m, flow.gemm.n)
         placements.append(
             Placement(
                 activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
-                weight=deal(Memory.WEIGHT, machine.weight, tiling.weights, size.weight),
+                weight=weight,
+                staging=staging,
                 accumulator=deal(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 chunks=chunks,
@@ -67,6 +69,18 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     )
 
 
+def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
+    """Slots for chunks in the weight scratchpad, and places for those that are still encoded."""
+    sram, staged, size = flow.machine.weight, flow.staged(tiling.tile_k).bytes, flow.footprint(tiling).weight
+    front, back = parted(sram, tiling.weights, size, tiling.staging, staged)
+    slots = deal(Memory.WEIGHT, front, tiling.weights, size)
+    if tiling.staging:
+        return slots, deal(Memory.WEIGHT, back, tiling.staging, staged, sram.capacity_bytes - back.capacity_bytes)
+    place = flow.chunk_place(tiling)
+    behind = tuple(address + place for address in slots.addresses) if staged else ()
+    return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
+
+
 def region(machine: Machine, address: int, samples: int, features: int) -> Place:
     """A matrix of operands in DRAM, its rows without gaps, in the order that the machine's datapath reads."""
     _, elements = oriented(samples, features, feature_major=machine.feature_major)
@@ -79,10 +93,11 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> bytes:
 
 
 def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
-    """Bytes of a chunk as they stand in DRAM and in the scratchpad.
+    """Bytes of a chunk as they stand in DRAM and, unless they are encoded, in the scratchpad.
 
-    The weights as the dataflow wants them; then, for the last chunk of a column block and at a whole word, n bias as
-    wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
+    The weights as the dataflow wants them, or those encoded; then, for the last chunk of a column block and at a whole
+    word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
+    Behind encoded weights they begin at a burst, because the two are loaded apart.
     """
     layer = flow.gemm.layer
     weights = flow.stored(chunk)
@@ -97,8 +112,10 @@ def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
 
 
 def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
-    """Where a chunk's constants begin in DRAM: behind the stored weights, at a whole word."""
-    return align_up(len(flow.stored(chunk)), flow.machine.weight.width_bytes)
+    """Where a chunk's constants begin in DRAM."""
+    if flow.encoder is None:
+        return flow.constants_offset(chunk)
+    return align_up(len(flow.stored(chunk)), flow.machine.dram.burst_bytes)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
@@ -106,10 +123,12 @@ def check(lowering: Lowering, machine: Machine) -> None:
     capacities = {Memory.ACTIVATION: machine.activation, Memory.WEIGHT: machine.weight,
                   Memory.ACCUMULATOR: machine.accumulator, Memory.OUTPUT: machine.output}  # fmt: skip
     for placement in lowering.placements:
+        staged = [(address, placement.staging.bytes) for address in placement.staging.addresses]
         for slots in (placement.activation, placement.weight, placement.accumulator, placement.output):
-            bounds = [*sorted(slots.addresses), capacities[slots.memory].capacity_bytes]
-            for low, high in pairwise(bounds):
-                if low + slots.bytes > high:
-                    raise DefectError(f"slot of {slots.bytes} bytes at {low} of {slots.memory.name} reaches {high}")
+            places = [(address, slots.bytes) for address in slots.addresses]
+            places += [*(staged if slots.memory == Memory.WEIGHT else ()), (capacities[slots.memory].capacity_bytes, 0)]
+            for (low, size), (high, _) in pairwise(sorted(places)):
+                if low + size > high:
+                    raise DefectError(f"slot of {size} bytes at {low} of {slots.memory.name} reaches {high}")
         if placement.target.address < lowering.image.size:
             raise DefectError("an output overlaps the image")

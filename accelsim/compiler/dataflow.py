@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.encoding import Encoded, Encoder
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import (
     Chunk,
@@ -23,7 +24,6 @@ from accelsim.compiler.tiles import (
     sums_shape,
 )
 from accelsim.config.arch import Machine
-from accelsim.errors import CompileError
 from accelsim.isa.opcodes import Matmul, Operands
 from accelsim.units import align_up
 
@@ -53,6 +53,13 @@ class Tile(NamedTuple):
     begins: bool
 
 
+class Staged(NamedTuple):
+    """The most that an encoded chunk takes: bytes on chip, in whole words, and cycles of the decode unit."""
+
+    bytes: int
+    cycles: int
+
+
 class Dataflow(ABC):
     """A product on a datapath.
 
@@ -73,15 +80,9 @@ class Dataflow(ABC):
     ) -> None:
         self.most_inputs = gemm.k if most_inputs is None else most_inputs
         self._largest: dict[int, int] = {}
-        self._staged: dict[int, int] = {}
-        self._stored: dict[tuple[Span, Span], bytes] = {}
-        storage = gemm.layer.storage
-        if storage and machine.decode is None:
-            raise CompileError(
-                f"layer {gemm.layer.name}: weights stored as {storage.format} must be expanded by a decode unit, "
-                f"which {machine.name} lacks"
-            )
-        self.codec = storage.codec(machine.decode.huffman_decoders) if storage and machine.decode else None
+        self._staged: dict[int, Staged] = {}
+        self._encoded: dict[tuple[Span, Span], Encoded] = {}
+        self.encoder = Encoder.of(gemm.layer, machine)
         self.gemm = gemm
         self.machine = machine
         self.grain = grain
@@ -116,42 +117,28 @@ class Dataflow(ABC):
         return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
 
     def stored(self, chunk: Chunk) -> bytes:
-        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded.
+        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded."""
+        return self.encoded(chunk, self.encoder).data if self.encoder else self.pack(chunk)
 
-        Raises
-        ------
-        CompileError
-            If the layer's storage format can't hold them.
-        """
-        layer = self.gemm.layer
-        if self.codec is None or layer.storage is None:
-            return self.pack(chunk)
+    def encoded(self, chunk: Chunk, encoder: Encoder) -> Encoded:
+        """Encode a chunk, or remember what it was encoded to: tilings share chunks."""
         key = (chunk.k, chunk.n)
-        if key not in self._stored:
-            values = np.frombuffer(self.pack(chunk), np.int8).reshape(1, -1)
-            try:
-                self._stored[key] = self.codec.encode(values).to_bytes()
-            except ValueError as error:
-                raise CompileError(
-                    f"layer {layer.name}: weights, as {self.machine.name} packs them, must fit the format "
-                    f"{layer.storage.format}: {error}"
-                ) from None
-        return self._stored[key]
+        if key not in self._encoded:
+            self._encoded[key] = encoder.encode(self.pack(chunk))
+        return self._encoded[key]
 
-    def staged_bytes(self, tile_k: int) -> int:
-        """Bytes of the largest encoded chunk of at most `tile_k` inputs; 0 if weights are not encoded."""
-        if self.codec is None:
-            return 0
+    def staged(self, tile_k: int) -> Staged:
+        """What the encoded chunks of at most `tile_k` inputs take; nothing if weights are not encoded."""
+        if self.encoder is None:
+            return Staged(0, 0)
         if tile_k not in self._staged:
-            parts = product(cut(self.gemm.k, tile_k), cut(self.gemm.n, self.columns))
-            self._staged[tile_k] = max(len(self.stored(Chunk(k, n, last=False))) for k, n in parts)
+            spans = product(cut(self.gemm.k, tile_k), cut(self.gemm.n, self.columns))
+            chunks = [self.encoded(Chunk(k, n, last=False), self.encoder) for k, n in spans]
+            size = max(len(chunk.data) for chunk in chunks)
+            self._staged[tile_k] = Staged(
+                align_up(size, self.machine.weight.width_bytes), max(chunk.cycles for chunk in chunks)
+            )
         return self._staged[tile_k]
-
-    def staging_offset(self, tiling: Tiling) -> int:
-        """Where encoded bytes lie in a slot of the weight scratchpad: behind the weights and constants."""
-        width = self.machine.weight.width_bytes
-        constants = self.machine.constant_bytes * min(tiling.columns, tiling.n)
-        return align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width)
 
     def weights(self, chunk: Chunk) -> NDArray[np.generic]:
         """A chunk's weights, shape (k, n)."""
@@ -187,18 +174,23 @@ class Dataflow(ABC):
         return self.constants_offset(chunk) + self.machine.constant_bytes * chunk.n.size
 
     def footprint(self, tiling: Tiling) -> Footprint:
-        """Bytes of one slot in each memory."""
+        """Bytes of one slot in each memory; places that encoded chunks share are not in them."""
         machine = self.machine
-        width = machine.weight.width_bytes
         rows, pitch = activation_shape(tiling, machine)
         output_rows, output_pitch = output_shape(tiling, machine)
         sums_rows, sums_pitch = sums_shape(tiling, machine)
         return Footprint(
             activation=rows * pitch,
-            weight=self.staging_offset(tiling) + align_up(self.staged_bytes(tiling.tile_k), width),
+            weight=self.chunk_place(tiling) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes),
             accumulator=align_up(sums_rows * sums_pitch, machine.accumulator.width_bytes),
             output=output_rows * output_pitch,
         )
+
+    def chunk_place(self, tiling: Tiling) -> int:
+        """Bytes that a chunk and its constants take in a slot, in whole words; a place for encoded bytes may follow."""
+        width = self.machine.weight.width_bytes
+        constants = self.machine.constant_bytes * min(tiling.columns, tiling.n)
+        return align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width)
 
     def compute_cycles(self, tiling: Tiling) -> float:
         """Estimated cycles of all steps of a tiling."""

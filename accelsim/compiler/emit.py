@@ -50,6 +50,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     "weight": tiling.weights,
                     "accumulator": tiling.sums,
                     "output": tiling.outputs,
+                    **({"staging": tiling.staging} if tiling.staging else {}),
                 },
                 weights=(dense_k or gemm.k) * (dense_n or gemm.n),
                 stored_bits=layer.scale_bits + 8 * sum(len(flow.stored(chunk)) for chunk in tiling.chunks()),

@@ -21,6 +21,8 @@ class Placement:
 
     Parameters
     ----------
+    staging
+        Places in the weight scratchpad for encoded chunks, shared or one for each slot; none if weights are dense.
     chunks
         DRAM address of each weight chunk, in the order of `Tiling.chunks`.
     source, target
@@ -29,6 +31,7 @@ class Placement:
 
     activation: Slots
     weight: Slots
+    staging: Slots
     accumulator: Slots
     output: Slots
     chunks: tuple[int, ...]

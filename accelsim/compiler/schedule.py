@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,21 +54,39 @@ class _Loads:
     ----------
     held
         Byte ranges and the tile whose bytes they hold; a tile that is partly overwritten keeps the rest.
+    expansions
+        Steps before which the last encoded tiles are expanded.
     """
 
     held: list[tuple[int, int, _Tile]] = field(default_factory=list)
     history: list[_Tile] = field(default_factory=list)
+    expansions: list[int] = field(default_factory=list)
 
-    def place(self, low: int, high: int, step: int, ahead: int) -> tuple[_Tile, int]:
+    def place(self, low: int, high: int, step: int, ahead: int, not_before: int = 0) -> tuple[_Tile, int]:
         """Tile in [low, high) that step `step` needs first, and the step before which it is loaded."""
-        legal = max((t.last + 1 for a, b, t in self.held if a < high and low < b), default=0)
+        legal = max(self.legal(low, high), not_before)
         wanted = self.history[-ahead].first if ahead and len(self.history) >= ahead else 0
         tile = _Tile(step, step)
+        self._hold(low, high, tile)
+        self.history = [*self.history[-PREFETCH:], tile]
+        return tile, min(step, max(legal, wanted))
+
+    def stage(self, low: int, high: int, expanded: int, ahead: int) -> int:
+        """Step before which [low, high) is loaded with an encoded tile that is expanded before step `expanded`."""
+        legal = self.legal(low, high)
+        wanted = self.expansions[-ahead] if ahead and len(self.expansions) >= ahead else 0
+        self._hold(low, high, _Tile(expanded - 1, expanded - 1))
+        self.expansions = [*self.expansions[-PREFETCH:], expanded]
+        return min(expanded, max(legal, wanted))
+
+    def legal(self, low: int, high: int) -> int:
+        """First step before which nothing uses what [low, high) holds any more."""
+        return max((t.last + 1 for a, b, t in self.held if a < high and low < b), default=0)
+
+    def _hold(self, low: int, high: int, tile: _Tile) -> None:
         rest = [part for a, b, t in self.held for part in ((a, min(b, low), t), (max(a, high), b, t))]
         self.held = [(a, b, t) for a, b, t in rest if a < b]
         self.held.append((low, high, tile))
-        self.history = [*self.history[-PREFETCH:], tile]
-        return tile, min(step, max(legal, wanted))
 
 
 @dataclass(slots=True)
@@ -133,6 +150,7 @@ class _LayerScheduler:
         self.placement = placement
         self.activations = _Ring(placement.activation)
         self.weights = _Ring(placement.weight)
+        self.staging = _Ring(placement.staging)
         self.sums = _Ring(placement.accumulator)
         self.outputs = _Ring(placement.output)
         _, self.activation_pitch = activation_shape(tiling, self.machine)
@@ -177,21 +195,17 @@ class _LayerScheduler:
             stride=inside.pitch,
         )
 
-    def _fill(self, ring: _Ring, address: int, size: int, not_before: int, *code: Emitted) -> None:
-        """Hoist what fills a slot as far as double buffering wants it.
+    def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int) -> None:
+        size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
+        at = max(self._place(ring, transfer.address, size), not_before)
+        self.stream.loads.append((at, (LOAD, self.number, transfer)))
 
-        Parameters
-        ----------
-        address, size
-            Bytes of the slot that are written.
-        not_before
-            Step before which it can't be.
-        """
-        ahead = min(len(ring.slots.addresses), PREFETCH) - 1
+    def _place(self, ring: _Ring, address: int, size: int, not_before: int = 0) -> int:
+        """Step before which a slot is filled that the next step uses."""
         loads = self.stream.scratchpads[ring.slots.memory]
-        tile, at = loads.place(address, address + size, len(self.stream.steps), ahead)
+        tile, at = loads.place(address, address + size, len(self.stream.steps), _ahead(ring), not_before)
         ring.tiles[address] = tile
-        self.stream.loads += [(max(at, not_before), emitted) for emitted in code]
+        return at
 
     def _activations(self, step: Step, chunk: Chunk) -> Place:
         """The step's activations, which are loaded if they are not there."""
@@ -202,9 +216,11 @@ class _LayerScheduler:
             # what the layer before stored can be read after its stores
             overlapping = (s for m, s in self.stream.stored if m.low < step.m.high and step.m.low < m.high)
             written = max((s + 1 for s in overlapping), default=0)
-            transfer = self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place)
-            size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
-            self._fill(self.activations, address, size, written, (LOAD, self.number, transfer))
+            self._load(
+                self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place),
+                self.activations,
+                written,
+            )
         self.activations.tiles[address].last = len(self.stream.steps)
         return place._replace(address=place.at(0, chunk.k.low - part.low))
 
@@ -215,25 +231,35 @@ class _LayerScheduler:
             dram = self.placement.chunks[step.chunk]
             storage = self.flow.gemm.layer.storage
             if storage is None:
-                size = self.flow.chunk_bytes(chunk)
-                self._fill(self.weights, address, size, 0, (LOAD, self.number, _run(dram, address, size)))
+                self._load(_run(dram, address, self.flow.chunk_bytes(chunk)), self.weights, 0)
             else:
-                code = self._expand(chunk, storage, dram, address)
-                self._fill(self.weights, address, self.placement.weight.bytes, 0, *code)
+                self._expand(chunk, storage, dram, address)
         self.weights.tiles[address].last = len(self.stream.steps)
         return address
 
-    def _expand(self, chunk: Chunk, storage: Storage, dram: int, address: int) -> Iterator[Emitted]:
-        """Load an encoded chunk behind its place and decode it into that; load the constants where they belong."""
-        staged, size = address + self.flow.staging_offset(self.tiling), len(self.flow.stored(chunk))
-        yield LOAD, self.number, _run(dram, staged, size)
+    def _expand(self, chunk: Chunk, storage: Storage, dram: int, address: int) -> None:
+        """Load an encoded chunk to its place and decode it into its slot; load its constants straight there.
+
+        The chunk before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
+        """
+        size = len(self.flow.stored(chunk))
+        if self.tiling.staging:
+            staged, _ = self.staging.find((len(self.stream.steps), address))
+            loads = self.stream.scratchpads[Memory.WEIGHT]
+            at = self._place(self.weights, address, self.flow.chunk_bytes(chunk), loads.legal(staged, staged + size))
+            before = loads.stage(staged, staged + size, at, _ahead(self.staging))
+        else:
+            staged = address + self.flow.chunk_place(self.tiling)
+            before = at = self._place(self.weights, address, staged + size - address)
+        self.stream.loads.append((before, (LOAD, self.number, _run(dram, staged, size))))
         number, values = FORMATS.index(storage.format), self.flow.weights_bytes(chunk)
-        operands = opcodes.Decode(staged, size, address, values, number, storage.bits, rows=1, group=storage.group)
-        yield DECODE, self.number, operands
+        decode = opcodes.Decode(staged, size, address, values, number, storage.bits, rows=1, group=storage.group)
+        self.stream.loads.append((at, (DECODE, self.number, decode)))
         if chunk.last:
             source = dram + stored_constants_offset(self.flow, chunk)
             constants = self.machine.constant_bytes * chunk.n.size
-            yield LOAD, self.number, _run(source, address + self.flow.constants_offset(chunk), constants)
+            transfer = _run(source, address + self.flow.constants_offset(chunk), constants)
+            self.stream.loads.append((at, (LOAD, self.number, transfer)))
 
     def _results(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
         """Turn a block of sums into the next layer's operands."""
@@ -251,6 +277,11 @@ class _LayerScheduler:
 
     def _store(self, step: Step, out: Place) -> Emitted:
         return STORE, self.number, self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
+
+
+def _ahead(ring: _Ring) -> int:
+    """Slots that are filled before the one in use is free again."""
+    return min(len(ring.slots.addresses), PREFETCH) - 1
 
 
 def _run(dram: int, address: int, size: int) -> opcodes.Transfer:

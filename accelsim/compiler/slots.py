@@ -22,13 +22,15 @@ class Slots:
     bytes: int
 
 
-def deal(memory: Memory, sram: Sram, count: int, size: int) -> Slots:
+def deal(memory: Memory, sram: Sram, count: int, size: int, base: int = 0) -> Slots:
     """Cut a memory into slots: dealt out to the banks in turn if they fit so, else spread evenly.
 
     Parameters
     ----------
+    sram
+        The memory, or a part of it that begins at the address `base`.
     count, size
-        Number of slots, and bytes of each; together they fit the memory.
+        Number of slots, and bytes of each; together they fit.
     """
     if count > 1 and _fits_banks(sram, count, size):
         step = sram.banks // count if count < sram.banks else 1
@@ -36,7 +38,7 @@ def deal(memory: Memory, sram: Sram, count: int, size: int) -> Slots:
     else:
         word = sram.width_bytes
         addresses = tuple(sram.capacity_bytes * i // count // word * word for i in range(count))
-    return Slots(memory, addresses, size)
+    return Slots(memory, tuple(base + address for address in addresses), size)
 
 
 def neighbours_apart(sram: Sram, count: int, size: int) -> bool:
@@ -48,6 +50,23 @@ def _fits_banks(sram: Sram, count: int, size: int) -> bool:
     return sram.banks > 1 and ceil_div(count, sram.banks) * size <= sram.bank_bytes
 
 
-def useful(sram: Sram, most: int, size: int) -> int:
-    """Largest number of slots up to `most` whose neighbours lie apart; `most` if there is none above one."""
-    return next((n for n in range(most, 1, -1) if neighbours_apart(sram, n, size)), most)
+def parted(sram: Sram, count: int, size: int, staging: int, staged: int) -> tuple[Sram, Sram]:
+    """Part of a memory for `count` slots, and part behind it for `staging` places of `staged` bytes.
+
+    The places get banks of their own, one each or one together, where the slots' neighbours still lie apart in the
+    others. Else they are cut off the end, and nothing is said of banks.
+    """
+    for banks in range(min(staging, sram.banks - 1), 0, -1):
+        front, back = (_part(sram, n * sram.bank_bytes, n) for n in (sram.banks - banks, banks))
+        if (
+            count * size <= front.capacity_bytes
+            and neighbours_apart(front, count, size)
+            and (ceil_div(staging, banks) * staged <= sram.bank_bytes)
+        ):
+            return front, back
+    behind = staging * staged
+    return (_part(sram, sram.capacity_bytes - behind, 1), _part(sram, behind, 1)) if behind else (sram, sram)
+
+
+def _part(sram: Sram, capacity_bytes: int, banks: int) -> Sram:
+    return sram.model_copy(update={"capacity_bytes": capacity_bytes, "banks": banks})

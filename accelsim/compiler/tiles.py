@@ -84,6 +84,8 @@ class Tiling:
         Whether row tiles are the outer loop, and column tiles the inner.
     activations, weights, sums, outputs
         Slots of each memory.
+    staging
+        Places that chunks share while they are still encoded; 0 if each slot for weights has one of its own behind it.
     """
 
     m: int
@@ -99,6 +101,7 @@ class Tiling:
     weights: int = 1
     sums: int = 1
     outputs: int = 1
+    staging: int = 0
 
     @property
     def loops(self) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.slots import neighbours_apart, useful
+from accelsim.compiler.slots import neighbours_apart, parted
 from accelsim.compiler.tiles import Footprint, Tiling, cut, oriented
 from accelsim.config.arch import Machine, SimpleDram, Sram
 from accelsim.errors import DefectError, DoesNotFitError
@@ -44,14 +44,18 @@ def choose(flow: Dataflow) -> Tiling:
         slotted
         for tile_k, tile_n, resident, rows_outer in product(tiles_k, tiles_n, (True, False), (True, False))
         for tile_m in _row_tiles(start(gemm.m, tile_k, tile_n, resident, rows_outer), flow)
-        if (slotted := with_slots(start(tile_m, tile_k, tile_n, resident, rows_outer), flow))
+        for staging in ((0, PREFETCH, 2, 1) if flow.encoder else (0,))
+        if (slotted := with_slots(start(tile_m, tile_k, tile_n, resident, rows_outer, staging=staging), flow))
     ]
     if not candidates:
         _explain(flow, start(1, min(flow.grain, gemm.k), min(flow.columns, gemm.n), False, True))
     estimates = [estimate(candidate, flow) for candidate in candidates]
     limit = min(e.cycles for e in estimates) * SLACK
     pairs = [(e, t) for e, t in zip(estimates, candidates, strict=True) if e.cycles <= limit]
-    _, chosen = min(pairs, key=lambda p: (p[0].bursts, p[0].cycles, -p[1].tile_m, -p[1].tile_k, not p[1].rows_outer))
+    _, chosen = min(
+        pairs,
+        key=lambda p: (p[0].bursts, p[1].staging > 0, p[0].cycles, -p[1].tile_m, -p[1].tile_k, not p[1].rows_outer),
+    )
     return chosen
 
 
@@ -100,13 +104,14 @@ def _largest_rows(whole: Tiling, flow: Dataflow, slots: int) -> int:
 
 
 def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
-    """Give a tiling as many slots as help and fit; None if one slot of some memory does not fit."""
+    """Give a tiling as many slots as help and fit beside its staging; None if one slot of some memory does not fit."""
     machine = flow.machine
+    room = machine.weight.capacity_bytes - tiling.staging * flow.staged(tiling.tile_k).bytes
     size = flow.footprint(tiling)
     chunks = ceil_div(tiling.n, tiling.columns) * tiling.tiles_k
     fits = Footprint(
         machine.activation.capacity_bytes // size.activation,
-        machine.weight.capacity_bytes // size.weight,
+        room // size.weight,
         machine.accumulator.capacity_bytes // size.accumulator,
         machine.output.capacity_bytes // size.output,
     )
@@ -118,7 +123,8 @@ def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
     if chunks <= fits.weight and tiling.tiles_m > 1:
         weights = chunks
     else:
-        weights = useful(machine.weight, min(chunks, fits.weight, PREFETCH), size.weight)
+        most = min(chunks, fits.weight, PREFETCH)
+        weights = next((n for n in range(most, 1, -1) if _chunks_apart(tiling, n, flow)), most)
     return dataclasses.replace(
         tiling,
         activations=min(tiles, fits.activation, wanted),
@@ -126,6 +132,13 @@ def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
         sums=2 * blocks if fits.accumulator >= 2 * blocks else blocks,
         outputs=min(2, fits.output),
     )
+
+
+def _chunks_apart(tiling: Tiling, weights: int, flow: Dataflow) -> bool:
+    """Whether a slot for weights, of so many, shares no bank with the one filled after it."""
+    staged, size = flow.staged(tiling.tile_k).bytes, flow.footprint(tiling).weight
+    front, _ = parted(flow.machine.weight, weights, size, tiling.staging, staged)
+    return neighbours_apart(front, weights, size)
 
 
 def loads(tiling: Tiling) -> tuple[int, int]:
@@ -185,7 +198,7 @@ def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     x_bytes, y_bytes = machine.operand.row_bytes(x_bytes), machine.operand.row_bytes(y_bytes)
     activation = _tile_bursts(x_rows, x_bytes, (tiling.tiles_m if major else ceil_div(tiling.k, k)) == 1, burst)
     output = _tile_bursts(y_rows, y_bytes, (tiling.tiles_m if major else tiling.tiles_n) == 1, burst)
-    weight_bytes = flow.staged_bytes(tiling.tile_k) or flow.largest_weights_bytes(tiling.tile_k)
+    weight_bytes = flow.staged(tiling.tile_k).bytes or flow.largest_weights_bytes(tiling.tile_k)
     chunk = ceil_div(weight_bytes, burst) + 1
     activations, weights = loads(tiling)
     bursts = activations * activation + weights * chunk + tiling.tiles_m * tiling.tiles_n * output
@@ -201,18 +214,35 @@ def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     load_w = max(chunk * burst_cycles, _words(weight_bytes, machine.weight))
     store = max(output * burst_cycles, y_rows * _words(y_bytes, machine.output))
     loading, storing = activations * load_x + weights * load_w, tiling.tiles_m * tiling.tiles_n * store
-    transfer = max(loading, storing, bursts * burst_cycles)
+    expand = _expand_cycles(tiling, flow)
+    # a place for encoded bytes is taken from the load's start until they are expanded
+    latency = machine.cycles(dram.latency_fs) if isinstance(dram, SimpleDram) else 0
+    places = tiling.staging or min(tiling.weights, PREFETCH)
+    expanding = weights * max(expand, (latency + load_w + expand) / places) if flow.encoder else 0.0
+    transfer = max(loading, storing, expanding, bursts * burst_cycles)
     exposed = load_x + load_w + store  # before the first and after the last product
     # a load may want the bank that the array reads
     size = flow.footprint(tiling)
     clashes = 0.0
     if tiling.activations > 2 or not neighbours_apart(machine.activation, tiling.activations, size.activation):
         clashes += activations * load_x / machine.activation.banks
-    if not neighbours_apart(machine.weight, tiling.weights, size.weight):
-        clashes += weights * load_w / 2
+    if not _chunks_apart(tiling, tiling.weights, flow):
+        clashes += weights * (expand or load_w) / 2
     started = LOAD_CYCLES * (activations + weights)
     cycles = exposed + clashes + started + (max(compute, transfer) if overlapped else compute + transfer)
     return Estimate(cycles, bursts)
+
+
+def _expand_cycles(tiling: Tiling, flow: Dataflow) -> int:
+    """Cycles that the decode unit takes for a chunk, the weight scratchpad's ports included; 0 for dense weights."""
+    if flow.encoder is None:
+        return 0
+    weight, staged = flow.machine.weight, flow.staged(tiling.tile_k)
+    size = flow.footprint(tiling).weight
+    front, _ = parted(weight, tiling.weights, size, tiling.staging, staged.bytes)
+    read, written = _words(staged.bytes, weight), _words(flow.largest_weights_bytes(tiling.tile_k), weight)
+    shared = not tiling.staging or front.capacity_bytes % weight.bank_bytes
+    return max(staged.cycles, read + written if shared else max(read, written))
 
 
 def _explain(flow: Dataflow, smallest: Tiling) -> None:
@@ -234,6 +264,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
         if covered != gemm.m * gemm.k * gemm.n:
             raise DefectError(f"tiling of {gemm.layer.name} covers {covered} of {gemm.m * gemm.k * gemm.n} products")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
+        staging = {"weight": tiling.staging * flow.staged(tiling.tile_k).bytes}
         for name, size, slots in zip(Footprint._fields, flow.footprint(tiling), counts, strict=True):
-            if size * slots > getattr(machine, name).capacity_bytes:
+            if size * slots + staging.get(name, 0) > getattr(machine, name).capacity_bytes:
                 raise DefectError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")

@@ -50,7 +50,9 @@ def roofline(
     else:
         array = [units[name] for name in ("matrix", "preload")]
         host = max(unit.get("wait_host", 0) for unit in array)
-        decode = max(unit.get("wait_decode", 0) for unit in array)
+        # the decode unit may itself have waited, for bytes from DRAM
+        expanding = units.get("decode", {}).get("busy", cycles)
+        decode = min(expanding, max(unit.get("wait_decode", 0) for unit in array))
         losses = {
             "fill_drain": array_cycles - compute_s * machine.clock_hz,
             "host": host,

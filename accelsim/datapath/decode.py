@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from accelsim.config.arch import Decode
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.formats.bitmask import MaskedTensor
 from accelsim.formats.codebook import IndexedTensor
@@ -82,6 +83,11 @@ class Decoder:
     outputs_per_cycle: int
     huffman_decoders: int
     latency_cycles: int
+
+    @classmethod
+    def of(cls, config: Decode) -> Decoder:
+        """Unit that a machine describes."""
+        return cls(config.symbols_per_cycle, config.outputs_per_cycle, config.huffman_decoders, config.latency_cycles)
 
     def decode(self, codec: Codec, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> Expansion:
         """Expand stored bytes; raises ValueError for bytes that the codec refuses."""

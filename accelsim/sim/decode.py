@@ -20,7 +20,7 @@ class DecodeUnit:
     """Executes single instructions of the decode queue."""
 
     def __init__(self, machine: Machine, memories: Memories) -> None:
-        self.config = machine.decode
+        self.unit = Decoder.of(machine.decode) if machine.decode else None
         self.memories = memories
 
     def execute(self, counters: Counters, p: opcodes.Decode) -> Work:
@@ -31,15 +31,12 @@ class DecodeUnit:
         ProgramError
             If no encoder writes such bytes.
         """
-        config = self.config
-        if config is None:
+        unit = self.unit
+        if unit is None:
             raise DefectError("the machine has no decode unit, which verify should refuse")
-        unit = Decoder(
-            config.symbols_per_cycle, config.outputs_per_cycle, config.huffman_decoders, config.latency_cycles
-        )
         source, target = Region(p.address, 0, 1, p.bytes), Region(p.result, 0, 1, p.values)
         data = self.memories.bytes(Memory.WEIGHT, source).tobytes()
-        codec = Storage(FORMATS[p.format], p.bits, p.group).codec(config.huffman_decoders)
+        codec = Storage(FORMATS[p.format], p.bits, p.group).codec(unit.huffman_decoders)
         try:
             encoded = codec.from_bytes(data, (p.rows, p.values // p.rows))
         except ValueError as error:
@@ -48,7 +45,9 @@ class DecodeUnit:
         read = self.memories.port(counters, Memory.WEIGHT, source, Operation.SRAM_READ)
         written = self.memories.port(counters, Memory.WEIGHT, target, Operation.SRAM_WRITE)
         unit.events(counters, encoded)
-        free, end = unit.cycles(encoded)
-        # encoded words and values pass the scratchpad's port one after the other
-        free = max(free, read + written)
-        return Work(free, max(end, free + config.latency_cycles - 1))
+        free, _ = unit.cycles(encoded)
+        # in a bank that both touch, encoded words and values pass the port one after the other
+        banks = (set(self.memories.banks([(Memory.WEIGHT, region)])) for region in (source, target))
+        shared = not set.isdisjoint(*banks)
+        free = max(free, read + written if shared else max(read, written))
+        return Work(free, free + unit.latency_cycles - 1)

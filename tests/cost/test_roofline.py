@@ -48,6 +48,14 @@ def test_waiting_for_weights_to_be_expanded_is_named(unit: str, waited: int, bou
     assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
 
 
+def test_waiting_for_a_decode_unit_that_waits_itself_is_latency() -> None:
+    counts = Macs(dense=10_000, executed=10_000, skipped=0, skippable=0)
+    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0)
+    for busy, bound in ((700, "decode"), (100, "latency")):  # of 900 cycles without the array
+        units = {"matrix": {}, "preload": {"wait_decode": 800}, "decode": {"busy": busy, "wait_load": 900 - busy}}
+        assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
+
+
 def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
     counts = Macs(dense=256_000, executed=256_000, skipped=0, skippable=0)
     traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0)

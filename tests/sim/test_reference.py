@@ -313,7 +313,7 @@ def test_progress_counts_up() -> None:
 
 
 def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
-    # 64 zero bytes are 128 zeros of 4 bits; 16 bytes a word: 4 words in and 8 out, one after the other
+    # 64 zero bytes are 128 zeros of 4 bits; 16 bytes a word: 4 words in and 8 out, one after the other in one bank
     decode = "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 rows=1 group=0 wait=s0>=1"
     unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
     first = load(1, 0, "signal=end:s0", memory="weight")
@@ -321,6 +321,9 @@ def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
     assert times(slow)[1][1:] == (14, 14 + 128 // 4, 14 + 128 // 4 + 2)
     fast = run(program(first, decode), on(decode={**unit, "symbols_per_cycle": 128, "outputs_per_cycle": 128}))
     assert times(fast)[1][1:] == (14, 14 + 12, 14 + 12 + 2)
+    apart = decode.replace("result=1024", f"result={on().weight.bank_bytes}")  # at once from one bank to another
+    wide = run(program(first, apart), on(decode={**unit, "symbols_per_cycle": 128, "outputs_per_cycle": 128}))
+    assert times(wide)[1][1:] == (14, 14 + 8, 14 + 8 + 2)
     assert spent(slow, "decode") == {"wait_load": 13, "wait_host": 1, "busy": 32, "drained": 2}
 
 

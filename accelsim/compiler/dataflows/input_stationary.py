@@ -18,9 +18,11 @@ class InputStationaryFlow(Dataflow):
     """A chunk is its folds one after the other without gaps, each n rows of R weights, the outputs that stream."""
 
     def __init__(self, gemm: Gemm, machine: Machine, config: InputStationary) -> None:
-        # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip
+        # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip;
+        # where they are encoded, as many bytes again are for those on their way to the decode unit
         samples = min(config.columns, gemm.m)
-        weights = machine.weight.capacity_bytes // 2 // (config.rows + machine.constant_bytes)
+        chunks = 4 if gemm.layer.storage else 2
+        weights = machine.weight.capacity_bytes // chunks // (config.rows + machine.constant_bytes)
         sums = machine.accumulator.capacity_bytes // 2 // (machine.operand.sum_bytes * samples)
         results = machine.output.capacity_bytes // 2 // align_up(samples, machine.output.width_bytes)
         columns = max(1, min(gemm.n, weights, sums, results))

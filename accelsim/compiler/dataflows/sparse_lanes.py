@@ -59,7 +59,9 @@ class SparseLanesFlow(Dataflow):
             ),
         )
 
-    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - blocks of outputs are taken to be alike
-        """Entries of the busiest lane of each input, as if every activation were nonzero."""
+    def cycles(self, m: int, k: int, n: int) -> float:
+        """Entries of the busiest lane of each input, as if every activation were nonzero, or words of sums if more."""
         busiest = np.mean([np.maximum(counts, 1).max(axis=1).mean() for counts in self.counts.values()])
-        return m * k * float(busiest)
+        accumulator = self.machine.accumulator
+        drained = 0 if accumulator.ideal else self.unit.drain_words(n, accumulator.width_bits)
+        return m * max(k * float(busiest), drained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FEMTOSECONDS_PER_SECOND = 10**15
+FEMTOSECONDS_PER_NANOSECOND = 10**6
 
 
 def ceil_div(dividend: int, divisor: int) -> int:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from accelsim import units
 from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary, WeightStationary
+from accelsim.config.dram import Part
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.operands import Operand
 
@@ -80,6 +81,28 @@ class Sram(Frozen):
         return self.capacity_bytes // self.banks
 
 
+class BankedDram(Frozen):
+    """A DRAM part behind its controllers, command by command."""
+
+    kind: Literal["banked"] = quantity("name", "Model of the DRAM")
+    part: Part = quantity("name", "Part with its controller: a shipped name or the path of a .yaml file")
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Bytes of all channels."""
+        return self.part.capacity_bytes
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of a burst."""
+        return self.part.burst_bytes
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Rate of a stream of bursts that never waits for a row or a refresh."""
+        return self.part.bandwidth_bytes_per_s
+
+
 class SimpleDram(Frozen):
     """Latency and bandwidth, for quick scans: whole bursts at a constant rate."""
 
@@ -107,8 +130,13 @@ class IdealDram(Frozen):
     capacity_bytes: Integer = quantity("bytes", "Capacity", ge=1, le=2**46)
     burst_bytes: Integer = quantity("bytes", "What one access moves, aligned to its own size", ge=1, le=4096)
 
+    @property
+    def bandwidth_bytes_per_s(self) -> None:
+        """There is no limit."""
+        return None
 
-Dram = Annotated[SimpleDram | IdealDram, Field(discriminator="kind")]
+
+Dram = Annotated[BankedDram | SimpleDram | IdealDram, Field(discriminator="kind")]
 
 
 class Machine(Frozen):

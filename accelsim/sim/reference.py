@@ -38,7 +38,7 @@ from accelsim.isa.opcodes import (
 )
 from accelsim.isa.program import Program
 from accelsim.isa.verify import name_of, verify
-from accelsim.memory.dram import Channel
+from accelsim.memory.simple_dram import Channel
 from accelsim.memory.rate import Rate
 from accelsim.memory.region import Region, overlap
 from accelsim.results import Execution, Timeline

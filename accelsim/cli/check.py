@@ -43,13 +43,14 @@ def _check(file: Path, arch: str | None) -> str:
     if file.suffix not in {".yaml", ".yml"}:
         return _check_program(file, arch)
     from accelsim.compress.recipe import load_recipe
-    from accelsim.config.load import load_machine, load_technology, read_yaml
+    from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
     from accelsim.workload.load import load_network
 
     document = read_yaml(file)
     kind = str(document.data.get("kind"))
     loaders: dict[str, Callable[[str], Named]] = {
         "arch": load_machine,
+        "dram": load_part,
         "tech": load_technology,
         "recipe": load_recipe,
         "workload": load_network,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import asm, check, compile_, disasm, exec_, list_, run, schema
+from accelsim.cli import asm, check, compile_, disasm, dram, exec_, list_, run, schema
 from accelsim.errors import AccelSimError, reason
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("compile")(compile_.compile_)
 app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)
 app.command("exec")(exec_.exec_)
+app.command("dram")(dram.dram)
 app.command("list")(list_.list_)
 app.command("check")(check.check)
 app.command("schema")(schema.schema)

@@ -11,13 +11,14 @@ from accelsim.errors import ConfigError, unknown_name
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="arch, tech, recipe, workload, result or program.")],
+    kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, result or program.")],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools."""
     from pydantic import BaseModel
 
     from accelsim.compress.recipe import Recipe
     from accelsim.config.arch import Machine
+    from accelsim.config.dram import Part
     from accelsim.config.tech import Technology
     from accelsim.isa.program import Header
     from accelsim.results import Summary
@@ -25,6 +26,7 @@ def schema(
 
     models: dict[str, type[BaseModel]] = {
         "arch": Machine,
+        "dram": Part,
         "tech": Technology,
         "recipe": Recipe,
         "workload": WorkloadSpec,

@@ -19,6 +19,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
+from accelsim.config.dram import Part
 from accelsim.config.tech import Technology
 from accelsim.errors import ConfigError, Fault, nearest, reason, unknown_name
 
@@ -155,6 +156,14 @@ def load_machine(name_or_path: str) -> Machine:
     """
     path = shipped.path_of("arch", name_or_path)
     document = read_yaml(path)
+    dram = document.data.get("dram")
+    if isinstance(dram, dict) and isinstance(dram.get("part"), str):
+        try:
+            dram["part"] = load_part(dram["part"], name_or_path)
+        except ConfigError as error:
+            if shipped.is_path(dram["part"]):
+                raise
+            raise ConfigError(*(document.fault(("dram", "part"), fault.message) for fault in error.faults)) from None
     machine = validate(document, Machine)
     faults = []
     for key, kind, name in (("tech", "tech", machine.tech), ("default_recipe", "recipe", machine.default_recipe)):
@@ -168,6 +177,11 @@ def load_machine(name_or_path: str) -> Machine:
     if faults:
         raise ConfigError(*faults)
     return machine
+
+
+def load_part(name_or_path: str, beside: str = "") -> Part:
+    """Load a DRAM part by its shipped name or its path, which begins at the folder of the machine `beside`."""
+    return load_model(shipped.path_of("dram", name_or_path, beside), Part)
 
 
 def load_technology(name_or_path: str, beside: str = "") -> Technology:

@@ -11,6 +11,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 #: Folder of each kind below the root, and the file that a name stands for.
 _PLACES = {
     "arch": ("configs/arch", "{name}.yaml"),
+    "dram": ("configs/dram", "{name}.yaml"),
     "tech": ("configs/tech", "{name}.yaml"),
     "recipe": ("configs/recipes", "{name}.yaml"),
     "workload": ("workloads", "{name}/workload.yaml"),

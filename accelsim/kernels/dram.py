@@ -220,9 +220,7 @@ def _complete(m: Int64, request: int, clock: int) -> None:
 
 
 @njit(cache=True, inline="always")
-def push(
-    m: Int64, ch: int, line: int, bank: int, row: int, column: int, write: bool, request: int, tag: int
-) -> None:
+def push(m: Int64, ch: int, line: int, bank: int, row: int, column: int, write: bool, request: int, tag: int) -> None:
     """Add a request to a channel between two clocks; the queue of its kind must have room.
 
     A write to a line with a pending write is merged with it, a read of such a line is answered at once, and a read of
@@ -311,7 +309,7 @@ def _settle_head(m: Int64, bank: int) -> None:
 
 @njit(cache=True, inline="always")
 def _first_hit(m: Int64, bank: int, begin: int, write: int) -> int:
-    """First entry of a bank's command queue from `begin` on that reads, or writes, the open row; -1 if there is none."""
+    """First entry of a command queue from `begin` on that reads, or writes, the open row; -1 if there is none."""
     for i in range(begin, m[bank + COUNT]):
         slot = m[bank + QUEUE + i]
         if m[slot + ROW] == m[bank + OPEN_ROW] and m[slot + IS_WRITE] == write:
@@ -380,6 +378,34 @@ def _precharge(m: Int64, ch: int, bank: int, row: int, column: int) -> None:
     _log(m, ch, PRECHARGE, bank, row, column)
 
 
+@njit(cache=True, inline="always")
+def _dequeue(m: Int64, ch: int, bank: int, entry: int) -> None:
+    """Take an entry out of a command queue."""
+    slot = m[bank + QUEUE + entry]
+    m[m[ch + FREE_LIST] + m[ch + FREE_SLOTS]] = slot
+    m[ch + FREE_SLOTS] += 1
+    m[ch + QUEUED] -= 1
+    count = m[bank + COUNT] - 1
+    m[bank + COUNT] = count
+    for i in range(bank + QUEUE + entry, bank + QUEUE + count):
+        m[i] = m[i + 1]
+    write = m[slot + IS_WRITE]
+    if m[bank + RD_ENTRY + 1 - write] > entry:
+        m[bank + RD_ENTRY + 1 - write] -= 1
+    m[bank + RD_ENTRY + write] = _first_hit(m, bank, entry, write)
+    _settle_head(m, bank)
+    if count == 0:
+        last, place = m[ch + ACTIVE] - 1, m[bank + PLACE]
+        moved = m[m[ch + ACTIVE_LIST] + last]
+        m[m[ch + ACTIVE_LIST] + place] = moved
+        m[m[ch + WAKE_LIST] + place] = m[m[ch + WAKE_LIST] + last]
+        m[moved + PLACE] = place
+        m[ch + ACTIVE] = last
+    # the bank has room again: requests that found it full may move
+    m[ch + READ_TO_TRY] = m[ch + FIRST_READ]
+    m[ch + WRITE_TO_TRY] = m[ch + FIRST_WRITE]
+
+
 @njit(cache=True)
 def _access(m: Int64, ch: int, bank: int, entry: int) -> None:
     """Issue the column command of an entry of a command queue; it leaves the queue, and its reads will complete."""
@@ -423,28 +449,7 @@ def _access(m: Int64, ch: int, bank: int, entry: int) -> None:
         _close(m, bank, clock, m[bank + NEXT_PRE] + m[PRE_ACT])
 
     _remove(m, table, slot)
-    m[m[ch + FREE_LIST] + m[ch + FREE_SLOTS]] = slot
-    m[ch + FREE_SLOTS] += 1
-    m[ch + QUEUED] -= 1
-    count = m[bank + COUNT] - 1
-    m[bank + COUNT] = count
-    for i in range(bank + QUEUE + entry, bank + QUEUE + count):
-        m[i] = m[i + 1]
-    write = m[slot + IS_WRITE]
-    if m[bank + RD_ENTRY + 1 - write] > entry:
-        m[bank + RD_ENTRY + 1 - write] -= 1
-    m[bank + RD_ENTRY + write] = _first_hit(m, bank, entry, write)
-    _settle_head(m, bank)
-    if count == 0:
-        last, place = m[ch + ACTIVE] - 1, m[bank + PLACE]
-        moved = m[m[ch + ACTIVE_LIST] + last]
-        m[m[ch + ACTIVE_LIST] + place] = moved
-        m[m[ch + WAKE_LIST] + place] = m[m[ch + WAKE_LIST] + last]
-        m[moved + PLACE] = place
-        m[ch + ACTIVE] = last
-    # the bank has room again: requests that found it full may move
-    m[ch + READ_TO_TRY] = m[ch + FIRST_READ]
-    m[ch + WRITE_TO_TRY] = m[ch + FIRST_WRITE]
+    _dequeue(m, ch, bank, entry)
 
 
 @njit(cache=True)
@@ -491,7 +496,7 @@ def _want(m: Int64, bank: int, clock: int) -> tuple[int, int]:
     """
     group, rank = m[bank + GROUP], m[bank + RANK]
     if m[bank + OPEN_ROW] < 0:
-        ready = max(m[bank + NEXT_ACT], max(m[group + GROUP_ACT], m[rank + RANK_ACT]))
+        ready = max(m[bank + NEXT_ACT], m[group + GROUP_ACT], m[rank + RANK_ACT])
         return (ACTIVATE if ready <= clock else -1), ready
     ready = NEVER
     if m[bank + PRE_WANTED]:
@@ -501,14 +506,14 @@ def _want(m: Int64, bank: int, clock: int) -> tuple[int, int]:
     read, write = m[bank + RD_ENTRY], m[bank + WR_ENTRY]
     read_at, write_at = NEVER, NEVER
     if read >= 0:
-        read_at = max(m[bank + NEXT_RD], max(m[group + GROUP_RD], m[rank + RANK_RD]))
+        read_at = max(m[bank + NEXT_RD], m[group + GROUP_RD], m[rank + RANK_RD])
     if write >= 0:
-        write_at = max(m[bank + NEXT_WR], max(m[group + GROUP_WR], m[rank + RANK_WR]))
+        write_at = max(m[bank + NEXT_WR], m[group + GROUP_WR], m[rank + RANK_WR])
     if read_at <= clock and (write_at > clock or read < write):
         return READ, read_at
     if write_at <= clock:
         return WRITE, write_at
-    return -1, min(ready, min(read_at, write_at))
+    return -1, min(ready, read_at, write_at)
 
 
 @njit(cache=True, inline="always")
@@ -676,9 +681,9 @@ def advance(m: Int64, ch: int, until: int, stop: int) -> bool:
         if _move(m, ch) or ready == 0:
             clock += 1
         else:
-            clock = max(clock + 1, min(until, min(ready, m[ch + NEXT_REFRESH])))
+            clock = max(clock + 1, min(until, ready, m[ch + NEXT_REFRESH]))
         m[ch + CLOCK] = clock
-        if stop == READ_ROOM or stop == WRITE_ROOM:  # noqa: PLR1714 - numba compiles a set in every call
+        if READ_ROOM <= stop <= WRITE_ROOM:
             if m[ch + READS + stop - READ_ROOM] < m[ROOM]:
                 break
         elif stop == SETTLED and settled(m, ch):

@@ -185,6 +185,41 @@ class Dram:
     def _ranks(self, ch: int) -> Int64:
         return self.memory[ch + kernel.RANK_LIST] + kernel.RANK_WORDS * np.arange(self.part.ranks)
 
+    @property
+    def requests(self) -> Int64:
+        """Records of the requests, shape (requests, REQUEST_WORDS): a view."""
+        begin, end = self.memory[kernel.REQUESTS], self.memory[kernel.FINISHED]
+        return self.memory[begin:end].reshape(-1, kernel.REQUEST_WORDS)
+
+    def take_log(self, channel: int) -> Int64:
+        """Empty a channel's log.
+
+        Returns
+        -------
+        Clock, command, channel, rank, bank group, bank, row and column, shape (commands, 8); -1 where a field does
+        not apply.
+        """
+        m, ch = self.memory, self.channel[channel]
+        begin, count = m[ch + kernel.LOG], m[ch + kernel.LOGGED]
+        log = m[begin : begin + count * kernel.LOG_WORDS].reshape(count, kernel.LOG_WORDS)
+        m[ch + kernel.LOGGED] = 0
+        rank, bank = np.divmod(log[:, kernel.LOG_BANK], self.part.banks)
+        group, bank = np.divmod(bank, self.part.banks // self.part.bankgroups)
+        whole_rank = log[:, kernel.LOG_COMMAND] == kernel.REFRESH
+        return np.stack(
+            (
+                log[:, kernel.LOG_CLOCK],
+                log[:, kernel.LOG_COMMAND],
+                np.full(count, channel),
+                rank,
+                np.where(whole_rank, -1, group),
+                np.where(whole_rank, -1, bank),
+                log[:, kernel.LOG_ROW],
+                log[:, kernel.LOG_COLUMN],
+            ),
+            axis=1,
+        )
+
     def activity(self, clock: int) -> Activity:
         """Sum up what the channels have done; all must have run up to the clock."""
         m = self.memory

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from accelsim.memory.trace import TraceRun
 from accelsim.results import LayerResult, Summary
 
 
@@ -80,6 +83,47 @@ def headline(summary: Summary) -> str:
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
     )
+
+
+def dram(run: TraceRun) -> list[Table]:
+    """What a DRAM did with a trace: time and traffic, read latencies, commands with their energy."""
+    r = run.result
+    facts: list[tuple[str, ...]] = [
+        ("part", r.config),
+        ("requests", f"{r.n:,} of {r.req_bytes} bytes: {r.reads:,} reads, {r.writes:,} writes"),
+        ("merged, forwarded", f"{r.merged_reads + r.merged_writes:,}, {r.forwarded_reads:,}"),
+        ("writes left in buffers", f"{r.writes_left_in_buffer:,}"),
+        ("clocks", f"{r.clk_end:,} of {r.tCK_ns} ns; last data at {r.t_last_data:,}"),
+        ("bandwidth", f"{r.bw_GBps:,.3f} GB/s, {100 * r.bw_GBps / r.peak_GBps:.1f} % of {r.peak_GBps:,.3f} GB/s"),
+        ("row hits", f"{100 * r.row_hit_rate:.2f} %" if r.row_hit_rate is not None else "-"),
+        (
+            "energy",
+            "-" if r.E_tot_pJ is None else f"{r.E_tot_pJ / 1e6:,.3f} uJ, {r.pJ_per_32b_total:,.1f} pJ a 32-bit word",
+        ),
+    ]
+    tables = [Table("DRAM", ("figure", "value"), facts, frozenset({0, 1}))]
+    if run.read_latency.size:
+        shares = (0, 10, 25, 50, 75, 90, 99, 99.9, 100)
+        found = np.percentile(run.read_latency, shares, method="lower")
+        rows: list[tuple[str, ...]] = [
+            (f"{share:g}", f"{clocks:,}", f"{clocks * r.tCK_ns:,.1f}")
+            for share, clocks in zip(shares, found, strict=True)
+        ]
+        rows.append(("mean", f"{run.read_latency.mean():,.1f}", f"{run.read_latency.mean() * r.tCK_ns:,.1f}"))
+        tables.append(Table("Read latency", ("percentile", "clocks", "ns"), rows))
+    commands = (
+        ("activate", r.act_cmds, r.E_act_pJ),
+        ("precharge", r.pre_cmds, None),
+        ("read", r.rd_cmds, r.E_rd_pJ),
+        ("write", r.wr_cmds, r.E_wr_pJ),
+        ("refresh", r.ref_cmds, r.E_ref_pJ),
+        ("standby (clocks of ranks)", r.active_cycles + r.idle_cycles, r.E_bg_pJ),
+    )
+    served: list[tuple[str, ...]] = [
+        (name, f"{count:,}", "-" if pj is None else f"{pj / 1e3:,.1f}") for name, count, pj in commands
+    ]
+    tables.append(Table("Commands", ("command", "count", "energy nJ"), served))
+    return tables
 
 
 def _number(value: float | None, digits: int) -> str:

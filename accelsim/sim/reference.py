@@ -38,9 +38,9 @@ from accelsim.isa.opcodes import (
 )
 from accelsim.isa.program import Program
 from accelsim.isa.verify import name_of, verify
-from accelsim.memory.simple_dram import Channel
 from accelsim.memory.rate import Rate
 from accelsim.memory.region import Region, overlap
+from accelsim.memory.simple_dram import Channel
 from accelsim.results import Execution, Timeline
 from accelsim.sim import states
 from accelsim.sim.machine import Core

@@ -176,11 +176,11 @@ def _find(m: Int64, table: int, line: int) -> int:
     """Slot of a pending request to a line, or -1."""
     size = m[TABLE]
     at = _hash(line, size)
-    while True:
-        slot = m[table + at]
-        if slot < 0 or m[slot + LINE] == line:
-            return slot
+    slot: int = m[table + at]
+    while slot >= 0 and m[slot + LINE] != line:
         at = (at + 1) & (size - 1)
+        slot = m[table + at]
+    return slot
 
 
 @njit(cache=True, inline="always")
@@ -655,7 +655,7 @@ def _move(m: Int64, ch: int) -> bool:
 def settled(m: Int64, ch: int) -> bool:
     """Whether nothing is left to do but what stays in the write buffer."""
     kept = 0 if m[ch + FLUSHING] else KEPT
-    return m[ch + QUEUED] == 0 and m[ch + READS] == 0 and m[ch + WRITES] <= kept
+    return not m[ch + QUEUED] and not m[ch + READS] and bool(m[ch + WRITES] <= kept)
 
 
 @njit(cache=True)

@@ -183,7 +183,8 @@ class Dram:
             self.bank[number * queues : (number + 1) * queues] = bank
 
     def _ranks(self, ch: int) -> Int64:
-        return self.memory[ch + kernel.RANK_LIST] + kernel.RANK_WORDS * np.arange(self.part.ranks)
+        first = int(self.memory[ch + kernel.RANK_LIST])
+        return np.arange(first, first + self.part.ranks * kernel.RANK_WORDS, kernel.RANK_WORDS)
 
     @property
     def requests(self) -> Int64:

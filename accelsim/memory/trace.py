@@ -62,7 +62,9 @@ def read_trace(path: Path, part: Part) -> Trace:
     AccelSimError
         With the first line that is not a request of the part.
     """
-    address, write, cycle = [], [], []
+    address: list[int] = []
+    write: list[bool] = []
+    cycle: list[int] = []
     try:
         with path.open(encoding="ascii") as file:
             for number, line in enumerate(file, 1):
@@ -114,7 +116,7 @@ class TraceResult(Frozen):
     req_bytes: int = quantity("bytes", "What a request moves: a burst")
     inj_per_clk: int = quantity("requests a clock", "Requests that were made in a clock at most")
     trace_sha256_16: str = quantity("hexadecimal", "First digits of the trace's hash")
-    tCK_ns: float = quantity("nanoseconds", "Clock period")  # noqa: N815 - the golden column
+    tCK_ns: float = quantity("nanoseconds", "Clock period")
     t_last_data: int = quantity("clock", "End of the last data beat")
     clk_end: int = quantity("clocks", "Clocks that were run: until reads have returned and queues are empty")
     last_accept_clk: int = quantity("clock", "Clock after which the last request was accepted")

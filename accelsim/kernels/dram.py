@@ -74,6 +74,7 @@ LONG_AGO = -(1 << 60)
 # a channel: its state, then where its parts begin
 (
     CLOCK,
+    QUIET,
     LAST_QUEUE,
     READS,
     WRITES,
@@ -114,7 +115,7 @@ LONG_AGO = -(1 << 60)
     TALLIES,
     LOG,
     CHANNEL_FIELDS,
-) = range(41)
+) = range(42)
 
 # a bank, and the slots of its command queue behind it, oldest first. Entries are numbers in that queue, or -1.
 (
@@ -227,6 +228,7 @@ def push(m: Int64, ch: int, line: int, bank: int, row: int, column: int, write: 
     a line with a pending read waits for the same command.
     """
     clock = m[ch + CLOCK]
+    m[ch + QUIET] = clock
     record = m[REQUESTS] + request * REQUEST_WORDS
     m[record + DONE] = -1
     m[record + ACCEPTED] = clock
@@ -671,24 +673,53 @@ def advance(m: Int64, ch: int, until: int, stop: int) -> bool:
     """
     logging = m[LOG_ROOM] > 0
     while m[ch + CLOCK] < until:
+        clock = max(m[ch + CLOCK], m[ch + QUIET])
+        if clock >= until:
+            m[ch + CLOCK] = until
+            break
         if logging and m[ch + LOGGED] + 2 > m[LOG_ROOM]:
             return False
-        clock = m[ch + CLOCK]
+        m[ch + CLOCK] = clock
         if clock == m[ch + NEXT_REFRESH]:
             m[ch + REFRESHES_DUE] += 1
             m[ch + NEXT_REFRESH] += m[REFRESH_INTERVAL]
         ready = _command(m, ch)
-        if _move(m, ch) or ready == 0:
-            clock += 1
-        else:
-            clock = max(clock + 1, min(until, ready, m[ch + NEXT_REFRESH]))
-        m[ch + CLOCK] = clock
+        moved = _move(m, ch)
+        m[ch + CLOCK] = clock + 1
+        m[ch + QUIET] = clock + 1 if moved or ready == 0 else min(ready, m[ch + NEXT_REFRESH])
         if READ_ROOM <= stop <= WRITE_ROOM:
             if m[ch + READS + stop - READ_ROOM] < m[ROOM]:
                 break
         elif stop == SETTLED and settled(m, ch):
             break
     return True
+
+
+@njit(cache=True)
+def run(m: Int64, until: int) -> int:
+    """Run all channels to a clock; nothing may be logged.
+
+    Returns
+    -------
+    The clock before which nothing can happen in any channel unless a request comes.
+    """
+    quiet = NEVER
+    for i in range(m[CHANNELS]):
+        ch = HEADER_WORDS + i * m[CHANNEL_WORDS]
+        advance(m, ch, until, RUN)
+        quiet = min(quiet, max(until, m[ch + QUIET]))
+    return quiet
+
+
+@njit(cache=True)
+def flush(m: Int64) -> None:
+    """Serve all that waits in all channels, the write buffers included; nothing may be logged."""
+    for i in range(m[CHANNELS]):
+        ch = HEADER_WORDS + i * m[CHANNEL_WORDS]
+        m[ch + FLUSHING] = 1
+        m[ch + QUIET] = m[ch + CLOCK]
+        if not settled(m, ch):
+            advance(m, ch, NEVER, SETTLED)
 
 
 @njit(cache=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
 from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,14 @@ class Timeline:
     free: Int64
     end: Int64
 
+    def layer_cycles(self, layers: int, total: int) -> Int64:
+        """What each layer adds to the running maximum of ends; the last one carries what comes after all ends."""
+        last = np.zeros(layers, np.int64)
+        np.maximum.at(last, self.layer, self.end)
+        reached = np.maximum.accumulate(last)
+        reached[-1:] = total
+        return np.diff(reached, prepend=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -51,7 +60,7 @@ class Execution:
     Parameters
     ----------
     cycles
-        Core cycles from the first issue to the last end.
+        Core cycles from the first issue until the last instruction has ended and the DRAM has served all writes.
     attribution
         int64, shape (layers, units, states): cycles that a unit spent in a state for a layer's instructions. Over
         layers and states they sum to `cycles` for each unit.
@@ -63,6 +72,11 @@ class Execution:
         Bytes of the DRAM after the run.
     grants
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
+    tail
+        int64, shape (layers,): cycles that the DRAM needs at its full rate for the writes of a layer that still wait in
+        its buffers when the layer's last transfer ends.
+    activity
+        What a banked DRAM did, with layers as tags; else None.
     array_units
         Numbers of the units whose instructions make the array busy: preload and matrix.
     """
@@ -79,6 +93,8 @@ class Execution:
     effectual: tuple[int, ...]
     dram: NDArray[np.uint8]
     grants: NDArray[np.int8]
+    tail: Int64
+    activity: Activity | None
     array_units: tuple[int, ...]
 
     def layer_times(self) -> LayerTimes:
@@ -89,8 +105,8 @@ class Execution:
         np.maximum.at(last, t.layer, t.end)
         array = np.isin(t.unit, self.array_units)
         return LayerTimes(
-            cycles=np.diff(np.maximum.accumulate(last), prepend=0),
-            active=_covered_by_layer(t.start, t.end, t.layer, layers),
+            cycles=t.layer_cycles(layers, self.cycles),
+            active=_covered_by_layer(t.start, t.end, t.layer, layers) + self.tail,
             array=_first_covered(t.start[array], t.end[array], t.layer[array], layers),
             array_active=_covered_by_layer(t.start[array], t.end[array], t.layer[array], layers),
             first=np.minimum(first, last),
@@ -106,8 +122,8 @@ class LayerTimes(NamedTuple):
     cycles
         What the layer adds to the running maximum of ends, so that the layers sum to the total.
     active
-        Cycles with an instruction of the layer between start and end: all its work is done in them. Layers may share
-        cycles.
+        Cycles with an instruction of the layer between start and end, and those that the DRAM needs for the writes that
+        it buffered: all its work is done in them. Layers may share cycles.
     array
         Cycles with a preload or matrix instruction between start and end; shared ones count for the first layer.
     array_active
@@ -160,12 +176,12 @@ class EnergyPj(Frozen):
     mac: float = quantity("picojoules", "Products and sums of the array")
     register_file: float = quantity("picojoules", "Registers of the processing elements")
     sram: float = quantity("picojoules", "Scratchpads and accumulator")
-    dram: float = quantity("picojoules", "DRAM bursts, over-fetch included")
+    dram: float = quantity("picojoules", "DRAM bursts, over-fetch included; by currents, rows and standby too")
     requantize: float = quantity("picojoules", "Bias, scale, rounding and zero point")
     decode: float = quantity("picojoules", "Expansion of stored weights")
     vector: float = quantity("picojoules", "Other work of the vector unit")
     host: float = quantity("picojoules", "Instruction issue")
-    static: float = quantity("picojoules", "Leakage and clock")
+    static: float = quantity("picojoules", "Leakage and clock of all components; 0 if the energy table has none")
 
 
 class Macs(Frozen):
@@ -186,6 +202,24 @@ class Bytes(Frozen):
     dram_write: int = quantity("bytes", "Whole bursts written to DRAM")
     sram_read: int = quantity("bytes", "Whole words read from scratchpads and accumulator")
     sram_write: int = quantity("bytes", "Whole words written to scratchpads and accumulator")
+    io: int = quantity("bytes", "What crossed the host's link")
+
+
+class DramFigures(Frozen):
+    """What a banked DRAM did; accepted = reads + writes + merged + forwarded."""
+
+    reads: int = quantity("count", "Read commands, each a burst")
+    writes: int = quantity("count", "Write commands, each a burst")
+    activates: int = quantity("count", "Rows opened")
+    precharges: int = quantity("count", "Rows closed")
+    refreshes: int = quantity("count", "Refreshes of a rank")
+    row_hit_rate: float | None = quantity(
+        "ratio", "Commands to a row that was accessed since it was opened; null without any"
+    )
+    accepted: int = quantity("count", "Bursts that the DMA units requested")
+    merged: int = quantity("count", "Requests that another one's command served")
+    forwarded: int = quantity("count", "Reads that a buffered write answered")
+    flush_cycles: int = quantity("core cycles", "From the last instruction's end until all writes were served")
 
 
 class Roofline(Frozen):
@@ -229,9 +263,9 @@ class CounterRow(Frozen):
 
     component: str = quantity("name", "Where it happened")
     operation: str = quantity("name", "What happened, a row of the energy table")
-    bits: int = quantity("bits", "Width of operand or access")
+    bits: int = quantity("bits", "Width of operand or access, or what leaks or is clocked; 1 where there is none")
     by: int = quantity("bits", "Width of a multiplier's second operand, else 0")
-    count: int = quantity("count", "How often")
+    count: int = quantity("count", "How often; core cycles for leakage and clock")
     each_pj: float = quantity("picojoules", "Energy of one")
 
 
@@ -296,6 +330,7 @@ class RunIdentity(Frozen):
 class Summary(Figures, RunIdentity):
     """The JSON object of a run."""
 
+    dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
     provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
 

@@ -14,7 +14,7 @@ from accelsim import provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters, Technology
-from accelsim.cost import energy
+from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
 from accelsim.golden.network import CompressedNetwork
@@ -22,6 +22,7 @@ from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
     Bytes,
     Compression,
+    DramFigures,
     Execution,
     LayerResult,
     LayerTimes,
@@ -82,7 +83,13 @@ def summarize(
     """
     header = program.header
     times = execution.layer_times()
-    layers = [_layer(i, times, program, execution, machine, technology, golden) for i in range(len(header.layers))]
+    charged = [
+        static.with_static(part, cycles, technology, machine)
+        for part, cycles in zip(execution.counters, times.cycles.tolist(), strict=True)
+    ]
+    layers = [
+        _layer(i, charged[i], times, program, execution, machine, technology, golden) for i in range(len(header.layers))
+    ]
     array_cycles = sum(layer.array_cycles for layer in layers)
     configuration: dict[str, Any] = {
         "machine": machine.model_dump(mode="json"),
@@ -90,7 +97,7 @@ def summarize(
         "recipe": recipe.model_dump(mode="json") if recipe else None,
     }
     counters: Counters = {}
-    for part in execution.counters:
+    for part in charged:
         for event, count in part.items():
             counters[event] = counters.get(event, 0) + count
     figures = _figures(
@@ -107,7 +114,7 @@ def summarize(
         **figures,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(header.layers),
-        counters=energy.price(counters, technology),
+        counters=energy.price(counters, technology, machine),
         quality=_quality(golden, layers[-1].quality, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
         workload=header.workload,
@@ -116,6 +123,7 @@ def summarize(
         tech=technology.name,
         engine=execution.engine,
         instructions=len(program.instructions),
+        dram=_dram(execution),
         layers=layers,
         provenance={
             "versions": provenance.versions(),
@@ -123,14 +131,35 @@ def summarize(
             "program_sha256": program.digest,
             "configuration": configuration,
             "configuration_sha256": provenance.content_hash(configuration),
-            "seed": None,
+            "seed": golden.network.seed if golden else None,
         },
     )
     return RunResult(summary, execution)
 
 
+def _dram(execution: Execution) -> DramFigures | None:
+    """What a banked DRAM did."""
+    done = execution.activity
+    if done is None:
+        return None
+    commands = int(done.reads.sum() + done.writes.sum())
+    return DramFigures(
+        reads=int(done.reads.sum()),
+        writes=int(done.writes.sum()),
+        activates=int(done.activates.sum()),
+        precharges=done.precharges,
+        refreshes=done.refreshes,
+        row_hit_rate=int(done.read_hits.sum() + done.write_hits.sum()) / commands if commands else None,
+        accepted=done.accepted_reads + done.accepted_writes,
+        merged=done.merged_reads + done.merged_writes,
+        forwarded=done.forwarded_reads,
+        flush_cycles=execution.cycles - int(execution.timeline.end.max(initial=0)),
+    )
+
+
 def _layer(
     number: int,
+    counters: Counters,
     times: LayerTimes,
     program: Program,
     execution: Execution,
@@ -139,8 +168,7 @@ def _layer(
     golden: Reference | None,
 ) -> LayerResult:
     info = program.header.layers[number]
-    counters = execution.counters[number]
-    rows = energy.price(counters, technology)
+    rows = energy.price(counters, technology, machine)
     executed = energy.products(counters)
     dense = math.prod(info.dense_shape)
     region = program.header.region(info.output)
@@ -243,6 +271,8 @@ def _quality(golden: Reference | None, last: Quality | None, program: Program, e
         return None
     outputs = program.header.region(program.header.layers[-1].output).read(execution.dram)
     labels = golden.network.labels
+    if labels is None:
+        return last
     task = Task(
         name="accuracy",
         value=quality.accuracy(outputs, labels),

@@ -18,12 +18,22 @@ from accelsim.isa.program import Program
 from accelsim.results import Execution
 from accelsim.sim import reference
 
+SIMPLE_DRAM = {
+    "kind": "simple",
+    "capacity_bytes": 2**30,
+    "burst_bytes": 64,
+    "bandwidth_bytes_per_s": 16e9,
+    "latency_s": 100e-9,
+}
 IDEAL_DRAM = {"kind": "ideal", "capacity_bytes": 2**30, "burst_bytes": 64}
 
 
 def machine(**changes: Any) -> Machine:
-    """edge-ws with some fields changed; nested fields as matrix={"rows": 4}, whole sections by their `kind`."""
-    fields = load_machine("edge-ws").model_dump()
+    """edge-ws with a simple DRAM and some fields changed.
+
+    Nested fields are given as matrix={"rows": 4}, whole sections by their `kind`.
+    """
+    fields = {**load_machine("edge-ws").model_dump(), "dram": SIMPLE_DRAM}
     for name, value in changes.items():
         if isinstance(value, dict) and "kind" not in value:
             fields[name] = {**fields[name], **value}

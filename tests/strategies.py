@@ -11,6 +11,8 @@ from harness import layer, machine
 from hypothesis import strategies as st
 
 from accelsim.config.arch import Machine
+from accelsim.config.dram import Part
+from accelsim.config.load import load_part
 from accelsim.golden.integer import ROUNDING
 from accelsim.golden.network import IntegerNetwork, Quantization
 
@@ -62,9 +64,28 @@ def srams(draw: st.DrawFn, need: int) -> dict[str, Any]:
 
 
 @st.composite
+def parts(draw: st.DrawFn) -> Part:
+    """A shipped part with another map, fewer queues and its own number of channels."""
+    part = load_part(draw(st.sampled_from(["DDR4_8Gb_x8_3200", "LPDDR4_8Gb_x16_2400", "HBM2_8Gb_x128"])))
+    system = {
+        **part.system.model_dump(),
+        "channels": draw(st.sampled_from([1, 2, 8])),
+        "address_mapping": draw(st.sampled_from(["rochrababgco", "rorabgbachco", "chrobabgraco"])),
+        "row_buf_policy": draw(st.sampled_from(["OPEN_PAGE", "CLOSE_PAGE"])),
+        "cmd_queue_size": draw(st.sampled_from([1, 2, 8])),
+        "trans_queue_size": draw(st.sampled_from([9, 32])),
+        "inj_per_clk": draw(st.sampled_from([None, 1, 3])),
+    }
+    return Part.model_validate({**part.model_dump(), "system": system})
+
+
+@st.composite
 def drams(draw: st.DrawFn) -> dict[str, Any]:
     burst = draw(st.sampled_from([1, 8, 32, 64, 96]))
-    if draw(st.sampled_from([False, False, True])):
+    kind = draw(st.sampled_from(["simple", "simple", "ideal", "banked"]))
+    if kind == "banked":
+        return {"kind": "banked", "part": draw(parts())}
+    if kind == "ideal":
         return {"kind": "ideal", "capacity_bytes": 2**24, "burst_bytes": burst}
     return {
         "kind": "simple",
@@ -161,7 +182,13 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
     return machine(
         clock_hz=draw(st.sampled_from([1e9, 7e8])),
         matrix=matrix,
-        host={"issue_interval_cycles": draw(st.integers(0, 3)), "queue_depth": draw(st.sampled_from([1, 2, 8, 100]))},
+        host={
+            "issue_interval_cycles": draw(st.integers(0, 3)),
+            "queue_depth": draw(st.sampled_from([1, 2, 8, 100])),
+            "io_bandwidth_bytes_per_s": draw(st.sampled_from([None, None, 1e9, 40e9])),
+            "io_latency_s": draw(st.sampled_from([0.0, 20e-9])),
+        },
+        dma={"outstanding_bursts": draw(st.sampled_from([1, 3, 64]))},
         vector={"lanes": draw(st.integers(1, 20)), "latency_cycles": draw(st.integers(1, 5))},
         activation=draw(srams(need=16 * inputs + 16)),
         weight=draw(srams(need=3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64)),

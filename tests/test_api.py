@@ -43,7 +43,7 @@ def test_totals_are_the_sums_of_the_layers(result: RunResult) -> None:
     summary = result.summary
     for name in ("cycles", "array_cycles"):
         assert getattr(summary, name) == sum(getattr(layer, name) for layer in summary.layers)
-    assert summary.cycles == result.execution.timeline.end.max()
+    assert summary.cycles == result.execution.timeline.end.max() + summary.dram.flush_cycles
     for group in ("macs", "bytes", "energy_pj"):
         for name, value in getattr(summary, group).model_dump().items():
             parts = sum(getattr(getattr(layer, group), name) for layer in summary.layers)
@@ -57,7 +57,7 @@ def test_totals_are_the_sums_of_the_layers(result: RunResult) -> None:
 
 
 def test_each_units_cycles_sum_to_the_total(result: RunResult) -> None:
-    assert set(result.summary.units) == {"load", "store", "matrix", "preload", "vector", "decode", "host"}
+    assert set(result.summary.units) == {"load", "store", "matrix", "preload", "vector", "decode", "io", "host"}
     for row in result.summary.units.values():
         assert sum(n for state, n in row.items() if state != "total") == row["total"] == result.summary.cycles
 
@@ -131,7 +131,7 @@ def test_json_has_the_promised_keys(result: RunResult) -> None:
     energy = "total mac register_file sram dram requantize decode vector host static"
     assert set(data["energy_pj"]) == set(energy.split())
     assert set(data["macs"]) == {"dense", "executed", "skipped", "skippable"}
-    assert set(data["bytes"]) == {"dram_read", "dram_write", "sram_read", "sram_write"}
+    assert set(data["bytes"]) == {"dram_read", "dram_write", "sram_read", "sram_write", "io"}
     roofline = "ops_per_byte attained_ops_per_s peak_ops_per_s peak_bytes_per_s bound balance"
     assert set(roofline.split()) <= set(data["roofline"])
     assert set(data["compression"]) == {"dense_bits", "stored_bits", "ratio"}
@@ -150,7 +150,7 @@ def test_tables_have_a_row_a_layer_and_a_row_an_instruction(result: RunResult) -
     assert result.layers["name"].tolist() == ["fc1", "fc2", "fc3"]
     assert result.layers["energy_pj.total"].sum() == pytest.approx(result.summary.energy_pj.total)
     assert len(result.timeline) == result.summary.instructions
-    assert result.timeline["end"].max() == result.cycles
+    assert result.timeline["end"].max() + result.summary.dram.flush_cycles == result.cycles
     assert set(result.timeline["unit"]) == {"load", "store", "matrix", "preload", "vector"}
 
 

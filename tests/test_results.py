@@ -41,6 +41,8 @@ def executions(draw: st.DrawFn) -> Execution:
         effectual=(),
         dram=np.zeros(0, np.uint8),
         grants=np.zeros(0, np.int8),
+        tail=np.zeros(layers, np.int64),
+        activity=None,
         array_units=ARRAY_UNITS,
     )
 

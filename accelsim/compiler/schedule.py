@@ -29,7 +29,19 @@ from accelsim.errors import DefectError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.golden.network import FloatLayer
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import ACTIVATE, DECODE, INSTRUCTION, LOAD, NONE, OPERANDS, REQUANTIZE, STORE, Memory
+from accelsim.isa.opcodes import (
+    ACTIVATE,
+    DECODE,
+    INSTRUCTION,
+    LOAD,
+    NONE,
+    OPERANDS,
+    RECEIVE,
+    REQUANTIZE,
+    SEND,
+    STORE,
+    Memory,
+)
 
 Emitted = tuple[int, int, opcodes.Operands]  # opcode, layer, operands
 
@@ -139,15 +151,31 @@ class _Stream:
 
 
 class _LayerScheduler:
-    """Emits the steps of one layer to the stream."""
+    """Emits the steps of one layer to the stream.
 
-    def __init__(self, stream: _Stream, number: int, flow: Dataflow, tiling: Tiling, placement: Placement) -> None:
+    Parameters
+    ----------
+    crosses
+        Whether the layer's input comes, and its output goes, over the host's link.
+    """
+
+    def __init__(
+        self,
+        stream: _Stream,
+        number: int,
+        flow: Dataflow,
+        tiling: Tiling,
+        placement: Placement,
+        crosses: tuple[bool, bool],
+    ) -> None:
         self.stream = stream
         self.number = number
         self.flow = flow
         self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
+        self.receives, self.sends = crosses
+        self.received: set[tuple[Span, Span]] = set()
         self.activations = _Ring(placement.activation)
         self.weights = _Ring(placement.weight)
         self.staging = _Ring(placement.staging)
@@ -174,7 +202,10 @@ class _LayerScheduler:
                 out = Place(address, self.output_pitch, self.machine.feature_major, self.machine.operand.bits)
                 code.append(self._results(step, chunk, w, sums, out))
                 if step.done:
-                    code.append(self._store(step, out))
+                    store = self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
+                    code.append((STORE, self.number, store))
+                    if self.sends:
+                        code.append((SEND, self.number, opcodes.HostTransfer(*store[:4])))
                     stored.append((step.m, len(self.stream.steps)))
             self.stream.steps.append(code)
         self.stream.stored = stored
@@ -195,9 +226,12 @@ class _LayerScheduler:
             stride=inside.pitch,
         )
 
-    def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int) -> None:
+    def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int, *, receive: bool = False) -> None:
+        """Load a tile, which the host has to send first if `receive`."""
         size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
         at = max(self._place(ring, transfer.address, size), not_before)
+        if receive:
+            self.stream.loads.append((at, (RECEIVE, self.number, opcodes.HostTransfer(*transfer[:4]))))
         self.stream.loads.append((at, (LOAD, self.number, transfer)))
 
     def _place(self, ring: _Ring, address: int, size: int, not_before: int = 0) -> int:
@@ -220,7 +254,9 @@ class _LayerScheduler:
                 self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place),
                 self.activations,
                 written,
+                receive=self.receives and (step.m, part) not in self.received,
             )
+            self.received.add((step.m, part))
         self.activations.tiles[address].last = len(self.stream.steps)
         return place._replace(address=place.at(0, chunk.k.low - part.low))
 
@@ -275,9 +311,6 @@ class _LayerScheduler:
         operands = opcodes.Requantize(*tile, layer.output.zero_point, *layer.clamp, mode, row_channels)
         return REQUANTIZE, self.number, operands
 
-    def _store(self, step: Step, out: Place) -> Emitted:
-        return STORE, self.number, self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
-
 
 def _ahead(ring: _Ring) -> int:
     """Slots that are filled before the one in use is free again."""
@@ -289,12 +322,14 @@ def _run(dram: int, address: int, size: int) -> opcodes.Transfer:
     return opcodes.Transfer(dram, size, 1, size, Memory.WEIGHT, address, size)
 
 
-def schedule(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
+def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Emit every layer's steps and put the loads between them."""
     stream = _Stream()
     layers = zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    link, last = machine.host.io_bandwidth_bytes_per_s is not None, len(lowering.flows) - 1
     for number, (flow, tiling, placement) in enumerate(layers):
-        _LayerScheduler(stream, number, flow, tiling, placement).run()
+        crosses = link and number == 0, link and number == last
+        _LayerScheduler(stream, number, flow, tiling, placement, crosses).run()
     code = stream.emitted()
     instructions = np.zeros(len(code), INSTRUCTION)
     instructions["opcode"] = [opcode for opcode, _, _ in code]

@@ -11,7 +11,7 @@ from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import neighbours_apart, parted
 from accelsim.compiler.tiles import Footprint, Tiling, cut, oriented
-from accelsim.config.arch import Machine, SimpleDram, Sram
+from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import align_up, ceil_div
 
@@ -202,8 +202,7 @@ def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     chunk = ceil_div(weight_bytes, burst) + 1
     activations, weights = loads(tiling)
     bursts = activations * activation + weights * chunk + tiling.tiles_m * tiling.tiles_n * output
-    dram = machine.dram
-    burst_cycles = dram.burst_period_fs / machine.clock_period_fs if isinstance(dram, SimpleDram) else 0.0
+    burst_cycles = machine.dram.burst_period_fs / machine.clock_period_fs
     overlapped = (
         (tiling.activations > 1 or activations == 1)
         and (tiling.weights > 1 or weights == 1)
@@ -216,7 +215,7 @@ def estimate(tiling: Tiling, flow: Dataflow) -> Estimate:
     loading, storing = activations * load_x + weights * load_w, tiling.tiles_m * tiling.tiles_n * store
     expand = _expand_cycles(tiling, flow)
     # a place for encoded bytes is taken from the load's start until they are expanded
-    latency = machine.cycles(dram.latency_fs) if isinstance(dram, SimpleDram) else 0
+    latency = machine.cycles(machine.dram.latency_fs)
     places = tiling.staging or min(tiling.weights, PREFETCH)
     expanding = weights * max(expand, (latency + load_w + expand) / places) if flow.encoder else 0.0
     transfer = max(loading, storing, expanding, bursts * burst_cycles)

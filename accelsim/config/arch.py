@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from accelsim import units
 from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary, WeightStationary
@@ -24,6 +24,25 @@ class Host(Frozen):
         "Issued instructions that a unit's queue holds, the started one not counted",
         ge=1,
         le=10**6,
+    )
+    io_bandwidth_bytes_per_s: float | None = quantity(
+        "bytes a second",
+        "Bandwidth of the link over which the network's input comes and its output goes; null if the host shares the "
+        "DRAM, so that they don't have to move",
+        default=None,
+        gt=0,
+        le=1e15,
+    )
+    io_latency_s: float = quantity(
+        "seconds", "From when a transfer has left the link to its end", default=0, ge=0, le=1
+    )
+
+
+class Dma(Frozen):
+    """What load, store and the host's link share on their way to a banked DRAM."""
+
+    outstanding_bursts: Integer = quantity(
+        "bursts a unit", "Bursts that a unit has requested and that have not returned yet", ge=1, le=65536
     )
 
 
@@ -85,7 +104,9 @@ class BankedDram(Frozen):
     """A DRAM part behind its controllers, command by command."""
 
     kind: Literal["banked"] = quantity("name", "Model of the DRAM")
-    part: Part = quantity("name", "Part with its controller: a shipped name or the path of a .yaml file")
+    part: Annotated[Part, WithJsonSchema({"type": ["string", "object"]})] = quantity(
+        "name", "Part with its controller: a shipped name, the path of a .yaml file, or what such a file holds"
+    )
 
     @property
     def capacity_bytes(self) -> int:
@@ -101,6 +122,16 @@ class BankedDram(Frozen):
     def bandwidth_bytes_per_s(self) -> float:
         """Rate of a stream of bursts that never waits for a row or a refresh."""
         return self.part.bandwidth_bytes_per_s
+
+    @property
+    def burst_period_fs(self) -> int:
+        """Time between two bursts of such a stream, in femtoseconds."""
+        return round(self.burst_bytes * units.FEMTOSECONDS_PER_SECOND / self.bandwidth_bytes_per_s)
+
+    @property
+    def latency_fs(self) -> int:
+        """Time of a read from an idle controller with its bank closed, in femtoseconds."""
+        return self.part.latency_clocks * self.part.clock_period_fs
 
 
 class SimpleDram(Frozen):
@@ -135,6 +166,16 @@ class IdealDram(Frozen):
         """There is no limit."""
         return None
 
+    @property
+    def burst_period_fs(self) -> int:
+        """Bursts take no time."""
+        return 0
+
+    @property
+    def latency_fs(self) -> int:
+        """There is no latency."""
+        return 0
+
 
 Dram = Annotated[BankedDram | SimpleDram | IdealDram, Field(discriminator="kind")]
 
@@ -149,6 +190,7 @@ class Machine(Frozen):
     tech: str = quantity("name", "Technology whose energies the machine is charged, a shipped name or a path")
     default_recipe: str = quantity("name", "Recipe of a run that names none, a shipped name or a path")
     host: Host
+    dma: Dma
     matrix: Matrix
     vector: Vector
     decode: Decode | None = quantity("unit", "Unit that expands encoded weights; none if absent", default=None)

@@ -202,6 +202,23 @@ class Part(Frozen):
             )
         return self
 
+    @model_validator(mode="after")
+    def _refreshes_leave_time(self) -> Part:
+        """Let a bank be opened and accessed between two refreshes, or requests would wait for ever.
+
+        Before a refresh all banks of its rank are closed one by one, and the refreshes of the ranks follow each other.
+        """
+        t = self.timing
+        accessed = max(t.tras, t.al + t.trtp, t.al + t.cwl + self.burst_clocks + t.twr)
+        closed = accessed + (self.banks + 1) * max(1, t.tppd) + t.trp
+        busy = self.ranks * closed + t.trfc + max(t.activate_to_read, t.activate_to_write)
+        if t.trefi <= busy:
+            raise ValueError(
+                f"trefi must be above {busy}, what refreshes of {self.ranks} ranks and an access can take, "
+                f"not {t.trefi}"
+            )
+        return self
+
     @property
     def columns(self) -> int:
         """Columns of a row in words of the device's width: GDDR6 counts whole bursts, HBM1 and 2 pairs of words."""

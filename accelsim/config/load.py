@@ -20,7 +20,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.dram import Part
-from accelsim.config.tech import Technology
+from accelsim.config.tech import DRAM, Technology
 from accelsim.errors import ConfigError, Fault, nearest, reason, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -185,8 +185,41 @@ def load_part(name_or_path: str, beside: str = "") -> Part:
 
 
 def load_technology(name_or_path: str, beside: str = "") -> Technology:
-    """Load a technology by its shipped name or its path, which begins at the folder of the machine `beside`."""
-    return load_model(shipped.path_of("tech", name_or_path, beside), Technology)
+    """Load a technology by its shipped name or its path, which begins at the folder of the machine `beside`.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the file, or of the first table that it extends and that has one.
+    """
+    return _technology(shipped.path_of("tech", name_or_path, beside), ())
+
+
+def _technology(path: Path, extending: tuple[Path, ...]) -> Technology:
+    """Load a table that others extend, with the entries that it takes from its own base."""
+    document = read_yaml(path)
+    base = document.data.get("base")
+    if isinstance(base, str):
+        try:
+            target = shipped.path_of("tech", base, str(path))
+        except ConfigError as error:
+            raise ConfigError(*(document.fault(("base",), fault.message) for fault in error.faults)) from None
+        family = (*extending, path.resolve())
+        if target.resolve() in family:
+            raise ConfigError(document.fault(("base",), f"must be a table that does not extend this one, not {base!r}"))
+        _inherit(document.data, _technology(target, family))
+    return validate(document, Technology)
+
+
+def _inherit(data: dict[str, Any], base: Technology) -> None:
+    """Append the entries of a base for operations that a table does not list itself; its own keep their places."""
+    entries = data.setdefault("entries", [])
+    if not isinstance(entries, list):
+        return
+    listed = {entry.get("operation") for entry in entries if isinstance(entry, dict)}
+    if data.get("dram_energy") == "currents":
+        listed |= DRAM
+    entries += [entry.model_dump() for entry in base.entries if entry.operation not in listed]
 
 
 def _fault(document: Document, model: type[BaseModel], detail: ErrorDetails) -> Fault:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accelsim.config.tech import Component, Counters, Operation, Technology
+from accelsim.config.arch import BankedDram, Machine
+from accelsim.config.tech import DRAM, SRAM, STATIC, Component, Counters, Event, Operation, Technology
+from accelsim.cost import static
+from accelsim.errors import ConfigError
 from accelsim.results import Bytes, CounterRow, EnergyPj
 
-#: Entry of the energy breakdown that a component's joules go to.
+#: Entry of the energy breakdown that a component's joules go to, leakage and clock apart.
 _CATEGORY = {
     Component.MAC: "mac",
     Component.REGISTER_FILE: "register_file",
@@ -24,7 +27,66 @@ _CATEGORY = {
 CATEGORIES = ("mac", "register_file", "sram", "dram", "requantize", "decode", "vector", "host", "static")
 
 
-def price(counters: Counters, technology: Technology) -> list[CounterRow]:
+def check(technology: Technology, machine: Machine) -> None:
+    """Refuse a table that can't price a machine; to be called before it simulates.
+
+    Raises
+    ------
+    ConfigError
+        If the table charges DRAM by currents that the machine's DRAM does not have, or holds for another part.
+    """
+    part = machine.dram.part if isinstance(machine.dram, BankedDram) else None
+    name = part.name if part else f"{machine.dram.kind} DRAM"
+    if technology.dram_part not in {None, part.name if part else None}:
+        raise ConfigError(
+            f"technology {technology.name} must price a machine with the DRAM part {technology.dram_part}, "
+            f"not {machine.name}, which has {name}"
+        )
+    if technology.dram_energy == "currents" and (part is None or part.energy is None):
+        raise ConfigError(
+            f"technology {technology.name} must price a machine whose DRAM part has currents, "
+            f"not {machine.name}, which has {name}"
+        )
+
+
+def each_pj(event: Event, technology: Technology, machine: Machine) -> float:
+    """Energy of one event on a machine, in picojoules.
+
+    An SRAM access is charged for one bank of the memory that the event names. One that is narrower than the port is
+    of a slice of the bank that a lane reads by itself, and is charged for that share of the bank.
+
+    Raises
+    ------
+    ConfigError
+        If `check` refuses the table for the machine.
+    """
+    if event.operation in STATIC:
+        return static.each_pj(event, technology, machine)
+    if event.operation in DRAM and technology.dram_energy == "currents":
+        return _command_pj(event.operation, technology, machine)
+    if event.operation in SRAM:
+        sram = static.SRAMS[event.component](machine)
+        share = min(1.0, event.bits / sram.width_bits)
+        return technology.energy_pj(event, share * sram.bank_bytes / 1024)
+    return technology.energy_pj(event)
+
+
+def _command_pj(operation: Operation, technology: Technology, machine: Machine) -> float:
+    """Energy of one command, or of one clock of one rank, from the currents of the machine's DRAM."""
+    check(technology, machine)
+    energy = machine.dram.part.energy if isinstance(machine.dram, BankedDram) else None
+    assert energy is not None  # noqa: S101 - `check` has refused it
+    return {
+        Operation.DRAM_ACTIVATE: energy.activate,
+        Operation.DRAM_READ: energy.read,
+        Operation.DRAM_WRITE: energy.write,
+        Operation.DRAM_REFRESH: energy.refresh,
+        Operation.DRAM_ACTIVE_CLOCK: energy.active_clock,
+        Operation.DRAM_PRECHARGED_CLOCK: energy.precharged_clock,
+    }[operation]
+
+
+def price(counters: Counters, technology: Technology, machine: Machine) -> list[CounterRow]:
     """Each counter with the energy of one event, sorted by component, operation and width."""
     return [
         CounterRow(
@@ -33,7 +95,7 @@ def price(counters: Counters, technology: Technology) -> list[CounterRow]:
             bits=event.bits,
             by=event.by,
             count=times,
-            each_pj=technology.energy_pj(event),
+            each_pj=each_pj(event, technology, machine),
         )
         for event, times in sorted(counters.items())
     ]
@@ -43,7 +105,8 @@ def breakdown(rows: Iterable[CounterRow]) -> EnergyPj:
     """Sum of count x energy by category, in picojoules."""
     sums = dict.fromkeys(CATEGORIES, 0.0)
     for row in rows:
-        sums[_CATEGORY[Component(row.component)]] += row.count * row.each_pj
+        category = "static" if row.operation in STATIC else _CATEGORY[Component(row.component)]
+        sums[category] += row.count * row.each_pj
     return EnergyPj(total=sum(sums.values()), **sums)
 
 
@@ -65,6 +128,7 @@ def moved(counters: Counters) -> Bytes:
         dram_write=of(Operation.DRAM_WRITE),
         sram_read=of(Operation.SRAM_READ),
         sram_write=of(Operation.SRAM_WRITE),
+        io=of(Operation.LINK),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from accelsim.config.arch import Machine, SimpleDram
+from accelsim.config.arch import Machine
 from accelsim.results import Bytes, Macs, Roofline
 
 #: Share of a roof's time in the whole from which the roof counts as reached.
@@ -40,7 +40,7 @@ def roofline(
     """
     seconds = cycles / machine.clock_hz
     peak_ops = OPS_PER_MAC * machine.matrix.multipliers * machine.clock_hz
-    bandwidth = machine.dram.bandwidth_bytes_per_s if isinstance(machine.dram, SimpleDram) else None
+    bandwidth = machine.dram.bandwidth_bytes_per_s
     work = OPS_PER_MAC * macs.executed
     traffic = moved.dram_read + moved.dram_write
     compute_s = work / peak_ops

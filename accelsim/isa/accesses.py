@@ -112,8 +112,8 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
         int64, shape (n, OPERANDS).
     """
     column = tuple(operands.T)
-    if opcode in {opcodes.LOAD, opcodes.STORE}:
-        return _transfers(column, load=opcode == opcodes.LOAD)
+    if opcode in {opcodes.LOAD, opcodes.STORE, opcodes.RECEIVE, opcodes.SEND}:
+        return _transfers(opcode, column)
     if opcode == opcodes.DECODE:
         address, encoded, result, values = column[:4]
         zero = np.zeros_like(address)
@@ -137,12 +137,14 @@ def _access(memory: Memory, *region: Int64, write: bool = False, until: Moment |
     return Access(size + memory, write, size + last, *region)
 
 
-def _transfers(column: tuple[Int64, ...], *, load: bool) -> list[Access]:
+def _transfers(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
+    if opcode in {opcodes.RECEIVE, opcodes.SEND}:
+        return [_access(Memory.DRAM, *column[:4], write=opcode == opcodes.RECEIVE, until=Moment.END)]
     dram, dram_stride, rows, row_bytes, scratchpad, address, stride = column[:7]
     outside = (dram, dram_stride, rows, row_bytes)
     inside = (address, stride, rows, row_bytes)
     zero = np.zeros_like(dram)
-    if load:
+    if opcode == opcodes.LOAD:
         return [
             _access(Memory.DRAM, *outside, until=Moment.END),
             Access(scratchpad, True, zero + Moment.END, *inside),

@@ -29,6 +29,7 @@ class Unit(IntEnum):
     PRELOAD = 3
     VECTOR = 4
     DECODE = 5
+    IO = 6
 
 
 class Moment(IntEnum):
@@ -51,6 +52,8 @@ class Memory(IntEnum):
 
 
 UNITS = len(Unit)
+#: Units that move bytes to and from DRAM, in the order in which they are served.
+DMAS = (Unit.LOAD, Unit.STORE, Unit.IO)
 MOMENTS = len(Moment)
 #: Semaphores that an instruction can wait for.
 WAITS = 4
@@ -82,6 +85,15 @@ class Transfer(NamedTuple):
     memory: int
     address: int
     stride: int
+
+
+class HostTransfer(NamedTuple):
+    """Operands of receive and send: rows of bytes between the host and DRAM."""
+
+    dram: int
+    dram_stride: int
+    rows: int
+    row_bytes: int
 
 
 class Preload(NamedTuple):
@@ -278,6 +290,7 @@ class Code(IntEnum):
 
 Operands = (
     Transfer
+    | HostTransfer
     | Preload
     | PreloadMask
     | Matmul
@@ -610,10 +623,12 @@ OPCODES: tuple[Opcode, ...] = (
         ),
         "Walsh-Hadamard transform of int8 elements to int8",
     ),
+    Opcode("receive", Unit.IO, HostTransfer, _TRANSFER[:4], "host to DRAM, over the host's link"),
+    Opcode("send", Unit.IO, HostTransfer, _TRANSFER[:4], "DRAM to host, over the host's link"),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
-ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD = range(10, len(OPCODES))
+ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.

@@ -160,6 +160,11 @@ def _limits(program: Program, machine: Machine) -> list[str]:
                 for i in np.flatnonzero(program.instructions["opcode"] == number)
             ]
     faults += _decodes(program, machine)
+    if machine.host.io_bandwidth_bytes_per_s is None:
+        faults += [
+            f"{name_of(program, i)}: must be an instruction of a link to the host, which {machine.name} lacks"
+            for i in np.flatnonzero(np.isin(program.instructions["opcode"], (opcodes.RECEIVE, opcodes.SEND)))
+        ]
     if isinstance(machine.matrix, StructuredSparse):
         (index,) = np.nonzero(program.instructions["opcode"] == PRELOAD)
         deep = _operand(program, index, PRELOAD, "depth") > machine.matrix.rows

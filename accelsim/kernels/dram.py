@@ -149,8 +149,8 @@ RANK_WORDS = WINDOW + REMEMBERED
 # a slot: a request that waits for its column command; in a queue of its channel, linked to its neighbours or -1
 LINE, ROW, COLUMN, BANK, IS_WRITE, REQUEST, ADDED, TAG, BEFORE, BEHIND, SLOT_WORDS = range(11)
 
-# a tally of the commands for requests of one tag
-ACTIVATED, READ_, WRITTEN, READ_HITS, WRITE_HITS, TALLY_WORDS = range(6)
+# a tally of the commands for requests of one tag, and of its writes that wait for theirs
+ACTIVATED, READ_, WRITTEN, READ_HITS, WRITE_HITS, BUFFERED, TALLY_WORDS = range(7)
 
 # a request: clock in which it completes, or -1; clock in which it was accepted; the next one that waits for the same
 # column command, or -1
@@ -239,6 +239,7 @@ def push(m: Int64, ch: int, line: int, bank: int, row: int, column: int, write: 
         if _find(m, m[ch + WRITE_TABLE], line) >= 0:
             m[ch + MERGED_WRITES] += 1
             return
+        m[m[ch + TALLIES] + tag * TALLY_WORDS + BUFFERED] += 1
     else:
         m[ch + ACCEPTED_READS] += 1
         if _find(m, m[ch + WRITE_TABLE], line) >= 0:
@@ -419,6 +420,7 @@ def _access(m: Int64, ch: int, bank: int, entry: int) -> None:
     if m[slot + IS_WRITE]:
         table = m[ch + WRITE_TABLE]
         m[tally + WRITTEN] += 1
+        m[tally + BUFFERED] -= 1
         m[tally + WRITE_HITS] += hit
         m[bank + NEXT_PRE] = max(m[bank + NEXT_PRE], clock + m[WR_PRE])
         m[group + GROUP_RD] = max(m[group + GROUP_RD], clock + m[WR_RD_L])

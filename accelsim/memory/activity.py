@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from accelsim.config.tech import Component, Counters, Event, Operation, count
 
 Int64 = NDArray[np.int64]
 
@@ -46,3 +49,33 @@ class Activity:
     active_clocks: int
     precharged_clocks: int
     write_latency: int
+
+    def count(self, counters: Sequence[Counters], cycles: Int64, burst_bits: int) -> None:
+        """Charge each layer what it made the DRAM do; the tags are the layers' numbers.
+
+        Refreshes and standby are shared by time: whole counts, so that the layers sum to the total.
+
+        Parameters
+        ----------
+        cycles
+            Core cycles of each layer, int64, shape (layers,).
+        """
+        shared = {
+            Operation.DRAM_REFRESH: _shares(self.refreshes, cycles),
+            Operation.DRAM_ACTIVE_CLOCK: _shares(self.active_clocks, cycles),
+            Operation.DRAM_PRECHARGED_CLOCK: _shares(self.precharged_clocks, cycles),
+        }
+        for layer, table in enumerate(counters):
+            count(table, Event(Component.DRAM, Operation.DRAM_READ, burst_bits), int(self.reads[layer]))
+            count(table, Event(Component.DRAM, Operation.DRAM_WRITE, burst_bits), int(self.writes[layer]))
+            count(table, Event(Component.DRAM, Operation.DRAM_ACTIVATE, 1), int(self.activates[layer]))
+            for operation, share in shared.items():
+                count(table, Event(Component.DRAM, operation, 1), int(share[layer]))
+
+
+def _shares(total: int, weights: Int64) -> Int64:
+    """Cut a count into whole parts in the ratio of weights; each boundary is rounded down."""
+    reached = np.cumsum(weights)
+    whole = int(reached[-1]) or 1
+    bounds = np.array([total * int(sum_) // whole for sum_ in reached], np.int64)
+    return np.diff(bounds, prepend=0)

@@ -153,6 +153,11 @@ class Dram:
         begin, end = self.memory[kernel.REQUESTS], self.memory[kernel.FINISHED]
         return self.memory[begin:end].reshape(-1, kernel.REQUEST_WORDS)
 
+    def buffered_writes(self, tag: int) -> int:
+        """Writes of a tag that wait for their commands, over all channels."""
+        m = self.memory
+        return int(m[m[self.channel + kernel.TALLIES] + tag * kernel.TALLY_WORDS + kernel.BUFFERED].sum())
+
     def take_log(self, channel: int) -> Int64:
         """Empty a channel's log.
 

@@ -60,6 +60,17 @@ def words(region: Region, word_bytes: int) -> int:
     return int((last - first + 1).sum() - (last[:-1] == first[1:]).sum())
 
 
+def lines(region: Region, line_bytes: int) -> NDArray[np.int64]:
+    """Numbers of the aligned lines that `words` counts, in the order of the accesses; int64, shape (accesses,)."""
+    address, stride, rows, row_bytes = region.merged()
+    starts = address + stride * np.arange(rows, dtype=np.int64)
+    first, last = starts // line_bytes, (starts + row_bytes - 1) // line_bytes
+    first[1:] += last[:-1] == first[1:]
+    counts = last - first + 1
+    before = np.cumsum(counts) - counts
+    return np.repeat(first - before, counts) + np.arange(counts.sum())
+
+
 @lru_cache(maxsize=65536)
 def banks(region: Region, bank_bytes: int) -> tuple[int, ...]:
     """Numbers of the contiguous banks that a region touches, ascending."""

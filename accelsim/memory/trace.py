@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ Progress = Callable[[int, int], None]
 
 MAX_REQUESTS = 10**8
 MAX_CYCLE = 2**48
+#: Characters of a line, so that no endless line is read into memory.
+MAX_LINE = 256
+HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 #: Requests between two calls for progress, and commands that a channel logs before they are taken out.
 CHUNK = 2**18
 LOG_ROOM = 2**16
@@ -66,22 +70,18 @@ def read_trace(path: Path, part: Part) -> Trace:
     write: list[bool] = []
     cycle: list[int] = []
     try:
-        with path.open(encoding="ascii") as file:
-            for number, line in enumerate(file, 1):
+        with path.open(encoding="ascii", errors="surrogateescape") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
                 words = line.split()
+                if fault := _no_text(line) or _no_request(line, words, part):
+                    raise AccelSimError(Fault(fault[1], str(path), number, fault[0]))
                 if not words:
                     continue
                 if len(address) == MAX_REQUESTS:
                     raise AccelSimError(Fault(f"must hold at most {MAX_REQUESTS} requests", str(path), number))
-                request = _request(words, part)
-                if isinstance(request, str):
-                    column = 1 + max(line.find(words[0]), 0)
-                    raise AccelSimError(Fault(request, str(path), number, column))
-                address.append(request[0])
-                write.append(request[1])
-                cycle.append(request[2])
-    except UnicodeDecodeError as error:
-        raise AccelSimError(Fault(f"must be ASCII text, but byte {error.start} is not", str(path))) from None
+                address.append(int(words[0], 16))
+                write.append(words[1] == "WRITE")
+                cycle.append(int(words[2]))
     except (OSError, ValueError) as error:
         raise AccelSimError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
     if not address:
@@ -89,22 +89,35 @@ def read_trace(path: Path, part: Part) -> Trace:
     return Trace(np.array(address, np.int64), np.array(write, np.bool_), np.array(cycle, np.int64))
 
 
-def _request(words: list[str], part: Part) -> tuple[int, bool, int] | str:
-    """Address, whether it is a write, and cycle; or what is wrong."""
+def _no_text(line: str) -> tuple[int, str] | None:
+    """Say in which column a line is no text, and why."""
+    if not line.isascii():
+        return 1 + next(i for i, character in enumerate(line) if not character.isascii()), "must be ASCII text"
+    if len(line) == MAX_LINE and line[-1] != "\n":
+        return MAX_LINE, f"must be a line of less than {MAX_LINE} characters"
+    return None
+
+
+def _no_request(line: str, words: list[str], part: Part) -> tuple[int, str] | None:
+    """Say in which column a line of text is no request, and why; an empty line is no fault."""
+    if not words:
+        return None
+    wrong, message = 0, ""
     if len(words) != 3:
-        return f"must be an address, READ or WRITE, and a cycle, not {len(words)} words"
-    try:
-        address = int(words[0], 16)
-    except ValueError:
-        return f"address must be hexadecimal, not {words[0]!r}"
-    if not 0 <= address < part.capacity_bytes:
-        return f"address must be below the capacity of {part.name}, {part.capacity_bytes:#x}, not {words[0]}"
-    if words[1] not in {"READ", "WRITE"}:
+        message = f"must be an address, READ or WRITE, and a cycle, not {len(words)} words"
+    elif not HEXADECIMAL.fullmatch(words[0]):
+        message = f"address must be hexadecimal, not {words[0]!r}"
+    elif int(words[0], 16) >= part.capacity_bytes:
+        message = f"address must be below the capacity of {part.name}, {part.capacity_bytes:#x}, not {words[0]}"
+    elif words[1] not in {"READ", "WRITE"}:
         near = nearest(words[1], ["READ", "WRITE"])
-        return f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
-    if not words[2].isdecimal() or int(words[2][:20]) > MAX_CYCLE or len(words[2]) > 20:
-        return f"cycle must be an integer from 0 to 2^48, not {words[2]!r}"
-    return address, words[1] == "WRITE", int(words[2])
+        wrong = 1
+        message = f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
+    elif not words[2].isdecimal() or int(words[2]) > MAX_CYCLE:
+        wrong, message = 2, f"cycle must be an integer from 0 to 2^48, not {words[2]!r}"
+    if not message:
+        return None
+    return 1 + [word.start() for word in re.finditer(r"\S+", line)][wrong], message
 
 
 class TraceResult(Frozen):

@@ -1,11 +1,14 @@
-"""A summary as tables of text; each column head carries its unit."""
+"""A summary, a DRAM run or energy tables as tables of text; each number has its unit beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.config.dram import Part
+from accelsim.config.tech import Entry, Technology
 from accelsim.memory.trace import TraceRun
 from accelsim.results import LayerResult, Summary
 
@@ -124,6 +127,60 @@ def dram(run: TraceRun) -> list[Table]:
     ]
     tables.append(Table("Commands", ("command", "count", "energy nJ"), served))
     return tables
+
+
+def technologies(found: Iterable[tuple[Technology, Part | None]]) -> Table:
+    """Every figure of energy tables, with its source; the commands of a table by currents as its part gives them."""
+    rows: list[tuple[str, ...]] = []
+    for technology, part in found:
+        listed: list[tuple[str, ...]] = [
+            (e.operation, _where(e), _figure(e), "pJ", e.source, e.assumption) for e in technology.entries
+        ]
+        listed += [
+            (f"leakage of {row.of}", _bits(row.bits), f"{row.power_mw:g}", "mW", row.source, row.assumption)
+            for row in technology.leakage
+        ]
+        listed += [
+            (f"clock of {row.of}", _bits(row.bits), f"{row.energy_pj:g}", "pJ a core cycle", row.source, row.assumption)
+            for row in technology.clock
+        ]
+        if technology.dram_energy == "currents":
+            listed += _commands(part)
+        rows += [(technology.name, *row) for row in listed]
+    columns = ("table", "operation", "width, size", "value", "unit", "source", "assumption")
+    return Table("", columns, rows, frozenset(range(len(columns))) - {3})
+
+
+def _where(entry: Entry) -> str:
+    """Width, size and bound that an entry holds for."""
+    size = f"{entry.capacity_kib:g} KiB" if entry.capacity_kib else ""
+    return ", ".join(part for part in (_bits(entry.bits), size, entry.bound) if part)
+
+
+def _bits(number: int) -> str:
+    return f"{number} bit{'' if number == 1 else 's'}"
+
+
+def _figure(entry: Entry) -> str:
+    return f"{entry.energy_pj:g}" + (f" KiB^{entry.exponent:g}" if entry.exponent else "")
+
+
+def _commands(part: Part | None) -> list[tuple[str, ...]]:
+    """Operation, width, value, unit, source and assumption of what a part's currents give."""
+    assumption = "as Micron's TN-41-01 computes it; without I/O, termination and word-line supply"
+    if part is None or part.energy is None:
+        return [("dram", "", "-", "pJ", "currents of the machine's part", assumption)]
+    energy, burst = part.energy, _bits(8 * part.burst_bytes)
+    figures = (
+        ("dram_read", burst, energy.read, "pJ"),
+        ("dram_write", burst, energy.write, "pJ"),
+        ("dram_activate", "a row", energy.activate, "pJ"),
+        ("dram_refresh", "a rank", energy.refresh, "pJ"),
+        ("dram_active_clock", "a rank", energy.active_clock, "pJ a DRAM clock"),
+        ("dram_precharged_clock", "a rank", energy.precharged_clock, "pJ a DRAM clock"),
+    )
+    source = f"currents of {part.name}, whose file names their source"
+    return [(operation, where, f"{pj:g}", unit, source, assumption) for operation, where, pj, unit in figures]
 
 
 def _number(value: float | None, digits: int) -> str:

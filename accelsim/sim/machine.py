@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim import units
 from accelsim.config import datapaths
-from accelsim.config.arch import Machine
+from accelsim.config.arch import BankedDram, Machine
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import activate, requantize
 from accelsim.datapath.outer_product import OuterProduct
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, words
+from accelsim.memory.region import Region, view, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
@@ -55,8 +56,8 @@ class Core:
         counters = self.counters[record["layer"]]
         count(counters, _ISSUE, 1)
         match operands:
-            case opcodes.Transfer():
-                return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
+            case opcodes.Transfer() | opcodes.HostTransfer():
+                return self._move(counters, opcode, operands)
             case opcodes.Decode():
                 return self.decode.execute(counters, operands)
             case opcodes.Requantize():
@@ -70,24 +71,52 @@ class Core:
                 self.effectual[record["layer"]] += work.effectual
                 return work
 
+    def _move(self, counters: Counters, opcode: int, t: opcodes.Transfer | opcodes.HostTransfer) -> Work:
+        if isinstance(t, opcodes.Transfer):
+            return self._transfer(counters, t, load=opcode == opcodes.LOAD)
+        return self._host_transfer(counters, t, receive=opcode == opcodes.RECEIVE)
+
     def _transfer(self, counters: Counters, t: opcodes.Transfer, *, load: bool) -> Work:
         outside = Region(t.dram, t.dram_stride, t.rows, t.row_bytes)
         inside = Region(t.address, t.stride, t.rows, t.row_bytes)
         memory = Memory(t.memory)
-        burst_bytes = self.machine.dram.burst_bytes
-        bursts = words(outside, burst_bytes)
+        bursts = words(outside, self.machine.dram.burst_bytes)
+        self._count_bursts(counters, bursts, write=not load)
         dram, pad = self.memories.bytes(Memory.DRAM, outside), self.memories.bytes(memory, inside)
         if load:
             pad[:] = dram
-            count(counters, Event(Component.DRAM, Operation.DRAM_READ, 8 * burst_bytes), bursts)
             accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE)
             if memory == Memory.ACTIVATION and self.zero_detectors:
                 self.zero_detectors.detect_events(counters, t.rows * t.row_bytes)
         else:
             dram[:] = pad
-            count(counters, Event(Component.DRAM, Operation.DRAM_WRITE, 8 * burst_bytes), bursts)
             accesses = self.memories.port(counters, memory, inside, Operation.SRAM_READ)
-        return Work(1, 1, bursts=bursts, words=accesses)
+        return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
+
+    def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Work:
+        """Move bytes over the link; those that are received stand in the image until then."""
+        host = self.machine.host
+        assert host.io_bandwidth_bytes_per_s  # noqa: S101 - verify rejects the instruction for a machine without a link
+        outside = Region(t.dram, t.dram_stride, t.rows, t.row_bytes)
+        burst_bytes = self.machine.dram.burst_bytes
+        bursts = words(outside, burst_bytes)
+        if receive:
+            self.memories.bytes(Memory.DRAM, outside)[:] = view(self.memories.host, outside)
+        self._count_bursts(counters, bursts, write=receive)
+        moved = t.rows * t.row_bytes
+        count(counters, Event(Component.HOST, Operation.LINK, 8), moved)
+        time_fs = round(moved * units.FEMTOSECONDS_PER_SECOND / host.io_bandwidth_bytes_per_s)
+        latency = self.machine.cycles(round(host.io_latency_s * units.FEMTOSECONDS_PER_SECOND))
+        cycles = max(1, self.machine.cycles(time_fs))
+        return Work(
+            cycles, cycles + latency, bursts=bursts, words=cycles, outside=outside, writes=receive, latency=latency
+        )
+
+    def _count_bursts(self, counters: Counters, bursts: int, *, write: bool) -> None:
+        """Charge bursts; a banked DRAM says itself what it has moved."""
+        if not isinstance(self.machine.dram, BankedDram):
+            operation = Operation.DRAM_WRITE if write else Operation.DRAM_READ
+            count(counters, Event(Component.DRAM, operation, 8 * self.machine.dram.burst_bytes), bursts)
 
     def _requantize(self, counters: Counters, p: opcodes.Requantize) -> Work:
         sum_bytes = self.machine.operand.sum_bytes

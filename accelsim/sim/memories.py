@@ -11,7 +11,7 @@ from accelsim.config.arch import Machine, Sram
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa.opcodes import Memory
+from accelsim.isa.opcodes import RECEIVE, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, banks, view, words
 from accelsim.units import ceil_div
@@ -45,6 +45,11 @@ class Memories:
                 f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
             ) from None
         self.arrays[Memory.DRAM][: program.image.size] = program.image
+        # what the host sends is not there before it has come
+        self.host = program.image
+        received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
+        for region in received.tolist():
+            self.bytes(Memory.DRAM, Region(*region))[:] = 0
         self._type = machine.matrix.operands
         kind = "f" if machine.operand.is_float else "i"
         self._sum_type = np.dtype(f"<{kind}{machine.operand.sum_bytes}")

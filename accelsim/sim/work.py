@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accelsim.memory.region import Region
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -22,7 +24,13 @@ class Work:
     bursts
         DRAM bursts of a DMA, else 0.
     words
-        Accesses of the scratchpad's port that a DMA makes, one a cycle; 0 if the port is without limit.
+        Cycles of the scratchpad's port, or of the host's link, that a DMA takes; 0 if it is without limit.
+    outside
+        Bytes of the DRAM that a DMA moves, or None.
+    writes
+        Whether a DMA writes to DRAM.
+    latency
+        Cycles from a DMA's last data in DRAM, or from it, to its end.
     effectual
         Products of the tile whose factors are both nonzero, whatever the unit makes of the others.
     """
@@ -33,4 +41,7 @@ class Work:
     swap: int = 0
     bursts: int = 0
     words: int = 0
+    outside: Region | None = None
+    writes: bool = False
+    latency: int = 0
     effectual: int = 0

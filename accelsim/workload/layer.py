@@ -14,6 +14,8 @@ class LinearSpec(Frozen):
     kind: Literal["linear"] = quantity("name", "Kind of layer")
     inputs: Integer = quantity("features", "Input features K", ge=1, le=2**20)
     outputs: Integer = quantity("features", "Output features N", ge=1, le=2**20)
-    weight: str = quantity("name", "Tensor of the weights, float, shape (outputs, inputs)")
+    weight: str | None = quantity(
+        "name", "Tensor of the weights, float, shape (outputs, inputs); none if they are synthetic", default=None
+    )
     bias: str | None = quantity("name", "Tensor of the bias, float, shape (outputs,); none if absent", default=None)
     activation: Literal["none", "relu"] = quantity("name", "Function applied to the outputs", default="none")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
-from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
 from accelsim.workload.layer import LinearSpec
 from accelsim.workload.network import Linear, Network
@@ -30,6 +30,13 @@ class DataSpec(Frozen):
     calibration: str = quantity("name", "Tensor of calibration inputs from the training split, float")
 
 
+class Synthetic(Frozen):
+    """Weights and inputs that are drawn: for questions of time and energy, not of quality."""
+
+    seed: Integer = quantity("count", "Seed of numpy's default generator", ge=0, le=2**63 - 1)
+    batch: Integer = quantity("samples", "Inputs", ge=1, le=2**20)
+
+
 class WorkloadSpec(Frozen):
     """A network as its YAML file describes it."""
 
@@ -37,8 +44,13 @@ class WorkloadSpec(Frozen):
     name: str = quantity("name", "Name of the network", pattern=NAME)
     description: str = quantity("text", "What the network does")
     source: str = quantity("text", "Where weights and data come from")
-    weights: str = quantity("path", "safetensors file, relative to the workload's folder and inside it")
-    data: DataSpec
+    weights: str | None = quantity(
+        "path", "safetensors file, relative to the workload's folder and inside it", default=None
+    )
+    data: DataSpec | None = quantity("section", "Test and calibration data", default=None)
+    synthetic: Synthetic | None = quantity(
+        "section", "How weights and inputs are drawn, instead of files", default=None
+    )
     layers: list[LinearSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
 
     @model_validator(mode="after")
@@ -47,6 +59,18 @@ class WorkloadSpec(Frozen):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"layers must have different names, not {name!r} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _files_or_seed(self) -> WorkloadSpec:
+        if self.synthetic is None:
+            if self.weights is None or self.data is None:
+                raise ValueError("weights and data must be given, or synthetic in their place")
+            unnamed = [layer.name for layer in self.layers if layer.weight is None]
+            if unnamed:
+                raise ValueError(f"layer {unnamed[0]} must name its weight")
+        elif self.weights or self.data or any(layer.weight or layer.bias for layer in self.layers):
+            raise ValueError("synthetic must stand alone: weights, data and the layers' tensors are drawn")
         return self
 
 
@@ -64,6 +88,10 @@ def load_network(name_or_path: str) -> Network:
     faults = _chain_faults(document, spec)
     if faults:
         raise WorkloadError(*faults)
+    if spec.synthetic:
+        return _draw(spec, spec.synthetic, hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
+    assert spec.weights is not None  # noqa: S101 - as the model's validator says
+    assert spec.data is not None  # noqa: S101
     reader = _Tensors(document, path.parent)
     layers = [_linear(reader, i, layer) for i, layer in enumerate(spec.layers)]
     features = spec.layers[0].inputs
@@ -86,6 +114,19 @@ def load_network(name_or_path: str) -> Network:
     return Network(spec.name, tuple(layers), inputs, labels, calibration, hashes)
 
 
+def _draw(spec: WorkloadSpec, synthetic: Synthetic, sha256: str, file: str) -> Network:
+    """Draw weights of variance 1 / inputs, so that activations keep their size, and inputs from 0 to 1."""
+    rng = np.random.default_rng(synthetic.seed)
+    features = spec.layers[0].inputs
+    inputs, calibration = (rng.random((samples, features), np.float32) for samples in (synthetic.batch, 64))
+    layers = []
+    for layer in spec.layers:
+        weight = rng.standard_normal((layer.inputs, layer.outputs), np.float32)
+        weight /= np.float32(np.sqrt(layer.inputs))
+        layers.append(Linear(layer.name, weight, np.zeros(layer.outputs, np.float32), layer.activation == "relu"))
+    return Network(spec.name, tuple(layers), inputs, None, calibration, {file: sha256}, synthetic.seed)
+
+
 def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
     return [
         document.fault(
@@ -100,6 +141,7 @@ def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
 def _linear(reader: _Tensors, index: int, spec: LinearSpec) -> Linear:
     place = ("layers", index)
     file = reader.spec_weights
+    assert spec.weight is not None  # noqa: S101 - as the workload's validator says
     weight = reader.floats((*place, "weight"), file, spec.weight, (spec.outputs, spec.inputs))
     bias = (
         reader.floats((*place, "bias"), file, spec.bias, (spec.outputs,))

@@ -49,16 +49,19 @@ class Network:
     inputs
         Test inputs, float32, shape (batch, K of the first layer).
     labels
-        Class of each test input, int64, shape (batch,).
+        Class of each test input, int64, shape (batch,); None if the network has no task.
     calibration
         Inputs from the training split that fix the activations' ranges, float32, shape (samples, K).
     sha256
         Hash of each file that the network was read from, by file name.
+    seed
+        Seed of synthetic weights and inputs, or None.
     """
 
     name: str
     layers: tuple[Linear, ...]
     inputs: Float32
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     calibration: Float32
     sha256: dict[str, str]
+    seed: int | None = None

@@ -93,7 +93,7 @@ def test_check_accepts_all_kinds(program: Path) -> None:
     assert len(done.stdout.splitlines()) == len(files) + 1
 
 
-@pytest.mark.parametrize("kind", ["arch", "tech", "recipe", "workload", "result", "program"])
+@pytest.mark.parametrize("kind", ["arch", "dram", "tech", "recipe", "workload", "result", "program"])
 def test_schema_is_a_schema_that_shipped_files_meet(kind: str) -> None:
     schema = json.loads(accelsim("schema", kind).stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -110,6 +110,49 @@ def test_list_names_what_is_shipped() -> None:
     assert "matmul" in accelsim("list", "opcode").stdout
     assert refused("list", "archs") == [
         "must be a known kind, not 'archs'; did you mean 'arch'?",
+    ]
+
+
+def test_list_tech_shows_every_figure_of_every_table_with_its_source() -> None:
+    from accelsim.config.load import load_technology
+
+    lines = accelsim("list", "tech").stdout.splitlines()
+    columns = {name: lines[0].index(name) for name in ("operation", "width", "value", "unit", "source", "assumption")}
+    for name in shipped.names("tech"):
+        table = load_technology(name)
+        rows = [line for line in lines[1:] if line.split()[0] == name]
+        commands = 6 if table.dram_energy == "currents" else 0
+        assert len(rows) == len(table.entries) + len(table.leakage) + len(table.clock) + commands
+        for row, entry in zip(rows, table.entries, strict=False):
+            assert row[columns["operation"] :].startswith(entry.operation)
+            assert row[columns["width"] :].startswith(f"{entry.bits} bit")
+            assert entry.source in row[columns["source"] :]
+            assert entry.assumption in row[columns["assumption"] :]
+            assert f"{entry.energy_pj:g}" in row[: columns["unit"]].split()
+        assert accelsim("list", "tech", name).stdout.count(name) >= len(rows)
+    shown = "\n".join(" ".join(line.split()) for line in lines)
+    for expected in (
+        "horowitz2014-45nm sram_read 64 bits, 32 KiB 20 pJ Horowitz, ISSCC 2014, Fig. 1.1.9 the figure of a cache",
+        "horowitz2014-45nm dram_read 64 bits, upper 2600 pJ Horowitz",
+        "cacti-45nm sram_write 64 bits, 1 KiB 3.1542 KiB^0.4569 pJ CACTI 7",
+        "lpddr4-45nm leakage of sram 8192 bits 2.44e-05 mW CACTI 7",
+        "lpddr4-45nm clock of register 1 bit 0.00794 pJ a core cycle Aladdin",
+        # by hand from the currents: 1.2 V x 0.83 ns x 4 devices x (243 - 47) mA x 8 clocks
+        "lpddr4-45nm dram_read 1024 bits 6246.91 pJ currents of LPDDR4_8Gb_x16_2400",
+        "hbm2-45nm dram_active_clock a rank 66 pJ a DRAM clock currents of HBM2_8Gb_x128",
+        "ddr4-45nm dram_refresh a rank 670602 pJ currents of DDR4_8Gb_x8_3200",
+    ):
+        assert expected in shown, expected
+
+
+def test_list_shows_one_by_its_name() -> None:
+    (head, *rows) = accelsim("list", "opcode", "load").stdout.splitlines()
+    assert head.split()[0] == "opcode"
+    assert {row.split()[0] for row in rows} == {"load"}
+    (_, row) = accelsim("list", "arch", "tpu-v1").stdout.splitlines()
+    assert row.split()[:2] == ["arch", "tpu-v1"]
+    assert refused("list", "tech", "han2015") == [
+        "must be a known tech, not 'han2015'; did you mean 'han2015-45nm'?",
     ]
 
 
@@ -132,7 +175,8 @@ def test_help_and_version() -> None:
         (["run", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
         (["exec", "none.acs"], "none.acs: must be a readable file: No such file or directory"),
         (["check", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
-        (["schema", "xyz"], "must be a known kind, not 'xyz'; known are arch, dram, program, recipe, result, tech, workload"),
+        (["schema", "xyz"], "must be a known kind, not 'xyz'; known are arch, dram, program, recipe, result, tech, "
+                            "workload"),
     ],
 )  # fmt: skip
 def test_wrong_names_are_one_line(arguments: list[str], expected: str, tmp_path: Path) -> None:
@@ -165,9 +209,9 @@ def test_a_bad_machine_names_every_fault_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(text.replace("rows: 16", "rows: 0").replace("lanes:", "lames:"))
     lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
     assert lines == [
-        "m.yaml:18:3: matrix.rows: must be greater than or equal to 1, not 0",
-        "m.yaml:22:1: vector.lanes: must be given, but is missing",
-        "m.yaml:23:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?",
+        "m.yaml:22:3: matrix.rows: must be greater than or equal to 1, not 0",
+        "m.yaml:26:1: vector.lanes: must be given, but is missing",
+        "m.yaml:27:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?",
     ]
     assert refused("check", "m.yaml", cwd=tmp_path) == lines
 
@@ -238,7 +282,7 @@ def test_a_full_standard_output_is_one_line() -> None:
 
 def test_a_program_for_another_machine_asks_for_it(tmp_path: Path) -> None:
     text = shipped.path_of("arch", "edge-ws").read_text()
-    (tmp_path / "slow.yaml").write_text(text.replace("bandwidth_bytes_per_s: 16e9", "bandwidth_bytes_per_s: 1e9"))
+    (tmp_path / "slow.yaml").write_text(text.replace("DDR4_8Gb_x8_3200 ", "DDR4_8Gb_x8_2400 "))
     assert accelsim("compile", "digits-mlp", "--arch", "slow.yaml", "-o", "p.acs", cwd=tmp_path).returncode == 0
     (line,) = refused("exec", "p.acs", cwd=tmp_path)
     assert line == "--arch must name the machine: no shipped one is the 'edge-ws' that the program is for"

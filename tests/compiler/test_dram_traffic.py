@@ -104,13 +104,24 @@ STRIPS = ("weight_stationary", "output_stationary", "outer_product")
 )
 @settings(max_examples=80)
 def test_dram_bursts_equal_a_count_from_the_tiling(sizes: list[int], on: Machine, batch: int, seed: int) -> None:
+    on = on.model_copy(update={"host": on.host.model_copy(update={"io_bandwidth_bytes_per_s": None})})
     rng = np.random.default_rng(seed)
     net = network(rng, sizes)
     program, execution = run(net, inputs(rng, net, batch), on)
+    expected = [layer_bursts(program.header, number, on) for number in range(len(sizes) - 1)]
+    done = execution.activity
+    if done:
+        # a banked DRAM may serve several requests of a line with one command, and some with none
+        assert done.accepted_reads == sum(reads for reads, _ in expected)
+        assert done.accepted_writes == sum(writes for _, writes in expected)
+        assert done.reads.sum() + done.merged_reads + done.forwarded_reads == done.accepted_reads
+        assert done.writes.sum() + done.merged_writes == done.accepted_writes
+        assert done.buffered == 0
+        return
     for number, counters in enumerate(execution.counters):
         reads = sum(n for e, n in counters.items() if e.operation == Operation.DRAM_READ)
         writes = sum(n for e, n in counters.items() if e.operation == Operation.DRAM_WRITE)
-        assert (reads, writes) == layer_bursts(program.header, number, on)
+        assert (reads, writes) == expected[number]
 
 
 def test_whole_rows_move_each_byte_once() -> None:

@@ -18,7 +18,7 @@ from accelsim.results import Bytes, Macs
 
 def place(cycles: int, macs: int, moved: int, array: int, wait_host: int = 0, on: Machine | None = None) -> str:
     counts = Macs(dense=macs, executed=macs, skipped=0, skippable=0)
-    traffic = Bytes(dram_read=moved, dram_write=0, sram_read=0, sram_write=0)
+    traffic = Bytes(dram_read=moved, dram_write=0, sram_read=0, sram_write=0, io=0)
     units = {"matrix": {"wait_host": wait_host}, "preload": {}}
     return roofline(on or machine(), counts, traffic, cycles, array, units).bound
 
@@ -43,14 +43,14 @@ def test_bound(cycles: int, macs: int, moved: int, array: int, wait_host: int, b
                                                       ("preload", 400, "latency")])  # fmt: skip
 def test_waiting_for_weights_to_be_expanded_is_named(unit: str, waited: int, bound: str) -> None:
     counts = Macs(dense=10_000, executed=10_000, skipped=0, skippable=0)
-    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0)
+    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0, io=0)
     units = {"matrix": {}, "preload": {}, unit: {"wait_decode": waited}}
     assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
 
 
 def test_waiting_for_a_decode_unit_that_waits_itself_is_latency() -> None:
     counts = Macs(dense=10_000, executed=10_000, skipped=0, skippable=0)
-    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0)
+    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0, io=0)
     for busy, bound in ((700, "decode"), (100, "latency")):  # of 900 cycles without the array
         units = {"matrix": {}, "preload": {"wait_decode": 800}, "decode": {"busy": busy, "wait_load": 900 - busy}}
         assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
@@ -58,7 +58,7 @@ def test_waiting_for_a_decode_unit_that_waits_itself_is_latency() -> None:
 
 def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
     counts = Macs(dense=256_000, executed=256_000, skipped=0, skippable=0)
-    traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0)
+    traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0, io=0)
     figures = roofline(machine(), counts, traffic, 1000, 1000, {"matrix": {}, "preload": {}})
     assert figures.balance == 1
     assert figures.ops_per_byte == 32
@@ -68,7 +68,7 @@ def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
 
 def test_without_a_memory_roof_there_is_no_balance() -> None:
     counts = Macs(dense=1, executed=1, skipped=0, skippable=0)
-    traffic = Bytes(dram_read=64, dram_write=0, sram_read=0, sram_write=0)
+    traffic = Bytes(dram_read=64, dram_write=0, sram_read=0, sram_write=0, io=0)
     figures = roofline(machine(dram=IDEAL_DRAM), counts, traffic, 10, 10, {"matrix": {}, "preload": {}})
     assert figures.balance is None
     assert figures.peak_bytes_per_s is None

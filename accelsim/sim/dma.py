@@ -1,0 +1,276 @@
+"""How transfers reach the DRAM: who is granted a burst in which cycle, and when its data are there."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from typing import Any
+
+import simpy
+
+from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
+from accelsim.isa.opcodes import DMAS, Unit
+from accelsim.memory.activity import Activity
+from accelsim.memory.address_map import Places
+from accelsim.memory.crossing import Crossing
+from accelsim.memory.rate import Rate
+from accelsim.memory.region import lines
+from accelsim.sim.clock import GRANT, RETURN, Clock, Condition
+from accelsim.sim.work import Work
+
+Process = Generator[simpy.Event, Any, None]
+
+NEVER = 2**62
+
+
+class Transfer:
+    """A DMA's instruction between its start and its last data.
+
+    Attributes
+    ----------
+    requested
+        Happens with the last burst's grant; its value is the cycle in which the DMA is free.
+    complete
+        Happens when it is known when all data will be there; its value is that cycle.
+    waited
+        Cycles before the grant of the last burst in which neither a burst was granted nor its words passed the port.
+    """
+
+    def __init__(self, clock: Clock, unit: Unit, layer: int, work: Work) -> None:
+        self.unit = unit
+        self.layer = layer
+        self.work = work
+        # accesses of the port are spread evenly over the bursts: burst n is requested after n of that many shares
+        self.port = Rate(work.bursts, work.words) if work.words else None
+        self.requested = clock.env.event()
+        self.complete = clock.env.event()
+        self.granted = 0
+        self.waited = 0
+        self.free = clock.cycle
+
+    def ready(self, cycle: int) -> int:
+        """First cycle, not before `cycle`, in which the next burst is requested."""
+        return self.port.earliest(cycle) if self.port else cycle
+
+    def grant(self, cycle: int) -> bool:
+        """Take note of a grant; say whether it was the last one."""
+        self.waited += max(0, cycle - self.free)
+        if self.port:
+            self.port.serve(cycle)
+            self.free = self.port.done
+        else:
+            self.free = cycle + 1
+        self.granted += 1
+        if self.granted < self.work.bursts:
+            return False
+        self.requested.succeed(self.free)
+        return True
+
+
+class Dmas(ABC):
+    """The DMA units' request ports, served round robin beginning with `load`; the turn moves on with a grant.
+
+    Attributes
+    ----------
+    grants
+        Unit of each granted burst, in order.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._transfers: dict[Unit, Transfer] = {}
+        self._arrived = Condition(clock.env)
+        self._turn = 0
+        self.grants: list[int] = []
+        clock.env.process(self._serve())
+
+    @classmethod
+    def of(cls, machine: Machine, clock: Clock, layers: int) -> Dmas | None:
+        """The DMAs of a machine; None if its DRAM is ideal, because then transfers take no time of it."""
+        match machine.dram:
+            case IdealDram():
+                return None
+            case SimpleDram():
+                return SimpleDmas(machine, machine.dram, clock)
+            case BankedDram():
+                return BankedDmas(machine, machine.dram, clock, layers)
+
+    def start(self, unit: Unit, layer: int, work: Work) -> Transfer:
+        """Begin a transfer."""
+        transfer = Transfer(self._clock, unit, layer, work)
+        self._transfers[unit] = transfer
+        self._arrived.notify()
+        return transfer
+
+    def in_turn(self) -> list[Transfer]:
+        """Transfers in the order in which they are served."""
+        order = (DMAS[(self._turn + i) % len(DMAS)] for i in range(len(DMAS)))
+        return [self._transfers[unit] for unit in order if unit in self._transfers]
+
+    def _grant(self, transfer: Transfer) -> bool:
+        """Grant a transfer's next burst; say whether it was the last one."""
+        self.grants.append(transfer.unit)
+        self._turn = (DMAS.index(transfer.unit) + 1) % len(DMAS)
+        last = transfer.grant(self._clock.cycle)
+        if last:
+            del self._transfers[transfer.unit]
+        return last
+
+    @abstractmethod
+    def _serve(self) -> Process:
+        """Grant bursts."""
+
+    @abstractmethod
+    def tail(self, cycle: int, layer: int) -> int:
+        """Cycles that the DRAM needs at its full rate for what a layer's writes wait for in a cycle."""
+
+    @abstractmethod
+    def finish(self, cycle: int) -> tuple[int, Activity | None]:
+        """Serve what is still buffered when the program ends in a cycle.
+
+        Returns
+        -------
+        When that is over, and what a banked DRAM has done since the beginning.
+        """
+
+
+class SimpleDmas(Dmas):
+    """DMAs before a channel of constant rate, exact in femtoseconds, and latency."""
+
+    def __init__(self, machine: Machine, dram: SimpleDram, clock: Clock) -> None:
+        self._rate = Rate(machine.clock_period_fs, dram.burst_period_fs)
+        # from when a DMA is free and the channel has moved its last burst to its last data or acknowledgement
+        self._latency_cycles = machine.cycles(dram.latency_fs)
+        super().__init__(clock)
+
+    def _serve(self) -> Process:
+        clock, rate = self._clock, self._rate
+        while True:
+            if not self._transfers:
+                yield self._arrived.wait()
+                yield clock.next(GRANT)
+            ready = rate.earliest(clock.cycle)
+            cycle = min(max(ready, t.ready(clock.cycle)) for t in self._transfers.values())
+            if cycle > clock.cycle:
+                later = clock.at(cycle, GRANT)
+                # while the channel is free for others, a new transfer may come first
+                yield later if cycle == ready else later | self._arrived.wait()
+                yield clock.next(GRANT)
+                continue
+            transfer = next(t for t in self.in_turn() if t.ready(clock.cycle) == clock.cycle)
+            rate.serve(clock.cycle)
+            if self._grant(transfer):
+                transfer.complete.succeed(max(transfer.free, rate.done) + self._latency_cycles)
+
+    def tail(self, cycle: int, layer: int) -> int:
+        """None: what was granted is being served."""
+        del cycle, layer
+        return 0
+
+    def finish(self, cycle: int) -> tuple[int, Activity | None]:
+        """Nothing is buffered."""
+        return cycle, None
+
+
+class BankedDmas(Dmas):
+    """DMAs before the controllers of a DRAM part."""
+
+    def __init__(self, machine: Machine, dram: BankedDram, clock: Clock, layers: int) -> None:
+        self._outstanding = machine.dma.outstanding_bursts
+        self._crossing = Crossing(machine, dram, len(DMAS) * self._outstanding, layers)
+        self._burst_bytes = dram.burst_bytes
+        self._burst_cycles = dram.burst_bytes / dram.bandwidth_bytes_per_s * machine.clock_hz
+        self._places: dict[Transfer, Places] = {}
+        self._unknown: dict[Transfer, int] = {}
+        self._data: dict[Transfer, int] = {}
+        self._returns: dict[Unit, list[int]] = {unit: [] for unit in DMAS}
+        self._in_flight = dict.fromkeys(DMAS, 0)
+        super().__init__(clock)
+
+    def start(self, unit: Unit, layer: int, work: Work) -> Transfer:
+        """Begin a transfer."""
+        assert work.outside  # noqa: S101 - what moves bursts says where
+        transfer = super().start(unit, layer, work)
+        self._places[transfer] = self._crossing.places(lines(work.outside, self._burst_bytes))
+        self._unknown[transfer] = work.bursts
+        self._data[transfer] = 0
+        return transfer
+
+    def _serve(self) -> Process:
+        clock = self._clock
+        while True:
+            if not self._transfers and not self._unknown:
+                yield self._arrived.wait()
+                yield clock.next(GRANT)
+            self._collect()
+            if self._transfers:
+                yield clock.next(GRANT)
+                self._grant_all()
+            wake = self._wake()
+            if wake == NEVER:
+                continue
+            yield clock.at(wake, RETURN) | self._arrived.wait()
+            if clock.slot != RETURN:
+                yield clock.next(GRANT)
+
+    def _collect(self) -> None:
+        """Run the controllers up to this cycle, and tell transfers whose last data are known when they come."""
+        for owner, cycle in self._crossing.advance(self._clock.cycle):
+            assert isinstance(owner, Transfer)  # noqa: S101 - the owner that was given
+            heapq.heappush(self._returns[owner.unit], cycle)
+            self._data[owner] = max(self._data[owner], cycle)
+            self._unknown[owner] -= 1
+            if not self._unknown[owner]:
+                owner.complete.succeed(max(owner.free, self._data[owner]))
+                del self._unknown[owner], self._data[owner], self._places[owner]
+
+    def _ready(self, transfer: Transfer) -> bool:
+        """Whether a transfer requests a burst in this cycle."""
+        returns, cycle = self._returns[transfer.unit], self._clock.cycle
+        while returns and returns[0] <= cycle:
+            heapq.heappop(returns)
+            self._in_flight[transfer.unit] -= 1
+        return transfer.ready(cycle) == cycle and self._in_flight[transfer.unit] < self._outstanding
+
+    def _grant_all(self) -> None:
+        """Grant what the controllers accept in this cycle."""
+        crossing, cycle = self._crossing, self._clock.cycle
+        while not crossing.exhausted(cycle):
+            for transfer in self.in_turn():
+                if not self._ready(transfer):
+                    continue
+                places, burst = self._places[transfer], transfer.granted
+                if crossing.accepts(places.channel[burst], write=transfer.work.writes):
+                    self._in_flight[transfer.unit] += 1
+                    crossing.push(places, burst, transfer, transfer.layer, write=transfer.work.writes)
+                    self._grant(transfer)
+                    break
+            else:
+                return
+
+    def _wake(self) -> int:
+        """First later cycle in which a burst may be granted or a completion may become known."""
+        cycle = self._clock.cycle
+        if not self._unknown:
+            return NEVER
+        wake = self._crossing.eventful
+        for transfer in self._transfers.values():
+            ready = transfer.ready(cycle)
+            if ready > cycle:
+                wake = min(wake, ready)
+            elif self._in_flight[transfer.unit] >= self._outstanding and self._returns[transfer.unit]:
+                wake = min(wake, self._returns[transfer.unit][0])
+            elif self._crossing.exhausted(cycle):
+                wake = min(wake, cycle + 1)
+        return max(wake, cycle + 1)
+
+    def tail(self, cycle: int, layer: int) -> int:
+        """Cycles at the data buses' full rate for the layer's buffered writes."""
+        return math.ceil(self._crossing.buffered(cycle, layer) * self._burst_cycles)
+
+    def finish(self, cycle: int) -> tuple[int, Activity | None]:
+        """Flush the write buffers."""
+        over = self._crossing.flush(cycle)
+        return over, self._crossing.activity()

@@ -15,6 +15,8 @@ from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
+from accelsim.config.tech import Technology
+from accelsim.cost import energy
 from accelsim.errors import ProgramError
 from accelsim.golden import evaluate, float_network
 from accelsim.golden.network import CompressedNetwork, IntegerNetwork
@@ -50,8 +52,7 @@ def run(
     AccelSimError
         If any input is not valid; the faults say what and where.
     """
-    machine = load_machine(arch)
-    technology = load_technology(machine.tech, arch)
+    machine, technology = load_priced_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     network = load_network(workload)
     compressed = compress(network, chosen)
@@ -95,10 +96,23 @@ def execute(
     AccelSimError
         If the machine is not valid, or `verify` rejects the program for it.
     """
-    machine = load_machine(arch) if arch else compiled_for(program)
-    technology = load_technology(machine.tech, arch or "")
+    machine, technology = load_priced_machine(arch or compiled_for(program).name)
     execution = reference.execute(program, machine, _named(progress, "simulating"), file)
     return summarize(program, execution, machine, technology, None, None, {"program": program.digest})
+
+
+def load_priced_machine(arch: str) -> tuple[Machine, Technology]:
+    """Load a machine and its energy table.
+
+    Raises
+    ------
+    ConfigError
+        If either is not valid, or the table can't price the machine.
+    """
+    machine = load_machine(arch)
+    technology = load_technology(machine.tech, arch)
+    energy.check(technology, machine)
+    return machine, technology
 
 
 def compiled_for(program: Program) -> Machine:

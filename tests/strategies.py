@@ -59,6 +59,7 @@ def srams(draw: st.DrawFn, need: int) -> dict[str, Any]:
         "banks": banks,
         "width_bits": 8 * width,
         "ports": draw(st.integers(1, 2)),
+        "interleaving": draw(st.sampled_from(["contiguous", "contiguous", "words"])),
         "ideal": draw(st.sampled_from([False, False, False, True])),
     }
 

@@ -42,14 +42,15 @@ def _check(file: Path, arch: str | None) -> str:
     """Kind and name of a file without faults."""
     if file.suffix not in {".yaml", ".yml"}:
         return _check_program(file, arch)
+    from accelsim.api import load_priced_machine
     from accelsim.compress.recipe import load_recipe
-    from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
+    from accelsim.config.load import load_part, load_technology, read_yaml
     from accelsim.workload.load import load_network
 
     document = read_yaml(file)
     kind = str(document.data.get("kind"))
     loaders: dict[str, Callable[[str], Named]] = {
-        "arch": load_machine,
+        "arch": lambda path: load_priced_machine(path)[0],
         "dram": load_part,
         "tech": load_technology,
         "recipe": load_recipe,

@@ -33,8 +33,8 @@ def deal(memory: Memory, sram: Sram, count: int, size: int, base: int = 0) -> Sl
         Number of slots, and bytes of each; together they fit.
     """
     if count > 1 and _fits_banks(sram, count, size):
-        step = sram.banks // count if count < sram.banks else 1
-        addresses = tuple(i % sram.banks * step * sram.bank_bytes + i // sram.banks * size for i in range(count))
+        step = sram.ranges // count if count < sram.ranges else 1
+        addresses = tuple(i % sram.ranges * step * sram.range_bytes + i // sram.ranges * size for i in range(count))
     else:
         word = sram.width_bytes
         addresses = tuple(sram.capacity_bytes * i // count // word * word for i in range(count))
@@ -43,11 +43,11 @@ def deal(memory: Memory, sram: Sram, count: int, size: int, base: int = 0) -> Sl
 
 def neighbours_apart(sram: Sram, count: int, size: int) -> bool:
     """Whether a slot shares no bank with the one filled after it."""
-    return count == 1 or _fits_banks(sram, count, size) or sram.banks % count == 0
+    return count == 1 or _fits_banks(sram, count, size) or sram.ranges % count == 0
 
 
 def _fits_banks(sram: Sram, count: int, size: int) -> bool:
-    return sram.banks > 1 and ceil_div(count, sram.banks) * size <= sram.bank_bytes
+    return sram.ranges > 1 and ceil_div(count, sram.ranges) * size <= sram.range_bytes
 
 
 def parted(sram: Sram, count: int, size: int, staging: int, staged: int) -> tuple[Sram, Sram]:
@@ -56,12 +56,12 @@ def parted(sram: Sram, count: int, size: int, staging: int, staged: int) -> tupl
     The places get banks of their own, one each or one together, where the slots' neighbours still lie apart in the
     others. Else they are cut off the end, and nothing is said of banks.
     """
-    for banks in range(min(staging, sram.banks - 1), 0, -1):
-        front, back = (_part(sram, n * sram.bank_bytes, n) for n in (sram.banks - banks, banks))
+    for banks in range(min(staging, sram.ranges - 1), 0, -1):
+        front, back = (_part(sram, n * sram.range_bytes, n) for n in (sram.ranges - banks, banks))
         if (
             count * size <= front.capacity_bytes
             and neighbours_apart(front, count, size)
-            and (ceil_div(staging, banks) * staged <= sram.bank_bytes)
+            and (ceil_div(staging, banks) * staged <= sram.range_bytes)
         ):
             return front, back
     behind = staging * staged

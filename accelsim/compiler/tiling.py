@@ -240,7 +240,7 @@ def _expand_cycles(tiling: Tiling, flow: Dataflow) -> int:
     size = flow.footprint(tiling).weight
     front, _ = parted(weight, tiling.weights, size, tiling.staging, staged.bytes)
     read, written = _words(staged.bytes, weight), _words(flow.largest_weights_bytes(tiling.tile_k), weight)
-    shared = not tiling.staging or front.capacity_bytes % weight.bank_bytes
+    shared = not tiling.staging or front.capacity_bytes % weight.range_bytes
     return max(staged.cycles, read + written if shared else max(read, written))
 
 

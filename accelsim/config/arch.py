@@ -69,7 +69,11 @@ class Decode(Frozen):
 
 
 class Sram(Frozen):
-    """An on-chip memory; bank b holds the b-th contiguous range of its bytes."""
+    """An on-chip memory.
+
+    Bank b holds the b-th contiguous range of its bytes, so that the halves of a double buffer lie apart; or every word
+    whose number leaves b when divided by the banks, so that most instructions want all banks and wait for each other.
+    """
 
     capacity_bytes: Integer = quantity("bytes", "Capacity of all banks together", ge=1, le=2**32)
     banks: Integer = quantity("count", "Banks; each serves its own instructions", ge=1, le=1024)
@@ -77,6 +81,11 @@ class Sram(Frozen):
         "bits a core cycle", "Width of a port: what one access moves", ge=8, le=65536, multiple_of=8
     )
     ports: Integer = quantity("count a bank", "Instructions that a bank serves at once", ge=1, le=64)
+    interleaving: Literal["contiguous", "words"] = quantity(
+        "name",
+        "Whether a bank holds a range of addresses, or words are dealt out to the banks in turn",
+        default="contiguous",
+    )
     ideal: bool = quantity("flag", "Whether ports and width are without limit", default=False)
 
     @model_validator(mode="after")
@@ -93,6 +102,16 @@ class Sram(Frozen):
     def width_bytes(self) -> int:
         """Bytes that one access moves."""
         return self.width_bits // 8
+
+    @property
+    def ranges(self) -> int:
+        """Ranges of addresses that lie in banks of their own."""
+        return self.banks if self.interleaving == "contiguous" else 1
+
+    @property
+    def range_bytes(self) -> int:
+        """Bytes of such a range."""
+        return self.capacity_bytes // self.ranges
 
     @property
     def bank_bytes(self) -> int:

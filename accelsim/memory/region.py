@@ -86,6 +86,17 @@ def banks(region: Region, bank_bytes: int) -> tuple[int, ...]:
     return tuple(sorted(touched))
 
 
+@lru_cache(maxsize=65536)
+def interleaved_banks(region: Region, word_bytes: int, count: int) -> tuple[int, ...]:
+    """Numbers of the banks that a region touches where words are dealt out to `count` banks in turn, ascending."""
+    address, stride, rows, row_bytes = region.merged()
+    starts = address + stride * np.arange(rows, dtype=np.int64)
+    first, last = starts // word_bytes, (starts + row_bytes - 1) // word_bytes
+    touched = np.minimum(last - first + 1, count)
+    step = np.arange(touched.sum()) - np.repeat(np.cumsum(touched) - touched, touched)
+    return tuple(np.unique((np.repeat(first, touched) + step) % count).tolist())
+
+
 def overlap(a: Region, b: Region) -> bool:
     """Whether two regions share a byte."""
     a, b = a.merged(), b.merged()

@@ -13,7 +13,7 @@ from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa.opcodes import RECEIVE, Memory
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, banks, view, words
+from accelsim.memory.region import Region, banks, interleaved_banks, view, words
 from accelsim.units import ceil_div
 
 Bank = tuple[Memory, int]
@@ -24,6 +24,12 @@ _COMPONENT = {
     Memory.OUTPUT: Component.OUTPUT,
     Memory.ACCUMULATOR: Component.ACCUMULATOR,
 }
+
+
+def _banks(sram: Sram, region: Region) -> tuple[int, ...]:
+    if sram.interleaving == "words":
+        return interleaved_banks(region, sram.width_bytes, sram.banks)
+    return banks(region, sram.bank_bytes)
 
 
 class Memories:
@@ -60,7 +66,7 @@ class Memories:
             (memory, bank)
             for memory, region in used
             if memory in self.srams and not self.srams[memory].ideal
-            for bank in banks(region, self.srams[memory].bank_bytes)
+            for bank in _banks(self.srams[memory], region)
         }
         return tuple(sorted(touched))
 

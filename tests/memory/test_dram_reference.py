@@ -8,7 +8,7 @@ import pytest
 from dram_checker import violations
 from dram_strategies import changed, odd_parts, parts, shipped_part, traces
 from dram_streams import address
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.config.dram import Part
@@ -27,14 +27,12 @@ def same(part: Part, trace: Trace) -> None:
     assert violations(part, run.commands, run.result.clk_end) == []
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_shipped_parts_serve_requests_in_the_same_clocks(data: st.DataObject) -> None:
     part = data.draw(parts())
     same(part, data.draw(traces(part, 150)))
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_parts_with_any_timing_serve_requests_in_the_same_clocks(data: st.DataObject) -> None:
     part = data.draw(odd_parts())

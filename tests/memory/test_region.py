@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.memory.region import Region, banks, overlap, view, words
+from accelsim.memory.region import Region, banks, interleaved_banks, lines, overlap, view, words
 
 
 @st.composite
@@ -53,3 +53,17 @@ def test_a_view_reads_and_writes_the_bytes(region: Region) -> None:
 def test_a_view_never_leaves_its_memory(region: Region) -> None:
     with pytest.raises(IndexError):
         view(np.zeros(10, np.uint8), region)
+
+
+@given(region=regions(), word=st.sampled_from([1, 2, 4, 16]), count=st.integers(1, 8))
+def test_interleaved_banks_are_those_of_the_words(region: Region, word: int, count: int) -> None:
+    words = {byte // word for byte in byte_list(region)}
+    assert interleaved_banks(region, word, count) == tuple(sorted({number % count for number in words}))
+
+
+@given(region=regions(), line=st.sampled_from([1, 2, 4, 16, 64]))
+def test_lines_are_as_many_as_words_and_cover_the_bytes(region: Region, line: int) -> None:
+    found = lines(region, line)
+    assert len(found) == words(region, line)
+    assert set(found.tolist()) == {byte // line for byte in byte_list(region)}
+    assert (found[1:] != found[:-1]).all()

@@ -26,8 +26,9 @@ def roofline(
     The compute roof is every multiplier in every cycle, the memory roof the DRAM's bandwidth. What takes at least
     `REACHED` of the time at its roof is bound by the roof that it takes longer at. Otherwise the larger loss names the
     bound: fill and drain (the array is occupied but does not multiply at its peak: filling, draining, partly used),
-    host (the array's units wait for the host), decode (they wait for weights to be expanded), or latency (they wait for
-    anything else).
+    host (the array's units wait for the host), decode (they wait for weights to be expanded), memory (they wait for
+    anything else while a DMA unit waits for the DRAM, which moves less than its roof because of rows, refreshes and
+    turnarounds), or latency (they wait for anything else).
 
     Parameters
     ----------
@@ -53,11 +54,15 @@ def roofline(
         # the decode unit may itself have waited, for bytes from DRAM
         expanding = units.get("decode", {}).get("busy", cycles)
         decode = min(expanding, max(unit.get("wait_decode", 0) for unit in array))
+        rest = cycles - array_cycles - host - decode
+        starved = max((unit.get("wait_memory", 0) for unit in units.values()), default=0)
+        memory = max(0, min(rest, starved))
         losses = {
             "fill_drain": array_cycles - compute_s * machine.clock_hz,
             "host": host,
             "decode": decode,
-            "latency": cycles - array_cycles - host - decode,
+            "memory": memory,
+            "latency": rest - memory,
         }
         bound = max(losses, key=lambda name: losses[name])
     return Roofline(

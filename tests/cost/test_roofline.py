@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import machines, networks
 
-from accelsim.config.arch import Machine, SimpleDram
+from accelsim.config.arch import Machine
 from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
 from accelsim.golden.network import IntegerNetwork
@@ -56,6 +56,14 @@ def test_waiting_for_a_decode_unit_that_waits_itself_is_latency() -> None:
         assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
 
 
+@pytest.mark.parametrize(("starved", "bound"), [(800, "memory"), (400, "latency")])
+def test_waiting_for_a_dram_that_moves_less_than_its_roof_is_memory(starved: int, bound: str) -> None:
+    counts = Macs(dense=10_000, executed=10_000, skipped=0, skippable=0)
+    traffic = Bytes(dram_read=1000, dram_write=0, sram_read=0, sram_write=0, io=0)
+    units = {"matrix": {}, "preload": {"wait_load": 900}, "load": {"busy": 100, "wait_memory": starved}}
+    assert roofline(machine(), counts, traffic, 1000, 100, units).bound == bound
+
+
 def test_balance_is_one_where_both_roofs_take_the_same_time() -> None:
     counts = Macs(dense=256_000, executed=256_000, skipped=0, skippable=0)
     traffic = Bytes(dram_read=8000, dram_write=8000, sram_read=0, sram_write=0, io=0)
@@ -82,6 +90,6 @@ def test_no_executed_point_lies_above_a_roof(net: IntegerNetwork, on: Machine, b
     for layer, counters in enumerate(execution.counters):
         assert energy.products(counters) <= active[layer] * on.matrix.multipliers
         moved = energy.moved(counters)
-        if isinstance(on.dram, SimpleDram):
+        if on.dram.bandwidth_bytes_per_s is not None:
             seconds = active[layer] * on.clock_period_fs / 1e15
             assert moved.dram_read + moved.dram_write <= seconds * on.dram.bandwidth_bytes_per_s * (1 + 1e-9)

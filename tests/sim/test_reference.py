@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import assert_accounted, inputs, machine, network
+from hand_programs import HEADER, load, program, run, spent, store, times
+from harness import inputs, machine, network
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from strategies import machines, networks
@@ -17,55 +18,12 @@ from accelsim.errors import DeadlockError, ProgramError, SimulationError
 from accelsim.formats.packed import Packed
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa import accesses
-from accelsim.isa.assembly import parse
 from accelsim.isa.opcodes import Memory
-from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
+from accelsim.isa.program import Program
 from accelsim.memory.region import Region, banks
 from accelsim.results import Execution
 from accelsim.sim import reference
 from accelsim.sim.machine import Core
-
-HEADER = Header(
-    workload="hand",
-    recipe="none",
-    arch="edge-ws",
-    arch_sha256="",
-    dram_bytes=4096,
-    layers=[
-        LayerInfo(
-            name="a",
-            m=6,
-            k=4,
-            n=4,
-            m_tile=1,
-            k_tile=1,
-            n_tile=1,
-            loops="",
-            slots={},
-            weights=1,
-            stored_bits=8,
-            output="out",
-        )
-    ],
-    regions=[RegionInfo(name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0)],
-)
-
-
-def program(*lines: str) -> Program:
-    """A program over an image of 2 KiB; `LOAD n` and `STORE n` move n bursts of 64 bytes."""
-    text = [f".header {HEADER.model_dump_json()}", ".image 2048", f".bytes {'AAAA' * 682}AAA="]
-    return parse("\n".join([*text, *lines]))
-
-
-def load(bursts: int, address: int, more: str = "", memory: str = "activation") -> str:
-    size = 64 * bursts
-    return (
-        f"load layer=0 dram=0 dram_stride=0 rows=1 row_bytes={size} memory={memory} address={address} stride=0 {more}"
-    )
-
-
-def store(bursts: int, address: int, more: str = "") -> str:
-    return load(bursts, address, more, memory="weight").replace("load", "store").replace("dram=0", "dram=2048")
 
 
 def on(**changes: Any) -> Machine:
@@ -78,22 +36,6 @@ def on(**changes: Any) -> Machine:
         "latency_s": 10e-9,
     }
     return machine(**{"dram": {**dram, **changes.pop("dram", {})}, **changes})
-
-
-def run(given: Program, where: Machine) -> Execution:
-    result = reference.execute(given, where)
-    assert_accounted(result)
-    return result
-
-
-def times(result: Execution) -> list[tuple[int, int, int, int]]:
-    t = result.timeline
-    return list(zip(t.issue.tolist(), t.start.tolist(), t.free.tolist(), t.end.tolist(), strict=True))
-
-
-def spent(result: Execution, unit: str) -> dict[str, int]:
-    row = result.attribution[:, result.unit_names.index(unit)].sum(axis=0)
-    return {state: int(n) for state, n in zip(result.states, row, strict=True) if n}
 
 
 def test_a_load_takes_its_bursts_then_the_latency() -> None:

@@ -74,7 +74,7 @@ class Execution:
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
     tail
         int64, shape (layers,): cycles that the DRAM needs at its full rate for the writes of a layer that still wait in
-        its buffers when the layer's last transfer ends.
+        its buffers when the layer's last transfer ends; for the last layer, for all dirty lines of a second level too.
     activity
         What a banked DRAM did, with layers as tags; else None.
     array_units
@@ -175,7 +175,7 @@ class EnergyPj(Frozen):
     total: float = quantity("picojoules", "Sum of all components")
     mac: float = quantity("picojoules", "Products and sums of the array")
     register_file: float = quantity("picojoules", "Registers of the processing elements")
-    sram: float = quantity("picojoules", "Scratchpads and accumulator")
+    sram: float = quantity("picojoules", "Scratchpads, accumulator and second level")
     dram: float = quantity("picojoules", "DRAM bursts, over-fetch included; by currents, rows and standby too")
     requantize: float = quantity("picojoules", "Bias, scale, rounding and zero point")
     decode: float = quantity("picojoules", "Expansion of stored weights")
@@ -200,8 +200,10 @@ class Bytes(Frozen):
 
     dram_read: int = quantity("bytes", "Whole bursts read from DRAM")
     dram_write: int = quantity("bytes", "Whole bursts written to DRAM")
-    sram_read: int = quantity("bytes", "Whole words read from scratchpads and accumulator")
-    sram_write: int = quantity("bytes", "Whole words written to scratchpads and accumulator")
+    sram_read: int = quantity("bytes", "Whole words read from scratchpads, accumulator and second level")
+    sram_write: int = quantity("bytes", "Whole words written to scratchpads, accumulator and second level")
+    l2_read: int = quantity("bytes", "Those read from the second level; 0 without one", default=0)
+    l2_write: int = quantity("bytes", "Those written to the second level, fills included; 0 without one", default=0)
     io: int = quantity("bytes", "What crossed the host's link")
 
 
@@ -216,7 +218,7 @@ class DramFigures(Frozen):
     row_hit_rate: float | None = quantity(
         "ratio", "Commands to a row that was accessed since it was opened; null without any"
     )
-    accepted: int = quantity("count", "Bursts that the DMA units requested")
+    accepted: int = quantity("count", "Bursts that the DMA units requested, or the second level before the DRAM")
     merged: int = quantity("count", "Requests that another one's command served")
     forwarded: int = quantity("count", "Reads that a buffered write answered")
     flush_cycles: int = quantity("core cycles", "From the last instruction's end until all writes were served")

@@ -10,7 +10,7 @@ import numpy as np
 from harness import layer, machine
 from hypothesis import strategies as st
 
-from accelsim.config.arch import Machine
+from accelsim.config.arch import L2, Machine
 from accelsim.config.dram import Part
 from accelsim.config.load import load_part
 from accelsim.golden.integer import ROUNDING
@@ -98,6 +98,20 @@ def drams(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def second_levels(draw: st.DrawFn, line_bytes: int) -> L2:
+    """A second level of a line or more."""
+    sets, ways = draw(st.sampled_from([1, 2, 8, 64])), draw(st.sampled_from([1, 2, 3, 16]))
+    return L2(
+        capacity_bytes=sets * ways * line_bytes,
+        ways=ways,
+        banks=draw(st.sampled_from([banks for banks in (1, 2, 8) if banks <= sets])),
+        width_bits=draw(st.sampled_from([24, 64, 512])),
+        ports=draw(st.integers(1, 2)),
+        latency_cycles=draw(st.sampled_from([1, 2, 20])),
+    )
+
+
+@st.composite
 def weight_stationary(draw: st.DrawFn, min_side: int) -> dict[str, Any]:
     shadows = draw(st.booleans())
     load = draw(st.sampled_from(["shift_chain", "row_addressed"])) if shadows else "shift_chain"
@@ -180,6 +194,8 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
     """Machines of any shape whose memories hold at least the smallest tile."""
     matrix = draw(datapaths(min_side, kinds))
     inputs, outputs = smallest_tile(matrix)
+    dram = draw(drams())
+    cached = dram["kind"] == "banked" and draw(st.booleans())
     return machine(
         clock_hz=draw(st.sampled_from([1e9, 7e8])),
         matrix=matrix,
@@ -195,5 +211,6 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
         weight=draw(srams(need=3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64)),
         output=draw(srams(need=16 * outputs + 16)),
         accumulator=draw(srams(need=4 * outputs + 16)),
-        dram=draw(drams()),
+        l2=draw(second_levels(dram["part"].burst_bytes)) if cached else None,
+        dram=dram,
     )

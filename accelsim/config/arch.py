@@ -119,6 +119,33 @@ class Sram(Frozen):
         return self.capacity_bytes // self.banks
 
 
+class L2(Frozen):
+    """A second level that all DMA units share: a cache of DRAM bursts before a banked DRAM.
+
+    Least recently used, write-back, write-allocate. A line is a burst; its number modulo the banks names its bank.
+    """
+
+    capacity_bytes: Integer = quantity("bytes", "Capacity of all banks together", ge=1, le=2**32)
+    ways: Integer = quantity("count", "Lines of a set", ge=1, le=1024)
+    banks: Integer = quantity("count", "Banks", ge=1, le=1024)
+    width_bits: Integer = quantity(
+        "bits a core cycle", "Width of a bank's port: what one access moves", ge=8, le=65536, multiple_of=8
+    )
+    ports: Integer = quantity("count a bank", "Bursts that a bank serves at once", ge=1, le=64)
+    latency_cycles: Integer = quantity(
+        "core cycles", "From the acceptance of a hit to its data; a miss takes as much beside the DRAM", ge=1, le=1000
+    )
+
+    @property
+    def bank_bytes(self) -> int:
+        """Bytes of one bank."""
+        return self.capacity_bytes // self.banks
+
+    def sets(self, line_bytes: int) -> int:
+        """Sets of lines of a size."""
+        return self.capacity_bytes // (self.ways * line_bytes)
+
+
 class BankedDram(Frozen):
     """A DRAM part behind its controllers, command by command."""
 
@@ -217,7 +244,25 @@ class Machine(Frozen):
     weight: Sram
     output: Sram
     accumulator: Sram
+    l2: L2 | None = quantity("memory", "Second level between all DMA units and the DRAM; none if absent", default=None)
     dram: Dram
+
+    @model_validator(mode="after")
+    def _lines_of_bursts(self) -> Machine:
+        if self.l2 is None:
+            return self
+        if self.dram.kind != "banked":
+            raise ValueError(f"l2 must stand before a banked DRAM, not before one whose kind is {self.dram.kind}")
+        line = self.dram.burst_bytes
+        sets = self.l2.sets(line)
+        if sets.bit_count() != 1 or sets * self.l2.ways * line != self.l2.capacity_bytes:
+            raise ValueError(
+                f"l2.capacity_bytes must be a power of two of sets, each {self.l2.ways} lines of {line} bytes, "
+                f"not {self.l2.capacity_bytes}"
+            )
+        if sets % self.l2.banks:
+            raise ValueError(f"l2.banks must be a power of two and at most the sets ({sets}), not {self.l2.banks}")
+        return self
 
     @property
     def operand(self) -> Operand:

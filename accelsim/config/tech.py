@@ -65,6 +65,7 @@ class Component(StrEnum):
     WEIGHT = "weight"
     OUTPUT = "output"
     ACCUMULATOR = "accumulator"
+    L2 = "l2"
     DRAM = "dram"
     REQUANTIZE = "requantize"
     DECODE = "decode"

@@ -18,6 +18,7 @@ _CATEGORY = {
     Component.WEIGHT: "sram",
     Component.OUTPUT: "sram",
     Component.ACCUMULATOR: "sram",
+    Component.L2: "sram",
     Component.DRAM: "dram",
     Component.REQUANTIZE: "requantize",
     Component.DECODE: "decode",
@@ -65,7 +66,7 @@ def each_pj(event: Event, technology: Technology, machine: Machine) -> float:
     if event.operation in DRAM and technology.dram_energy == "currents":
         return _command_pj(event.operation, technology, machine)
     if event.operation in SRAM:
-        sram = static.SRAMS[event.component](machine)
+        sram = static.srams(machine)[event.component]
         share = min(1.0, event.bits / sram.width_bits)
         return technology.energy_pj(event, share * sram.bank_bytes / 1024)
     return technology.energy_pj(event)
@@ -120,14 +121,20 @@ def total(parts: Iterable[EnergyPj]) -> EnergyPj:
 def moved(counters: Counters) -> Bytes:
     """Bytes that DRAM and on-chip memories moved: accesses times their width."""
 
-    def of(operation: Operation) -> int:
-        return sum(times * event.bits // 8 for event, times in counters.items() if event.operation == operation)
+    def of(operation: Operation, component: Component | None = None) -> int:
+        return sum(
+            times * event.bits // 8
+            for event, times in counters.items()
+            if event.operation == operation and component in {None, event.component}
+        )
 
     return Bytes(
         dram_read=of(Operation.DRAM_READ),
         dram_write=of(Operation.DRAM_WRITE),
         sram_read=of(Operation.SRAM_READ),
         sram_write=of(Operation.SRAM_WRITE),
+        l2_read=of(Operation.SRAM_READ, Component.L2),
+        l2_write=of(Operation.SRAM_WRITE, Component.L2),
         io=of(Operation.LINK),
     )
 

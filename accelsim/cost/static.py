@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from accelsim.config.arch import Machine, Sram
+from accelsim.config.arch import L2, Machine, Sram
 from accelsim.config.tech import Component, Counters, Event, Operation, Technology, count
 
-#: The on-chip memory of each component that is one.
-SRAMS: dict[Component, Callable[[Machine], Sram]] = {
-    Component.ACTIVATION: lambda machine: machine.activation,
-    Component.WEIGHT: lambda machine: machine.weight,
-    Component.OUTPUT: lambda machine: machine.output,
-    Component.ACCUMULATOR: lambda machine: machine.accumulator,
-}
+
+def srams(machine: Machine) -> dict[Component, Sram | L2]:
+    """The on-chip memories of a machine."""
+    found: dict[Component, Sram | L2] = {
+        Component.ACTIVATION: machine.activation,
+        Component.WEIGHT: machine.weight,
+        Component.OUTPUT: machine.output,
+        Component.ACCUMULATOR: machine.accumulator,
+    }
+    return found if machine.l2 is None else {**found, Component.L2: machine.l2}
 
 
 class Silicon(NamedTuple):
@@ -54,8 +56,8 @@ def silicon(machine: Machine) -> tuple[Silicon, ...]:
     width, sums = machine.operand.bits, machine.operand.sum_bits
     registers = multipliers * (2 * width + sums)
     memories = [
-        Silicon(component, 8 * sram(machine).capacity_bytes, sram=8 * sram(machine).capacity_bytes)
-        for component, sram in SRAMS.items()
+        Silicon(component, 8 * sram.capacity_bytes, sram=8 * sram.capacity_bytes)
+        for component, sram in srams(machine).items()
     ]
     return (
         Silicon(Component.MAC, width, multiplier=multipliers * width**2, adder=multipliers * sums),

@@ -770,7 +770,7 @@ def inject(
             cursor[1] += 1
             cursor[2] = 0
         ch = channel[i]
-        if not advance(m, ch, cursor[1] + 1, RUN):
+        if m[ch + CLOCK] <= cursor[1] and not advance(m, ch, cursor[1] + 1, RUN):
             return False
         kind = 1 if write[i] else 0
         if m[ch + READS + kind] == m[ROOM]:

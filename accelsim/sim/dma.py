@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.isa.opcodes import DMAS, Unit
@@ -17,6 +19,7 @@ from accelsim.memory.address_map import Places
 from accelsim.memory.crossing import Crossing
 from accelsim.memory.rate import Rate
 from accelsim.memory.region import lines
+from accelsim.memory.second_level import SecondLevel, whole
 from accelsim.sim.clock import GRANT, RETURN, Clock, Condition
 from accelsim.sim.work import Work
 
@@ -175,14 +178,21 @@ class SimpleDmas(Dmas):
 
 
 class BankedDmas(Dmas):
-    """DMAs before the controllers of a DRAM part."""
+    """DMAs before the controllers of a DRAM part, or before the second level that stands before them."""
 
     def __init__(self, machine: Machine, dram: BankedDram, clock: Clock, layers: int) -> None:
         self._outstanding = machine.dma.outstanding_bursts
-        self._crossing = Crossing(machine, dram, len(DMAS) * self._outstanding, layers)
+        requests = len(DMAS) * self._outstanding
+        self._memory = (
+            SecondLevel(machine, dram, machine.l2, requests, layers)
+            if machine.l2
+            else Crossing(machine, dram, requests, layers)
+        )
         self._burst_bytes = dram.burst_bytes
         self._burst_cycles = dram.burst_bytes / dram.bandwidth_bytes_per_s * machine.clock_hz
         self._places: dict[Transfer, Places] = {}
+        # whether each burst of a store is of the whole line
+        self._covered: dict[Transfer, NDArray[np.bool_]] = {}
         self._unknown: dict[Transfer, int] = {}
         self._data: dict[Transfer, int] = {}
         self._returns: dict[Unit, list[int]] = {unit: [] for unit in DMAS}
@@ -193,7 +203,8 @@ class BankedDmas(Dmas):
         """Begin a transfer."""
         assert work.outside  # noqa: S101 - what moves bursts says where
         transfer = super().start(unit, layer, work)
-        self._places[transfer] = self._crossing.places(lines(work.outside, self._burst_bytes))
+        self._places[transfer] = self._memory.places(lines(work.outside, self._burst_bytes))
+        self._covered[transfer] = whole(work.outside, self._burst_bytes)
         self._unknown[transfer] = work.bursts
         self._data[transfer] = 0
         return transfer
@@ -217,14 +228,14 @@ class BankedDmas(Dmas):
 
     def _collect(self) -> None:
         """Run the controllers up to this cycle, and tell transfers whose last data are known when they come."""
-        for owner, cycle in self._crossing.advance(self._clock.cycle):
+        for owner, cycle in self._memory.advance(self._clock.cycle):
             assert isinstance(owner, Transfer)  # noqa: S101 - the owner that was given
             heapq.heappush(self._returns[owner.unit], cycle)
             self._data[owner] = max(self._data[owner], cycle)
             self._unknown[owner] -= 1
             if not self._unknown[owner]:
                 owner.complete.succeed(max(owner.free, self._data[owner]))
-                del self._unknown[owner], self._data[owner], self._places[owner]
+                del self._unknown[owner], self._data[owner], self._places[owner], self._covered[owner]
 
     def _ready(self, transfer: Transfer) -> bool:
         """Whether a transfer requests a burst in this cycle."""
@@ -235,42 +246,49 @@ class BankedDmas(Dmas):
         return transfer.ready(cycle) == cycle and self._in_flight[transfer.unit] < self._outstanding
 
     def _grant_all(self) -> None:
-        """Grant what the controllers accept in this cycle."""
-        crossing, cycle = self._crossing, self._clock.cycle
-        while not crossing.exhausted(cycle):
+        """Grant what the memory accepts in this cycle."""
+        while not self._memory.exhausted(self._clock.cycle):
             for transfer in self.in_turn():
-                if not self._ready(transfer):
-                    continue
-                places, burst = self._places[transfer], transfer.granted
-                if crossing.accepts(places.channel[burst], write=transfer.work.writes):
+                if self._ready(transfer) and self._request(transfer):
                     self._in_flight[transfer.unit] += 1
-                    crossing.push(places, burst, transfer, transfer.layer, write=transfer.work.writes)
                     self._grant(transfer)
                     break
             else:
                 return
+
+    def _request(self, transfer: Transfer) -> bool:
+        """Give a transfer's next burst to the memory; say whether it was accepted."""
+        memory, places, burst = self._memory, self._places[transfer], transfer.granted
+        write, layer = transfer.work.writes, transfer.layer
+        if isinstance(memory, SecondLevel):
+            covered = bool(self._covered[transfer][burst])
+            return memory.offer(places, burst, transfer, layer, self._clock.cycle, write=write, covered=covered)
+        if not memory.accepts(places.channel[burst], write=write):
+            return False
+        memory.push(places, burst, transfer, layer, write=write)
+        return True
 
     def _wake(self) -> int:
         """First later cycle in which a burst may be granted or a completion may become known."""
         cycle = self._clock.cycle
         if not self._unknown:
             return NEVER
-        wake = self._crossing.eventful
+        wake = self._memory.eventful
         for transfer in self._transfers.values():
             ready = transfer.ready(cycle)
             if ready > cycle:
                 wake = min(wake, ready)
             elif self._in_flight[transfer.unit] >= self._outstanding and self._returns[transfer.unit]:
                 wake = min(wake, self._returns[transfer.unit][0])
-            elif self._crossing.exhausted(cycle):
+            elif self._memory.exhausted(cycle):
                 wake = min(wake, cycle + 1)
         return max(wake, cycle + 1)
 
     def tail(self, cycle: int, layer: int) -> int:
         """Cycles at the data buses' full rate for the layer's buffered writes."""
-        return math.ceil(self._crossing.buffered(cycle, layer) * self._burst_cycles)
+        return math.ceil(self._memory.buffered(cycle, layer) * self._burst_cycles)
 
     def finish(self, cycle: int) -> tuple[int, Activity | None]:
-        """Flush the write buffers."""
-        over = self._crossing.flush(cycle)
-        return over, self._crossing.activity()
+        """Write dirty lines back and flush the write buffers."""
+        over = self._memory.flush(cycle)
+        return over, self._memory.activity()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pruned
 import pytest
+from harness import SIMPLE_DRAM
 from numpy.typing import NDArray
 
 import accelsim
@@ -29,13 +31,22 @@ def workload(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def dense(workload: str) -> RunResult:
-    return accelsim.run(workload, "edge-ws", "int8")
+def arch(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """edge-ws with a simple DRAM, which moves every burst that is asked for: a banked one merges some."""
+    text = shipped.path_of("arch", "edge-ws").read_text()
+    path = tmp_path_factory.mktemp("arch") / "simple.yaml"
+    path.write_text(text[: text.index("dram:\n")] + f"dram: {json.dumps(SIMPLE_DRAM)}\n")
+    return str(path)
 
 
 @pytest.fixture(scope="module")
-def encoded(workload: str) -> dict[str, RunResult]:
-    return {recipe: accelsim.run(workload, "edge-ws", recipe) for recipe in SPARSE}
+def dense(workload: str, arch: str) -> RunResult:
+    return accelsim.run(workload, arch, "int8")
+
+
+@pytest.fixture(scope="module")
+def encoded(workload: str, arch: str) -> dict[str, RunResult]:
+    return {recipe: accelsim.run(workload, arch, recipe) for recipe in SPARSE}
 
 
 @pytest.mark.parametrize("recipe", SPARSE)

@@ -211,9 +211,7 @@ def violations(part: Part, commands: NDArray[np.int64], end: int) -> list[str]:
             if clock < last:
                 broken.append("order of clocks")
             kinds = [*kinds, kind in COLUMN_COMMANDS] if clock == last else [kind in COLUMN_COMMANDS]
-            if len(kinds) > 1 and (
-                part.dram_structure.protocol not in TWO_BUSES or sorted(kinds) != [False, True]
-            ):
+            if len(kinds) > 1 and (part.dram_structure.protocol not in TWO_BUSES or sorted(kinds) != [False, True]):
                 broken.append("command bus")
             last = clock
             rules.record(command)

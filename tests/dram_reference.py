@@ -270,4 +270,3 @@ def run(part: Part, trace: Trace, *, stock_drain: bool = False) -> Outcome:
         channels[0].clock,
         sum(len(c.writes) for c in channels),
     )
-

@@ -46,7 +46,7 @@ def parts(draw: st.DrawFn, names: tuple[str, ...] = NAMES) -> Part:
         address_mapping="".join(draw(st.permutations(FIELDS))),
         channels=draw(st.sampled_from((1, 1, 2, 4))),
         bus_width=width * draw(st.sampled_from((1, 2, 4))),
-        cmd_queue_size=draw(st.sampled_from((1, 2, 3, 8))),
+        cmd_queue_size=draw(st.sampled_from((8, 8, 5, 2, 1))),
         trans_queue_size=draw(st.sampled_from((9, 12, 32))),
         row_buf_policy=draw(st.sampled_from(("OPEN_PAGE", "OPEN_PAGE", "CLOSE_PAGE"))),
         inj_per_clk=draw(st.sampled_from((None, 1, 3))),
@@ -108,12 +108,12 @@ def traces(draw: st.DrawFn, part: Part, most: int = 300) -> Trace:
     lines = random.choice((2, 16, 64, 400, 400))
     bits = field_bits(part)
     spread = {
-        "ch": bits["ch"],
-        "ra": bits["ra"],
-        "bg": min(bits["bg"], random.choice((0, 1, 9))),
-        "ba": min(bits["ba"], random.choice((0, 1, 9))),
-        "ro": random.choice((1, 2, 4)),
-        "co": min(bits["co"], random.choice((0, 2, 5))),
+        "ch": random.choice((0, bits["ch"])),
+        "ra": random.choice((0, bits["ra"])),
+        "bg": min(bits["bg"], random.choice((0, 0, 1, 9))),
+        "ba": min(bits["ba"], random.choice((0, 0, 1, 9))),
+        "ro": random.choice((1, 1, 2, 4)),
+        "co": min(bits["co"], random.choice((0, 2, 5, 5))),
     }
     pool = np.array(
         [

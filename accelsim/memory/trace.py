@@ -22,7 +22,7 @@ Int64 = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 MAX_REQUESTS = 10**8
-MAX_CYCLE = 2**48
+MAX_CYCLE = 2**40
 #: Characters of a line, so that no endless line is read into memory.
 MAX_LINE = 256
 HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]+")
@@ -114,7 +114,7 @@ def _no_request(line: str, words: list[str], part: Part) -> tuple[int, str] | No
         wrong = 1
         message = f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
     elif not words[2].isdecimal() or int(words[2]) > MAX_CYCLE:
-        wrong, message = 2, f"cycle must be an integer from 0 to 2^48, not {words[2]!r}"
+        wrong, message = 2, f"cycle must be an integer from 0 to 2^40, not {words[2]!r}"
     if not message:
         return None
     return 1 + [word.start() for word in re.finditer(r"\S+", line)][wrong], message

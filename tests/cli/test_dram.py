@@ -45,9 +45,7 @@ def trace(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    ("config", "case"), [("DDR4_8Gb_x8_3200", "random_mix"), ("HBM2_8Gb_x128_1ch", "copy")]
-)
+@pytest.mark.parametrize(("config", "case"), [("DDR4_8Gb_x8_3200", "random_mix"), ("HBM2_8Gb_x128_1ch", "copy")])
 def test_a_golden_run_by_hand_gives_all_columns_and_commands(config: str, case: str, tmp_path: Path) -> None:
     golden = next(row for row in golden_rows() if (row["config"], row["case"]) == (config, case))
     part = part_file(config, tmp_path)
@@ -101,9 +99,9 @@ def test_a_part_file_is_refused_with_each_fault_in_its_place(trace: Path, tmp_pa
 
 
 def test_a_trace_is_refused_at_its_line(trace: Path) -> None:
-    trace.write_text("0x0 READ 0\n\n  0x40 RAED 0\n")
+    trace.write_text("0x0 READ 0\n\n  0x40 READS 0\n")
     (line,) = refused("dram", "--part", "DDR4_8Gb_x8_3200", "--trace", trace)
-    assert line == f"{trace}:3:8: must be READ or WRITE, not 'RAED'; did you mean READ?"
+    assert line == f"{trace}:3:8: must be READ or WRITE, not 'READS'; did you mean READ?"
 
 
 def test_a_missing_trace_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dram_streams import golden_trace, trace_text
 from accelsim.config.load import load_part
 from accelsim.memory.trace import TraceRun, command_lines, read_trace, run_trace
 
+
 @pytest.mark.parametrize("golden", golden_rows(), ids=lambda row: f"{row['config']}-{row['case']}")
 def test_every_column_of_a_golden_run_is_met(golden: dict[str, str], tmp_path: Path) -> None:
     part = load_part(str(part_file(golden["config"], tmp_path)))

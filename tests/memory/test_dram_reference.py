@@ -5,7 +5,7 @@ from __future__ import annotations
 import dram_reference
 import numpy as np
 import pytest
-from dram_checker import violations
+from dram_checker import ACT, PRE, RD, violations
 from dram_strategies import changed, odd_parts, parts, shipped_part, traces
 from dram_streams import address
 from hypothesis import given
@@ -64,3 +64,14 @@ def test_in_place_tiles_of_any_size_finish(name: str, rows: int) -> None:
     result = run_trace(part, in_place(part, rows)).result
     assert result.rd_cmds == rows
     assert result.wr_cmds + result.writes_left_in_buffer == rows
+
+
+def test_the_oldest_request_closes_a_row_that_others_want_after_four_accesses() -> None:
+    # with so short a tRTP the bank can be closed between two reads
+    part = changed(shipped_part("DDR4_8Gb_x8_3200"), trtp=2, tras=23)
+    rows, columns = [0, 1, *[0] * 9], [0, 0, *range(1, 10)]
+    at = [address(part, ro=row, co=column) for row, column in zip(rows, columns, strict=True)]
+    trace = Trace(np.array(at), np.zeros(11, np.bool_), np.zeros(11, np.int64))
+    kinds = run_trace(part, trace, keep_commands=True).commands[:, 1].tolist()
+    assert kinds == [ACT, *[RD] * 4, PRE, ACT, RD, PRE, ACT, *[RD] * 6]
+    same(part, trace)

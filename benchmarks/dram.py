@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accelsim.config.dram import Part
 from accelsim.config.load import load_part
 from accelsim.kernels import dram as kernel
+from accelsim.kernels import dram_records as record
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.dram import Dram
 
@@ -59,7 +60,7 @@ def seconds(part: Part, address: NDArray[np.int64], write: NDArray[np.bool_]) ->
         cursor,
     )
     kernel.flush(dram.memory)
-    return time.perf_counter() - begun, int(dram.memory[dram.channel + kernel.CLOCK].max())
+    return time.perf_counter() - begun, int(dram.memory[dram.channel + record.CLOCK].max())
 
 
 def main() -> None:

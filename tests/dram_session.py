@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.dram import Part
 from accelsim.kernels import dram as kernel
+from accelsim.kernels import dram_records as record
 from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import AddressMap, Places
 from accelsim.memory.dram import Dram
@@ -68,7 +69,7 @@ class Session:
         self.commands += sum(len(log) for log in self.taken[-self.dram.channel.size :])
         assert self.commands < ENDLESS, "the trace never ends"
 
-    def advance(self, number: int, until: int, stop: int = kernel.RUN) -> None:
+    def advance(self, number: int, until: int, stop: int = record.RUN) -> None:
         while not kernel.advance(self.dram.memory, self.dram.channel[number], until, stop):
             self.take()
 
@@ -84,8 +85,8 @@ class Session:
         """Serve the writes that would stay in the buffers, too."""
         m = self.dram.memory
         for ch in self.dram.channel.tolist():
-            m[ch + kernel.FLUSHING] = 1
-            m[ch + kernel.QUIET] = m[ch + kernel.CLOCK]
+            m[ch + record.FLUSHING] = 1
+            m[ch + record.QUIET] = m[ch + record.CLOCK]
         self.settle()
 
     def close(self) -> Served:
@@ -94,8 +95,8 @@ class Session:
         channel = self.dram.channel
         end = max(
             int(self.cursor[1]) + 1,
-            int(m[channel + kernel.CLOCK].max()),
-            int(m[channel + kernel.LAST_RETURN].max()) + 1,
+            int(m[channel + record.CLOCK].max()),
+            int(m[channel + record.LAST_RETURN].max()) + 1,
         )
         for number in range(self.dram.channel.size):
             self.advance(number, end)
@@ -104,9 +105,9 @@ class Session:
         requests = self.dram.requests
         return Served(
             commands[np.lexsort((commands[:, 2], commands[:, 0]))],
-            requests[:, kernel.ACCEPTED].copy(),
-            requests[:, kernel.DONE].copy(),
-            m[m[kernel.FINISHED] :][: m[kernel.FINISHED_COUNT]].copy(),
+            requests[:, record.ACCEPTED].copy(),
+            requests[:, record.DONE].copy(),
+            m[m[record.FINISHED] :][: m[record.FINISHED_COUNT]].copy(),
             end,
             self.dram.activity(end),
         )

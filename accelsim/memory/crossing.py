@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import BankedDram, Machine
 from accelsim.kernels import dram as kernel
+from accelsim.kernels import dram_queues
+from accelsim.kernels import dram_records as record
 from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import AddressMap, Places
 from accelsim.memory.dram import Dram
@@ -62,14 +64,14 @@ class Crossing:
         """
         m = self._dram.memory
         self._quiet = int(kernel.run(m, self.edge(cycle)))
-        count = int(m[kernel.FINISHED_COUNT])
+        count = int(m[record.FINISHED_COUNT])
         if not count:
             return []
-        begin = int(m[kernel.FINISHED])
-        m[kernel.FINISHED_COUNT] = 0
+        begin = int(m[record.FINISHED])
+        m[record.FINISHED_COUNT] = 0
         known = []
         for request in m[begin : begin + count].tolist():
-            done = int(m[m[kernel.REQUESTS] + request * kernel.REQUEST_WORDS + kernel.DONE])
+            done = int(m[m[record.REQUESTS] + request * record.REQUEST_WORDS + record.DONE])
             known.append((self._owner[request], self.cycle(done)))
             self._owner[request] = None
             self._free.append(request)
@@ -91,7 +93,7 @@ class Crossing:
     def accepts(self, channel: int, *, write: bool) -> bool:
         """Whether a channel's queue for reads or writes has room."""
         ch = self._dram.channel[channel]
-        return bool(self._dram.memory[ch + (kernel.WRITES if write else kernel.READS)] < self._room)
+        return bool(self._dram.memory[ch + (record.WRITES if write else record.READS)] < self._room)
 
     def push(self, places: Places, burst: int, owner: object, tag: int, *, write: bool) -> None:
         """Add a request; `advance` has run up to the cycle and the channel accepts it."""
@@ -99,8 +101,8 @@ class Crossing:
         self._owner[request] = owner
         self._accepted += 1
         ch = int(self._dram.channel[places.channel[burst]])
-        self._quiet = min(self._quiet, int(self._dram.memory[ch + kernel.CLOCK]))
-        kernel.push(
+        self._quiet = min(self._quiet, int(self._dram.memory[ch + record.CLOCK]))
+        dram_queues.push(
             self._dram.memory,
             ch,
             int(places.line[burst]),
@@ -117,13 +119,13 @@ class Crossing:
         m = self._dram.memory
         kernel.run(m, self.edge(cycle))
         kernel.flush(m)
-        last = max(cycle, self.cycle(int(m[self._dram.channel + kernel.LAST_DATA].max())))
-        kernel.run(m, max(self.edge(last), int(m[self._dram.channel + kernel.CLOCK].max())))
+        last = max(cycle, self.cycle(int(m[self._dram.channel + record.LAST_DATA].max())))
+        kernel.run(m, max(self.edge(last), int(m[self._dram.channel + record.CLOCK].max())))
         return last
 
     def activity(self) -> Activity:
         """What all channels have done; after `flush`."""
-        return self._dram.activity(int(self._dram.memory[self._dram.channel[0] + kernel.CLOCK]))
+        return self._dram.activity(int(self._dram.memory[self._dram.channel[0] + record.CLOCK]))
 
     def buffered(self, cycle: int, tag: int) -> int:
         """Writes of a tag that wait for their commands at the beginning of a core cycle."""

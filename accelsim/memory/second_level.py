@@ -127,8 +127,10 @@ class SecondLevel:
         self._sets: defaultdict[int, dict[int, _Line]] = defaultdict(dict)
         self._ports = [[0] * l2.ports for _ in range(l2.banks)]
         self._per_clock = dram.part.requests_per_clock
+        # DRAM clock up to which requests were counted, requests of its core cycle, and how many are not too much
         self._edge = 0
         self._handed = 0
+        self._capacity = dram.part.requests_per_clock
         self._known: list[tuple[object, int]] = []
         self._retry = NEVER
         self._dirty = 0
@@ -204,8 +206,9 @@ class SecondLevel:
         evicted, leaving = None, None
         if len(held) == self._l2.ways:
             evicted, leaving = next(((n, other) for n, other in held.items() if other.ready <= cycle), (None, None))
+            # another line may have its data, and be the one to leave, before DRAM takes what this one causes
+            self._refuse(min((other.ready for other in held.values() if other.ready > cycle), default=NEVER))
             if leaving is None:
-                self._refuse(min(other.ready for other in held.values()))
                 return None
         dirty = leaving if leaving is not None and leaving.dirty else None
         if fetch and not self._takes(place, cycle, write=False):
@@ -237,10 +240,14 @@ class SecondLevel:
         is made up for in the next ones.
         """
         edge = self._crossing.edge(cycle)
-        self._handed = max(0, self._handed - (edge - self._edge) * self._per_clock)
-        self._edge = edge
-        clocks = max(1, edge - self._crossing.edge(cycle - 1)) if cycle else 1
-        if self._handed >= clocks * self._per_clock:
+        if edge != self._edge:
+            clocks = max(1, edge - self._crossing.edge(cycle - 1))
+            # what was too much for the clocks of then, less what the clocks since could have taken
+            owed = max(0, self._handed - self._capacity)
+            self._handed = max(0, owed - (edge - clocks - self._edge) * self._per_clock)
+            self._capacity = clocks * self._per_clock
+            self._edge = edge
+        if self._handed >= self._capacity:
             return self._refuse(cycle + 1)
         return self._crossing.accepts(int(place.channel[0]), write=write)
 

@@ -15,6 +15,7 @@ from accelsim.config.dram import Part
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import AccelSimError, Fault, nearest, reason
 from accelsim.kernels import dram as kernel
+from accelsim.kernels import dram_records as record
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.dram import Dram
 
@@ -233,14 +234,14 @@ def run_trace(
     for ch in dram.channel.tolist():
         while not kernel.settle(m, ch):
             log.take()
-        end = max(end, int(m[ch + kernel.CLOCK]), int(m[ch + kernel.LAST_RETURN]) + 1)
+        end = max(end, int(m[ch + record.CLOCK]), int(m[ch + record.LAST_RETURN]) + 1)
     for ch in dram.channel.tolist():
-        while not kernel.advance(m, ch, end, kernel.RUN):
+        while not kernel.advance(m, ch, end, record.RUN):
             log.take()
     log.take()
     commands = log.commands()
     requests = dram.requests
-    latency = (requests[:, kernel.DONE] - requests[:, kernel.ACCEPTED])[~trace.write]
+    latency = (requests[:, record.DONE] - requests[:, record.ACCEPTED])[~trace.write]
     result = _result(part, trace, dram, end, latency, case, commands if keep_commands else None)
     return TraceRun(result, commands, latency)
 
@@ -273,7 +274,7 @@ def _result(
 ) -> TraceResult:
     done = dram.activity(end)
     m, requests, n = dram.memory, dram.requests, trace.address.size
-    last_data = int(m[dram.channel + kernel.LAST_DATA].max())
+    last_data = int(m[dram.channel + record.LAST_DATA].max())
     reads, writes = int(done.reads.sum()), int(done.writes.sum())
     hits = int(done.read_hits.sum()), int(done.write_hits.sum())
     activates = int(done.activates.sum())
@@ -305,8 +306,8 @@ def _result(
         tCK_ns=tck,
         t_last_data=last_data,
         clk_end=end,
-        last_accept_clk=int(requests[:, kernel.ACCEPTED].max()) - 1,
-        last_read_cb_clk=int(m[dram.channel + kernel.LAST_RETURN].max()),
+        last_accept_clk=int(requests[:, record.ACCEPTED].max()) - 1,
+        last_read_cb_clk=int(m[dram.channel + record.LAST_RETURN].max()),
         reads=done.accepted_reads,
         writes=done.accepted_writes,
         writes_left_in_buffer=done.buffered,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from accelsim.config.dram import Part
 from accelsim.kernels import dram as kernel
+from accelsim.kernels import dram_records as record
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.trace import Trace
 
@@ -155,14 +156,14 @@ def test_the_result_does_not_depend_on_how_a_trace_is_cut_into_calls(data: st.Da
         # a channel may run until the clock after which the next request is tried, and no further
         limit = max(int(session.cursor[1]), int(trace.cycle[session.cursor[0]])) + 1
         for number in range(channels):
-            clock = int(session.dram.memory[session.dram.channel[number] + kernel.CLOCK])
+            clock = int(session.dram.memory[session.dram.channel[number] + record.CLOCK])
             session.advance(number, min(limit, clock + int(random.integers(0, 100))))
         session.inject(min(count, int(session.cursor[0]) + int(random.integers(0, 40))))
     for number in range(channels):
-        until = int(session.dram.memory[session.dram.channel[number] + kernel.CLOCK])
+        until = int(session.dram.memory[session.dram.channel[number] + record.CLOCK])
         while not session.settled(number):
             until += int(random.integers(1, 60))
-            session.advance(number, until, kernel.SETTLED)
+            session.advance(number, until, record.SETTLED)
     equal(session.close(), serve(part, trace))
 
 
@@ -178,14 +179,14 @@ def test_skipping_clocks_changes_nothing(data: st.DataObject) -> None:
         for number in range(session.dram.channel.size):
             session.advance(number, int(session.cursor[1]) + 1)
     for number, ch in enumerate(stepped.dram.channel.tolist()):
-        wake = slice(m[ch + kernel.WAKE_LIST], m[ch + kernel.FREE_LIST])
-        for clock in range(int(m[ch + kernel.CLOCK]), min(end, int(m[ch + kernel.CLOCK]) + 3000)):
+        wake = slice(m[ch + record.WAKE_LIST], m[ch + record.FREE_LIST])
+        for clock in range(int(m[ch + record.CLOCK]), min(end, int(m[ch + record.CLOCK]) + 3000)):
             m[wake] = 0
-            m[ch + kernel.QUIET] = clock
+            m[ch + record.QUIET] = clock
             stepped.advance(number, clock + 1)
-        skipped.advance(number, int(m[ch + kernel.CLOCK]))
+        skipped.advance(number, int(m[ch + record.CLOCK]))
         m[wake] = skipped.dram.memory[wake] = 0
-        m[ch + kernel.QUIET] = skipped.dram.memory[ch + kernel.QUIET] = 0
+        m[ch + record.QUIET] = skipped.dram.memory[ch + record.QUIET] = 0
     assert np.array_equal(m, skipped.dram.memory)
 
 
@@ -196,18 +197,18 @@ def test_nothing_happens_before_the_clock_that_run_names(data: st.DataObject) ->
     session = Session(part, trace, log=0)
     session.inject(trace.address.size)
     m = session.dram.memory
-    until = int(m[session.dram.channel + kernel.CLOCK].max()) + data.draw(st.integers(0, 300))
+    until = int(m[session.dram.channel + record.CLOCK].max()) + data.draw(st.integers(0, 300))
     quiet = kernel.run(m, until)
     assert quiet >= until
     before = m.copy()
     for number, ch in enumerate(session.dram.channel.tolist()):
         # every clock is run, whatever the channel remembers of how long it has nothing to do
         for clock in range(until, min(quiet, until + 500)):
-            m[ch + kernel.QUIET] = clock
+            m[ch + record.QUIET] = clock
             session.advance(number, clock + 1)
-        m[ch + kernel.CLOCK] = before[ch + kernel.CLOCK]
-        m[ch + kernel.QUIET] = before[ch + kernel.QUIET]
-        wake = slice(m[ch + kernel.WAKE_LIST], m[ch + kernel.FREE_LIST])
+        m[ch + record.CLOCK] = before[ch + record.CLOCK]
+        m[ch + record.QUIET] = before[ch + record.QUIET]
+        wake = slice(m[ch + record.WAKE_LIST], m[ch + record.FREE_LIST])
         m[wake] = before[wake]
     assert np.array_equal(m, before)
 

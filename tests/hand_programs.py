@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 from harness import assert_accounted
 
@@ -12,18 +13,15 @@ from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.results import Execution
 from accelsim.sim import reference
 
-HEADER = Header(
-    workload="hand",
-    recipe="none",
-    arch="edge-ws",
-    arch_sha256="",
-    dram_bytes=4096,
-    layers=[
+
+def header(dram_bytes: int, layers: Sequence[str] = ("a",), side: int = 2**10) -> Header:
+    """Header of a program that no compiler made: layers of `side` samples, inputs and outputs that nobody counts."""
+    infos = [
         LayerInfo(
-            name="a",
-            m=6,
-            k=4,
-            n=4,
+            name=name,
+            m=side,
+            k=side,
+            n=side,
             m_tile=1,
             k_tile=1,
             n_tile=1,
@@ -33,16 +31,26 @@ HEADER = Header(
             stored_bits=8,
             output="out",
         )
-    ],
-    regions=[RegionInfo(name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0)],
-)
+        for name in layers
+    ]
+    out = RegionInfo(name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0)
+    return Header(
+        workload="hand",
+        recipe="none",
+        arch="edge-ws",
+        arch_sha256="",
+        dram_bytes=dram_bytes,
+        layers=infos,
+        regions=[out],
+    )
 
 
 def program(*lines: str, dram_bytes: int = 4096, image: int = 2048, byte: int = 0) -> Program:
     """A program over an image of that many bytes, all of them 0 or the one given."""
-    header = HEADER.model_copy(update={"dram_bytes": dram_bytes})
     data = base64.b64encode(bytes([byte] * image)).decode()
-    return parse("\n".join([f".header {header.model_dump_json()}", f".image {image}", f".bytes {data}", *lines]))
+    return parse(
+        "\n".join([f".header {header(dram_bytes).model_dump_json()}", f".image {image}", f".bytes {data}", *lines])
+    )
 
 
 def load(bursts: int, address: int, more: str = "", memory: str = "activation") -> str:

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import numpy as np
+from hand_programs import header
 from harness import network
 from numpy.typing import NDArray
 
@@ -14,46 +15,14 @@ from accelsim.compiler.synchronize import synchronize
 from accelsim.config.arch import Machine
 from accelsim.isa.assembly import parse
 from accelsim.isa.opcodes import Memory
-from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
+from accelsim.isa.program import Program
 from accelsim.memory.region import Region, view
 from accelsim.results import Execution
 from accelsim.sim.machine import Core
 
 RESULTS, DRAM_BYTES = 2**20, 2**21
+#: Two layers, so that the tested instruction's events stand apart from those of what surrounds it.
 LAYERS = ("data", "tested")
-
-
-def header() -> Header:
-    """Two layers, so that the tested instruction's events stand apart from those of what surrounds it."""
-    layers = [
-        LayerInfo(
-            name=name,
-            m=2**10,
-            k=2**10,
-            n=2**10,
-            m_tile=1,
-            k_tile=1,
-            n_tile=1,
-            loops="",
-            slots={},
-            weights=1,
-            stored_bits=8,
-            output="out",
-        )
-        for name in LAYERS
-    ]
-    out = RegionInfo(
-        name="out", role="output", address=0, rows=1, columns=1, signed=True, scale=1.0, zero_point=0
-    )  # fmt: skip
-    return Header(
-        workload="hand",
-        recipe="none",
-        arch="edge-ws",
-        arch_sha256="",
-        dram_bytes=DRAM_BYTES,
-        layers=layers,
-        regions=[out],
-    )
 
 
 class Draft:
@@ -112,7 +81,7 @@ class Draft:
         """Assemble, and let the compiler's pass find the waits."""
         image = np.frombuffer(bytes(self.image), np.uint8).copy()
         text = [
-            f".header {header().model_dump_json()}",
+            f".header {header(DRAM_BYTES, LAYERS).model_dump_json()}",
             f".image {image.size}",
             f".bytes {base64.b64encode(self.image).decode()}",
         ]

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import accelsim, refused
 from dram_golden import compare, golden_rows, part_file, sample_commands
 from dram_streams import golden_trace, trace_text
 
 from accelsim.config import shipped
 from accelsim.config.load import load_part
 from accelsim.memory.trace import TraceResult
-
-
-def accelsim(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "accelsim.cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
-
-
-def refused(*arguments: str | Path) -> list[str]:
-    """Lines on stderr of a command that must refuse its input."""
-    done = accelsim(*arguments)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert not done.stdout
-    return done.stderr.splitlines()
 
 
 @pytest.fixture

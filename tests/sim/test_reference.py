@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hand_programs import HEADER, load, program, run, spent, store, times
+from hand_programs import load, program, run, spent, store, times
 from harness import inputs, machine, network
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
@@ -167,7 +167,7 @@ def test_folds_follow_each_other_as_the_weight_registers_allow(double_buffered: 
 def test_bytes_move_from_dram_through_the_scratchpad_and_back() -> None:
     given_program = program(load(2, 0, "signal=end:s0", memory="weight"), store(2, 0, "wait=s0>=1"))
     image = np.arange(2048).astype(np.uint8)
-    result = run(Program(HEADER, given_program.instructions.copy(), image), on())
+    result = run(Program(given_program.header, given_program.instructions.copy(), image), on())
     assert result.dram[2048 : 2048 + 128].tolist() == image[:128].tolist()
 
 
@@ -313,7 +313,7 @@ def test_a_decoders_time_is_that_of_its_data_and_others_wait_for_its_end() -> No
     )
     image = np.zeros(2048, np.uint8)
     image[:18] = np.frombuffer(mask + values.tobytes(), np.uint8)
-    given_program = Program(HEADER, code.instructions.copy(), image)
+    given_program = Program(code.header, code.instructions.copy(), image)
     result = run(given_program, on(decode=unit))
     # the load ends at 14; words of 16 bytes, 2 in and 2 out, are fewer than the 6 cycles; the latency overlaps
     assert [t[1:] for t in times(result)[1:]] == [(14, 20, 22), (20, 26, 28), (28, 32, 42)]

@@ -52,7 +52,8 @@ def run(
     AccelSimError
         If any input is not valid; the faults say what and where.
     """
-    machine, technology = load_priced_machine(arch)
+    machine = load_machine(arch)
+    technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     network = load_network(workload)
     compressed = compress(network, chosen)
@@ -96,23 +97,23 @@ def execute(
     AccelSimError
         If the machine is not valid, or `verify` rejects the program for it.
     """
-    machine, technology = load_priced_machine(arch or compiled_for(program).name)
+    machine = load_machine(arch) if arch else compiled_for(program)
+    technology = load_prices(machine, arch or "")
     execution = reference.execute(program, machine, _named(progress, "simulating"), file)
     return summarize(program, execution, machine, technology, None, None, {"program": program.digest})
 
 
-def load_priced_machine(arch: str) -> tuple[Machine, Technology]:
-    """Load a machine and its energy table.
+def load_prices(machine: Machine, beside: str) -> Technology:
+    """Load the energy table of a machine; a relative path begins at the folder of the file `beside`.
 
     Raises
     ------
     ConfigError
-        If either is not valid, or the table can't price the machine.
+        If the table is not valid, or can't price the machine.
     """
-    machine = load_machine(arch)
-    technology = load_technology(machine.tech, arch)
+    technology = load_technology(machine.tech, beside)
     energy.check(technology, machine)
-    return machine, technology
+    return technology
 
 
 def compiled_for(program: Program) -> Machine:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FEMTOSECONDS_PER_SECOND = 10**15
 FEMTOSECONDS_PER_NANOSECOND = 10**6
+#: Later than any cycle.
+NEVER = 2**62
 
 
 def ceil_div(dividend: int, divisor: int) -> int:

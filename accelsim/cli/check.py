@@ -42,15 +42,20 @@ def _check(file: Path, arch: str | None) -> str:
     """Kind and name of a file without faults."""
     if file.suffix not in {".yaml", ".yml"}:
         return _check_program(file, arch)
-    from accelsim.api import load_priced_machine
+    from accelsim.api import load_prices
     from accelsim.compress.recipe import load_recipe
-    from accelsim.config.load import load_part, load_technology, read_yaml
+    from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
     from accelsim.workload.load import load_network
+
+    def load_priced(path: str) -> Named:
+        machine = load_machine(path)
+        load_prices(machine, path)
+        return machine
 
     document = read_yaml(file)
     kind = str(document.data.get("kind"))
     loaders: dict[str, Callable[[str], Named]] = {
-        "arch": lambda path: load_priced_machine(path)[0],
+        "arch": load_priced,
         "dram": load_part,
         "tech": load_technology,
         "recipe": load_recipe,

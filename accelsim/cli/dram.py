@@ -35,7 +35,7 @@ def dram(
         run = run_trace(
             described,
             requests,
-            case=trace.name.removesuffix(".gz").removesuffix(".txt"),
+            case=trace.name.removesuffix(".txt"),
             keep_commands=commands is not None,
             progress=lambda done, of: progress("simulating", done, of),
         )

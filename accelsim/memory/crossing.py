@@ -87,8 +87,12 @@ class Crossing:
         edge = self.edge(cycle)
         if edge != self._edge:
             self._edge, self._accepted = edge, 0
-        clocks = max(1, edge - self.edge(cycle - 1)) if cycle else 1
-        return self._accepted >= clocks * self._per_clock
+        return self._accepted >= self.capacity(cycle)
+
+    def capacity(self, cycle: int) -> int:
+        """Requests that the DRAM clocks of a core cycle take; one clock if the cycle begins none."""
+        clocks = self.edge(cycle) - self.edge(cycle - 1) if cycle else 1
+        return max(1, clocks) * self._per_clock
 
     def accepts(self, channel: int, *, write: bool) -> bool:
         """Whether a channel's queue for reads or writes has room."""

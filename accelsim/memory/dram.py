@@ -80,7 +80,6 @@ class Dram:
     def __init__(self, part: Part, requests: int, tags: int = 1, log: int = 0) -> None:
         self.part = part
         system, queues = part.system, part.ranks * part.banks
-        self._queues = queues
         slots = 2 * system.trans_queue_size + queues * system.cmd_queue_size
         table = 1 << (4 * slots - 1).bit_length()
         bank_words = record.QUEUE + system.cmd_queue_size

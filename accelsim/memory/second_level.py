@@ -15,11 +15,9 @@ from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import Places
 from accelsim.memory.crossing import Crossing
 from accelsim.memory.region import Region, lines
-from accelsim.units import ceil_div
+from accelsim.units import NEVER, ceil_div
 
 Int64 = NDArray[np.int64]
-
-NEVER = 2**62
 
 
 def whole(region: Region, line_bytes: int) -> NDArray[np.bool_]:
@@ -130,7 +128,7 @@ class SecondLevel:
         # DRAM clock up to which requests were counted, requests of its core cycle, and how many are not too much
         self._edge = 0
         self._handed = 0
-        self._capacity = dram.part.requests_per_clock
+        self._capacity = self._crossing.capacity(0)
         self._known: list[tuple[object, int]] = []
         self._retry = NEVER
         self._dirty = 0
@@ -241,11 +239,11 @@ class SecondLevel:
         """
         edge = self._crossing.edge(cycle)
         if edge != self._edge:
-            clocks = max(1, edge - self._crossing.edge(cycle - 1))
+            capacity = self._crossing.capacity(cycle)
             # what was too much for the clocks of then, less what the clocks since could have taken
             owed = max(0, self._handed - self._capacity)
-            self._handed = max(0, owed - (edge - clocks - self._edge) * self._per_clock)
-            self._capacity = clocks * self._per_clock
+            self._handed = max(0, owed - (edge - self._edge) * self._per_clock + capacity)
+            self._capacity = capacity
             self._edge = edge
         if self._handed >= self._capacity:
             return self._refuse(cycle + 1)

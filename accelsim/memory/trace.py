@@ -16,6 +16,7 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.errors import AccelSimError, Fault, nearest, reason
 from accelsim.kernels import dram as kernel
 from accelsim.kernels import dram_records as record
+from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.dram import Dram
 
@@ -277,19 +278,7 @@ def _result(
     last_data = int(m[dram.channel + record.LAST_DATA].max())
     reads, writes = int(done.reads.sum()), int(done.writes.sum())
     hits = int(done.read_hits.sum()), int(done.write_hits.sum())
-    activates = int(done.activates.sum())
     tck, moved = part.timing.tck, (reads + writes) * part.burst_bytes
-    energy: dict[str, float | None] = dict.fromkeys(
-        ("E_act_pJ", "E_rd_pJ", "E_wr_pJ", "E_ref_pJ", "E_bg_pJ", "E_tot_pJ", "pJ_per_32b_total", "pJ_per_32b_dynamic")
-    )
-    if (each := part.energy) is not None:
-        act, rd, wr = activates * each.activate, reads * each.read, writes * each.write
-        ref = done.refreshes * each.refresh
-        standby = done.active_clocks * each.active_clock + done.precharged_clocks * each.precharged_clock
-        total = act + rd + wr + ref + standby
-        words = moved / 4
-        by_word = (total / words, (act + rd + wr) / words) if words else (None, None)
-        energy = dict(zip(energy, (act, rd, wr, ref, standby, total, *by_word), strict=True))
     ordered = np.sort(latency)
 
     def percentile(share: float) -> int | None:
@@ -316,7 +305,7 @@ def _result(
         forwarded_reads=done.forwarded_reads,
         rd_cmds=reads,
         wr_cmds=writes,
-        act_cmds=activates,
+        act_cmds=int(done.activates.sum()),
         pre_cmds=done.precharges,
         ondemand_pre=done.demanded_precharges,
         ref_cmds=done.refreshes,
@@ -331,8 +320,25 @@ def _result(
         avg_write_lat_clk=done.write_latency / writes if writes else None,
         bw_GBps=moved / (last_data * tck) if last_data else 0.0,
         peak_GBps=part.burst_bytes * part.system.channels / (part.burst_clocks * tck),
-        **energy,
+        **_energies(part, done, moved),
         active_cycles=done.active_clocks,
         idle_cycles=done.precharged_clocks,
         cmdtrace_sha256_16=None if text is None else hashlib.sha256(text.encode()).hexdigest()[:16],
     )
+
+
+def _energies(part: Part, done: Activity, moved: int) -> dict[str, float | None]:
+    """Energies of the commands, by the result's names; null without currents, and by word where no byte moved."""
+    names = (
+        "E_act_pJ", "E_rd_pJ", "E_wr_pJ", "E_ref_pJ", "E_bg_pJ", "E_tot_pJ", "pJ_per_32b_total", "pJ_per_32b_dynamic"
+    )  # fmt: skip
+    each = part.energy
+    if each is None:
+        return dict.fromkeys(names)
+    act = int(done.activates.sum()) * each.activate
+    rd, wr = int(done.reads.sum()) * each.read, int(done.writes.sum()) * each.write
+    ref = done.refreshes * each.refresh
+    standby = done.active_clocks * each.active_clock + done.precharged_clocks * each.precharged_clock
+    total, words = act + rd + wr + ref + standby, moved / 4
+    by_word = (total / words, (act + rd + wr) / words) if words else (None, None)
+    return dict(zip(names, (act, rd, wr, ref, standby, total, *by_word), strict=True))

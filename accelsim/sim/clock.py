@@ -56,16 +56,16 @@ class Condition:
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._waiting: list[simpy.Event] = []
+        self._change: simpy.Event | None = None
 
     def wait(self) -> simpy.Event:
-        """An event that happens at the next change."""
-        event = self._env.event()
-        self._waiting.append(event)
-        return event
+        """The event of the next change, one for all who wait: who gives up leaves nothing behind."""
+        if self._change is None:
+            self._change = self._env.event()
+        return self._change
 
     def notify(self) -> None:
         """Let all who wait go on."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            event.succeed()
+        if self._change is not None:
+            self._change.succeed()
+            self._change = None

@@ -6,6 +6,7 @@ import heapq
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,9 @@ from accelsim.memory.region import lines
 from accelsim.memory.second_level import SecondLevel, whole
 from accelsim.sim.clock import GRANT, RETURN, Clock, Condition
 from accelsim.sim.work import Work
+from accelsim.units import NEVER
 
 Process = Generator[simpy.Event, Any, None]
-
-NEVER = 2**62
 
 
 class Transfer:
@@ -177,6 +177,28 @@ class SimpleDmas(Dmas):
         return cycle, None
 
 
+@dataclass(slots=True)
+class _Awaited:
+    """What is still to come of a transfer.
+
+    Parameters
+    ----------
+    places
+        Where its bursts lie.
+    covered
+        Whether each burst is of the whole line, if a second level asks.
+    bursts
+        Bursts whose completion is not known yet.
+    data
+        Last cycle in which data of the others are seen.
+    """
+
+    places: Places
+    covered: NDArray[np.bool_] | None
+    bursts: int
+    data: int = 0
+
+
 class BankedDmas(Dmas):
     """DMAs before the controllers of a DRAM part, or before the second level that stands before them."""
 
@@ -190,11 +212,7 @@ class BankedDmas(Dmas):
         )
         self._burst_bytes = dram.burst_bytes
         self._burst_cycles = dram.burst_bytes / dram.bandwidth_bytes_per_s * machine.clock_hz
-        self._places: dict[Transfer, Places] = {}
-        # whether each burst of a store is of the whole line
-        self._covered: dict[Transfer, NDArray[np.bool_]] = {}
-        self._unknown: dict[Transfer, int] = {}
-        self._data: dict[Transfer, int] = {}
+        self._awaited: dict[Transfer, _Awaited] = {}
         self._returns: dict[Unit, list[int]] = {unit: [] for unit in DMAS}
         self._in_flight = dict.fromkeys(DMAS, 0)
         super().__init__(clock)
@@ -203,16 +221,15 @@ class BankedDmas(Dmas):
         """Begin a transfer."""
         assert work.outside  # noqa: S101 - what moves bursts says where
         transfer = super().start(unit, layer, work)
-        self._places[transfer] = self._memory.places(lines(work.outside, self._burst_bytes))
-        self._covered[transfer] = whole(work.outside, self._burst_bytes)
-        self._unknown[transfer] = work.bursts
-        self._data[transfer] = 0
+        places = self._memory.places(lines(work.outside, self._burst_bytes))
+        covered = whole(work.outside, self._burst_bytes) if isinstance(self._memory, SecondLevel) else None
+        self._awaited[transfer] = _Awaited(places, covered, work.bursts)
         return transfer
 
     def _serve(self) -> Process:
         clock = self._clock
         while True:
-            if not self._transfers and not self._unknown:
+            if not self._awaited:
                 yield self._arrived.wait()
                 yield clock.next(GRANT)
             self._collect()
@@ -231,11 +248,12 @@ class BankedDmas(Dmas):
         for owner, cycle in self._memory.advance(self._clock.cycle):
             assert isinstance(owner, Transfer)  # noqa: S101 - the owner that was given
             heapq.heappush(self._returns[owner.unit], cycle)
-            self._data[owner] = max(self._data[owner], cycle)
-            self._unknown[owner] -= 1
-            if not self._unknown[owner]:
-                owner.complete.succeed(max(owner.free, self._data[owner]))
-                del self._unknown[owner], self._data[owner], self._places[owner], self._covered[owner]
+            awaited = self._awaited[owner]
+            awaited.data = max(awaited.data, cycle)
+            awaited.bursts -= 1
+            if not awaited.bursts:
+                owner.complete.succeed(max(owner.free, awaited.data))
+                del self._awaited[owner]
 
     def _ready(self, transfer: Transfer) -> bool:
         """Whether a transfer requests a burst in this cycle."""
@@ -258,11 +276,12 @@ class BankedDmas(Dmas):
 
     def _request(self, transfer: Transfer) -> bool:
         """Give a transfer's next burst to the memory; say whether it was accepted."""
-        memory, places, burst = self._memory, self._places[transfer], transfer.granted
+        memory, awaited, burst = self._memory, self._awaited[transfer], transfer.granted
+        places, covered = awaited.places, awaited.covered
         write, layer = transfer.work.writes, transfer.layer
         if isinstance(memory, SecondLevel):
-            covered = bool(self._covered[transfer][burst])
-            return memory.offer(places, burst, transfer, layer, self._clock.cycle, write=write, covered=covered)
+            whole_line = covered is not None and bool(covered[burst])
+            return memory.offer(places, burst, transfer, layer, self._clock.cycle, write=write, covered=whole_line)
         if not memory.accepts(places.channel[burst], write=write):
             return False
         memory.push(places, burst, transfer, layer, write=write)
@@ -271,7 +290,7 @@ class BankedDmas(Dmas):
     def _wake(self) -> int:
         """First later cycle in which a burst may be granted or a completion may become known."""
         cycle = self._clock.cycle
-        if not self._unknown:
+        if not self._awaited:
             return NEVER
         wake = self._memory.eventful
         for transfer in self._transfers.values():

@@ -91,7 +91,7 @@ def load_network(name_or_path: str) -> Network:
     if spec.synthetic:
         return _draw(spec, spec.synthetic, hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
     assert spec.weights is not None  # noqa: S101 - as the model's validator says
-    assert spec.data is not None  # noqa: S101
+    assert spec.data is not None  # noqa: S101 - the same
     reader = _Tensors(document, path.parent)
     layers = [_linear(reader, i, layer) for i, layer in enumerate(spec.layers)]
     features = spec.layers[0].inputs

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim import provenance
 from accelsim.compiler.pipeline import compile_network
@@ -19,16 +18,20 @@ from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.errors import ProgramError
 from accelsim.golden import evaluate, float_network
-from accelsim.golden.network import CompressedNetwork, IntegerNetwork
+from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.results import RunResult
-from accelsim.sim import reference
-from accelsim.summary import Reference, summarize
+from accelsim.sim import fast, reference
+from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
+from accelsim.workload.network import Inputs, Network
 
 Progress = Callable[[str, int, int], None]
 DEFAULT_WORKLOAD = "digits-mlp"
 DEFAULT_ARCH = "edge-ws"
+#: Engines by name; both give the same execution.
+ENGINES = {"fast": fast.execute, "reference": reference.execute}
+DEFAULT_ENGINE = "fast"
 
 
 def run(
@@ -36,6 +39,8 @@ def run(
     arch: str = DEFAULT_ARCH,
     recipe: str | None = None,
     *,
+    engine: str = DEFAULT_ENGINE,
+    timing_only: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compress a network, compile it, execute it bit for bit and cycle for cycle, and report.
@@ -44,6 +49,11 @@ def run(
     ----------
     workload, arch, recipe
         Shipped names or paths; without a recipe the machine's default one is taken.
+    engine
+        Name of the engine that simulates.
+    timing_only
+        Whether cycles, traffic and energy are asked for, and no outputs. Synthetic weights and inputs are then not even
+        drawn where no time depends on their values.
     progress
         Called now and then with what is going on, how much is done, and of how much.
 
@@ -55,18 +65,16 @@ def run(
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    network = load_network(workload)
+    # where zeros are skipped, or weights are removed or encoded, their values decide what takes time
+    values = not (timing_only and chosen.sets_types_alone and not machine.matrix.skips_zeros)
+    network = load_network(workload, values=values)
     compressed = compress(network, chosen)
-    inputs = compressed.input.quantize(network.inputs)
+    inputs = quantized(compressed, network.inputs)
     program = _compile(compressed, inputs, machine, chosen, progress)
-    execution = reference.execute(program, machine, _named(progress, "simulating"))
-    golden = Reference(
-        network,
-        compressed,
-        evaluate.forward(compressed, inputs, machine.fold_inputs),
-        float_network.forward(network, network.inputs),
-    )
-    return summarize(program, execution, machine, technology, golden, chosen, network.sha256)
+    execution = ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
+    golden = None if timing_only else _reference(network, compressed, inputs, machine)
+    origin = Origin(network.sha256, network.seed, timing_only)
+    return summarize(program, execution, machine, technology, golden, chosen, origin)
 
 
 def compile_workload(
@@ -76,12 +84,17 @@ def compile_workload(
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compressed = compress(network := load_network(workload), chosen)
-    inputs = compressed.input.quantize(network.inputs)
+    inputs = quantized(compressed, network.inputs)
     return _compile(compressed, inputs, machine, chosen, progress)
 
 
 def execute(
-    program: Program, arch: str | None = None, *, progress: Progress | None = None, file: str = ""
+    program: Program,
+    arch: str | None = None,
+    *,
+    engine: str = DEFAULT_ENGINE,
+    progress: Progress | None = None,
+    file: str = "",
 ) -> RunResult:
     """Verify and execute a program on a machine; quality is not known then.
 
@@ -89,6 +102,8 @@ def execute(
     ----------
     arch
         Shipped name or path; None for the shipped machine that the program was compiled for.
+    engine
+        Name of the engine that simulates.
     file
         Name of the program's file for the text of faults, if it has one.
 
@@ -99,8 +114,8 @@ def execute(
     """
     machine = load_machine(arch) if arch else compiled_for(program)
     technology = load_prices(machine, arch or "")
-    execution = reference.execute(program, machine, _named(progress, "simulating"), file)
-    return summarize(program, execution, machine, technology, None, None, {"program": program.digest})
+    execution = ENGINES[engine](program, machine, _named(progress, "simulating"), file)
+    return summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
 
 
 def load_prices(machine: Machine, beside: str) -> Technology:
@@ -134,7 +149,7 @@ def compiled_for(program: Program) -> Machine:
 
 def _compile(
     network: CompressedNetwork,
-    inputs: NDArray[np.generic],
+    inputs: Inputs[np.generic],
     machine: Machine,
     recipe: Recipe,
     progress: Progress | None,
@@ -144,6 +159,14 @@ def _compile(
         network = compact(network)
         inputs = surviving(network, inputs)
     return compile_network(network, inputs, machine, _named(progress, "compiling"))
+
+
+def _reference(
+    network: Network, compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine
+) -> Reference:
+    """What numpy computes, in the network's types and in floats."""
+    exact = evaluate.forward(compressed, inputs, machine.fold_inputs)
+    return Reference(network, compressed, exact, float_network.forward(network, network.inputs))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

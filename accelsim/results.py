@@ -190,8 +190,10 @@ class Macs(Frozen):
     dense: int = quantity("count", "M K N of the layers before compaction")
     executed: int = quantity("count", "Products that multipliers really formed")
     skipped: int = quantity("count", "Dense less executed")
-    skippable: int = quantity(
-        "count", "Products with a zero factor, or removed by compaction: what an ideal unit would skip"
+    skippable: int | None = quantity(
+        "count",
+        "Products with a zero factor, or removed by compaction: what an ideal unit would skip; null if operands had no "
+        "values",
     )
 
 
@@ -298,7 +300,9 @@ class Figures(Frozen):
     utilization: float = quantity("fraction", "Executed multiply-accumulates over multipliers times active cycles")
     roofline: Roofline
     compression: Compression
-    quality: Quality | None = quantity("quality", "Against the float network; null if it is not known")
+    quality: Quality | None = quantity(
+        "quality", "Against the float network; null if it is not known, and for the whole of independent layers"
+    )
     bit_exact: bool | None = quantity("flag", "Whether outputs equal the numpy integer network's; null if unknown")
     units: dict[str, dict[str, int]] = quantity("core cycles", "Cycles of each unit by state, and their total")
     counters: list[CounterRow] = quantity("events", "Every event that was charged")
@@ -326,6 +330,7 @@ class RunIdentity(Frozen):
     recipe: str = quantity("name", "Compression recipe")
     tech: str = quantity("name", "Energy table")
     engine: str = quantity("name", "Engine that simulated")
+    timing_only: bool = quantity("flag", "Whether no outputs were asked for, so that quality is not known")
     instructions: int = quantity("count", "Instructions of the program")
 
 

@@ -61,6 +61,25 @@ class Reference:
     real: list[NDArray[np.float64]]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a run was asked to do, and from what.
+
+    Parameters
+    ----------
+    sha256
+        SHA-256 of each input, by name.
+    seed
+        Seed of a synthetic network, or None.
+    timing_only
+        Whether no outputs were asked for.
+    """
+
+    sha256: Mapping[str, str]
+    seed: int | None = None
+    timing_only: bool = False
+
+
 def summarize(
     program: Program,
     execution: Execution,
@@ -68,7 +87,7 @@ def summarize(
     technology: Technology,
     golden: Reference | None,
     recipe: Recipe | None,
-    hashes: Mapping[str, str],
+    origin: Origin,
 ) -> RunResult:
     """Price an execution, place it below the roofs, and hold its outputs against the references.
 
@@ -78,8 +97,6 @@ def summarize(
         References, or None if they are not known.
     recipe
         Recipe that compressed the network, or None if only its name is known.
-    hashes
-        SHA-256 of each input, by name.
     """
     header = program.header
     times = execution.layer_times()
@@ -122,16 +139,17 @@ def summarize(
         recipe=header.recipe,
         tech=technology.name,
         engine=execution.engine,
+        timing_only=origin.timing_only or header.timing_only,
         instructions=len(program.instructions),
         dram=_dram(execution),
         layers=layers,
         provenance={
             "versions": provenance.versions(),
-            "inputs_sha256": dict(hashes),
+            "inputs_sha256": dict(origin.sha256),
             "program_sha256": program.digest,
             "configuration": configuration,
             "configuration_sha256": provenance.content_hash(configuration),
-            "seed": golden.network.seed if golden else None,
+            "seed": origin.seed,
         },
     )
     return RunResult(summary, execution)
@@ -171,8 +189,6 @@ def _layer(
     rows = energy.price(counters, technology, machine)
     executed = energy.products(counters)
     dense = math.prod(info.dense_shape)
-    region = program.header.region(info.output)
-    outputs = region.read(execution.dram)
     figures = _figures(
         machine,
         cycles=int(times.cycles[number]),
@@ -183,13 +199,15 @@ def _layer(
             dense=dense,
             executed=executed,
             skipped=dense - executed,
-            skippable=dense - execution.effectual[number],
+            skippable=None if program.header.timing_only else dense - execution.effectual[number],
         ),
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
     )
     judged, exact = None, None
     if golden:
+        region = program.header.region(info.output)
+        outputs = region.read(execution.dram)
         real = golden.compressed.layers[number].output.dequantize(outputs)
         judged = Quality(
             sqnr_db=quality.sqnr_db(region.of_full(golden.real[number]), real),
@@ -266,8 +284,8 @@ def _compression(layers: list[LayerInfo]) -> Compression:
 
 
 def _quality(golden: Reference | None, last: Quality | None, program: Program, execution: Execution) -> Quality | None:
-    """Quality of the network's output, and of its task, from the simulated bytes."""
-    if golden is None or last is None:
+    """Quality of the network's output, and of its task, from the simulated bytes; independent layers have no such."""
+    if golden is None or last is None or golden.network.independent:
         return None
     outputs = program.header.region(program.header.layers[-1].output).read(execution.dram)
     labels = golden.network.labels
@@ -282,5 +300,7 @@ def _quality(golden: Reference | None, last: Quality | None, program: Program, e
 
 
 def _sum(kind: type[CountsT], parts: list[CountsT]) -> CountsT:
-    """Sum of models whose fields are all counts."""
-    return kind(**{name: sum(getattr(part, name) for part in parts) for name in kind.model_fields})
+    """Sum of models whose fields are all counts; what one part does not know, the sum does not."""
+    columns = {name: [getattr(part, name) for part in parts] for name in kind.model_fields}
+    sums: dict[str, Any] = {name: None if None in column else sum(column) for name, column in columns.items()}
+    return kind(**sums)

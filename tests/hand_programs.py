@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
+import engines
 from harness import assert_accounted
 
 from accelsim.config.arch import Machine
 from accelsim.isa.assembly import parse
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.results import Execution
-from accelsim.sim import reference
 
 
 def header(dram_bytes: int, layers: Sequence[str] = ("a",), side: int = 2**10) -> Header:
@@ -65,7 +65,7 @@ def store(bursts: int, address: int, more: str = "") -> str:
 
 
 def run(given: Program, where: Machine) -> Execution:
-    result = reference.execute(given, where)
+    result = engines.execute(given, where)
     assert_accounted(result)
     return result
 

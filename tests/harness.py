@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import engines
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,6 @@ from accelsim.golden.network import IntegerLayer, IntegerNetwork, Quantization
 from accelsim.isa.opcodes import NONE
 from accelsim.isa.program import Program
 from accelsim.results import Execution
-from accelsim.sim import reference
 
 SIMPLE_DRAM = {
     "kind": "simple",
@@ -116,7 +116,7 @@ def without_wait(program: Program, instruction: int, slot: int) -> Program:
 def run(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> tuple[Program, Execution]:
     """Compile and execute on the reference engine."""
     program = compile_network(net, x, on)
-    return program, reference.execute(program, on)
+    return program, engines.execute(program, on)
 
 
 def assert_bit_exact(net: IntegerNetwork, x: NDArray[np.generic], program: Program, execution: Execution) -> None:

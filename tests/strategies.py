@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -214,3 +215,11 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
         l2=draw(second_levels(dram["part"].burst_bytes)) if cached else None,
         dram=dram,
     )
+
+
+@st.composite
+def independent_networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 40) -> IntegerNetwork:
+    """Layers of any shapes and types, none of which reads another's output."""
+    alone = draw(st.lists(networks(max_layers=1, max_size=max_size), min_size=1, max_size=max_layers))
+    layers = [dataclasses.replace(net.layers[0], name=f"fc{i}") for i, net in enumerate(alone)]
+    return IntegerNetwork("random", "none", tuple(layers), independent=True)

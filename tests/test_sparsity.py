@@ -21,7 +21,7 @@ from accelsim.config.load import load_machine, load_technology
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import Unit
 from accelsim.results import Bytes, Macs
-from accelsim.summary import summarize
+from accelsim.summary import Origin, summarize
 
 M, K, N = 64, 256, 256
 SIDE = 16  # of all shipped units of 256 multipliers
@@ -53,7 +53,7 @@ def measured(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> Measur
     assert_bit_exact(net, x, program, execution)
     assert_accounted(execution)
     assert program.header.layers[0].k_tile == net.layers[0].inputs, "sums are not to be cut"
-    summary = summarize(program, execution, on, load_technology(on.tech), None, None, {}).summary
+    summary = summarize(program, execution, on, load_technology(on.tech), None, None, Origin({})).summary
     t = execution.timeline
     matrix = t.unit == Unit.MATRIX
     busy = int((t.free - t.start)[matrix].sum())

@@ -89,7 +89,9 @@ class Draft:
         if not waits:
             return program
         net = network(np.random.default_rng(0), [1, 1])
-        lowering = Lowering(net, np.zeros((1, 1), np.uint8), image=image, instructions=program.instructions)
+        lowering = Lowering(
+            net, np.zeros((1, 1), np.uint8), image=image, image_bytes=image.size, instructions=program.instructions
+        )
         return Program(program.header, synchronize(lowering, machine).instructions, image)
 
 

@@ -14,6 +14,7 @@ def exec_(
     arch: Annotated[
         str | None, typer.Option("--arch", help="Machine: a name or a path; default is the one compiled for.")
     ] = None,
+    engine: options.EngineName = options.Engine.FAST,
     folder: options.Folder = None,
     as_json: options.Json = False,
 ) -> None:
@@ -25,5 +26,5 @@ def exec_(
 
     program = Program.load(file)
     with output.ProgressBar() as progress:
-        result = api.execute(program, arch, progress=progress, file=str(file))
+        result = api.execute(program, arch, engine=engine, progress=progress, file=str(file))
     output.report(result, as_json=as_json, folder=folder)

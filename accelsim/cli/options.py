@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,16 @@ Arch = Annotated[str, typer.Option("--arch", help="Machine: a shipped name or th
 Recipe = Annotated[
     str | None, typer.Option("--recipe", help="Recipe: a shipped name or a path; default is the machine's.")
 ]
+
+
+class Engine(StrEnum):
+    """Engines that can simulate."""
+
+    FAST = "fast"
+    REFERENCE = "reference"
+
+
+EngineName = Annotated[Engine, typer.Option("--engine", help="Engine that simulates; both give the same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Folder = Annotated[
     Path | None,

@@ -73,6 +73,20 @@ def require_folder(path: Path) -> None:
         raise AccelSimError(Fault(f"must be a possible path: {reason(error)}", str(path))) from None
 
 
+def make_folder(path: Path) -> None:
+    """Make an output folder, and those above it, if they don't exist.
+
+    Raises
+    ------
+    AccelSimError
+        If it can't be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(path))) from None
+
+
 def require_file(path: Path) -> None:
     """Refuse an output file before the work for it begins; it need not exist, but its folder must.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,17 +9,14 @@ import typer
 from accelsim.cli import options, output
 
 
-class Engine(StrEnum):
-    """Engines that can simulate."""
-
-    REFERENCE = "reference"
-
-
 def run(
     workload: options.Workload = "digits-mlp",
     arch: options.Arch = "edge-ws",
     recipe: options.Recipe = None,
-    engine: Annotated[Engine, typer.Option(help="Engine that simulates.")] = Engine.REFERENCE,  # noqa: ARG001 - one
+    engine: options.EngineName = options.Engine.FAST,
+    timing_only: Annotated[
+        bool, typer.Option("--timing-only", help="Ask for no outputs: cycles, traffic and energy alone.")
+    ] = False,
     folder: options.Folder = None,
     as_json: options.Json = False,
 ) -> None:
@@ -30,5 +26,5 @@ def run(
     from accelsim import api
 
     with output.ProgressBar() as progress:
-        result = api.run(workload, arch, recipe, progress=progress)
+        result = api.run(workload, arch, recipe, engine=engine, timing_only=timing_only, progress=progress)
     output.report(result, as_json=as_json, folder=folder)

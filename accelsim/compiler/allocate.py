@@ -21,24 +21,28 @@ from accelsim.units import align_up
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
-    """Lay out DRAM (input, each layer's chunks, then the outputs) and spread the slots over the banks.
+    """Lay out DRAM (inputs, each layer's chunks, then the outputs) and spread the slots over the banks.
 
-    The input and the chunks form the image. Every region begins at a burst.
+    The inputs and the chunks form the image. Every region begins at a burst.
     """
     burst = machine.dram.burst_bytes
-    image = bytearray(pack_inputs(lowering.inputs, machine))
-    chunk_addresses = []
+    sources: list[Place] = []
+    chunk_addresses: list[tuple[int, ...]] = []
+    end = 0
+    for x in lowering.inputs:
+        sources.append(region(machine, align_up(end, burst), *x.shape))
+        end = sources[-1].address + matrix_bytes(machine, sources[-1], *x.shape)
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
         addresses: list[int] = []
         for chunk in tiling.chunks():
-            image += bytes(-len(image) % burst)
-            addresses.append(len(image))
-            image += pack_chunk(flow, chunk)
+            addresses.append(align_up(end, burst))
+            end = addresses[-1] + stored_bytes(flow, chunk)
         chunk_addresses.append(tuple(addresses))
-    top = align_up(len(image), burst)
-    source = region(machine, 0, lowering.flows[0].gemm.m, lowering.flows[0].gemm.k)
-    placements = []
-    for flow, tiling, chunks in zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True):
+    image_bytes, top = end, align_up(end, burst)
+    placements: list[Placement] = []
+    for number, (flow, tiling, chunks) in enumerate(
+        zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True)
+    ):
         size = flow.footprint(tiling)
         weight, staging = weight_slots(flow, tiling)
         target = region(machine, top, flow.gemm.m, flow.gemm.n)
@@ -50,23 +54,34 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
                 accumulator=deal(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 chunks=chunks,
-                source=source,
+                # a chain's layer reads what the one before stored
+                source=sources[number] if number < len(sources) else placements[-1].target,
                 target=target,
             )
         )
-        rows, _ = oriented(flow.gemm.m, flow.gemm.n, feature_major=machine.feature_major)
-        source, top = target, align_up(top + rows * target.pitch, burst)
+        top = align_up(top + matrix_bytes(machine, target, flow.gemm.m, flow.gemm.n), burst)
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
             f"network {lowering.network.name}: the DRAM of {machine.name} must hold {top} bytes, "
             f"but has {machine.dram.capacity_bytes}"
         )
-    return dataclasses.replace(
-        lowering,
-        placements=tuple(placements),
-        image=np.frombuffer(bytes(image), np.uint8).copy(),
-        dram_bytes=top,
-    )
+    placed = dataclasses.replace(lowering, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top)
+    return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.values else placed
+
+
+def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
+    """Bytes of inputs and chunks at their places; uint8, shape (image_bytes,), zeros between them."""
+    image = np.zeros(lowering.image_bytes, np.uint8)
+    for x, placement in zip(lowering.inputs, lowering.placements, strict=False):
+        _fill(image, placement.source.address, pack_inputs(x, machine))
+    for flow, tiling, placement in zip(lowering.flows, lowering.tilings, lowering.placements, strict=True):
+        for chunk, address in zip(tiling.chunks(), placement.chunks, strict=True):
+            _fill(image, address, pack_chunk(flow, chunk))
+    return image
+
+
+def _fill(image: NDArray[np.uint8], address: int, content: bytes) -> None:
+    image[address : address + len(content)] = np.frombuffer(content, np.uint8)
 
 
 def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
@@ -87,8 +102,14 @@ def region(machine: Machine, address: int, samples: int, features: int) -> Place
     return Place(address, machine.operand.row_bytes(elements), machine.feature_major, machine.operand.bits)
 
 
+def matrix_bytes(machine: Machine, place: Place, samples: int, features: int) -> int:
+    """Bytes of such a matrix."""
+    rows, _ = oriented(samples, features, feature_major=machine.feature_major)
+    return rows * place.pitch
+
+
 def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> bytes:
-    """Bytes of the network's input, shape (samples, features), as the host leaves them in DRAM."""
+    """Bytes of inputs, shape (samples, features), as the host leaves them in DRAM."""
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands).tobytes()
 
 
@@ -101,6 +122,8 @@ def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     """
     layer = flow.gemm.layer
     weights = flow.stored(chunk)
+    if len(weights) != flow.stored_weights_bytes(chunk):
+        raise DefectError(f"weights of {chunk} must take {flow.stored_weights_bytes(chunk)} bytes, not {len(weights)}")
     if not chunk.last:
         return weights
     columns = slice(chunk.n.low, chunk.n.high)
@@ -115,7 +138,14 @@ def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
     """Where a chunk's constants begin in DRAM."""
     if flow.encoder is None:
         return flow.constants_offset(chunk)
-    return align_up(len(flow.stored(chunk)), flow.machine.dram.burst_bytes)
+    return align_up(flow.stored_weights_bytes(chunk), flow.machine.dram.burst_bytes)
+
+
+def stored_bytes(flow: Dataflow, chunk: Chunk) -> int:
+    """Length of a chunk in DRAM, as `pack_chunk` forms it."""
+    if not chunk.last:
+        return flow.stored_weights_bytes(chunk)
+    return stored_constants_offset(flow, chunk) + flow.machine.constant_bytes * chunk.n.size
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

@@ -120,6 +120,10 @@ class Dataflow(ABC):
         """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded."""
         return self.encoded(chunk, self.encoder).data if self.encoder else self.pack(chunk)
 
+    def stored_weights_bytes(self, chunk: Chunk) -> int:
+        """Length of `stored`, whose bytes are formed only where they are encoded."""
+        return len(self.stored(chunk)) if self.encoder else self.weights_bytes(chunk)
+
     def encoded(self, chunk: Chunk, encoder: Encoder) -> Encoded:
         """Encode a chunk, or remember what it was encoded to: tilings share chunks."""
         key = (chunk.k, chunk.n)

@@ -20,16 +20,18 @@ from accelsim.provenance import content_hash
 def emit(lowering: Lowering, machine: Machine) -> Lowering:
     """Join instructions, image and header."""
     network = lowering.network
-    first = lowering.flows[0].gemm
-    source = lowering.placements[0].source
-    survivors = network.layers[0].survivors
-    features = _numbers(survivors.inputs) if survivors else None
-    regions = [_region("input", "input", source, (first.m, first.k), network.input, features)]
+    regions = []
     layers = []
-    for flow, tiling, placement in zip(lowering.flows, lowering.tilings, lowering.placements, strict=True):
+    for number, (flow, tiling, placement) in enumerate(
+        zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    ):
         gemm, layer = flow.gemm, flow.gemm.layer
-        name = layer.name + ".output"
         survivors = layer.survivors
+        if number < len(lowering.inputs):
+            features = _numbers(survivors.inputs) if survivors else None
+            source = layer.name + ".input" if network.independent else "input"
+            regions.append(_region(source, "input", placement.source, (gemm.m, gemm.k), layer.input, features))
+        name = layer.name + ".output"
         features = _numbers(survivors.outputs) if survivors else None
         dense_k, dense_n = (survivors.inputs.size, survivors.outputs.size) if survivors else (None, None)
         regions.append(_region(name, "output", placement.target, (gemm.m, gemm.n), layer.output, features))
@@ -53,7 +55,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     **({"staging": tiling.staging} if tiling.staging else {}),
                 },
                 weights=(dense_k or gemm.k) * (dense_n or gemm.n),
-                stored_bits=layer.scale_bits + 8 * sum(len(flow.stored(chunk)) for chunk in tiling.chunks()),
+                stored_bits=layer.scale_bits + 8 * sum(map(flow.stored_weights_bytes, tiling.chunks())),
                 output=name,
             )
         )
@@ -65,6 +67,8 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         dram_bytes=lowering.dram_bytes,
         layers=layers,
         regions=regions,
+        timing_only=not lowering.values,
+        image_bytes=0 if lowering.values else lowering.image_bytes,
     )
     return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
 

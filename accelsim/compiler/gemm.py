@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accelsim.formats import nm
 from accelsim.golden.network import CompressedLayer
 
 
@@ -15,3 +16,10 @@ class Gemm:
     m: int
     k: int
     n: int
+
+    def is_nm(self, kept: int, group: int) -> bool:
+        """Whether every `group` weights along K hold at most `kept` nonzeros; as declared where they have no values."""
+        pattern = self.layer.pattern
+        if pattern is None:
+            return nm.is_nm(self.layer.weight, kept, group)
+        return nm.densest_group(self.k, *pattern, group) <= kept

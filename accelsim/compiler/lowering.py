@@ -41,14 +41,28 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Lowering:
-    """A network on its way to a program; each pass fills the next field."""
+    """A network on its way to a program; each pass fills the next field.
+
+    Parameters
+    ----------
+    inputs
+        Inputs of the chain's first layer, or of each independent layer, shapes (M, K).
+    image, image_bytes
+        First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
+    """
 
     network: CompressedNetwork
-    inputs: NDArray[np.generic]
+    inputs: tuple[NDArray[np.generic], ...]
     flows: tuple[Dataflow, ...] = ()
     tilings: tuple[Tiling, ...] = ()
     placements: tuple[Placement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    image_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
     program: Program | None = None
+
+    @property
+    def values(self) -> bool:
+        """Whether weights and inputs have values."""
+        return self.network.layers[0].pattern is None

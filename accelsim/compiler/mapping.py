@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -12,32 +13,36 @@ from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DefectError
-from accelsim.golden.network import IntegerLayer
+from accelsim.golden.network import CompressedLayer, IntegerLayer
 
 
 def map_layers(lowering: Lowering, machine: Machine) -> Lowering:
-    """Turn each layer into a matrix product over the whole batch, in the dataflow of the machine's datapath."""
+    """Turn each layer into a matrix product over its whole input, in the dataflow of the machine's datapath."""
     flows = []
-    for layer in lowering.network.layers:
+    layers: Sequence[CompressedLayer] = lowering.network.layers
+    for number, layer in enumerate(layers):
         if layer.input.operand != machine.matrix.operands:
             raise CompileError(
                 f"layer {layer.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
                 f"but recipe {lowering.network.recipe} makes them {layer.input.operand}"
             )
-        if isinstance(layer, IntegerLayer):
+        if isinstance(layer, IntegerLayer) and lowering.values:
             _bound_sums(layer)
-        flows.append(dataflow(Gemm(layer, len(lowering.inputs), layer.inputs, layer.outputs), machine))
+        rows = len(lowering.inputs[number if lowering.network.independent else 0])
+        flows.append(dataflow(Gemm(layer, rows, layer.inputs, layer.outputs), machine))
     return dataclasses.replace(lowering, flows=tuple(flows))
 
 
 def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes
-    """The products chain."""
+    """The products chain, unless they are independent, and read the inputs that there are."""
     gemms = [flow.gemm for flow in lowering.flows]
-    for before, after in pairwise(gemms):
+    independent = lowering.network.independent
+    for before, after in pairwise(() if independent else gemms):
         if before.n != after.k or before.m != after.m:
             raise DefectError(f"layer {after.layer.name}: inputs must be {before.n}, not {after.k}")
-    if lowering.inputs.shape[1] != gemms[0].k:
-        raise DefectError(f"inputs must have {gemms[0].k} features, not {lowering.inputs.shape[1]}")
+    for gemm, x in zip(gemms if independent else gemms[:1], lowering.inputs, strict=True):
+        if x.shape != (gemm.m, gemm.k):
+            raise DefectError(f"layer {gemm.layer.name}: inputs must have shape {(gemm.m, gemm.k)}, not {x.shape}")
 
 
 def _bound_sums(layer: IntegerLayer) -> None:

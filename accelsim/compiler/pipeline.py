@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.compiler import allocate, emit, mapping, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.program import Program
+from accelsim.workload.network import Inputs, each
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ PASSES = (
 
 def compile_network(
     network: CompressedNetwork,
-    inputs: NDArray[np.generic],
+    inputs: Inputs[np.generic],
     machine: Machine,
     progress: Callable[[int, int], None] | None = None,
 ) -> Program:
@@ -47,7 +47,7 @@ def compile_network(
     Parameters
     ----------
     inputs
-        Values of the network's input type, shape (batch, inputs).
+        Values of the network's input type, shape (batch, inputs), or those of each independent layer, shape (M, K).
     progress
         Called after each pass with the number of passes that are done, and of all.
 
@@ -56,7 +56,7 @@ def compile_network(
     CompileError
         If a layer does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(network, np.ascontiguousarray(inputs))
+    lowering = Lowering(network, each(inputs))
     for number, step in enumerate(PASSES, start=1):
         lowering = step.run(lowering, machine)
         if step.check:

@@ -327,8 +327,11 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     stream = _Stream()
     layers = zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
     link, last = machine.host.io_bandwidth_bytes_per_s is not None, len(lowering.flows) - 1
+    alone = lowering.network.independent
     for number, (flow, tiling, placement) in enumerate(layers):
-        crosses = link and number == 0, link and number == last
+        crosses = link and (alone or number == 0), link and (alone or number == last)
+        if alone:
+            stream.stored = []  # nothing that the layer before has stored is read
         _LayerScheduler(stream, number, flow, tiling, placement, crosses).run()
     code = stream.emitted()
     instructions = np.zeros(len(code), INSTRUCTION)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from accelsim.compress.outline import outline
 from accelsim.compress.quantize import binary, floats, integers
 from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.store import Store
@@ -21,11 +22,13 @@ from accelsim.golden.network import (
     IntegerLayer,
     IntegerNetwork,
 )
-from accelsim.workload.network import Linear, Network
+from accelsim.workload.network import Linear, Network, each
 
 
 def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
     """Quantize a float network by a recipe; activation ranges come from the network's calibration data.
+
+    Of a network without values only types and shapes follow.
 
     Raises
     ------
@@ -35,35 +38,47 @@ def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
         If a layer's values can't be represented.
     """
     steps = [_step(layer, network, recipe) for layer in network.layers]
+    _one_type(network, recipe, steps)
+    layers = _quantize(network, steps) if network.values else outline(network, steps)
+    if isinstance(steps[0], floats.Floats):
+        if any(isinstance(step, Store) for step in recipe.steps):
+            raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
+        rounded = tuple(x for x in layers if isinstance(x, FloatLayer))
+        return FloatNetwork(network.name, recipe.name, rounded, network.independent)
+    stored = (dataclasses.replace(x, storage=_storage(x, recipe)) for x in layers if isinstance(x, IntegerLayer))
+    return IntegerNetwork(network.name, recipe.name, tuple(stored), network.independent)
+
+
+def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]:
+    """Each layer by its step, between the ranges of its input and its output."""
     outputs = float_network.forward(network, network.calibration)
     for layer, values in zip(network.layers, outputs, strict=True):
         if not np.isfinite(values).all():
             raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
-    tensors = [network.calibration.astype(np.float64), *outputs]
+    calibration = (x.astype(np.float64) for x in each(network.calibration))
+    inputs = calibration if network.independent else [*calibration, *outputs[:-1]]
     layers: list[CompressedLayer] = []
-    for i, (layer, step) in enumerate(zip(network.layers, steps, strict=True)):
-        # a tensor has the type of the layer that reads it; nobody reads the last one, which keeps its layer's
-        reader = steps[min(i + 1, len(steps) - 1)]
-        match step, reader:
-            case integers.Integers(), integers.Integers() if step.bits == reader.bits:
-                ranges = [integers.activation_range(values, step.bits) for values in tensors[i : i + 2]]
+    for layer, step, *tensors in zip(network.layers, steps, inputs, outputs, strict=True):
+        match step:
+            case integers.Integers():
+                ranges = [integers.activation_range(values, step.bits) for values in tensors]
                 layers.append(integers.quantize_layer(layer, step, *ranges))
-            case binary.Signs(), binary.Signs():
-                scales = [binary.activation_scale(values) for values in tensors[i : i + 2]]
+            case binary.Signs():
+                scales = [binary.activation_scale(values) for values in tensors]
                 layers.append(binary.binarize_layer(layer, *scales))
-            case floats.Floats(), floats.Floats() if step.scheme == reader.scheme:
+            case floats.Floats():
                 layers.append(floats.round_layer(layer, step))
-            case _:
-                raise ConfigError(
-                    f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
-                    f"{step.scheme} and the next one {reader.scheme}"
-                )
-    if isinstance(steps[0], floats.Floats):
-        if any(isinstance(step, Store) for step in recipe.steps):
-            raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
-        return FloatNetwork(network.name, recipe.name, tuple(x for x in layers if isinstance(x, FloatLayer)))
-    stored = (dataclasses.replace(x, storage=_storage(x, recipe)) for x in layers if isinstance(x, IntegerLayer))
-    return IntegerNetwork(network.name, recipe.name, tuple(stored))
+    return layers
+
+
+def _one_type(network: Network, recipe: Recipe, steps: list[Quantizer]) -> None:
+    """Refuse steps of different types, because a tensor has the type of the layer that reads it."""
+    for layer, step, after in zip(network.layers, steps, steps[1:], strict=False):
+        if step.scheme != after.scheme:
+            raise ConfigError(
+                f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
+                f"{step.scheme} and the next one {after.scheme}"
+            )
 
 
 def _step(layer: Linear, network: Network, recipe: Recipe) -> Quantizer:

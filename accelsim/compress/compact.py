@@ -16,17 +16,20 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden.network import IntegerNetwork, Survivors
+from accelsim.golden.network import IntegerLayer, IntegerNetwork, Survivors
+from accelsim.workload.network import Inputs, each
 
 
 def compact(network: IntegerNetwork) -> IntegerNetwork:
     """Remove inputs whose weights are all zero, and the outputs that only they would read.
 
-    All outputs of the network stay, and of a layer without any weight its first input.
+    All outputs of the network stay, or of each independent layer, and of a layer without any weight its first input.
     """
     layers = []
     outputs: NDArray[np.bool_] = np.ones(network.layers[-1].outputs, np.bool_)
     for layer in reversed(network.layers):
+        if network.independent:
+            outputs = np.ones(layer.outputs, np.bool_)
         inputs = np.count_nonzero(layer.weight[:, outputs], axis=1) > 0
         inputs[0] |= not inputs.any()
         smaller = dataclasses.replace(
@@ -42,7 +45,11 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
     return dataclasses.replace(network, layers=tuple(reversed(layers)))
 
 
-def surviving(network: IntegerNetwork, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Features that a network reads, of full inputs of shape (M, K)."""
-    survivors = network.layers[0].survivors
-    return inputs[:, survivors.inputs] if survivors else inputs
+def surviving(network: IntegerNetwork, inputs: Inputs[np.generic]) -> Inputs[np.generic]:
+    """Features that a network, or each independent layer, reads of full inputs of shape (M, K)."""
+    kept = tuple(_surviving(layer, x) for layer, x in zip(network.layers, each(inputs), strict=False))
+    return kept if network.independent else kept[0]
+
+
+def _surviving(layer: IntegerLayer, x: NDArray[np.generic]) -> NDArray[np.generic]:
+    return x[:, layer.survivors.inputs] if layer.survivors else x

@@ -36,6 +36,11 @@ class Recipe(Frozen):
             raise ValueError(f"compact must be false for {floats[0]}, whose sums depend on how inputs are folded")
         return self
 
+    @property
+    def sets_types_alone(self) -> bool:
+        """Whether no byte count depends on the weights' values: nothing is removed or stored encoded."""
+        return not self.compact and not any(isinstance(step, Store) for step in self.steps)
+
 
 def load_recipe(name_or_path: str, beside: str = "") -> Recipe:
     """Load a recipe by its shipped name or its path, which begins at the folder of the machine `beside`."""

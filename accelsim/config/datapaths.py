@@ -28,6 +28,11 @@ class _Datapath(Frozen):
         """Widths of operands and sums."""
         return OPERANDS[self.operands]
 
+    @property
+    def skips_zeros(self) -> bool:
+        """Whether an instruction's time depends on which operands are zero."""
+        return False
+
 
 class _Grid(_Datapath):
     """R x C processing elements, a multiplier in each."""
@@ -80,6 +85,13 @@ class OutputStationary(_Grid):
     """A systolic array whose sums stay in its elements: R samples (M) by C outputs (N), K streams through."""
 
     kind: Literal["output_stationary"] = quantity("name", "Datapath of the matrix unit")
+    drain: Literal["shifted", "direct"] = quantity(
+        "name",
+        "How sums leave: down the columns, a row of elements a cycle, while nothing is computed; or straight to the "
+        "accumulator memory, whose port alone takes time, which needs a wire from every element and is what SCALE-Sim "
+        "assumes",
+        default="shifted",
+    )
 
 
 class OuterProduct(_Grid):
@@ -95,6 +107,11 @@ class OuterProduct(_Grid):
     mask_bits: Integer = quantity(
         "inputs (K)", "Inputs whose skip bits the unit holds for one tile; one bit for each operand", ge=1, le=2**20
     )
+
+    @property
+    def skips_zeros(self) -> bool:
+        """Whether an instruction's time depends on which operands are zero."""
+        return self.skip_zero_columns
 
 
 class StructuredSparse(_Grid):
@@ -165,6 +182,11 @@ class SparseLanes(_Datapath):
         "bits", "Width of a relative index; longer runs of zeros take padding zeros", ge=1, le=8
     )
     sums_per_lane: Integer = quantity("sums", "Sums that a lane's register file holds", ge=1, le=65536)
+
+    @property
+    def skips_zeros(self) -> bool:
+        """Whether an instruction's time depends on which operands are zero: always."""
+        return True
 
     @property
     def multipliers(self) -> int:

@@ -12,12 +12,14 @@ Timing, measured on the SystemVerilog of tests/rtl for rows and columns that dif
 An element has one register for its sum, and one command shifts all of them: a tile's drain overlaps neither its own
 products nor the next tile's, whose operands may enter in the cycle after the last shift. Two tiles are
 R + C + K - 2 + M cycles apart. SCALE-Sim's law leaves the drain out: its tiles are R + C + K - 2 apart, and its trace
-lets sums leave from the (K - 1)-th cycle on, while their last products are still to come.
+lets sums leave from the (K - 1)-th cycle on, while their last products are still to come. That is the `direct` drain,
+of elements with a wire each to the accumulator memory; no hardware here is built so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +36,12 @@ class OutputStationary:
 
     rows: int
     columns: int
+    drain: Literal["shifted", "direct"] = "shifted"
 
     @classmethod
     def of(cls, config: datapaths.OutputStationary) -> OutputStationary:
         """Array that a machine describes."""
-        return cls(config.rows, config.columns)
+        return cls(config.rows, config.columns, config.drain)
 
     @property
     def skew_cycles(self) -> int:
@@ -58,17 +61,16 @@ class OutputStationary:
         streamed = max(k, words)
         return streamed, streamed + self.skew_cycles
 
-    @staticmethod
-    def drain_cycles(rows: int, words: int) -> int:
-        """Cycles in which a tile's rows of sums shift out, through a port that takes `words` accesses for them."""
-        return max(rows, words)
+    def drain_cycles(self, rows: int, words: int) -> int:
+        """Cycles in which a tile's rows of sums leave, through a port that takes `words` accesses for them."""
+        return max(rows, words) if self.drain == "shifted" else words
 
     def law_cycles(self, m: int, k: int, n: int) -> int:
         """Cycles of a whole layer without its drains, as SCALE-Sim has it: ceil(M/R) ceil(N/C) (R + C + K - 2)."""
         return -(-m // self.rows) * -(-n // self.columns) * (k + self.skew_cycles)
 
     def drained_cycles(self, m: int, k: int, n: int) -> int:
-        """Cycles of a whole layer with its drains: each stripe of C outputs shifts out M rows of sums."""
+        """Cycles of a whole layer with shifted drains: each stripe of C outputs shifts out M rows of sums."""
         return self.law_cycles(m, k, n) + m * -(-n // self.columns)
 
     def sram_accesses(self, m: int, k: int, n: int) -> SramAccesses:
@@ -90,12 +92,12 @@ class OutputStationary:
         """Count a tile of m x n sums of k products each, and its drain.
 
         Per active processing element and k: a product and a sum; one read and one write each of activation, weight and
-        partial sum. The others are gated. The i-th row of sums from below moves i rows down and is then read by the
-        port. Adding to the accumulator is one more sum.
+        partial sum. The others are gated. The i-th row of sums from below moves i rows down, if they are shifted, and
+        is then read by the port. Adding to the accumulator is one more sum.
         """
         e = multiplier.mac_events("int8")
         active = m * k * n
-        moves = n * m * (m - 1) // 2
+        moves = n * m * (m - 1) // 2 if self.drain == "shifted" else 0
         count(counters, e.multiply, active)
         count(counters, e.add, active + (m * n if accumulate else 0))
         count(counters, e.gated, k * self.rows * self.columns - active)

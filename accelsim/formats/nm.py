@@ -12,11 +12,14 @@ Both choose alike where a group has fewer nonzeros than it may: the highest free
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from accelsim.kernels import counting
 
 Array = NDArray[np.generic]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -54,7 +57,21 @@ def _grouped(w: Array, kept: int, group: int) -> Array:
 
 def is_nm(w: Array, kept: int, group: int) -> bool:
     """Whether every group along axis 0 (K) of a (k, n) matrix has at most `kept` nonzeros."""
-    return bool(((_grouped(w, kept, group) != 0).sum(axis=1) <= kept).all())
+    _check(kept, group)
+    if w.ndim != 2:
+        raise ValueError(f"a matrix must have 2 dimensions, not {w.ndim}")
+    found = w if w.dtype in {np.dtype(np.int8), np.dtype(np.uint8)} else w != 0
+    return counting.most_of_group(found.view(np.uint8), group) <= kept
+
+
+def densest_group(k: int, kept: int, group: int, of: int) -> int:
+    """Most nonzeros that an aligned group of `of` inputs holds where every `group` of k inputs hold at most `kept`."""
+    most = 0
+    for low in range(0, min(k, math.lcm(group, of)), of):  # after that the two patterns repeat
+        high = min(low + of, k)
+        parts = (min(first + group, high) - max(first, low) for first in range(low // group * group, high, group))
+        most = max(most, sum(min(kept, part) for part in parts))
+    return most
 
 
 @dataclass(frozen=True, slots=True, eq=False)

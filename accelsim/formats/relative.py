@@ -28,6 +28,7 @@ from accelsim.formats.codec import (
     packed_bytes,
     unpack,
 )
+from accelsim.kernels import counting
 
 Int64 = NDArray[np.int64]
 
@@ -114,12 +115,12 @@ class EncodedLanes(Encoded):
         starts = self.starts
         return np.stack((starts[:, :-1].ravel(), starts[:, 1:].ravel()), axis=1)
 
-    @property
+    @cached_property
     def counts(self) -> NDArray[np.int32]:
         """Entries of each input and lane, padding included; shape (k, lanes)."""
         return np.ascontiguousarray(np.diff(self.pointers).T.astype(np.int32))
 
-    @property
+    @cached_property
     def padding_counts(self) -> NDArray[np.int32]:
         """Padding entries of each input and lane, shape (k, lanes)."""
         before = np.concatenate((np.zeros(1, np.int64), np.cumsum(self.values == 0)))
@@ -233,6 +234,18 @@ class Relative:
 def encode(w: NDArray[np.generic], lanes: int, index_bits: int) -> EncodedLanes:
     """Encode a (k, n) matrix for a number of lanes."""
     return Relative(index_bits, lanes).encode(w)
+
+
+def entries(w: NDArray[np.generic], lanes: int, index_bits: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Count what `encode` writes of a (k, n) matrix of 8 bits: entries of each input and lane, and padding among them.
+
+    Returns
+    -------
+    As `EncodedLanes.counts` and `EncodedLanes.padding_counts`, shape (k, lanes).
+    """
+    found, padding = np.zeros((len(w), lanes), np.int32), np.zeros((len(w), lanes), np.int32)
+    counting.relative_entries(w.view(np.uint8), lanes, index_bits, found, padding)
+    return found, padding
 
 
 def stored_bytes(k: int, entries: NDArray[np.int64], index_bits: int) -> int:

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from accelsim.golden import floating, integer
 from accelsim.golden.network import CompressedNetwork, FloatNetwork
+from accelsim.workload.network import Inputs
 
 
-def forward(network: CompressedNetwork, x: NDArray[np.generic], fold_inputs: int) -> list[NDArray[np.generic]]:
-    """Output of every layer for inputs of the network's type, shape (M, K), in order.
+def forward(network: CompressedNetwork, x: Inputs[np.generic], fold_inputs: int) -> list[NDArray[np.generic]]:
+    """Output of every layer, in order, for inputs of the network's type, shape (M, K), or those of each layer.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.golden.network import FloatLayer, FloatNetwork
+from accelsim.workload.network import Inputs, each
 
 Float32 = NDArray[np.float32]
 
@@ -36,10 +37,11 @@ def layer_output(layer: FloatLayer, x: Float32, fold_inputs: int) -> NDArray[np.
     return layer.output.quantize(result)
 
 
-def forward(network: FloatNetwork, x: NDArray[np.generic], fold_inputs: int) -> list[NDArray[np.generic]]:
-    """Output of every layer for inputs of shape (M, K), in order."""
+def forward(network: FloatNetwork, x: Inputs[np.generic], fold_inputs: int) -> list[NDArray[np.generic]]:
+    """Output of every layer, in order, for inputs of shape (M, K), or those of each independent layer."""
     outputs: list[NDArray[np.generic]] = []
-    for layer in network.layers:
-        x = layer_output(layer, x.astype(np.float32), fold_inputs)
-        outputs.append(x)
+    given = each(x)
+    for i, layer in enumerate(network.layers):
+        before = outputs[-1] if i and not network.independent else given[i]
+        outputs.append(layer_output(layer, before.astype(np.float32), fold_inputs))
     return outputs

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.golden.network import Binary, IntegerLayer, IntegerNetwork
+from accelsim.workload.network import Inputs, each
 
 Int64 = NDArray[np.int64]
 
@@ -90,10 +91,11 @@ def layer_output(layer: IntegerLayer, x: NDArray[np.generic]) -> NDArray[np.gene
     return np.clip(scaled + layer.output.zero_point, *layer.clamp).astype(layer.output.dtype)
 
 
-def forward(network: IntegerNetwork, x: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-    """Output of every layer for integer inputs of shape (M, K), in order."""
+def forward(network: IntegerNetwork, x: Inputs[np.generic]) -> list[NDArray[np.generic]]:
+    """Output of every layer, in order, for integer inputs of shape (M, K), or those of each independent layer."""
     outputs: list[NDArray[np.generic]] = []
-    for layer in network.layers:
-        x = layer_output(layer, x)
-        outputs.append(x)
+    given = each(x)
+    for i, layer in enumerate(network.layers):
+        before = outputs[-1] if i and not network.independent else given[i]
+        outputs.append(layer_output(layer, before))
     return outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.operands import OperandType
 from accelsim.formats.storage import Storage
+from accelsim.workload.network import Inputs, each, without_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,9 @@ class IntegerLayer:
         Which features of the full layer these are, if the layer was compacted.
     storage
         Format that the weights stand in, which a decode unit expands; None if they stand as they are.
+    pattern
+        If the weights have no values: N and M, of every M along K at most N are taken to be nonzero, 1 and 1 for dense
+        ones; None if they have values.
     """
 
     name: str
@@ -182,6 +187,7 @@ class IntegerLayer:
     output: Quantization | Binary
     survivors: Survivors | None = None
     storage: Storage | None = None
+    pattern: tuple[int, int] | None = None
 
     @property
     def inputs(self) -> int:
@@ -221,6 +227,8 @@ class FloatLayer:
         Whether negative sums become 0.
     input, output
         Types of the activations; the weights have the input's.
+    pattern
+        As for an integer layer.
     """
 
     name: str
@@ -229,6 +237,7 @@ class FloatLayer:
     relu: bool
     input: FloatFormat
     output: FloatFormat
+    pattern: tuple[int, int] | None = None
 
     survivors: ClassVar[None] = None
     storage: ClassVar[None] = None
@@ -251,11 +260,18 @@ class FloatLayer:
 
 @dataclass(frozen=True, slots=True)
 class IntegerNetwork:
-    """A chain of integer layers; each layer's input quantization is the output quantization of the one before."""
+    """A chain of integer layers; each layer's input quantization is the output quantization of the one before.
+
+    Parameters
+    ----------
+    independent
+        Whether the layers are no chain, but each has inputs of its own.
+    """
 
     name: str
     recipe: str
     layers: tuple[IntegerLayer, ...]
+    independent: bool = False
 
     @property
     def input(self) -> Quantization | Binary:
@@ -265,11 +281,12 @@ class IntegerNetwork:
 
 @dataclass(frozen=True, slots=True)
 class FloatNetwork:
-    """A chain of float layers of one type."""
+    """A chain of float layers of one type, or layers that are independent."""
 
     name: str
     recipe: str
     layers: tuple[FloatLayer, ...]
+    independent: bool = False
 
     @property
     def input(self) -> FloatFormat:
@@ -280,3 +297,18 @@ class FloatNetwork:
 TensorType = Quantization | Binary | FloatFormat
 CompressedLayer = IntegerLayer | FloatLayer
 CompressedNetwork = IntegerNetwork | FloatNetwork
+
+
+def quantized(network: CompressedNetwork, inputs: Inputs[np.float32]) -> Inputs[np.generic]:
+    """A network's inputs in its layers' types; those of layers without values have none either."""
+    if not network.independent:
+        assert not isinstance(inputs, tuple)  # noqa: S101 - a chain has one input
+        return _quantized(network.layers[0], inputs)
+    layers: Sequence[CompressedLayer] = network.layers
+    return tuple(_quantized(layer, x) for layer, x in zip(layers, each(inputs), strict=True))
+
+
+def _quantized(layer: CompressedLayer, x: NDArray[np.float32]) -> NDArray[np.generic]:
+    if layer.pattern is not None:
+        return without_values(layer.input.dtype.type(0), *x.shape)
+    return layer.input.quantize(x)

@@ -21,6 +21,7 @@ from accelsim.formats import nm
 from accelsim.isa import opcodes
 from accelsim.isa.constants import block_bytes
 from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
+from accelsim.kernels import classes
 from accelsim.memory.region import Region
 from accelsim.units import ceil_div
 
@@ -41,23 +42,47 @@ class Access(NamedTuple):
     rows: Int64
     row_bytes: Int64
 
+    def part(self, index: Int64) -> Access:
+        """That of some of the instructions."""
+        memory, write, *others = self
+        return Access(memory[index], write, *(column[index] for column in others))
+
 
 @dataclass(frozen=True, slots=True)
 class Accesses:
-    """All accesses of a program; arrays of shape (accesses,), sorted by instruction, reads before writes."""
+    """All accesses of a program, sorted by instruction, reads before writes; arrays of shape (accesses,).
+
+    Parameters
+    ----------
+    instruction, until
+        Whose accesses they are, and the moment until which they last; int64.
+    number
+        Number of the region that is touched, int32: tiles repeat, so that the regions are few.
+    regions
+        Memory, address, stride, rows and row bytes of each region; int64, shape (regions, 5).
+    """
 
     instruction: Int64
-    memory: Int64
     write: NDArray[np.bool_]
     until: Int64
-    address: Int64
-    stride: Int64
-    rows: Int64
-    row_bytes: Int64
+    number: NDArray[np.int32]
+    regions: Int64
+
+    @property
+    def memory(self) -> Int64:
+        """Memory of each access."""
+        memory: Int64 = self.regions[self.number, 0]
+        return memory
 
     def region(self, access: int | np.integer) -> Region:
         """Bytes of one access, within its memory."""
-        return Region(*(int(c[access]) for c in (self.address, self.stride, self.rows, self.row_bytes)))
+        return Region(*self.regions[self.number[access], 1:].tolist())
+
+    def ends(self) -> Int64:
+        """One past the last byte of each region, shape (regions,)."""
+        _, address, stride, rows, row_bytes = self.regions.T
+        ends: Int64 = address + (rows - 1) * stride + row_bytes
+        return ends
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:
@@ -298,17 +323,25 @@ def chases(address: Int64, row_bytes: Int64, machine: Machine) -> NDArray[np.boo
 
 def of_program(instructions: NDArray[np.void], machine: Machine) -> Accesses:
     """All accesses of a program's instructions, whose opcodes are valid."""
-    columns: list[list[Int64]] = [[] for _ in range(8)]
-    for number in range(len(opcodes.OPCODES)):
-        (index,) = np.nonzero(instructions["opcode"] == number)
-        if not len(index):
-            continue
-        for access in of_opcode(number, instructions["operands"][index], machine):
-            real = (access.rows > 0) & (access.row_bytes > 0)
-            row = (index, access.memory, np.full(len(index), access.write), access.until)
-            for place, value in zip(columns, (*row, *access[3:]), strict=True):
-                place.append(value[real].astype(np.int64))
-    joined = [np.concatenate(c) if c else np.zeros(0, np.int64) for c in columns]
-    order = np.lexsort((joined[2], joined[0]))
-    instruction, memory, write, *rest = (c[order] for c in joined)
-    return Accesses(instruction, memory, write.astype(bool), *rest)
+    opcode, operands = instructions["opcode"], instructions["operands"]
+    found: list[tuple[Int64, Access]] = []
+    count = np.zeros(len(instructions), np.int64)
+    for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
+        index = np.flatnonzero(opcode == kind)
+        for access in sorted(of_opcode(kind, operands[index], machine), key=lambda access: access.write):
+            real = np.flatnonzero((access.rows > 0) & (access.row_bytes > 0))
+            found.append((index[real], access.part(real)))
+            count[index[real]] += 1
+    place = np.cumsum(count) - count
+    total = int(count.sum())
+    write, until = np.empty(total, np.bool_), np.empty(total, np.int64)
+    touched = np.empty((total, 5), np.int64)
+    for index, access in found:
+        at = place[index]
+        write[at], until[at] = access.write, access.until
+        for column, values in enumerate((access.memory, *access[3:])):
+            touched[at, column] = values
+        place[index] = at + 1
+    number = np.empty(total, np.int32)
+    first = classes.of_rows(touched, number)
+    return Accesses(np.repeat(np.arange(len(count)), count), write, until, number, touched[first])

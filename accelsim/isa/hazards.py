@@ -1,4 +1,4 @@
-"""Byte classes and hazards: the analysis under `verify` and under the compiler's synchronize pass."""
+"""Hazards: the analysis under `verify` and under the compiler's synchronize pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
 from accelsim.isa.opcodes import MOMENTS, UNITS, Memory, Unit
 from accelsim.kernels import hazards as kernel
+from accelsim.kernels import strides
 
 Int64 = NDArray[np.int64]
 
+#: Buckets of a memory, at most.
+MAX_BUCKETS = 4096
 #: Units whose instructions see what earlier ones of their own will write: an array adds onto the sums that it forms.
 FORWARDS = np.array([unit == Unit.MATRIX for unit in Unit])
 
@@ -69,81 +72,56 @@ class Hazards:
 
 
 def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Machine) -> Hazards:
-    """Find the hazards of a program whose addresses are valid; time grows as n log n with rows and instructions."""
-    region, first_class, classes, image = byte_classes(found, image_bytes, machine)
-    count = int(classes.max(initial=-1)) + 1
-    last_writer = np.full(count, -1, np.int64)
-    last_writer[image] = -2
+    """Find the hazards of a program whose addresses are valid and whose rows do not overlap."""
     need = np.zeros((len(queues.unit), UNITS, MOMENTS), np.int32)
+    if not len(found.regions):
+        return Hazards(need, -1)
+    bases = np.concatenate(([0], np.cumsum([accesses.capacity_bytes(machine, m) for m in Memory])))
+    memory, address, stride, rows, row_bytes = found.regions.T
+    touching = stride == row_bytes
+    ranges = np.empty((len(memory), strides.FIELDS), np.int64)
+    ranges[:, strides.ADDRESS] = address + bases[memory]
+    ranges[:, strides.ROWS] = np.where(touching, 1, rows)
+    ranges[:, strides.STRIDE] = np.where(ranges[:, strides.ROWS] == 1, 0, stride)
+    ranges[:, strides.ROW_BYTES] = np.where(touching, rows * row_bytes, row_bytes)
+    ranges[:, strides.END] = found.ends() + bases[memory]
+    bucket, span, buckets = _buckets(memory, ranges)
     undefined = kernel.find(
         queues.unit,
         queues.index,
         found.instruction,
-        region,
+        found.number,
         found.write,
         found.until,
-        first_class,
-        classes,
-        last_writer,
-        np.zeros(count, np.int64),
+        ranges,
+        bases[memory] + np.where(memory == Memory.DRAM, image_bytes, 0),
+        bucket,
+        span,
+        np.cumsum(span) - span,
+        np.repeat(np.arange(len(span), dtype=np.int32), span),
+        buckets,
         FORWARDS,
-        np.zeros((count, UNITS, MOMENTS), np.int64),
         need,
     )
     return Hazards(need, int(undefined))
 
 
-def byte_classes(
-    found: accesses.Accesses, image_bytes: int, machine: Machine
-) -> tuple[Int64, Int64, Int64, NDArray[np.bool_]]:
-    """Partition the bytes of all memories into classes that every access takes wholly or not at all.
-
-    Tiles repeat, so the distinct regions are few. All bytes that the same set of regions covers form one class; the
-    set is told by the exclusive or of a random 64-bit word for each of its regions. A strided tile is one or few
-    classes, however many rows it has.
+def _buckets(memory: Int64, ranges: Int64) -> tuple[Int64, Int64, int]:
+    """Cut each memory into buckets about as long as its regions are, so that most regions lie in few and share few.
 
     Returns
     -------
-    region
-        Region number of each access.
-    first_class, classes
-        Classes of region r: classes[first_class[r] : first_class[r + 1]].
-    image
-        Whether a class lies in the DRAM image.
+    First bucket of each region and how many it lies in, shape (regions,); buckets of all memories.
     """
-    bases = np.concatenate(([0], np.cumsum([accesses.capacity_bytes(machine, m) for m in Memory])))
-    address = found.address + bases[found.memory]
-    touching = found.stride == found.row_bytes
-    row_bytes = np.where(touching, found.rows * found.row_bytes, found.row_bytes)
-    rows = np.where(touching, 1, found.rows)
-    stride = np.where(rows == 1, 0, found.stride)
-    shapes = np.column_stack((address, stride, rows, row_bytes))
-    shapes, region = np.unique(shapes, axis=0, return_inverse=True)
-    if image_bytes:
-        shapes = np.vstack((shapes, [[bases[Memory.DRAM], 0, 1, image_bytes]]))
-
-    owner, row = _expand(shapes[:, 2])
-    starts = shapes[owner, 0] + row * shapes[owner, 1]
-    ends = starts + shapes[owner, 3]
-    edges = np.unique(np.concatenate((starts, ends)))
-    words = np.random.default_rng(0).integers(2**64, size=len(shapes), dtype=np.uint64)
-    cover = np.zeros(len(edges), np.uint64)
-    low, high = np.searchsorted(edges, starts), np.searchsorted(edges, ends)
-    np.bitwise_xor.at(cover, low, words[owner])
-    np.bitwise_xor.at(cover, high, words[owner])
-    _, class_of = np.unique(np.bitwise_xor.accumulate(cover), return_inverse=True)
-
-    run, step = _expand(high - low)
-    pairs = np.unique(np.column_stack((owner[run], class_of[low[run] + step])), axis=0)
-    first_class = np.searchsorted(pairs[:, 0], np.arange(len(shapes) + 1))
-    classes = np.ascontiguousarray(pairs[:, 1])
-    image = np.zeros(int(class_of.max(initial=-1)) + 1, bool)
-    if image_bytes:
-        image[classes[first_class[-2] :]] = True
-    return region.reshape(-1), first_class, classes, image[: int(classes.max(initial=-1)) + 1]
-
-
-def _expand(counts: Int64) -> tuple[Int64, Int64]:
-    """Owner and running number of each of `counts[i]` parts of every owner i."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return owner, np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    bucket, last, buckets = np.empty_like(memory), np.empty_like(memory), 0
+    for m in np.unique(memory).tolist():
+        own = memory == m
+        low, high = ranges[own, strides.ADDRESS], ranges[own, strides.END]
+        shift = int(np.median(high - low)).bit_length()
+        bottom, top = int(low.min()), int(high.max())
+        while top - bottom >> shift > MAX_BUCKETS:
+            shift += 1
+        bucket[own] = buckets + (low - bottom >> shift)
+        last[own] = buckets + (high - 1 - bottom >> shift)
+        buckets = int(last[own].max()) + 1
+    return bucket, last - bucket + 1, buckets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -118,14 +119,27 @@ class Header(Frozen):
     arch_sha256: str = quantity("hexadecimal digits", "Hash of that machine's description")
     dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0, le=2**48)
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
-    regions: list[RegionInfo] = quantity("regions", "Input and outputs")
+    regions: list[RegionInfo] = quantity("regions", "Inputs and outputs")
+    timing_only: bool = quantity(
+        "flag", "Whether bytes have no values, so that the program says only how long it takes", default=False
+    )
+    image_bytes: int = quantity(
+        "bytes", "First bytes of DRAM that a timing-only program, whose image is empty, takes to be there", ge=0,
+        le=2**48, default=0,
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _names_differ(self) -> Header:
         for what, names in (("layers", [x.name for x in self.layers]), ("regions", [x.name for x in self.regions])):
-            for name in names:
-                if names.count(name) > 1:
+            for name, times in Counter(names).most_common(1):
+                if times > 1:
                     raise ValueError(f"{what} must have different names, not {name!r} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _image_or_its_size(self) -> Header:
+        if self.image_bytes and not self.timing_only:
+            raise ValueError(f"image_bytes must be 0 unless timing_only is true, not {self.image_bytes}")
         return self
 
     def region(self, name: str) -> RegionInfo:
@@ -160,6 +174,7 @@ class Program:
         Records of `INSTRUCTION`, shape (n,), in program order.
     image
         uint8, shape (bytes,): the first bytes of DRAM at the start; the rest, up to header.dram_bytes, is undefined.
+        Empty if the program is timing-only.
     """
 
     header: Header
@@ -169,6 +184,11 @@ class Program:
     def __post_init__(self) -> None:
         self.instructions.flags.writeable = False
         self.image.flags.writeable = False
+
+    @property
+    def image_bytes(self) -> int:
+        """First bytes of DRAM that are defined at the start."""
+        return self.header.image_bytes if self.header.timing_only else self.image.size
 
     @property
     def digest(self) -> str:

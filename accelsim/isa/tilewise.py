@@ -44,16 +44,16 @@ def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[i
 
 def overwriting(found: Accesses) -> Iterator[tuple[int, str]]:
     """Instructions that write over bytes which they have still to read: results may only take a tile's own place."""
-    ends = found.address + (found.rows - 1) * found.stride + found.row_bytes
+    memory, address, end = found.memory, found.regions[found.number, 1], found.ends()[found.number]
     for apart in (1, 2, 3):  # an instruction has four accesses at most, its reads first
         reads, writes = slice(None, -apart), slice(apart, None)
-        close = (found.instruction[reads] == found.instruction[writes]) & (found.memory[reads] == found.memory[writes])
-        close &= ~found.write[reads] & found.write[writes]
-        close &= (found.address[reads] < ends[writes]) & (found.address[writes] < ends[reads])
+        close = (found.instruction[reads] == found.instruction[writes]) & (memory[reads] == memory[writes])
+        close &= ~found.write[reads] & found.write[writes] & (found.number[reads] != found.number[writes])
+        close &= (address[reads] < end[writes]) & (address[writes] < end[reads])
         for a in np.flatnonzero(close):
             read, write = (_run(found.region(b)) for b in (a, a + apart))
             if read != write and overlap(read, write):
-                place = f"{Memory(found.memory[a]).name.lower()} [{write.address}, {write.end})"
+                place = f"{Memory(memory[a]).name.lower()} [{write.address}, {write.end})"
                 yield int(found.instruction[a]), f"results must take the place of a tile or of none, not {place}"
 
 

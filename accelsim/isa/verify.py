@@ -50,8 +50,8 @@ SHOWN = 5
 Int64 = NDArray[np.int64]
 
 
-def verify(program: Program, machine: Machine, file: str = "") -> None:
-    """Check a program for a machine.
+def verify(program: Program, machine: Machine, file: str = "") -> accesses.Accesses:
+    """Check a program for a machine; return what its instructions touch.
 
     Parameters
     ----------
@@ -70,6 +70,7 @@ def verify(program: Program, machine: Machine, file: str = "") -> None:
     _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
     _raise(_work(program, machine), file)
     _raise(_order(program, machine, found), file)
+    return found
 
 
 def well_formed(program: Program, file: str = "") -> None:
@@ -105,8 +106,10 @@ def _fields(program: Program) -> list[str]:
               for i in np.flatnonzero(code["opcode"] >= len(OPCODES))]  # fmt: skip
     faults += [f"instruction {i}: layer must be 0 to {len(header.layers) - 1}, not {code['layer'][i]}"
                for i in np.flatnonzero((code["layer"] < 0) | (code["layer"] >= len(header.layers)))]  # fmt: skip
-    if program.image.size > header.dram_bytes:
-        faults.append(f"the image must fit dram_bytes ({header.dram_bytes}), but has {program.image.size} bytes")
+    if program.image_bytes > header.dram_bytes:
+        faults.append(f"the image must fit dram_bytes ({header.dram_bytes}), but has {program.image_bytes} bytes")
+    if header.timing_only and program.image.size:
+        faults.append(f"the image of a timing-only program must be empty, but has {program.image.size} bytes")
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
                f"not at {r.address + r.bytes}"
                for r in header.regions if r.address + r.bytes > header.dram_bytes]  # fmt: skip
@@ -118,12 +121,16 @@ def _fields(program: Program) -> list[str]:
 
 def _operands(program: Program) -> list[str]:
     faults = []
-    waits, values = program.instructions["wait"], program.instructions["value"]
-    empty = waits == NONE
-    loose = (
-        (empty[:, :-1] & ~empty[:, 1:]).any(axis=1) | (empty & (values != 0)).any(axis=1) | (waits < NONE).any(axis=1)
-    )
-    strange = (program.instructions["signal"] < NONE).any(axis=1) | (~empty & (values < 1)).any(axis=1)
+    waits, values = program.instructions["wait"].T, program.instructions["value"].T
+    loose, strange = np.zeros(len(program.instructions), np.bool_), np.zeros(len(program.instructions), np.bool_)
+    for signal in program.instructions["signal"].T:
+        strange |= signal < NONE
+    for slot, (wait, value) in enumerate(zip(waits, values, strict=True)):
+        empty = wait == NONE
+        strange |= ~empty & (value < 1)
+        loose |= (empty & (value != 0)) | (wait < NONE)
+        if slot:
+            loose |= ~empty & (waits[slot - 1] == NONE)
     faults += [
         f"{name_of(program, i)}: semaphores must be 0 or more, and a wait for a value of 1 or more"
         for i in np.flatnonzero(strange)
@@ -131,17 +138,22 @@ def _operands(program: Program) -> list[str]:
     faults += [
         f"{name_of(program, i)}: waits must fill the first places, the rest be empty" for i in np.flatnonzero(loose)
     ]
-    for number, opcode in enumerate(OPCODES):
+    for number in np.unique(program.instructions["opcode"]).tolist():
+        opcode = OPCODES[number]
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         operands = program.instructions["operands"][index]
         for j, field in enumerate(opcode.fields):
             bad = (operands[:, j] < field.low) | (operands[:, j] > field.high)
+            if not bad.any():
+                continue
             faults += [
                 f"{name_of(program, i)}: {field.name} must be {field.low} to {field.high}, not {value}"
                 for i, value in zip(index[bad], operands[bad, j], strict=True)
             ]
-        unused = (operands[:, len(opcode.fields) :] != 0).any(axis=1)
-        faults += [f"{name_of(program, i)}: operands that the opcode lacks must be 0" for i in index[unused]]
+        unused = operands[:, len(opcode.fields) :]
+        if unused.any():
+            extra = index[unused.any(axis=1)]
+            faults += [f"{name_of(program, i)}: operands that the opcode lacks must be 0" for i in extra]
     return faults
 
 
@@ -236,22 +248,24 @@ def _operand(program: Program, index: Int64, opcode: int, name: str) -> Int64:
 
 
 def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
-    ends = found.address + (found.rows - 1) * found.stride + found.row_bytes
+    memory, _, stride, rows, row_bytes = found.regions.T
     limit = np.array([accesses.capacity_bytes(machine, m) for m in Memory])
     limit[Memory.DRAM] = program.header.dram_bytes
-    faults = []
-    for a in np.flatnonzero(ends > limit[found.memory]):
-        memory = Memory(found.memory[a])
+    ends, faults = found.ends(), []
+    outside = ends > limit[memory]
+    for a in np.flatnonzero(outside[found.number]) if outside.any() else ():
+        r = found.number[a]
         faults.append(
-            f"{name_of(program, found.instruction[a])}: must stay inside the {limit[memory]} bytes of "
-            f"{memory.name.lower()}, not reach byte {ends[a]}"
+            f"{name_of(program, found.instruction[a])}: must stay inside the {limit[memory[r]]} bytes of "
+            f"{Memory(memory[r]).name.lower()}, not reach byte {ends[r]}"
         )
-    overlapping = (found.rows > 1) & (found.stride < found.row_bytes)
-    faults += [
-        f"{name_of(program, found.instruction[a])}: rows must not overlap, but the stride in "
-        f"{Memory(found.memory[a]).name.lower()} is {found.stride[a]} and a row has {found.row_bytes[a]} bytes"
-        for a in np.flatnonzero(overlapping)
-    ]
+    overlapping = (rows > 1) & (stride < row_bytes)
+    for a in np.flatnonzero(overlapping[found.number]) if overlapping.any() else ():
+        r = found.number[a]
+        faults.append(
+            f"{name_of(program, found.instruction[a])}: rows must not overlap, but the stride in "
+            f"{Memory(memory[r]).name.lower()} is {stride[r]} and a row has {row_bytes[r]} bytes"
+        )
     return faults
 
 
@@ -299,7 +313,7 @@ def _order(program: Program, machine: Machine, found: accesses.Accesses) -> list
     faults, producer, moment = _producers(program, queues)
     if faults:
         return faults
-    result = hazards.find(queues, found, program.image.size, machine)
+    result = hazards.find(queues, found, program.image_bytes, machine)
     clocks = np.zeros_like(result.need)
     bad = kernel.check(
         queues.unit, queues.index, queues.previous, producer, moment, int(Moment.FREE), result.need, clocks
@@ -323,8 +337,10 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
     code = program.instructions
     who, when = np.nonzero(code["signal"] != NONE)
     semaphore = code["signal"][who, when].astype(np.int64)
-    waits = code["wait"].astype(np.int64)
+    waits = code["wait"]
     producer, moment = np.full(waits.shape, -1, np.int64), np.full(waits.shape, -1, np.int64)
+    waiter, place = np.nonzero(waits != NONE)
+    waited = waits[waiter, place]
     for s in np.unique(semaphore):
         signals = np.flatnonzero(semaphore == s)
         kinds = np.unique(UNITS * when[signals] + queues.unit[who[signals]])
@@ -332,7 +348,8 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
             givers = " and ".join(f"{Unit(k % UNITS).name.lower()}.{Moment(k // UNITS).name.lower()}" for k in kinds)
             faults.append(f"semaphore {s} must have one producing unit and moment, not {givers}")
             continue
-        at, slot = np.nonzero(waits == s)
+        mine = np.flatnonzero(waited == s)
+        at, slot = waiter[mine], place[mine]
         value = code["value"][at, slot]
         known = value <= len(signals)
         given = who[signals][np.minimum(value, len(signals)) - 1]
@@ -345,8 +362,10 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
                 f"deadlock: {name_of(program, i)} waits for {Unit(kinds[0] % UNITS).name.lower()} to raise "
                 f"semaphore {s} to {v}, but {why}"
             )
-    for i, slot in zip(*np.nonzero((waits != NONE) & ~np.isin(waits, semaphore)), strict=True):
-        faults.append(f"deadlock: {name_of(program, i)} waits for semaphore {waits[i, slot]}, which nobody raises")
+    faults += [
+        f"deadlock: {name_of(program, waiter[k])} waits for semaphore {waited[k]}, which nobody raises"
+        for k in np.flatnonzero(~np.isin(waited, semaphore))
+    ]
     return faults, producer, moment
 
 

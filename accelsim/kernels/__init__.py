@@ -19,7 +19,31 @@ from pathlib import Path
 
 import numba
 
-__all__ = ["CACHE_FOLDER", "clocks", "decode", "dram", "dram_records", "hazards", "sparse_lanes"]
+__all__ = [
+    "CACHE_FOLDER",
+    "borrowing",
+    "classes",
+    "clocks",
+    "counting",
+    "crossing",
+    "crossing_records",
+    "decode",
+    "dma",
+    "dram",
+    "dram_records",
+    "engine",
+    "engine_records",
+    "execute",
+    "handover",
+    "hazards",
+    "lanes",
+    "nm",
+    "products",
+    "requantize",
+    "second_level",
+    "sparse_lanes",
+    "strides",
+]
 
 
 def _sources_hash() -> str:
@@ -45,6 +69,29 @@ def _cache_folder() -> Path:
 CACHE_FOLDER = _cache_folder()
 _previous = numba.config.CACHE_DIR  # type: ignore[attr-defined] # set by numba at run time
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
-from accelsim.kernels import clocks, decode, dram, dram_records, hazards, sparse_lanes  # noqa: E402 - the decorators read the folder
+from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
+    borrowing,
+    classes,
+    clocks,
+    counting,
+    crossing,
+    crossing_records,
+    decode,
+    dma,
+    dram,
+    dram_records,
+    engine,
+    engine_records,
+    execute,
+    handover,
+    hazards,
+    lanes,
+    nm,
+    products,
+    requantize,
+    second_level,
+    sparse_lanes,
+    strides,
+)
 
 numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]

@@ -11,11 +11,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import borrowing
+
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 
-@njit(cache=True)
+@borrowing
 def join(clock: Int32, other: Int32) -> None:
     """Raise a clock, shape (units, moments), to the maximum with another."""
     for u in range(clock.shape[0]):
@@ -23,7 +25,7 @@ def join(clock: Int32, other: Int32) -> None:
             clock[u, m] = max(clock[u, m], other[u, m])
 
 
-@njit(cache=True)
+@borrowing
 def learn(clock: Int32, known: Int32, unit: int, count: int, moment: int) -> None:
     """Raise a clock to what another one knows, and to `count` instructions of a unit having passed a moment."""
     join(clock, known)

@@ -1,4 +1,10 @@
-"""Which earlier instructions each instruction must wait for, from the bytes that they touch."""
+"""Which earlier instructions each instruction must wait for, from the bytes that they touch.
+
+What was accessed last is kept for each region: its last write, and its last reads by unit and moment. A region is
+dropped when a write covers all of it, so the regions that are left hold exactly the bytes that were written, or read
+since; a part of one that was overwritten gives no new hazard, because that write has waited already. To find the
+regions that an access meets, each memory is cut into buckets, and each has a list of the regions that reach into it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,76 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.strides import ADDRESS, END, ROW_BYTES, ROWS, STRIDE, holds, overlap, reach
+
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+#: Not in a list.
+_OUT = -2
+
+
+@borrowing
+def _link(head: Int32, after: Int32, first: Int64, bucket: Int64, span: Int64, r: int) -> None:
+    """Put a region on the lists of its buckets that it is not on."""
+    for k in range(span[r]):
+        node = first[r] + k
+        if after[node] == _OUT:
+            after[node] = head[bucket[r] + k]
+            head[bucket[r] + k] = node
+
+
+@borrowing
+def _unlink(head: Int32, after: Int32, b: int, before: int, node: int) -> None:
+    """Take a node out of the list of a bucket, the node before it being `before`, or -1."""
+    if before < 0:
+        head[b] = after[node]
+    else:
+        after[before] = after[node]
+    after[node] = _OUT
+
+
+@borrowing
+def _wait_for(need: Int32, i: int, unit: int, moment: int, count: int) -> None:
+    need[i, unit, moment] = max(need[i, unit, moment], count)
+
+
+@borrowing
+def _is_defined(
+    ranges: Int64,
+    head: Int32,
+    after: Int32,
+    owner: Int32,
+    writer: Int64,
+    bucket: Int64,
+    span: Int64,
+    image: int,
+    r: int,
+) -> bool:
+    """Whether the image and the regions that were written have all bytes of a region.
+
+    Parameters
+    ----------
+    image
+        End of the bytes that the memory holds from the start on.
+    """
+    for row in range(ranges[r, ROWS]):
+        at = ranges[r, ADDRESS] + row * ranges[r, STRIDE]
+        end = at + ranges[r, ROW_BYTES]
+        at = max(at, image)
+        while at < end:
+            further = at
+            for b in range(bucket[r], bucket[r] + span[r]):
+                node = head[b]
+                while node >= 0:
+                    if writer[owner[node]] >= 0:
+                        further = max(further, reach(ranges, owner[node], at))
+                    node = after[node]
+            if further == at:
+                return False
+            at = further
+    return True
 
 
 @njit(cache=True)
@@ -14,16 +89,18 @@ def find(
     unit: Int64,
     index: Int64,
     instruction: Int64,
-    region: Int64,
+    number: Int32,
     write: NDArray[np.bool_],
     until: Int64,
-    first_class: Int64,
-    classes: Int64,
-    last_writer: Int64,
-    last_until: Int64,
+    ranges: Int64,
+    image: Int64,
+    bucket: Int64,
+    span: Int64,
+    first: Int64,
+    owner: Int32,
+    buckets: int,
     forwards: NDArray[np.bool_],
-    last_reader: Int64,
-    need: NDArray[np.int32],
+    need: Int32,
 ) -> int:
     """Collect the hazards of a program: read after write, write after read, write after write.
 
@@ -34,18 +111,17 @@ def find(
     ----------
     unit, index
         Unit of each instruction, and its number among the unit's instructions; shape (n,).
-    instruction, region, write, until
-        Instruction, region number, kind and last moment of each access; shape (accesses,), sorted by instruction.
-    first_class, classes
-        Byte classes of region r: classes[first_class[r] : first_class[r + 1]].
-    last_writer
-        State, shape (classes,): instruction that wrote a class last, -1 for none, -2 for the image.
-    last_until
-        State, shape (classes,): moment at which that write is over.
+    instruction, number, write, until
+        Instruction, region, kind and last moment of each access; shape (accesses,), sorted by instruction.
+    ranges
+        Bytes of each region, memories one after the other; shape (regions, strides.FIELDS).
+    image
+        End of the bytes of the region's memory that are there from the start on, shape (regions,).
+    bucket, span, first, owner, buckets
+        Region r lies in buckets bucket[r] to bucket[r] + span[r] - 1 of all `buckets`; its nodes of their lists are
+        first[r] and those after it, which `owner` names it for.
     forwards
         Whether a unit's instructions see what earlier ones of its own will write, shape (units,).
-    last_reader
-        State, shape (classes, units, moments), zeros: 1 + the index of the last reader of each unit and moment.
     need
         Result, zeros, shape (n, units, moments): 1 + the index of the last instruction of a unit whose moment must
         have passed before instruction i starts, 0 for none.
@@ -54,25 +130,56 @@ def find(
     -------
     Number of the first access that reads bytes that nothing wrote, or -1.
     """
-    units, moments = need.shape[1], need.shape[2]
+    regions, units, moments = len(ranges), need.shape[1], need.shape[2]
+    writer, writer_until = np.full(regions, -1, np.int64), np.zeros(regions, np.int64)
+    reader = np.zeros((regions, units, moments), np.int32)
+    is_read, defined = np.zeros(regions, np.bool_), np.zeros(regions, np.bool_)
+    written, read = np.full(buckets, -1, np.int32), np.full(buckets, -1, np.int32)
+    written_after, read_after = np.full(len(owner), _OUT, np.int32), np.full(len(owner), _OUT, np.int32)
     for a in range(len(instruction)):
-        i = instruction[a]
-        u = unit[i]
-        for c in classes[first_class[region[a]] : first_class[region[a] + 1]]:
-            writer = last_writer[c]
-            if writer == -1 and not write[a]:
+        i, r, writes = instruction[a], int(number[a]), write[a]
+        u, known = unit[i], defined[r] or ranges[r, END] <= image[r]
+        for b in range(bucket[r], bucket[r] + span[r]):
+            before, node = -1, int(written[b])
+            while node >= 0:
+                x, following = int(owner[node]), int(written_after[node])
+                if writer[x] >= 0 and overlap(ranges, x, r):
+                    v = unit[writer[x]]
+                    if v != u or not (writes or forwards[u]):
+                        _wait_for(need, i, v, writer_until[x], index[writer[x]] + 1)
+                    known = known or holds(ranges, x, r)
+                    if writes and holds(ranges, r, x):
+                        writer[x] = -1
+                if writer[x] < 0:
+                    _unlink(written, written_after, b, before, node)
+                else:
+                    before = node
+                node = following
+        if not writes:
+            if not known and not _is_defined(ranges, written, written_after, owner, writer, bucket, span, image[r], r):
                 return a
-            if writer >= 0 and (unit[writer] != u or not (write[a] or forwards[u])):
-                over = last_until[c]
-                need[i, unit[writer], over] = max(need[i, unit[writer], over], index[writer] + 1)
-            if write[a]:
-                for v in range(units):
-                    for m in range(moments):
-                        if v != u:
-                            need[i, v, m] = max(need[i, v, m], last_reader[c, v, m])
-                        last_reader[c, v, m] = 0
-                last_writer[c] = i
-                last_until[c] = until[a]
-            else:
-                last_reader[c, u, until[a]] = index[i] + 1
+            defined[r] = True
+            reader[r, u, until[a]] = index[i] + 1
+            is_read[r] = True
+            _link(read, read_after, first, bucket, span, r)
+            continue
+        for b in range(bucket[r], bucket[r] + span[r]):
+            before, node = -1, int(read[b])
+            while node >= 0:
+                x, following = int(owner[node]), int(read_after[node])
+                if is_read[x] and overlap(ranges, x, r):
+                    for v in range(units):
+                        for m in range(moments if v != u else 0):
+                            _wait_for(need, i, v, m, reader[x, v, m])
+                    if holds(ranges, r, x):
+                        reader[x] = 0
+                        is_read[x] = False
+                if is_read[x]:
+                    before = node
+                else:
+                    _unlink(read, read_after, b, before, node)
+                node = following
+        writer[r], writer_until[r] = i, until[a]
+        defined[r] = True
+        _link(written, written_after, first, bucket, span, r)
     return -1

@@ -40,7 +40,7 @@ def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ..
         f"{figures.cycles:,}",
         f"{figures.array_cycles:,}",
         f"{100 * figures.utilization:.1f}",
-        f"{100 * macs.skippable / macs.dense:.1f}",
+        _number(None if macs.skippable is None else 100 * macs.skippable / macs.dense, 1),
         f"{100 * macs.skipped / macs.dense:.1f}",
         f"{figures.energy_pj.total / 1e3:,.1f}",
         f"{(moved.dram_read + moved.dram_write) / 1e3:,.1f}",
@@ -81,7 +81,8 @@ def headline(summary: Summary) -> str:
     """The run in one sentence."""
     task = summary.quality.task if summary.quality else None
     quality = f"; {task.name} {100 * task.value:.1f} % (float {100 * task.reference:.1f} %)" if task else ""
-    exact = {True: "bit-exact", False: "NOT bit-exact", None: "bit-exactness not known"}[summary.bit_exact]
+    unknown = "timing only" if summary.timing_only else "bit-exactness not known"
+    exact = {True: "bit-exact", False: "NOT bit-exact", None: unknown}[summary.bit_exact]
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"

@@ -44,11 +44,11 @@ class Clock:
 
     def at(self, cycle: int, slot: int) -> simpy.Event:
         """The moment of a slot in a cycle, which is not past."""
-        return self.env.timeout(cycle * SLOTS + slot - self.env.now)
+        return simpy.Timeout(self.env, cycle * SLOTS + slot - self.env.now)
 
     def next(self, slot: int) -> simpy.Event:
         """The next moment of a slot, now included."""
-        return self.at(self.cycle + (self.slot > slot), slot)
+        return simpy.Timeout(self.env, (slot - int(self.env.now)) % SLOTS)
 
 
 class Condition:

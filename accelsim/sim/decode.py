@@ -24,7 +24,7 @@ class DecodeUnit:
         self.memories = memories
 
     def execute(self, counters: Counters, p: opcodes.Decode) -> Work:
-        """Expand a run of encoded bytes.
+        """Expand a run of encoded bytes, count its events, and say what it takes.
 
         Raises
         ------

@@ -29,6 +29,8 @@ _ISSUE = Event(Component.HOST, Operation.ISSUE, 32)
 class Core:
     """Executes single instructions: moves the bytes, counts the events, says the time.
 
+    Most instructions take what their operands say, whatever the bytes; those can be moved and timed apart.
+
     Parameters
     ----------
     counters
@@ -39,6 +41,7 @@ class Core:
 
     def __init__(self, program: Program, machine: Machine) -> None:
         self.machine = machine
+        self.values = not program.header.timing_only
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
@@ -50,58 +53,89 @@ class Core:
         self.effectual = [0] * len(program.header.layers)
 
     def execute(self, record: np.void) -> Work:
-        """Do what one verified instruction does, and say what it takes."""
-        opcode = int(record["opcode"])
-        operands = OPCODES[opcode].operands(*record["operands"][: len(OPCODES[opcode].fields)].tolist())
-        counters = self.counters[record["layer"]]
+        """Do what one verified instruction does, count its events, and say what it takes."""
+        opcode, layer, operands = _read(record)
+        counters = self.counters[layer]
+        match operands:
+            case opcodes.Decode():
+                count(counters, _ISSUE, 1)
+                return self.decode.execute(counters, operands)
+            case opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                count(counters, _ISSUE, 1)
+                return self.vector.execute(counters, opcode, record["operands"])
+        if self.values:
+            self._move(opcode, layer, operands)
+        return self._take(counters, opcode, operands)
+
+    def depends_on_data(self, opcode: int) -> bool:
+        """Whether what an instruction takes depends on the bytes that it finds, so that only `execute` tells it."""
+        return (
+            opcode == opcodes.DECODE
+            or opcode in opcodes.TILEWISE
+            or (self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS})
+        )
+
+    def move(self, record: np.void) -> None:
+        """Do what an instruction does whose time and events `take` tells."""
+        self._move(*_read(record))
+
+    def take(self, counters: Counters, record: np.void) -> Work:
+        """Count an instruction's events and say what it takes."""
+        opcode, _, operands = _read(record)
+        return self._take(counters, opcode, operands)
+
+    def _move(self, opcode: int, layer: int, operands: opcodes.Operands) -> None:
+        match operands:
+            case opcodes.Transfer() as t:
+                dram = self.memories.bytes(Memory.DRAM, Region(*t[:4]))
+                pad = self.memories.bytes(Memory(t.memory), Region(t.address, t.stride, t.rows, t.row_bytes))
+                if opcode == opcodes.LOAD:
+                    pad[:] = dram
+                else:
+                    dram[:] = pad
+            case opcodes.HostTransfer() as t:
+                if opcode == opcodes.RECEIVE:  # what is received stands in the image until then
+                    self.memories.bytes(Memory.DRAM, Region(*t))[:] = view(self.memories.host, Region(*t))
+            case opcodes.Requantize():
+                self._requantize(operands)
+            case opcodes.Activate():
+                self._activate(operands)
+            case _:
+                self.effectual[layer] += self.matrix.move(operands)
+
+    def _take(self, counters: Counters, opcode: int, operands: opcodes.Operands) -> Work:
         count(counters, _ISSUE, 1)
         match operands:
-            case opcodes.Transfer() | opcodes.HostTransfer():
-                return self._move(counters, opcode, operands)
-            case opcodes.Decode():
-                return self.decode.execute(counters, operands)
+            case opcodes.Transfer():
+                return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
+            case opcodes.HostTransfer():
+                return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Requantize():
-                return self._requantize(counters, operands)
+                requantize.events(counters, operands.rows * operands.columns)
+                return self._results(counters, operands)
             case opcodes.Activate():
-                return self._activate(counters, operands)
-            case opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
-                return self.vector.execute(counters, opcode, record["operands"])
+                activate.events(counters, operands.rows * operands.columns)
+                return self._results(counters, operands)
             case _:
-                work = self.matrix.execute(counters, operands)
-                self.effectual[record["layer"]] += work.effectual
-                return work
-
-    def _move(self, counters: Counters, opcode: int, t: opcodes.Transfer | opcodes.HostTransfer) -> Work:
-        if isinstance(t, opcodes.Transfer):
-            return self._transfer(counters, t, load=opcode == opcodes.LOAD)
-        return self._host_transfer(counters, t, receive=opcode == opcodes.RECEIVE)
+                return self.matrix.take(counters, operands)
 
     def _transfer(self, counters: Counters, t: opcodes.Transfer, *, load: bool) -> Work:
-        outside = Region(t.dram, t.dram_stride, t.rows, t.row_bytes)
+        outside = Region(*t[:4])
         inside = Region(t.address, t.stride, t.rows, t.row_bytes)
         memory = Memory(t.memory)
         bursts = words(outside, self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=not load)
-        dram, pad = self.memories.bytes(Memory.DRAM, outside), self.memories.bytes(memory, inside)
-        if load:
-            pad[:] = dram
-            accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE)
-            if memory == Memory.ACTIVATION and self.zero_detectors:
-                self.zero_detectors.detect_events(counters, t.rows * t.row_bytes)
-        else:
-            dram[:] = pad
-            accesses = self.memories.port(counters, memory, inside, Operation.SRAM_READ)
+        accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
+        if load and memory == Memory.ACTIVATION and self.zero_detectors:
+            self.zero_detectors.detect_events(counters, t.rows * t.row_bytes)
         return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
 
     def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Work:
-        """Move bytes over the link; those that are received stand in the image until then."""
+        """Bytes over the link."""
         host = self.machine.host
         assert host.io_bandwidth_bytes_per_s  # noqa: S101 - verify rejects the instruction for a machine without a link
-        outside = Region(t.dram, t.dram_stride, t.rows, t.row_bytes)
-        burst_bytes = self.machine.dram.burst_bytes
-        bursts = words(outside, burst_bytes)
-        if receive:
-            self.memories.bytes(Memory.DRAM, outside)[:] = view(self.memories.host, outside)
+        outside = Region(*t)
+        bursts = words(outside, self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=receive)
         moved = t.rows * t.row_bytes
         count(counters, Event(Component.HOST, Operation.LINK, 8), moved)
@@ -118,7 +152,7 @@ class Core:
             operation = Operation.DRAM_WRITE if write else Operation.DRAM_READ
             count(counters, Event(Component.DRAM, operation, 8 * self.machine.dram.burst_bytes), bursts)
 
-    def _requantize(self, counters: Counters, p: opcodes.Requantize) -> Work:
+    def _requantize(self, p: opcodes.Requantize) -> None:
         sum_bytes = self.machine.operand.sum_bytes
         constants, channels = self._constants(p)
         bias = _channels(constants[: sum_bytes * channels].view(f"<i{sum_bytes}").astype(np.int64), p)
@@ -128,16 +162,14 @@ class Core:
         mode = requantize.MODES[p.rounding]
         total = self.memories.sums(self._sums(p)) + bias
         q = requantize.requantize(total, multiplier, shift, p.zero_point, mode, qmin=p.qmin, qmax=p.qmax)
-        requantize.events(counters, p.rows * p.columns)
-        return self._results(counters, p, q)
+        self.memories.store_operands(self._result(p), q)
 
-    def _activate(self, counters: Counters, p: opcodes.Activate) -> Work:
+    def _activate(self, p: opcodes.Activate) -> None:
         constants, _ = self._constants(p)
         bias = _channels(constants.view("<f4"), p)
         sums = self.memories.sums(self._sums(p))
         values = activate.activate(sums, bias, self.machine.matrix.operands, relu=p.relu == 1)
-        activate.events(counters, p.rows * p.columns)
-        return self._results(counters, p, values)
+        self.memories.store_operands(self._result(p), values)
 
     def _sums(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, self.machine.operand.sum_bytes * p.columns)
@@ -145,23 +177,32 @@ class Core:
     def _table(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
         return Region(p.constants, 0, 1, self.machine.constant_bytes * (p.rows if p.row_channels else p.columns))
 
+    def _result(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
+        return Region(p.address, p.stride, p.rows, self.machine.operand.row_bytes(p.columns))
+
     def _constants(self, p: opcodes.Requantize | opcodes.Activate) -> tuple[NDArray[np.uint8], int]:
         """Bytes of the channels' constants, and how many channels there are."""
         return self.memories.bytes(Memory.WEIGHT, self._table(p))[0].copy(), p.rows if p.row_channels else p.columns
 
-    def _results(
-        self, counters: Counters, p: opcodes.Requantize | opcodes.Activate, values: NDArray[np.generic]
-    ) -> Work:
-        """Write results; the channels' constants fill the lanes before the first row of sums is read."""
-        result = Region(p.address, p.stride, p.rows, self.machine.operand.row_bytes(p.columns))
+    def _results(self, counters: Counters, p: opcodes.Requantize | opcodes.Activate) -> Work:
+        """Time of sums to results; the channels' constants fill the lanes before the first row of sums is read."""
         fill = self.memories.port(counters, Memory.WEIGHT, self._table(p), Operation.SRAM_READ)
         port = max(
             self.memories.port(counters, Memory.ACCUMULATOR, self._sums(p), Operation.SRAM_READ),
-            self.memories.store_operands(counters, result, values),
+            self.memories.port(counters, Memory.OUTPUT, self._result(p), Operation.SRAM_WRITE),
         )
         vector = self.machine.vector
         free, end = requantize.cycles(p.rows, p.columns, vector.lanes, port, vector.latency_cycles)
         return Work(fill + free, fill + end)
+
+
+def _read(record: np.void) -> tuple[int, int, opcodes.Operands]:
+    """Opcode, layer and operands of an instruction."""
+    fields: Any = record.item()
+    number, _, _, layer, _, values = fields
+    opcode = OPCODES[number]
+    operands: opcodes.Operands = opcode.operands(*values[: len(opcode.fields)].tolist())
+    return number, layer, operands
 
 
 def _channels(values: NDArray[Any], p: opcodes.Requantize | opcodes.Activate) -> NDArray[Any]:

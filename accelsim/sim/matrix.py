@@ -24,6 +24,7 @@ from accelsim.formats.relative import EncodedLanes, Relative
 from accelsim.isa import accesses, opcodes
 from accelsim.isa.accesses import SUM_BYTES
 from accelsim.isa.opcodes import Memory
+from accelsim.kernels import counting
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
@@ -34,14 +35,32 @@ StoredT = TypeVar("StoredT")
 class MatrixUnit(Protocol):
     """Executes single instructions of the preload and the matrix queue."""
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
-        """Do what one verified instruction does, count its events, and say what it takes."""
+    #: Whether what instructions take depends on the bytes that they find.
+    data_dependent: bool
+
+    def move(self, operands: opcodes.Operands) -> int:
+        """Do what one verified instruction does; return the products whose factors are both nonzero."""
+        ...
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Count an instruction's events and say what it takes; of data-dependent ones, the last that was moved."""
         ...
 
 
 def effectual(x: NDArray[np.generic], w: NDArray[np.generic]) -> int:
     """Products of (m, k) and (k, n) factors that are both nonzero."""
-    return int(np.count_nonzero(x, axis=0).astype(np.int64) @ np.count_nonzero(w, axis=1).astype(np.int64))
+    return int(_nonzeros(x) @ _nonzeros(w.T))
+
+
+def _nonzeros(x: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Nonzeros of each column, int64."""
+    found = x.view(np.uint8) if x.dtype.itemsize == 1 else (x != 0).view(np.uint8)
+    counts = np.zeros(x.shape[1], np.int64)
+    if found.strides[0] < found.strides[1]:  # counted in the order in which the bytes stand
+        counting.nonzero_rows(found.T, counts)
+    else:
+        counting.nonzero_columns(found, counts)
+    return counts
 
 
 def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - one a datapath
@@ -67,6 +86,8 @@ def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - o
 class _Systolic:
     """One operand stays in the array, the other streams through it: weight or input stationary."""
 
+    data_dependent = False
+
     def __init__(
         self, array: Array, config: datapaths.WeightStationary | datapaths.InputStationary, memories: Memories
     ) -> None:
@@ -76,117 +97,164 @@ class _Systolic:
         self.held, self.streamed = accesses.stationary_memory(config), accesses.streaming_memory(config)
         self.registers = np.zeros((config.rows, self.operand.row_bytes(config.columns)), np.uint8)
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def move(self, operands: opcodes.Operands) -> int:
         """Fill the shadow registers, or stream rows through the array."""
         match operands:
-            case opcodes.Preload():
-                return self._preload(counters, operands)
+            case opcodes.Preload(depth=depth):
+                fold = self._fold(operands)
+                self.registers[:] = 0
+                self.registers[:depth, : fold.row_bytes] = self.memories.bytes(self.held, fold)
+                return 0
             case opcodes.Matmul():
-                return self._matmul(counters, operands)
+                return self._multiply(operands)
         raise _foreign(operands)
 
-    def _preload(self, counters: Counters, p: opcodes.Preload) -> Work:
-        row_bytes = self.operand.row_bytes(p.columns)
-        fold = Region(p.address, p.stride, p.depth, row_bytes)
-        self.registers[:] = 0
-        self.registers[: p.depth, :row_bytes] = self.memories.bytes(self.held, fold)
-        words = self.memories.port(counters, self.held, fold, Operation.SRAM_READ)
-        first = self.memories.words(self.held, fold._replace(rows=1))
-        cycles = self.array.preload_cycles(words, p.depth, first)
-        self.array.preload_events(counters, p.depth, p.columns)
-        return Work(cycles, cycles)
-
-    def _matmul(self, counters: Counters, p: opcodes.Matmul) -> Work:
+    def _multiply(self, p: opcodes.Matmul) -> int:
         weights_stay = self.held == Memory.WEIGHT
         signed = bool(p.signed)
         held = self.registers[: p.depth, : self.operand.row_bytes(p.columns)]
         fold = self.memories.values(held, p.columns, signed=weights_stay or signed)
-        rows = Region(p.address, p.stride, p.rows, self.operand.row_bytes(p.depth))
-        x = self.memories.values(self.memories.bytes(self.streamed, rows), p.depth, signed=not weights_stay or signed)
-        read = self.memories.port(counters, self.streamed, rows, Operation.SRAM_READ)
-        tile = Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)
-        added = self.memories.add(counters, tile, self.array.multiply(x, fold), accumulate=bool(p.accumulate))
-        self.array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
-        free, end = self.array.matmul_cycles(p.rows, max(read, added))
-        return Work(free, end, swap=self.array.swap_cycles, effectual=effectual(x, fold))
+        rows = self.memories.bytes(self.streamed, self._rows(p))
+        x = self.memories.values(rows, p.depth, signed=not weights_stay or signed)
+        self.memories.add(self._sums(p), self.array.multiply(x, fold), accumulate=bool(p.accumulate))
+        return effectual(x, fold)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the rows through the port and the array."""
+        match operands:
+            case opcodes.Preload() as p:
+                fold = self._fold(p)
+                words = self.memories.port(counters, self.held, fold, Operation.SRAM_READ)
+                first = self.memories.words(self.held, fold._replace(rows=1))
+                cycles = self.array.preload_cycles(words, p.depth, first)
+                self.array.preload_events(counters, p.depth, p.columns)
+                return Work(cycles, cycles)
+            case opcodes.Matmul() as p:
+                read = self.memories.port(counters, self.streamed, self._rows(p), Operation.SRAM_READ)
+                added = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
+                self.array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
+                free, end = self.array.matmul_cycles(p.rows, max(read, added))
+                return Work(free, end, swap=self.array.swap_cycles)
+        raise _foreign(operands)
+
+    def _fold(self, p: opcodes.Preload) -> Region:
+        return Region(p.address, p.stride, p.depth, self.operand.row_bytes(p.columns))
+
+    def _rows(self, p: opcodes.Matmul) -> Region:
+        return Region(p.address, p.stride, p.rows, self.operand.row_bytes(p.depth))
+
+    def _sums(self, p: opcodes.Matmul) -> Region:
+        return Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)
 
 
 class _StructuredSparse:
     """Compressed or dense weights stay in the dot products, samples pass their multiplexers."""
 
+    data_dependent = False
+
     def __init__(self, unit: StructuredSparse, memories: Memories) -> None:
         self.unit = unit
         self.memories = memories
+        self.packed = False  # of the fold that the last preload took
         self.values = np.zeros((0, 0), np.int8)
         self.indices: NDArray[np.uint8] | None = None  # None where the weights are dense
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def move(self, operands: opcodes.Operands) -> int:
         """Fill the shadow registers, or pass samples."""
         match operands:
             case opcodes.Preload():
-                return self._preload(counters, operands)
+                self._fill(operands)
+                return 0
             case opcodes.Matmul():
-                return self._matmul(counters, operands)
+                return self._multiply(operands)
         raise _foreign(operands)
 
-    def _preload(self, counters: Counters, p: opcodes.Preload) -> Work:
-        kept, group = self.unit.kept, self.unit.group
+    def _fill(self, p: opcodes.Preload) -> None:
+        data = self.memories.bytes(Memory.WEIGHT, self._fold(p))
         if p.packed:
-            fold = Region(p.address, 0, 1, nm.stored_bytes(p.depth, p.columns, kept, group))
-            data = self.memories.bytes(Memory.WEIGHT, fold).tobytes()
-            found = _stored(lambda: nm.from_bytes(data, p.depth, p.columns, kept, group))
+            run = data.tobytes()
+            found = _stored(lambda: nm.from_bytes(run, p.depth, p.columns, self.unit.kept, self.unit.group))
             self.values, self.indices = found.values.view(np.int8), found.indices
         else:
-            fold = Region(p.address, p.stride, p.depth, p.columns)
-            self.values, self.indices = self.memories.bytes(Memory.WEIGHT, fold).view(np.int8).copy(), None
-        words = self.memories.port(counters, Memory.WEIGHT, fold, Operation.SRAM_READ)
-        self.unit.preload_events(counters, len(self.values), p.columns, sparse=bool(p.packed))
-        cycles = self.unit.preload_cycles(words)
-        return Work(cycles, cycles)
+            self.values, self.indices = data.view(np.int8).copy(), None
 
-    def _matmul(self, counters: Counters, p: opcodes.Matmul) -> Work:
-        rows = Region(p.address, p.stride, p.rows, p.depth)
-        x = self.memories.values(self.memories.bytes(Memory.ACTIVATION, rows), p.depth, signed=bool(p.signed))
+    def _multiply(self, p: opcodes.Matmul) -> int:
+        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        x = self.memories.values(rows, p.depth, signed=bool(p.signed))
         if self.indices is None:
             products, weights = self.unit.multiply_dense(x, self.values), self.values
         else:
             products = self.unit.multiply(x, self.values, self.indices)
             weights = nm.scatter(self.values, self.indices, self.unit.kept, self.unit.group)[: p.depth].view(np.int8)
-        read = self.memories.port(counters, Memory.ACTIVATION, rows, Operation.SRAM_READ)
-        tile = Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
-        added = self.memories.add(counters, tile, products, accumulate=bool(p.accumulate))
-        self.unit.matmul_events(
-            counters,
-            p.rows,
-            len(self.values),
-            p.columns,
-            sparse=self.indices is not None,
-            accumulate=bool(p.accumulate),
-        )
-        free, end = self.unit.matmul_cycles(p.rows, max(read, added))
-        return Work(free, end, effectual=effectual(x, weights))
+        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate))
+        return effectual(x, weights)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the rows through the port and the dot products."""
+        match operands:
+            case opcodes.Preload() as p:
+                words = self.memories.port(counters, Memory.WEIGHT, self._fold(p), Operation.SRAM_READ)
+                depth = self._held(p.depth, packed=bool(p.packed))
+                self.unit.preload_events(counters, depth, p.columns, sparse=bool(p.packed))
+                cycles = self.unit.preload_cycles(words)
+                self.packed = bool(p.packed)
+                return Work(cycles, cycles)
+            case opcodes.Matmul() as p:
+                read = self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ)
+                accumulate = bool(p.accumulate)
+                added = self.memories.sums_port(counters, self._sums(p), accumulate=accumulate)
+                depth = self._held(p.depth, packed=self.packed)
+                self.unit.matmul_events(counters, p.rows, depth, p.columns, sparse=self.packed, accumulate=accumulate)
+                free, end = self.unit.matmul_cycles(p.rows, max(read, added))
+                return Work(free, end)
+        raise _foreign(operands)
+
+    def _held(self, depth: int, *, packed: bool) -> int:
+        """Rows of values of a fold."""
+        return -(-depth // self.unit.group) * self.unit.kept if packed else depth
+
+    def _fold(self, p: opcodes.Preload) -> Region:
+        if p.packed:
+            return Region(p.address, 0, 1, nm.stored_bytes(p.depth, p.columns, self.unit.kept, self.unit.group))
+        return Region(p.address, p.stride, p.depth, p.columns)
+
+    def _rows(self, p: opcodes.Matmul) -> Region:
+        return Region(p.address, p.stride, p.rows, p.depth)
+
+    def _sums(self, p: opcodes.Matmul) -> Region:
+        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
 
 
 def _feature_major(memories: Memories, p: opcodes.Multiply) -> tuple[NDArray[np.generic], NDArray[np.int8]]:
-    """Activations (k, m) and weights (k, n) of a tile whose sums stay; not charged yet."""
+    """Activations (k, m) and weights (k, n) of a tile whose sums stay."""
     x = memories.bytes(Memory.ACTIVATION, Region(p.address, p.stride, p.depth, p.rows))
     w = memories.bytes(Memory.WEIGHT, Region(p.weights, p.weights_stride, p.depth, p.columns))
     return (x.view(np.int8) if p.signed else x), w.view(np.int8)
 
 
+def _feature_major_sums(p: opcodes.Multiply) -> Region:
+    return Region(p.sums, p.sums_stride, p.columns, SUM_BYTES * p.rows)
+
+
 class _OutputStationary:
     """Sums stay in the array while inputs stream, then shift out."""
+
+    data_dependent = False
 
     def __init__(self, array: OutputStationary, memories: Memories) -> None:
         self.array = array
         self.memories = memories
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
-        """Form and drain a block of sums."""
-        if not isinstance(operands, opcodes.Multiply):
-            raise _foreign(operands)
-        p = operands
+    def move(self, operands: opcodes.Operands) -> int:
+        """Form a block of sums."""
+        p = _multiply(operands)
         x, w = _feature_major(self.memories, p)
+        self.memories.add(_feature_major_sums(p), self.array.multiply(x.T, w).T, accumulate=bool(p.accumulate))
+        return effectual(x.T, w)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the inputs through the array, and of the drain."""
+        p = _multiply(operands)
         read = max(
             self.memories.port(counters, memory, Region(address, stride, p.depth, width), Operation.SRAM_READ)
             for memory, address, stride, width in (
@@ -194,13 +262,11 @@ class _OutputStationary:
                 (Memory.WEIGHT, p.weights, p.weights_stride, p.columns),
             )
         )
-        tile = Region(p.sums, p.sums_stride, p.columns, SUM_BYTES * p.rows)
-        products = self.array.multiply(x.T, w).T
-        added = self.memories.add(counters, tile, products, accumulate=bool(p.accumulate))
+        added = self.memories.sums_port(counters, _feature_major_sums(p), accumulate=bool(p.accumulate))
         self.array.events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
         _, formed = self.array.cycles(p.depth, read)
         free = formed + self.array.drain_cycles(p.rows, added)
-        return Work(free, free, effectual=effectual(x.T, w))
+        return Work(free, free)
 
 
 class _OuterProduct:
@@ -209,22 +275,54 @@ class _OuterProduct:
     def __init__(self, unit: OuterProduct, memories: Memories) -> None:
         self.unit = unit
         self.memories = memories
+        self.data_dependent = unit.skip
         self.mask = np.zeros(0, np.bool_)  # inputs that survive
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
-        """Fill the mask registers, or form a block of sums and let it drain."""
-        match operands:
-            case opcodes.PreloadMask():
-                return self._preload(counters, operands)
-            case opcodes.Multiply():
-                return self._multiply(counters, operands)
-        raise _foreign(operands)
+    def move(self, operands: opcodes.Operands) -> int:
+        """Fill the mask registers, or form a block of sums."""
+        if isinstance(operands, opcodes.PreloadMask):
+            self._fill(operands)
+            return 0
+        p = _multiply(operands)
+        x, w = _feature_major(self.memories, p)
+        taken = self._taken(p)
+        # a skipped input is neither read nor multiplied: were its mask wrong, the sums would be wrong
+        products = self.unit.multiply(x[taken], w[taken])
+        self.memories.add(_feature_major_sums(p), products, accumulate=bool(p.accumulate))
+        return effectual(x.T, w)
 
-    def _preload(self, counters: Counters, p: opcodes.PreloadMask) -> Work:
-        bits = Region(p.mask, 0, 1, -(-p.depth // 8))
-        weights = np.unpackbits(self.memories.bytes(Memory.WEIGHT, bits)[0], count=p.depth, bitorder="little")
+    def _fill(self, p: opcodes.PreloadMask) -> None:
+        bits = self.memories.bytes(Memory.WEIGHT, _mask_bits(p))[0]
+        weights = np.unpackbits(bits, count=p.depth, bitorder="little")
         x = self.memories.bytes(Memory.ACTIVATION, Region(p.address, p.stride, p.depth, p.rows))
         self.mask = weights.astype(np.bool_) & x.any(axis=1)
+
+    def _taken(self, p: opcodes.Multiply) -> NDArray[np.bool_]:
+        return self.mask if self.unit.skip else np.ones(p.depth, np.bool_)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the skip bits through their ports, or of the surviving inputs, and of the drain."""
+        if isinstance(operands, opcodes.PreloadMask):
+            return self._take_mask(counters, operands)
+        p = _multiply(operands)
+        taken = self._taken(p)
+        survivors, read = int(np.count_nonzero(taken)), 0
+        if survivors:
+            read = max(
+                self.memories.rows_port(counters, Memory.ACTIVATION, p.address, p.stride, p.rows, taken),
+                self.memories.rows_port(counters, Memory.WEIGHT, p.weights, p.weights_stride, p.columns, taken),
+            )
+        added = self.memories.sums_port(counters, _feature_major_sums(p), accumulate=bool(p.accumulate))
+        self.unit.events(counters, p.depth, survivors, p.rows, p.columns, accumulate=bool(p.accumulate))
+        compute = self.unit.compute_cycles(survivors, read)
+        drain = self.unit.drain_cycles(added)
+        if self.unit.double_buffered:
+            return Work(compute, compute + self.unit.latency, drain)
+        free = compute + drain
+        return Work(free, free + self.unit.latency)
+
+    def _take_mask(self, counters: Counters, p: opcodes.PreloadMask) -> Work:
+        bits = _mask_bits(p)
         # the zero detectors keep their bits beside the scratchpad, a bit for each input and block of samples
         flags = Region(0, 0, 1, bits.row_bytes)
         cycles = max(
@@ -234,67 +332,67 @@ class _OuterProduct:
         )
         return Work(cycles, cycles)
 
-    def _multiply(self, counters: Counters, p: opcodes.Multiply) -> Work:
-        x, w = _feature_major(self.memories, p)
-        taken = self.mask if self.unit.skip else np.ones(p.depth, np.bool_)
-        survivors = int(np.count_nonzero(taken))
-        # a skipped input is neither read nor multiplied: were its mask wrong, the sums would be wrong
-        products = self.unit.multiply(x[taken], w[taken])
-        read = 0
-        if survivors:
-            read = max(
-                self.memories.rows_port(counters, Memory.ACTIVATION, p.address, p.stride, p.rows, taken),
-                self.memories.rows_port(counters, Memory.WEIGHT, p.weights, p.weights_stride, p.columns, taken),
-            )
-        tile = Region(p.sums, p.sums_stride, p.columns, SUM_BYTES * p.rows)
-        added = self.memories.add(counters, tile, products, accumulate=bool(p.accumulate))
-        self.unit.events(counters, p.depth, survivors, p.rows, p.columns, accumulate=bool(p.accumulate))
-        compute = self.unit.compute_cycles(survivors, read)
-        drain = self.unit.drain_cycles(added)
-        if self.unit.double_buffered:
-            return Work(compute, compute + self.unit.latency, drain, effectual=effectual(x.T, w))
-        free = compute + drain
-        return Work(free, free + self.unit.latency, effectual=effectual(x.T, w))
+
+def _mask_bits(p: opcodes.PreloadMask) -> Region:
+    return Region(p.mask, 0, 1, -(-p.depth // 8))
 
 
 class _TensorCore:
     """Cores share a block of samples by outputs, both operands from the scratchpads."""
 
+    data_dependent = False
+
     def __init__(self, unit: TensorCore, memories: Memories) -> None:
         self.unit = unit
         self.memories = memories
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
-        """Form a block of sums, in waves of tiles."""
-        if not isinstance(operands, opcodes.Multiply):
-            raise _foreign(operands)
-        p, sparse = operands, bool(operands.packed)
-        rows = Region(p.address, p.stride, p.rows, p.depth)
-        x = self.memories.values(self.memories.bytes(Memory.ACTIVATION, rows), p.depth, signed=bool(p.signed))
-        if sparse:
-            run = Region(p.weights, 0, 1, nm.stored_bytes(p.depth, p.columns, KEPT, GROUP))
-            data = self.memories.bytes(Memory.WEIGHT, run).tobytes()
+    def move(self, operands: opcodes.Operands) -> int:
+        """Form a block of sums."""
+        p = _multiply(operands)
+        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        x = self.memories.values(rows, p.depth, signed=bool(p.signed))
+        stored = self.memories.bytes(Memory.WEIGHT, self._weights(p))
+        if p.packed:
+            data = stored.tobytes()
             found = _stored(lambda: nm.from_bytes(data, p.depth, p.columns, KEPT, GROUP))
             products = self.unit.multiply_sparse(x, found.values.view(np.int8), found.indices)
             weights: NDArray[np.generic] = found.expand()
         else:
-            run = Region(p.weights, p.weights_stride, p.columns, p.depth)
-            weights = self.memories.bytes(Memory.WEIGHT, run).view(np.int8).T
+            weights = stored.view(np.int8).T
             products = self.unit.multiply(x, weights)
-        read_rows, read_columns = self.unit.operand_reads(p.rows, p.columns)
+        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate))
+        return effectual(x, weights)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the waves of tiles."""
+        p = _multiply(operands)
+        sparse = bool(p.packed)
+        rows, columns = self.unit.operand_reads(p.rows, p.columns)
         read = max(
-            self.memories.port(counters, Memory.ACTIVATION, rows, Operation.SRAM_READ, (read_rows, p.rows)),
-            self.memories.port(counters, Memory.WEIGHT, run, Operation.SRAM_READ, (read_columns, p.columns)),
+            self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ, (rows, p.rows)),
+            self.memories.port(counters, Memory.WEIGHT, self._weights(p), Operation.SRAM_READ, (columns, p.columns)),
         )
-        tile = Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
-        added = self.memories.add(counters, tile, products, accumulate=bool(p.accumulate))
+        added = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.rows, p.depth, p.columns, sparse=sparse, accumulate=bool(p.accumulate))
         free, end = self.unit.cycles(p.rows, p.depth, p.columns, max(read, added), sparse=sparse)
-        return Work(free, end, effectual=effectual(x, weights))
+        return Work(free, end)
+
+    def _rows(self, p: opcodes.Multiply) -> Region:
+        return Region(p.address, p.stride, p.rows, p.depth)
+
+    def _weights(self, p: opcodes.Multiply) -> Region:
+        if p.packed:
+            return Region(p.weights, 0, 1, nm.stored_bytes(p.depth, p.columns, KEPT, GROUP))
+        return Region(p.weights, p.weights_stride, p.columns, p.depth)
+
+    def _sums(self, p: opcodes.Multiply) -> Region:
+        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
 
 
 class _SparseLanes:
     """Lanes multiply each nonzero activation by the entries of its column, sample after sample."""
+
+    data_dependent = True
 
     def __init__(self, unit: SparseLanes, memories: Memories) -> None:
         self.unit = unit
@@ -302,32 +400,55 @@ class _SparseLanes:
         self.codec = Relative(unit.index_bits, unit.lanes)
         self.decoded: tuple[bytes, EncodedLanes] | None = None  # the last weights, which the next samples share
 
-    def execute(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def move(self, operands: opcodes.Operands) -> int:
         """Multiply samples by encoded weights."""
-        if not isinstance(operands, opcodes.Spmv):
-            raise _foreign(operands)
-        p = operands
-        rows = Region(p.address, p.stride, p.rows, p.depth)
-        x = self.memories.values(self.memories.bytes(Memory.ACTIVATION, rows), p.depth, signed=bool(p.signed))
-        weights = self._weights(p)
-        nonzero = x != 0
+        p = _spmv(operands)
+        x, weights = self._activations(p), self._weights(p)
+        self.memories.add(self._sums(p), self.unit.multiply(x, weights), accumulate=bool(p.accumulate))
+        useful = (weights.counts - weights.padding_counts).sum(axis=1, dtype=np.int64)
+        return int(_nonzeros(x) @ useful)
+
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+        """Time of the nonzero activations' entries on the busiest lane."""
+        p = _spmv(operands)
+        nonzero, weights = self._activations(p) != 0, self._weights(p)
         cycles = self.unit.cycles(nonzero, weights.counts)
-        loaded = self.memories.port(counters, Memory.ACTIVATION, rows, Operation.SRAM_READ)
-        tile = Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
-        products = self.unit.multiply(x, weights)
-        drained = self.memories.add(counters, tile, products, accumulate=bool(p.accumulate))
+        loaded = self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ)
+        drained = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
         work = self.unit.work(nonzero, weights)
         accumulated = p.rows * p.columns if p.accumulate else 0
         self.unit.events(counters, work, int(cycles.sum()), weights.pointer_bits, accumulated=accumulated)
         each = (-(-accesses_ // p.rows) for accesses_ in (loaded, drained))
         free, end = self.unit.matmul_cycles(cycles, *each)
-        return Work(free, end, effectual=effectual(x, weights.decode()))
+        return Work(free, end)
+
+    def _activations(self, p: opcodes.Spmv) -> NDArray[np.generic]:
+        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        return self.memories.values(rows, p.depth, signed=bool(p.signed))
 
     def _weights(self, p: opcodes.Spmv) -> EncodedLanes:
         data = self.memories.bytes(Memory.WEIGHT, Region(p.weights, 0, 1, p.weights_bytes)).tobytes()
         if self.decoded is None or self.decoded[0] != data or self.decoded[1].matrix != (p.depth, p.columns):
             self.decoded = (data, _stored(lambda: self.codec.from_bytes(data, (p.depth, p.columns))))
         return self.decoded[1]
+
+    def _rows(self, p: opcodes.Spmv) -> Region:
+        return Region(p.address, p.stride, p.rows, p.depth)
+
+    def _sums(self, p: opcodes.Spmv) -> Region:
+        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
+
+
+def _multiply(operands: opcodes.Operands) -> opcodes.Multiply:
+    if not isinstance(operands, opcodes.Multiply):
+        raise _foreign(operands)
+    return operands
+
+
+def _spmv(operands: opcodes.Operands) -> opcodes.Spmv:
+    if not isinstance(operands, opcodes.Spmv):
+        raise _foreign(operands)
+    return operands
 
 
 def _stored(read: Callable[[], StoredT]) -> StoredT:

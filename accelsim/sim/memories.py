@@ -42,6 +42,11 @@ class Memories:
             Memory.OUTPUT: machine.output,
             Memory.ACCUMULATOR: machine.accumulator,
         }
+        self._accesses = {
+            (memory, operation): Event(_COMPONENT[memory], operation, sram.width_bits)
+            for memory, sram in self.srams.items()
+            for operation in (Operation.SRAM_READ, Operation.SRAM_WRITE)
+        }
         sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
         sizes[Memory.DRAM] = program.header.dram_bytes
         try:
@@ -51,8 +56,8 @@ class Memories:
                 f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
             ) from None
         self.arrays[Memory.DRAM][: program.image.size] = program.image
-        # what the host sends is not there before it has come
-        self.host = program.image
+        # what the host sends is not there before it has come; the bytes of a timing-only program are all zeros
+        self.host = np.zeros(program.image_bytes, np.uint8) if program.header.timing_only else program.image
         received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
         for region in received.tolist():
             self.bytes(Memory.DRAM, Region(*region))[:] = 0
@@ -97,7 +102,7 @@ class Memories:
         sram = self.srams[memory]
         times, of = passes
         accesses = ceil_div(words(region, sram.width_bytes) * times, of)
-        count(counters, Event(_COMPONENT[memory], operation, sram.width_bits), accesses)
+        count(counters, self._accesses[memory, operation], accesses)
         return 0 if sram.ideal else accesses
 
     def rows_port(
@@ -114,7 +119,7 @@ class Memories:
         first = address + stride * np.flatnonzero(taken)
         width = sram.width_bytes
         accesses = int(((first + row_bytes - 1) // width - first // width + 1).sum())
-        count(counters, Event(_COMPONENT[memory], Operation.SRAM_READ, sram.width_bits), accesses)
+        count(counters, self._accesses[memory, Operation.SRAM_READ], accesses)
         return 0 if sram.ideal else accesses
 
     def values(self, data: NDArray[np.uint8], elements: int, *, signed: bool) -> NDArray[np.generic]:
@@ -126,20 +131,23 @@ class Memories:
         found = np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view(self._sum_type)
         return found if self._sum_type.kind == "f" else found.astype(np.int64)
 
-    def add(self, counters: Counters, tile: Region, products: NDArray[Any], *, accumulate: bool) -> int:
-        """Put products into a tile of sums, or add them to it; return the cycles that the accumulator's port takes.
+    def add(self, tile: Region, products: NDArray[Any], *, accumulate: bool) -> None:
+        """Put products into a tile of sums, or add them to it."""
+        if accumulate:
+            with np.errstate(over="ignore", invalid="ignore"):  # float sums overflow to infinity
+                products = self.sums(tile) + products
+        # integers wrap as the adders do
+        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype(self._sum_type)).view(np.uint8)
+
+    def sums_port(self, counters: Counters, tile: Region, *, accumulate: bool) -> int:
+        """Charge a tile of sums that is written, or added to; return the cycles that it takes on the port.
 
         Sums are read, added and written back in one pass of the port.
         """
         if accumulate:
-            with np.errstate(over="ignore", invalid="ignore"):  # float sums overflow to infinity
-                products = self.sums(tile) + products
             self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_READ)
-        # integers wrap as the adders do
-        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype(self._sum_type)).view(np.uint8)
         return self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_WRITE)
 
-    def store_operands(self, counters: Counters, tile: Region, values: NDArray[np.generic]) -> int:
-        """Write rows of the machine's operands to the output scratchpad; return the cycles of its port."""
+    def store_operands(self, tile: Region, values: NDArray[np.generic]) -> None:
+        """Write rows of the machine's operands to the output scratchpad."""
         self.bytes(Memory.OUTPUT, tile)[:] = pack_rows(values, self._type)
-        return self.port(counters, Memory.OUTPUT, tile, Operation.SRAM_WRITE)

@@ -6,7 +6,7 @@ another unit that touches them is an error (`verify` should have rejected the pr
 
 from __future__ import annotations
 
-from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,6 @@ from accelsim.isa import accesses, hazards
 from accelsim.isa.opcodes import (
     DMAS,
     NONE,
-    OPCODES,
     SEMAPHORES,
     UNITS,
     Memory,
@@ -30,19 +29,22 @@ from accelsim.isa.opcodes import (
 from accelsim.isa.program import Program
 from accelsim.isa.verify import name_of, verify
 from accelsim.memory.region import Region, overlap
-from accelsim.results import Execution, Timeline
+from accelsim.results import Execution
 from accelsim.sim import states
 from accelsim.sim.clock import END, FREE, HOST, START, Clock, Condition
 from accelsim.sim.dma import Dmas, Transfer
 from accelsim.sim.machine import Core
 from accelsim.sim.memories import Bank
+from accelsim.sim.outcome import Found, outcome
 from accelsim.sim.work import Work
 
 Process = Generator[simpy.Event, Any, None]
 Progress = Callable[[int, int], None]
 
 
-def execute(program: Program, machine: Machine, progress: Progress | None = None, file: str = "") -> Execution:
+def execute(
+    program: Program, machine: Machine, progress: Progress | None = None, file: str = "", *, timing_only: bool = False
+) -> Execution:
     """Run a program.
 
     Parameters
@@ -51,6 +53,8 @@ def execute(program: Program, machine: Machine, progress: Progress | None = None
         Called now and then with the number of instructions that have ended, and of all.
     file
         Name of the program's file for the text of faults, if it has one.
+    timing_only
+        Whether the bytes are asked for; this engine moves them as long as the program has any.
 
     Raises
     ------
@@ -59,12 +63,14 @@ def execute(program: Program, machine: Machine, progress: Progress | None = None
     SimulationError
         If the engine contradicts what `verify` has proven.
     """
+    del timing_only
     verify(program, machine, file)
     return _Engine(program, machine, progress, file).run()
 
 
 @dataclass(frozen=True, slots=True)
 class _Access:
+    number: int  # of the region, within the program
     memory: Memory
     write: bool
     until: Moment
@@ -74,11 +80,17 @@ class _Access:
 def _accesses(program: Program, machine: Machine) -> list[list[_Access]]:
     """Accesses of each instruction."""
     found = accesses.of_program(program.instructions, machine)
-    columns = (found.instruction, found.memory, found.write, found.until)
-    region = (found.address, found.stride, found.rows, found.row_bytes)
+    regions = [(Memory(memory), Region(*region)) for memory, *region in found.regions.tolist()]
+    different: dict[tuple[int, bool, int], _Access] = {}
     result: list[list[_Access]] = [[] for _ in program.instructions]
-    for i, memory, write, until, *r in zip(*(c.tolist() for c in (*columns, *region)), strict=True):
-        result[i].append(_Access(Memory(memory), write, Moment(until), Region(*r)))
+    columns = (found.instruction, found.number, found.write, found.until)
+    for i, *key in zip(*(column.tolist() for column in columns), strict=True):
+        number, write, until = key
+        access = different.get((number, write, until))
+        if access is None:
+            memory, region = regions[number]
+            access = different[number, write, until] = _Access(number, memory, write, Moment(until), region)
+        result[i].append(access)
     return result
 
 
@@ -135,7 +147,8 @@ class _Engine:
         self.issued = [Condition(self.env) for _ in range(UNITS)]
         self.queued = [0] * UNITS
         self.slot_freed = [Condition(self.env) for _ in range(UNITS)]
-        self.ports_taken: Tally[Bank] = Tally()
+        self.banks: dict[tuple[int, ...], tuple[Bank, ...]] = {}
+        self.ports_taken: defaultdict[Bank, int] = defaultdict(int)
         self.port_freed = Condition(self.env)
         self.grants: list[int] = []
         self.ended_before = [self.env.event().succeed() for _ in range(UNITS)]
@@ -143,7 +156,7 @@ class _Engine:
         self.drained = [0] * UNITS
         self.last_end = [0] * UNITS
         self.ended = 0
-        self.blocked: dict[int, str] = {}
+        self.blocked: dict[int, int] = {}
         self.tail = np.zeros(len(program.header.layers), np.int64)
         self.attribution = np.zeros((len(program.header.layers), UNITS + 1, len(states.STATES)), np.int64)
 
@@ -162,43 +175,20 @@ class _Engine:
         except (RuntimeError, simpy.core.EmptySchedule):
             if self.env.peek() < float("inf"):
                 raise  # something else went wrong: in a deadlock nothing is left to happen
-            waiting = {Unit(u).name.lower(): what for u, what in self.blocked.items()}
+            waiting = {Unit(u).name.lower(): states.awaited(state) for u, state in self.blocked.items()}
             raise DeadlockError(self.clock.cycle, waiting) from None
         total, activity = max(self.end, default=0), None
         if self.dmas:
             total, activity = self.dmas.finish(total)
-        if count:  # the interval after the last issue may outlast the program
-            interval = self.machine.host.issue_interval_cycles
-            self.spend(-1, states.HOST, states.BUSY, min(interval, total - self.issue[-1]))
-        for row in range(UNITS + 1):
-            # after its last instruction a unit is drained; the last layer carries it
-            self.attribution[-1, row, states.DRAINED] = total - self.attribution[:, row].sum()
-        timeline = Timeline(
-            unit=self.queues.unit,
-            opcode=self.program.instructions["opcode"].astype(np.int64),
-            layer=self.program.instructions["layer"].astype(np.int64),
+        found = Found(
             **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end")},
-        )
-        if activity:
-            cycles = timeline.layer_cycles(len(self.core.counters), total)
-            activity.count(self.core.counters, cycles, 8 * self.machine.dram.burst_bytes)
-        return Execution(
-            engine="reference",
-            cycles=total,
-            unit_names=states.UNIT_NAMES,
-            opcode_names=tuple(opcode.mnemonic for opcode in OPCODES),
-            layer_names=tuple(layer.name for layer in self.program.header.layers),
-            states=states.STATES,
-            timeline=timeline,
             attribution=self.attribution,
-            counters=tuple(self.core.counters),
-            dram=self.core.memories.arrays[Memory.DRAM],
-            effectual=tuple(self.core.effectual),
             grants=np.array(self.dmas.grants if self.dmas else self.grants, np.int8),
             tail=self.tail,
+            total=total,
             activity=activity,
-            array_units=(Unit.MATRIX, Unit.PRELOAD),
         )
+        return outcome("reference", self.program, self.machine, self.core, found)
 
     def _host(self) -> Process:
         """Issue in program order; a full queue holds all that comes after."""
@@ -224,16 +214,30 @@ class _Engine:
         first, last = self.queues.first_of_unit[u : u + 2]
         for i in self.queues.by_unit[first:last].tolist():
             yield self.clock.next(START + u)
-            banks = self.core.memories.banks([(access.memory, access.region) for access in self.accesses[i]])
+            banks = self._banks(i)
             while (blocker := self._blocker(i, u, banks)) is not None:
                 state, change = blocker
                 since = self.clock.cycle
-                self.blocked[u] = states.STATES[state].removeprefix("wait_")
+                self.blocked[u] = state
                 yield change
                 yield self.clock.next(START + u)
                 self.spend(i, u, state, self.clock.cycle - since)
             self.blocked.pop(u, None)
-            yield from self._occupy(i, u, banks)
+            work = self._start(i, u, banks)
+            if work.bursts and self.dmas:
+                yield from self._transfer(self.dmas, i, u, work)
+            else:
+                self._occupy(i, u, work)
+            yield self.clock.at(self.free[i], FREE + u)
+            self._release(i, banks)
+
+    def _banks(self, i: int) -> tuple[Bank, ...]:
+        """Banks of which an instruction needs a port."""
+        key = tuple([access.number for access in self.accesses[i]])
+        if key not in self.banks:
+            used = [(access.memory, access.region) for access in self.accesses[i]]
+            self.banks[key] = self.core.memories.banks(used)
+        return self.banks[key]
 
     def _blocker(self, i: int, u: int, banks: tuple[Bank, ...]) -> tuple[int, simpy.Event] | None:
         """What keeps an instruction from starting, and what may end that.
@@ -252,35 +256,44 @@ class _Engine:
             return states.WAIT_PORT, self.port_freed.wait()
         return None
 
-    def _occupy(self, i: int, u: int, banks: tuple[Bank, ...]) -> Process:
-        """Hold the unit from start to free."""
-        self.start[i] = start = self.clock.cycle
+    def _start(self, i: int, u: int, banks: tuple[Bank, ...]) -> Work:
+        """Take the ports, and do what the instruction does."""
+        self.start[i] = self.clock.cycle
         self.queued[u] -= 1
         self.slot_freed[u].notify()
-        self.ports_taken.update(banks)
+        for bank in banks:
+            self.ports_taken[bank] += 1
         self.in_flight.begin(i, u, self.accesses[i])
         work = self._execute(i)
         self._raise(i, Moment.START)
-        if work.bursts and self.dmas:
-            transfer = self.dmas.start(Unit(u), self.layer[i], work)
-            free = yield transfer.requested
-            self.spend(i, u, states.WAIT_MEMORY, transfer.waited)
-            self.spend(i, u, states.BUSY, free - start - transfer.waited)
-            ended = self.env.event()
-            self.env.process(self._complete(i, u, transfer, self.ended_before[u], ended))
-            self.ended_before[u] = ended
-        else:
-            free = max(start + work.free, self.drained[u])
-            self.drained[u] = free + work.drain
-            self.end[i] = self.last_end[u] = max(self.drained[u] + work.end - work.free, self.last_end[u])
-            if u == Unit.MATRIX:
-                self.swapped = start + work.swap
-            self.grants += [u] * work.bursts
-            self.spend(i, u, states.BUSY, free - start)
-            self.env.process(self._finish(i, u))
-        self.free[i] = free
-        yield self.clock.at(free, FREE + u)
-        self.ports_taken.subtract(banks)
+        return work
+
+    def _transfer(self, dmas: Dmas, i: int, u: int, work: Work) -> Process:
+        """Let the memory decide when a transfer has requested all its bursts, and when it ends."""
+        transfer = dmas.start(Unit(u), self.layer[i], work)
+        self.free[i] = yield transfer.requested
+        self.spend(i, u, states.WAIT_MEMORY, transfer.waited)
+        self.spend(i, u, states.BUSY, self.free[i] - self.start[i] - transfer.waited)
+        ended = self.env.event()
+        self.env.process(self._complete(i, u, transfer, self.ended_before[u], ended))
+        self.ended_before[u] = ended
+
+    def _occupy(self, i: int, u: int, work: Work) -> None:
+        """Say from the start on when the unit is free, and when the instruction ends."""
+        start = self.start[i]
+        self.free[i] = free = max(start + work.free, self.drained[u])
+        self.drained[u] = free + work.drain
+        self.end[i] = self.last_end[u] = max(self.drained[u] + work.end - work.free, self.last_end[u])
+        if u == Unit.MATRIX:
+            self.swapped = start + work.swap
+        self.grants += [u] * work.bursts
+        self.spend(i, u, states.BUSY, free - start)
+        self._end_later(i, u)
+
+    def _release(self, i: int, banks: tuple[Bank, ...]) -> None:
+        """Free the unit and its ports."""
+        for bank in banks:
+            self.ports_taken[bank] -= 1
         self.port_freed.notify()
         self.in_flight.over(i, Moment.FREE)
         self._raise(i, Moment.FREE)
@@ -299,10 +312,15 @@ class _Engine:
         yield before
         self.end[i] = self.last_end[u] = max(complete + transfer.work.latency, self.last_end[u])
         known.succeed()
-        self.env.process(self._finish(i, u))
+        self._end_later(i, u)
 
-    def _finish(self, i: int, u: int) -> Process:
-        yield self.clock.at(self.end[i], END + u)
+    def _end_later(self, i: int, u: int) -> None:
+        """Let an instruction end when it is time; a call from the event costs a third of a process."""
+        event = self.clock.at(self.end[i], END + u)
+        assert event.callbacks is not None  # noqa: S101 - it is still to come
+        event.callbacks.append(lambda _: self._finish(i, u))
+
+    def _finish(self, i: int, u: int) -> None:
         self.in_flight.over(i, Moment.END)
         self._raise(i, Moment.END)
         if u in DMAS and self.dmas:

@@ -23,3 +23,8 @@ STATES = (
     "wait_memory",
     "drained",
 )
+
+
+def awaited(state: int) -> str:
+    """What a unit waits for in a state of waiting."""
+    return STATES[state].removeprefix("wait_")

@@ -31,8 +31,6 @@ class Work:
         Whether a DMA writes to DRAM.
     latency
         Cycles from a DMA's last data in DRAM, or from it, to its end.
-    effectual
-        Products of the tile whose factors are both nonzero, whatever the unit makes of the others.
     """
 
     free: int
@@ -44,4 +42,3 @@ class Work:
     outside: Region | None = None
     writes: bool = False
     latency: int = 0
-    effectual: int = 0

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +16,11 @@ from safetensors import SafetensorError, safe_open
 
 from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
-from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.model import NAME, Frozen, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
-from accelsim.workload.layer import LinearSpec
+from accelsim.workload.layer import MAX_ROWS, MAX_SIDE, ConvSpec, GemmSpec, LayerSpec, LinearSpec
 from accelsim.workload.network import Linear, Network
+from accelsim.workload.synthetic import Draw, Shapes, Synthetic, synthesize
 
 MAX_TENSOR_FILE_BYTES = 2**36
 
@@ -28,13 +32,6 @@ class DataSpec(Frozen):
     inputs: str = quantity("name", "Tensor of test inputs, float, shape (batch, inputs)")
     labels: str = quantity("name", "Tensor of their classes, integer, shape (batch,)")
     calibration: str = quantity("name", "Tensor of calibration inputs from the training split, float")
-
-
-class Synthetic(Frozen):
-    """Weights and inputs that are drawn: for questions of time and energy, not of quality."""
-
-    seed: Integer = quantity("count", "Seed of numpy's default generator", ge=0, le=2**63 - 1)
-    batch: Integer = quantity("samples", "Inputs", ge=1, le=2**20)
 
 
 class WorkloadSpec(Frozen):
@@ -51,14 +48,16 @@ class WorkloadSpec(Frozen):
     synthetic: Synthetic | None = quantity(
         "section", "How weights and inputs are drawn, instead of files", default=None
     )
-    layers: list[LinearSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
+    independent: bool = quantity(
+        "flag", "Whether each layer has drawn inputs of its own, instead of reading the one before", default=False
+    )
+    layers: list[LayerSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
 
     @model_validator(mode="after")
     def _names_differ(self) -> WorkloadSpec:
-        names = [layer.name for layer in self.layers]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"layers must have different names, not {name!r} twice")
+        name, times = Counter(layer.name for layer in self.layers).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"layers must have different names, not {name!r} twice")
         return self
 
     @model_validator(mode="after")
@@ -66,16 +65,25 @@ class WorkloadSpec(Frozen):
         if self.synthetic is None:
             if self.weights is None or self.data is None:
                 raise ValueError("weights and data must be given, or synthetic in their place")
-            unnamed = [layer.name for layer in self.layers if layer.weight is None]
+            unnamed = [layer.name for layer in self._linear if layer.weight is None]
             if unnamed:
                 raise ValueError(f"layer {unnamed[0]} must name its weight")
-        elif self.weights or self.data or any(layer.weight or layer.bias for layer in self.layers):
+        elif self.weights or self.data or any(layer.weight or layer.bias for layer in self._linear):
             raise ValueError("synthetic must stand alone: weights, data and the layers' tensors are drawn")
         return self
 
+    @property
+    def _linear(self) -> list[LinearSpec]:
+        return [layer for layer in self.layers if isinstance(layer, LinearSpec)]
 
-def load_network(name_or_path: str) -> Network:
+
+def load_network(name_or_path: str, *, values: bool = True) -> Network:
     """Load a workload by its shipped name or its path.
+
+    Parameters
+    ----------
+    values
+        Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
 
     Raises
     ------
@@ -85,23 +93,31 @@ def load_network(name_or_path: str) -> Network:
     path = shipped.path_of("workload", name_or_path)
     document = read_yaml(path)
     spec = validate(document, WorkloadSpec)
-    faults = _chain_faults(document, spec)
+    faults = _structure_faults(document, spec)
     if faults:
         raise WorkloadError(*faults)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if spec.synthetic:
-        return _draw(spec, spec.synthetic, hashlib.sha256(path.read_bytes()).hexdigest(), path.name)
-    assert spec.weights is not None  # noqa: S101 - as the model's validator says
-    assert spec.data is not None  # noqa: S101 - the same
-    reader = _Tensors(document, path.parent)
-    layers = [_linear(reader, i, layer) for i, layer in enumerate(spec.layers)]
-    features = spec.layers[0].inputs
+        draw = Draw(spec.synthetic.seed) if values else Shapes()
+        network = synthesize(spec.name, spec.layers, spec.synthetic, draw, independent=spec.independent)
+        return replace(network, sha256={path.name: sha256})
+    return _read(document, path, spec, sha256)
+
+
+def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str) -> Network:
+    """Read weights and data from the files that a workload names; its layers chain and are linear."""
+    layers = [layer for layer in spec.layers if isinstance(layer, LinearSpec)]
     data = spec.data
+    assert data is not None  # noqa: S101 - as the model's validator says
+    reader = _Tensors(document, path.parent)
+    read = [_linear(reader, i, layer) for i, layer in enumerate(layers)]
+    features = layers[0].inputs
     inputs = reader.floats(("data", "inputs"), data.file, data.inputs, (None, features))
     labels = reader.integers(("data", "labels"), data.file, data.labels, (None,))
     calibration = reader.floats(("data", "calibration"), data.file, data.calibration, (None, features))
     if not reader.faults and len(inputs) != len(labels):
         reader.fault(("data", "labels"), f"must be {len(inputs)} classes, one an input, not {len(labels)}")
-    classes = spec.layers[-1].outputs
+    classes = layers[-1].outputs
     wrong = labels[(labels < 0) | (labels >= classes)]
     if not reader.faults and len(wrong):
         reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}")
@@ -110,30 +126,44 @@ def load_network(name_or_path: str) -> Network:
             reader.fault(("data", key), "must hold at least one sample, not none")
     if reader.faults:
         raise WorkloadError(*reader.faults)
-    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest(), **reader.sha256}
-    return Network(spec.name, tuple(layers), inputs, labels, calibration, hashes)
+    hashes = {path.name: sha256, **reader.sha256}
+    return Network(spec.name, tuple(read), inputs, labels, calibration, hashes)
 
 
-def _draw(spec: WorkloadSpec, synthetic: Synthetic, sha256: str, file: str) -> Network:
-    """Draw weights of variance 1 / inputs, so that activations keep their size, and inputs from 0 to 1."""
-    rng = np.random.default_rng(synthetic.seed)
-    features = spec.layers[0].inputs
-    inputs, calibration = (rng.random((samples, features), np.float32) for samples in (synthetic.batch, 64))
-    layers = []
-    for layer in spec.layers:
-        weight = rng.standard_normal((layer.inputs, layer.outputs), np.float32)
-        weight /= np.float32(np.sqrt(layer.inputs))
-        layers.append(Linear(layer.name, weight, np.zeros(layer.outputs, np.float32), layer.activation == "relu"))
-    return Network(spec.name, tuple(layers), inputs, None, calibration, {file: sha256}, synthetic.seed)
+def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
+    """What the layers' kinds and sizes must be to each other and to their workload."""
+    faults = []
+    if spec.independent and not spec.synthetic:
+        faults.append(document.fault(("independent",), "must be false where weights and data are read from files"))
+    for i, layer in enumerate(spec.layers):
+        if isinstance(layer, ConvSpec | GemmSpec) and not spec.independent:
+            faults.append(
+                document.fault(
+                    ("layers", i, "kind"), f"must be linear in a workload that is not independent, not {layer.kind}"
+                )
+            )
+        if layer.sparsity and not spec.synthetic:
+            faults.append(
+                document.fault(("layers", i, "sparsity"), "must be absent where weights are read and not drawn")
+            )
+        shape = layer.product(spec.synthetic.batch if spec.synthetic else 1)
+        sides = zip(("rows (M)", "inputs (K)"), shape[:2], (MAX_ROWS, MAX_SIDE), strict=True)
+        faults += [
+            document.fault(("layers", i), f"must be a product of at most {most} {side}, not {size}")
+            for side, size, most in sides
+            if size > most
+        ]
+    return faults if faults or spec.independent else _chain_faults(document, spec)
 
 
 def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
+    layers = [layer for layer in spec.layers if isinstance(layer, LinearSpec)]
     return [
         document.fault(
             ("layers", i + 1, "inputs"),
             f"must be {before.outputs}, the outputs of layer {before.name}, not {after.inputs}",
         )
-        for i, (before, after) in enumerate(zip(spec.layers, spec.layers[1:], strict=False))
+        for i, (before, after) in enumerate(pairwise(layers))
         if before.outputs != after.inputs
     ]
 

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
 Float32 = NDArray[np.float32]
+#: Inputs, each of shape (M, K): those of a chain's first layer, or those of each layer if they are independent.
+Inputs = NDArray[ScalarT] | tuple[NDArray[ScalarT], ...]
+
+
+def each(inputs: Inputs[ScalarT]) -> tuple[NDArray[ScalarT], ...]:
+    """Inputs one by one: of the first layer, or of every layer."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
+def without_values(scalar: ScalarT, *shape: int) -> NDArray[ScalarT]:
+    """Array of a shape and a type that takes no memory: every element is the same zero."""
+    return np.broadcast_to(scalar, shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """A fully connected layer.
+    """A fully connected layer, or another one as the matrix product that it is.
 
     Parameters
     ----------
@@ -22,12 +37,15 @@ class Linear:
         float32, shape (N,); zeros if the layer has none.
     relu
         Whether negative outputs become zero.
+    pattern
+        N and M: of every M weights along K at most N are nonzero, by declaration; 1 and 1 if none is declared.
     """
 
     name: str
     weight: Float32
     bias: Float32
     relu: bool
+    pattern: tuple[int, int] = (1, 1)
 
     @property
     def inputs(self) -> int:
@@ -42,26 +60,33 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A chain of layers with its data.
+    """A chain of layers, or layers that are independent of each other, with its data.
 
     Parameters
     ----------
     inputs
-        Test inputs, float32, shape (batch, K of the first layer).
+        Test inputs, float32, shape (batch, K of the first layer); of each layer, shape (M, K), if they are independent.
     labels
         Class of each test input, int64, shape (batch,); None if the network has no task.
     calibration
-        Inputs from the training split that fix the activations' ranges, float32, shape (samples, K).
+        Inputs from the training split that fix the activations' ranges, float32, shape (samples, K); if the layers are
+        independent, the inputs themselves.
     sha256
         Hash of each file that the network was read from, by file name.
     seed
         Seed of synthetic weights and inputs, or None.
+    independent
+        Whether each layer reads inputs of its own.
+    values
+        Whether the tensors hold values; else they have only their shapes, and take no memory.
     """
 
     name: str
     layers: tuple[Linear, ...]
-    inputs: Float32
+    inputs: Inputs[np.float32]
     labels: NDArray[np.int64] | None
-    calibration: Float32
+    calibration: Inputs[np.float32]
     sha256: dict[str, str]
     seed: int | None = None
+    independent: bool = False
+    values: bool = True

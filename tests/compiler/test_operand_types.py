@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import get_args
 
+import engines
 import numpy as np
 import pytest
 from harness import assert_accounted, machine
@@ -18,7 +19,6 @@ from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import CompileError, ConfigError
 from accelsim.golden import evaluate, floating
 from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
-from accelsim.sim import reference
 from accelsim.workload.network import Linear, Network
 
 
@@ -73,7 +73,7 @@ def test_execution_equals_numpy(
     )
     x = compressed.input.quantize(net.inputs)
     program = compile_network(compressed, x, on)
-    execution = reference.execute(program, on)
+    execution = engines.execute(program, on)
     for info, expected in zip(program.header.layers, evaluate.forward(compressed, x, rows), strict=True):
         region = program.header.region(info.output)
         assert region.operand == operand
@@ -134,7 +134,7 @@ def test_sums_beyond_the_type_execute_as_numpy_has_them(operand: OperandType) ->
     x = kind.quantize(np.array([[400.0] * 20, [-400.0] * 20, [400.0, -400.0] * 10], np.float32))
     on = machine(matrix={"operands": operand, "rows": 8, "columns": 8})
     program = compile_network(net, x, on)
-    execution = reference.execute(program, on)
+    execution = engines.execute(program, on)
     (expected,) = evaluate.forward(net, x, 8)
     np.testing.assert_array_equal(program.header.region("fc.output").read(execution.dram), expected)
 

@@ -24,7 +24,7 @@ from accelsim.config.load import load_technology
 from accelsim.golden import integer
 from accelsim.golden.network import IntegerNetwork, Survivors
 from accelsim.results import Macs
-from accelsim.summary import summarize
+from accelsim.summary import Origin, summarize
 
 
 def with_weights(net: IntegerNetwork, weights: list[NDArray[np.int8]]) -> IntegerNetwork:
@@ -155,7 +155,7 @@ def test_what_compaction_removes_counts_as_skippable_and_skipped(net: IntegerNet
     x = inputs(np.random.default_rng(seed), net, 5)
     small, on = compact(net), machine()
     program, execution = run(small, surviving(small, x), on)
-    macs = summarize(program, execution, on, load_technology(on.tech), None, None, {}).summary.macs
+    macs = summarize(program, execution, on, load_technology(on.tech), None, None, Origin({})).summary.macs
     dense = sum(5 * layer.weight.size for layer in net.layers)
     executed = sum(5 * layer.weight.size for layer in small.layers)
     useful = useful_products(net, small, x)

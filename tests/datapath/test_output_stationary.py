@@ -107,3 +107,27 @@ def test_events_count_every_register_and_product(m: int, k: int, n: int, accumul
     assert found[Component.REGISTER_FILE, Operation.REGISTER_WRITE, 8] == passed
     assert found[Component.REGISTER_FILE, Operation.REGISTER_READ, 32] == products + moves + port
     assert found[Component.REGISTER_FILE, Operation.REGISTER_WRITE, 32] == products + moves
+
+
+@given(
+    m=st.integers(1, 30), k=st.integers(1, 30), n=st.integers(1, 30), rows=st.integers(1, 9), columns=st.integers(1, 9)
+)
+def test_a_direct_drain_takes_its_port_alone_and_moves_no_sum_down(
+    m: int, k: int, n: int, rows: int, columns: int
+) -> None:
+    shifted, direct = OutputStationary(rows, columns), OutputStationary(rows, columns, "direct")
+    tiles = [min(rows, m - low) for low in range(0, m, rows) for _ in range(0, n, columns)]
+    # each tile is formed, and its sums wait for nothing: the layer takes what SCALE-Sim's law says
+    assert sum(direct.cycles(k, k)[1] + direct.drain_cycles(height, 0) for height in tiles) == shifted.law_cycles(
+        m, k, n
+    )
+    assert direct.drain_cycles(rows, 7) == 7
+    m, n = min(m, rows), min(n, columns)
+    moved: Counters = {}
+    unmoved: Counters = {}
+    shifted.events(moved, m, k, n, accumulate=False)
+    direct.events(unmoved, m, k, n, accumulate=False)
+    less = {(e.operation, e.bits): moved[e] - unmoved[e] for e in moved if moved[e] != unmoved[e]}
+    moves = sum(i for _ in range(n) for i in range(m))
+    registers = {(Operation.REGISTER_READ, 32): moves, (Operation.REGISTER_WRITE, 32): moves}
+    assert less == (registers if moves else {})

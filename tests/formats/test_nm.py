@@ -252,3 +252,20 @@ def test_words_that_do_not_belong_to_the_values_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             nm.from_semi_structured(nm.SemiStructured(stored.values, meta))
+
+
+@given(k=st.integers(1, 40), group=st.integers(1, 9), of=st.integers(1, 9), data=st.data())
+def test_the_densest_group_of_a_pattern_is_that_of_its_fullest_matrices(
+    k: int, group: int, of: int, data: st.DataObject
+) -> None:
+    kept = data.draw(st.integers(1, group))
+    found = nm.densest_group(k, kept, group, of)
+    # the group at `low` holds most where each group of the pattern has its nonzeros in it, as far as it reaches
+    counts = []
+    for low in range(0, k, of):
+        column = np.zeros(k, bool)
+        for first in range(0, k, group):
+            inside = [i for i in range(first, min(first + group, k)) if low <= i < low + of]
+            column[inside[:kept]] = True
+        counts.append(int(column[low : low + of].sum()))
+    assert found == max(counts)

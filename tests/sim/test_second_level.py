@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+import engines
 import numpy as np
 import pytest
 from harness import assert_accounted, assert_bit_exact, inputs, machine, network, run
@@ -21,7 +22,6 @@ from accelsim.golden.network import IntegerNetwork
 from accelsim.memory.region import lines
 from accelsim.memory.second_level import SecondLevel, SecondLevelActivity
 from accelsim.results import Execution
-from accelsim.sim import reference
 from accelsim.sim.dma import BankedDmas
 from accelsim.sim.work import Work
 
@@ -62,7 +62,7 @@ def test_any_program_is_bit_exact_accounted_for_and_below_its_roof(
 @settings(max_examples=15)
 def test_the_same_run_twice_is_equal(net: IntegerNetwork, on: Machine, seed: int) -> None:
     program = compile_network(net, inputs(np.random.default_rng(seed), net, 5), on)
-    one, two = (reference.execute(program, on) for _ in range(2))
+    one, two = (engines.execute(program, on) for _ in range(2))
     assert (one.cycles, one.counters) == (two.cycles, two.counters)
     for array in ("start", "free", "end"):
         assert np.array_equal(getattr(one.timeline, array), getattr(two.timeline, array))

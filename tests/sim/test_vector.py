@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import engines
 import numpy as np
 import pytest
 import vector_programs
@@ -149,7 +150,7 @@ def check(case: Case, on: Machine, *, same_bank: bool = False) -> None:
     program = made.program(on)
     again = parse(print_program(program))
     assert (again.instructions == program.instructions).all()
-    execution = reference.execute(program, on)
+    execution = engines.execute(program, on)
     assert_accounted(execution)
     if where is None:
         got = vector_programs.accumulator(program, on, Region(address, STRIDE, rows, row_bytes))
@@ -526,7 +527,7 @@ def test_the_unit_does_not_forward_and_must_wait_for_its_own_results() -> None:
         result_stride=STRIDE, levels=1, right=0,
     )  # fmt: skip
     program = made.program(on)
-    t = reference.execute(program, on).timeline
+    t = engines.execute(program, on).timeline
     # nine stages: the value is there eight cycles after the unit is free
     assert t.end[first] == t.free[first] + 8
     assert t.start[second] == t.end[first]
@@ -576,7 +577,7 @@ def test_chains_in_one_scratchpad_give_the_bytes_of_their_order_and_need_each_wa
             pad[result : result + 16] = np.clip(golden.nearest(block, 2), -128, 127).astype(np.int8).view(np.uint8)
     where = made.store(0, 64, 1, 64)
     program = made.program(on)
-    execution = reference.execute(program, on)
+    execution = engines.execute(program, on)
     assert vector_programs.read(execution, where, 1, 64, np.uint8)[0].tolist() == pad.tolist()
     for instruction, slot in np.argwhere(program.instructions["wait"] != NONE):
         with pytest.raises(ProgramError, match="it must wait for"):
@@ -645,7 +646,7 @@ def test_a_tile_may_be_overwritten_by_its_own_results() -> None:
     on = machine()
     made, _ = draft(small("softmax"), on, 0)
     where = made.store(0, STRIDE, 1, 16)
-    got = vector_programs.read(reference.execute(made.program(on), on), where, 1, 16, np.uint8)
+    got = vector_programs.read(engines.execute(made.program(on), on), where, 1, 16, np.uint8)
     expected = golden.softmax(np.arange(16)[None], *softmax.grid_scale(0.1), 8)
     assert got.tolist() == expected.tolist()
 
@@ -699,7 +700,7 @@ def test_a_table_of_exponentials_must_begin_with_one() -> None:
     with pytest.raises(
         ProgramError, match=r"\(softmax of tested\): constants: the exponential of 0 must be 65535, not 65534"
     ):
-        reference.execute(made.program(on), on)
+        engines.execute(made.program(on), on)
 
 
 # a block of a transformer
@@ -801,7 +802,7 @@ def test_a_block_of_a_transformer_equals_golden(lanes: int) -> None:
     on = machine(vector={"lanes": lanes})
     block = TransformerBlock(seed=3)
     program, shares, floats = block.program(on)
-    execution = reference.execute(program, on)
+    execution = engines.execute(program, on)
     assert_accounted(execution)
     expected, steps = block.golden()
     np.testing.assert_array_equal(vector_programs.read(execution, shares, block.m, block.n, "<u2"), expected)

@@ -68,7 +68,7 @@ def test_layers_that_do_not_chain(folder: Path) -> None:
         ("outputs: 300", "outputs: 0", "layers.0.outputs: must be greater than or equal to 1, not 0"),
         ("name: fc2", "name: fc1", "layers must have different names, not 'fc1' twice"),
         ("activation: relu", "activation: gelu", "must be none or relu, not 'gelu'"),
-        ("kind: linear", "kind: conv", "must be linear, not 'conv'"),
+        ("kind: linear", "kind: dense", "layers.0: kind must be linear or conv or gemm, not 'dense'"),
         ("calibration: calibration_images", "calibration: fc", "must be a known tensor of data.safetensors, not 'fc'"),
     ],
 )  # fmt: skip

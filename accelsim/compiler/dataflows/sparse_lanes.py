@@ -24,7 +24,8 @@ class SparseLanesFlow(Dataflow):
         super().__init__(gemm, machine, grain=1, columns=self.unit.outputs, block=gemm.m)
         # entries of each input and lane, for each column block; they do not depend on where K is cut
         self.counts = {
-            n: self.unit.encode(gemm.layer.weight[:, n.low : n.high]).counts for n in cut(gemm.n, self.columns)
+            n: relative.entries(gemm.layer.weight[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]
+            for n in cut(gemm.n, self.columns)
         }
 
     def weights_bytes(self, chunk: Chunk) -> int:

@@ -19,7 +19,7 @@ class StructuredSparseFlow(Dataflow):
 
     def __init__(self, gemm: Gemm, machine: Machine, config: StructuredSparse) -> None:
         self.unit = Unit.of(config)
-        self.sparse = nm.is_nm(gemm.layer.weight, config.kept, config.group)
+        self.sparse = gemm.is_nm(config.kept, config.group)
         self.depth = self.unit.fold_inputs(sparse=self.sparse)
         super().__init__(gemm, machine, grain=self.depth, columns=config.columns, block=gemm.m)
 

@@ -20,7 +20,7 @@ class TensorCoreFlow(Dataflow):
 
     def __init__(self, gemm: Gemm, machine: Machine, config: TensorCore) -> None:
         self.unit = Unit.of(config)
-        self.sparse = config.sparse_2_4 and nm.is_nm(gemm.layer.weight, KEPT, GROUP)
+        self.sparse = config.sparse_2_4 and gemm.is_nm(KEPT, GROUP)
         # a row of tiles fills all workers, so that only the last row of a wave's tiles can leave some idle
         columns = config.tile_columns * self.unit.workers
         super().__init__(gemm, machine, grain=self.unit.step_inputs(sparse=self.sparse), columns=columns, block=gemm.m)

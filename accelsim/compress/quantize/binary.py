@@ -17,6 +17,9 @@ from accelsim.errors import WorkloadError
 from accelsim.golden.network import Binary, IntegerLayer
 from accelsim.workload.network import Linear
 
+#: Rounding of the product by 1 that leaves a sum as it is.
+ROUNDING = "tflite_single_round"
+
 
 class Signs(Frozen):
     """The recipe step."""
@@ -53,7 +56,7 @@ def binarize_layer(layer: Linear, given: Binary, result: Binary) -> IntegerLayer
         bias=threshold.astype(np.int32),
         multiplier=np.full(outputs, 2**30, np.int32),
         shift=np.ones(outputs, np.int8),
-        rounding="tflite_single_round",
+        rounding=ROUNDING,
         relu=False,
         input=given,
         output=result,

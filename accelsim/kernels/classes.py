@@ -1,0 +1,110 @@
+"""Equal things under one number: a program repeats itself, so what is worked out once holds for many."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+
+#: 2^64 over the golden ratio, odd: Knuth's multiplicative hash, as a signed integer.
+_SPREAD = -7046029254386353131
+
+
+@njit(cache=True)
+def _mix(hash_: int, value: int) -> int:
+    hash_ = (hash_ ^ value) * _SPREAD
+    return hash_ ^ (hash_ >> 29)
+
+
+@njit(cache=True)
+def _grown(table: Int32, hashes: Int64, count: int) -> Int32:
+    """A table twice as large that holds the same numbers."""
+    larger = np.full(2 * len(table), -1, np.int32)
+    mask = len(larger) - 1
+    for number in range(count):
+        at = hashes[number] & mask
+        while larger[at] >= 0:
+            at = (at + 1) & mask
+        larger[at] = number
+    return larger
+
+
+@njit(cache=True)
+def _longer(array: Int64) -> Int64:
+    longer = np.zeros(2 * len(array), np.int64)
+    longer[: len(array)] = array
+    return longer
+
+
+@njit(cache=True)
+def _row_hash(rows: Int64, i: int) -> int:
+    hash_ = 0
+    for j in range(rows.shape[1]):
+        hash_ = _mix(hash_, rows[i, j])
+    return hash_
+
+
+@njit(cache=True)
+def _rows_equal(rows: Int64, a: int, b: int) -> bool:
+    equal = True
+    for j in range(rows.shape[1]):
+        equal &= rows[a, j] == rows[b, j]
+    return equal
+
+
+@njit(cache=True)
+def of_rows(rows: Int64, number: Int32) -> Int64:
+    """Number equal rows alike, in the order in which they come first.
+
+    Parameters
+    ----------
+    rows
+        int64, shape (n, columns).
+    number
+        Result, shape (n,).
+
+    Returns
+    -------
+    First row of each number, shape (numbers,).
+    """
+    table = np.full(1024, -1, np.int32)
+    first, hashes, count = np.zeros(512, np.int64), np.zeros(512, np.int64), 0
+    for i in range(len(rows)):
+        hash_ = _row_hash(rows, i)
+        at = hash_ & (len(table) - 1)
+        while table[at] >= 0 and (hashes[table[at]] != hash_ or not _rows_equal(rows, first[table[at]], i)):
+            at = (at + 1) & (len(table) - 1)
+        if table[at] < 0:
+            if count == len(first):
+                first, hashes = _longer(first), _longer(hashes)
+                table = _grown(table, hashes, count)
+                at = hash_ & (len(table) - 1)
+                while table[at] >= 0:
+                    at = (at + 1) & (len(table) - 1)
+            table[at] = count
+            first[count], hashes[count] = i, hash_
+            count += 1
+        number[i] = table[at]
+    return first[:count].copy()
+
+
+@njit(cache=True)
+def rests(opcode: NDArray[np.uint8], operands: Int64, modulus: Int64, rows: Int64) -> None:
+    """Leave of each operand what remains after whole words.
+
+    Parameters
+    ----------
+    opcode, operands
+        Fields of the records, shapes (n,) and (n, operands).
+    modulus
+        Divisor of each operand of each opcode, shape (opcodes, operands); 0 leaves the operand as it is.
+    rows
+        Result, shape (n, operands).
+    """
+    for i in range(len(opcode)):
+        for j in range(operands.shape[1]):
+            value, divisor = operands[i, j], modulus[opcode[i], j]
+            rows[i, j] = value % divisor if divisor else value

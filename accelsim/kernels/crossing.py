@@ -1,0 +1,80 @@
+"""The memory side as the core's clock sees it: a banked DRAM, behind a second level if there is one.
+
+`m` is the state of the DRAM and `c` that of the crossing and the second level: `accelsim.memory.controllers` makes
+both. Cycles don't decrease from call to call.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels import handover, second_level
+from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.crossing_records import KNOWN, WAYS
+
+__all__ = ["KNOWN", "advance", "buffered", "eventful", "exhausted", "flush", "offer"]
+
+Int64 = NDArray[np.int64]
+
+
+@borrowing
+def advance(m: Int64, c: Int64, cycle: int) -> int:
+    """Run all DRAM clocks before a core cycle.
+
+    Returns
+    -------
+    Requests whose completion has become known. Until the next `offer` the owner of number i, and the core cycle in
+    which it is seen, are `c[c[KNOWN] + 2 * i]` and the word after it.
+    """
+    if c[WAYS]:
+        return second_level.advance(m, c, cycle)
+    count, at = handover.advance(m, c, cycle), c[KNOWN]
+    for i in range(count):
+        c[at + 2 * i], c[at + 2 * i + 1] = handover.take(m, c, i)
+    return count
+
+
+@borrowing
+def eventful(c: Int64) -> int:
+    """First core cycle before which `advance` has nothing to tell and what was refused stays refused."""
+    return second_level.eventful(c) if c[WAYS] else handover.eventful(c)
+
+
+@borrowing
+def exhausted(c: Int64, cycle: int) -> bool:
+    """Whether no request at all is accepted any more in a cycle; with a second level that is up to its ports."""
+    return False if c[WAYS] else handover.exhausted(c, cycle)
+
+
+@borrowing
+def offer(m: Int64, c: Int64, line: int, write: bool, covered: bool, owner: int, tag: int, cycle: int) -> bool:
+    """Accept a request, or refuse it; `advance` has run up to the cycle.
+
+    Parameters
+    ----------
+    line
+        Number of the burst.
+    covered
+        Whether a write is of all bytes of the line, so that a second level need not fetch it.
+    owner
+        Whom `advance` tells of the completion, at least 0.
+    """
+    if c[WAYS]:
+        return second_level.offer(m, c, line, write, covered, owner, tag, cycle)
+    if not handover.accepts(m, c, line, write):
+        return False
+    handover.push(m, c, line, write, owner, tag)
+    return True
+
+
+@borrowing
+def buffered(m: Int64, c: Int64, cycle: int, tag: int) -> int:
+    """Writes that a tag is charged for and that wait for their commands at the beginning of a core cycle."""
+    return second_level.buffered(m, c, cycle, tag) if c[WAYS] else handover.buffered(m, c, cycle, tag)
+
+
+@borrowing
+def flush(m: Int64, c: Int64, cycle: int) -> int:
+    """Write all that is buffered from a core cycle on; return the cycle by which all data have moved."""
+    return second_level.flush(m, c, cycle) if c[WAYS] else handover.flush(m, c, cycle)

@@ -1,0 +1,272 @@
+"""What a program's instructions do to the bytes of a machine, in program order, at the speed of the memories.
+
+The loop ends at an instruction that it leaves to `accelsim.sim.machine.Core`, which defines what instructions do: one
+that it does not know, or whose bytes it does not know how to take.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from accelsim.kernels import lanes, nm, products, requantize
+from accelsim.kernels.products import Held
+from accelsim.kernels.requantize import Channels
+
+Bytes = NDArray[np.uint8]
+Int64 = NDArray[np.int64]
+
+#: What the loop does for an opcode. Multiplying has three forms: by what is in the registers, of operands that both
+#: stand input by input, and of operands that stand row by row and output by output.
+(
+    LEAVE,
+    NOTHING,
+    LOAD,
+    STORE,
+    RECEIVE,
+    PRELOAD,
+    MATMUL,
+    MULTIPLY_INPUTS,
+    MULTIPLY_ROWS,
+    REQUANTIZE,
+) = range(10)
+
+#: Numbers of the scratchpads, as in `isa.opcodes.Memory`.
+ACTIVATION, WEIGHT, OUTPUT = 1, 2, 3
+
+#: Inputs that are multiplied at once, at most, where both operands come from scratchpads.
+STRETCH = 1024
+
+# the words of Matrix.state: scratchpad whose operands the registers hold; whether what they hold stands in groups too,
+# for signed or unsigned activations; N:M of packed weights, and bits of a position
+STATIONARY, IN_GROUPS, KEPT, GROUP, BITS, STATE_WORDS = range(6)
+NOT, UNSIGNED, SIGNED = range(3)
+
+
+class Code(NamedTuple):
+    """A program as the loop reads it.
+
+    Parameters
+    ----------
+    action
+        What the loop does for each opcode; uint8.
+    rounding
+        Scheme of `kernels.requantize` of each number of a rounding scheme, or -1; int64.
+    opcode, layer, operands
+        Fields of the records, shapes (n,), (n,) and (n, operands).
+    """
+
+    action: NDArray[np.uint8]
+    rounding: Int64
+    opcode: NDArray[np.uint8]
+    layer: NDArray[np.int32]
+    operands: Int64
+
+
+class Memories(NamedTuple):
+    """Bytes of the memories, uint8.
+
+    Parameters
+    ----------
+    sums
+        The accumulator once more, as int32.
+    host
+        What the host has yet to send, from address 0 of the DRAM on.
+    """
+
+    dram: Bytes
+    activation: Bytes
+    weight: Bytes
+    output: Bytes
+    accumulator: Bytes
+    sums: NDArray[np.int32]
+    host: Bytes
+
+
+class Matrix(NamedTuple):
+    """The matrix unit, and room for its operands.
+
+    Parameters
+    ----------
+    state
+        int64, shape (STATE_WORDS,).
+    registers
+        The fold in the registers or dense weights, row by row, each of as many bytes as it has columns.
+    turned
+        An operand, rows and columns exchanged.
+    """
+
+    state: Int64
+    registers: Bytes
+    turned: Bytes
+
+
+@njit(cache=True)
+def run(
+    first: int, until: int, code: Code, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
+    effectual: Int64,
+) -> int:  # fmt: skip
+    """Execute instructions.
+
+    Parameters
+    ----------
+    first, until
+        The first one, and the one after the last.
+    channels
+        Room for the constants of the widest requantize: of its channels, and behind them of its columns.
+    effectual
+        Products of each layer whose factors are both nonzero, so far; int64, shape (layers,).
+
+    Returns
+    -------
+    Number of the first instruction that was not executed.
+    """
+    for i in range(first, until):
+        action, p = code.action[code.opcode[i]], code.operands[i]
+        if MATMUL <= action <= MULTIPLY_ROWS:
+            found = _multiply(action, p, memories, matrix, held)
+            if found < 0:
+                return i
+            effectual[code.layer[i]] += found
+        elif action == PRELOAD:
+            if not _preload(p, memories, matrix):
+                return i
+        elif action == LOAD:
+            copy_rows(memories.dram, p[0], p[1], _scratchpad(memories, p[4]), p[5], p[6], p[2], p[3])
+        elif action == STORE:
+            copy_rows(_scratchpad(memories, p[4]), p[5], p[6], memories.dram, p[0], p[1], p[2], p[3])
+        elif action == REQUANTIZE:
+            if not _requantize(p, memories, code.rounding, channels):
+                return i
+        elif action == RECEIVE:
+            if p[0] + (p[2] - 1) * p[1] + p[3] > len(memories.host):
+                return i
+            copy_rows(memories.host, p[0], p[1], memories.dram, p[0], p[1], p[2], p[3])
+        elif action == LEAVE:
+            return i
+    return until
+
+
+@njit(cache=True)
+def copy_rows(
+    source: Bytes, at: int, stride: int, out: Bytes, at_out: int, stride_out: int, rows: int, row_bytes: int
+) -> None:
+    """Copy rows of bytes from one array to another."""
+    if stride == row_bytes and stride_out == row_bytes:
+        row_bytes *= rows
+        rows = 1
+    for row in range(rows):
+        lanes.copy(source, at + row * stride, out, at_out + row * stride_out, row_bytes)
+
+
+@njit(cache=True)
+def _scratchpad(memories: Memories, number: int) -> Bytes:
+    if number == ACTIVATION:
+        return memories.activation
+    if number == WEIGHT:
+        return memories.weight
+    if number == OUTPUT:
+        return memories.output
+    return memories.accumulator
+
+
+@njit(cache=True)
+def _preload(p: Int64, memories: Memories, matrix: Matrix) -> bool:
+    """Bring a fold into the registers; whether its bytes are those of a fold."""
+    address, stride, depth, columns, packed = p[0], p[1], p[2], p[3], p[4]
+    state = matrix.state
+    state[IN_GROUPS] = NOT
+    source = _scratchpad(memories, state[STATIONARY])
+    if packed:
+        return nm.expand(source, address, depth, columns, state[KEPT], state[GROUP], state[BITS], matrix.registers)
+    copy_rows(source, address, stride, matrix.registers, 0, columns, depth, columns)
+    return True
+
+
+@njit(cache=True)
+def _turn(memory: Bytes, at: int, stride: int, rows: int, columns: int, out: Bytes) -> None:
+    """Exchange rows and columns of bytes."""
+    for row in range(np.uint64(rows)):
+        first = np.uint64(at) + row * np.uint64(stride)
+        for column in range(np.uint64(columns)):
+            out[column * np.uint64(rows) + row] = memory[first + column]
+
+
+@njit(cache=True)
+def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: Held) -> int:
+    """Multiply a tile; return the products whose factors are both nonzero, or -1 if packed weights are none."""
+    state = matrix.state
+    if action == MATMUL:
+        address, stride, rows, depth, columns = p[0], p[1], p[2], p[3], p[4]
+        sums, sums_stride, accumulate, signed = p[5], p[6], p[7] != 0, p[8] != 0
+        weights_stay, length = state[STATIONARY] == WEIGHT, depth
+        streaming = memories.activation if weights_stay else memories.weight
+        staying, at_staying, staying_stride = matrix.registers, 0, columns
+    else:
+        address, stride, weights, weights_stride, rows, depth, columns = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
+        sums, sums_stride, accumulate, signed = p[7], p[8], p[9] != 0, p[10] != 0
+        length = min(depth, STRETCH)
+        state[IN_GROUPS] = NOT
+        if action == MULTIPLY_INPUTS:
+            # sums stand output by output, so weights stream through activations
+            weights_stay, streaming = False, matrix.turned
+            staying, at_staying, staying_stride = memories.activation, address, stride
+            rows, columns = columns, rows
+        else:
+            weights_stay, streaming = True, memories.activation
+            staying, at_staying, staying_stride = matrix.turned, 0, columns
+            if p[11] != 0:
+                staying = matrix.registers
+                if not nm.expand(
+                    memories.weight, weights, depth, columns, state[KEPT], state[GROUP], state[BITS], staying
+                ):
+                    return -1
+    # weights are signed, on whichever side they are
+    rows_signed, held_signed = signed or not weights_stay, signed or weights_stay
+    activations = SIGNED if signed else UNSIGNED
+    effectual = 0
+    for k in range(0, depth, length):
+        inputs = min(depth - k, length)
+        at, pitch = address + k, stride
+        if action == MULTIPLY_INPUTS:
+            _turn(memories.weight, weights + k * weights_stride, weights_stride, inputs, rows, matrix.turned)
+            at, pitch = 0, inputs
+        elif action == MULTIPLY_ROWS and p[11] == 0:
+            _turn(memories.weight, weights + k, weights_stride, columns, inputs, matrix.turned)
+            at_staying = -k * columns
+        if action != MATMUL or state[IN_GROUPS] != activations:
+            first = at_staying + k * staying_stride
+            products.hold(held, staying, first, staying_stride, inputs, columns, rows_signed, held_signed)
+            state[IN_GROUPS] = activations
+        effectual += products.stream(
+            held, streaming, at, pitch, rows, memories.accumulator, sums, sums_stride, accumulate or k > 0
+        )
+    return effectual
+
+
+@njit(cache=True)
+def _requantize(p: Int64, memories: Memories, rounding: Int64, room: Channels) -> bool:
+    """Turn sums into results; whether its sums are aligned, its scheme is known, and its shifts are defined."""
+    sums, sums_stride, rows, columns, constants, address, stride = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
+    zero_point, qmin, qmax, mode, by_row = p[7], p[8], p[9], rounding[p[10]], p[11] != 0
+    channels = rows if by_row else columns
+    if mode < 0 or sums % 4 != 0 or (rows > 1 and sums_stride % 4 != 0):
+        return False
+    lanes.copy(memories.weight, constants, room.bias, 0, 4 * channels)
+    lanes.copy(memories.weight, constants + 4 * channels, room.multiplier, 0, 4 * channels)
+    lanes.copy(memories.weight, constants + 8 * channels, room.shift, 0, channels)
+    if not requantize.are_defined(room.shift, channels):
+        return False
+    for row in range(rows):
+        channel = 0
+        if by_row:  # a row's constants stand behind all of them, once for each column
+            channel = channels
+            requantize.repeat(room, row, channel, columns)
+        requantize.row(
+            mode, memories.sums, (sums + row * sums_stride) // 4, room, channel, columns, zero_point, qmin, qmax,
+            memories.output, address + row * stride,
+        )  # fmt: skip
+    return True

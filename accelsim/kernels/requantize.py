@@ -1,0 +1,138 @@
+"""Requantization of a tile of int32 sums to 8-bit results: the rounding schemes that recipes make.
+
+What the schemes are, and where they come from: `accelsim.datapath.requantize`. Here a row of a tile is one loop over
+columns that LLVM makes vector instructions of.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Int32 = NDArray[np.int32]
+Int8 = NDArray[np.int8]
+
+#: Rounding schemes, scale m 2^(s - 31): once, ties up or away from zero; to 32 bits ties up, then a right shift, ties
+#: away from zero or up.
+ONCE_UP, ONCE_AWAY, TWICE_AWAY, TWICE_UP = range(4)
+#: Shifts s for which the schemes are defined; a left shift is positive.
+LOWEST, HIGHEST = -31, 30
+
+
+class Channels(NamedTuple):
+    """Constants of channels: int32, int32 and int8."""
+
+    bias: Int32
+    multiplier: Int32
+    shift: Int8
+
+
+def room(channels: int) -> Channels:
+    """Room for the constants of so many channels."""
+    return Channels(np.zeros(channels, np.int32), np.zeros(channels, np.int32), np.zeros(channels, np.int8))
+
+
+@njit(cache=True)
+def are_defined(shift: Int8, channels: int) -> bool:
+    """Whether the schemes are defined for the shifts of the first channels."""
+    low = high = 0
+    for c in range(np.uint64(channels)):
+        s = int(np.int64(shift[c]))
+        low, high = min(low, s), max(high, s)
+    return low >= LOWEST and high <= HIGHEST
+
+
+@njit(cache=True)
+def repeat(constants: Channels, channel: int, first: int, amount: int) -> None:
+    """Put a channel's constants to `amount` channels, from `first` on."""
+    b, m, s = constants.bias[channel], constants.multiplier[channel], constants.shift[channel]
+    for c in range(np.uint64(first), np.uint64(first + amount)):
+        constants.bias[c], constants.multiplier[c], constants.shift[c] = b, m, s
+
+
+@njit(cache=True)
+def _half_up(value: int, right: int) -> int:
+    """Shift right, ties towards plus infinity."""
+    return (value + ((1 << right) >> 1)) >> right
+
+
+@njit(cache=True)
+def _half_away(value: int, right: int) -> int:
+    """Shift right, ties away from zero."""
+    return -_half_up(-value, right) if value < 0 else _half_up(value, right)
+
+
+@njit(cache=True)
+def _high(total: int, multiplier: int, shift: int) -> int:
+    """Upper half of the doubled product, ties up; a left shift wraps to 32 bits."""
+    shifted = total << max(shift, 0)
+    low = ((shifted & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
+    return _half_up(low * multiplier, 31)
+
+
+@njit(cache=True)
+def _once_up(total: int, multiplier: int, shift: int) -> int:
+    return _half_up(total * multiplier, 31 - shift)
+
+
+@njit(cache=True)
+def _once_away(total: int, multiplier: int, shift: int) -> int:
+    return _half_away(total * multiplier, 31 - shift)
+
+
+@njit(cache=True)
+def _twice_away(total: int, multiplier: int, shift: int) -> int:
+    return _half_away(_high(total, multiplier, shift), max(-shift, 0))
+
+
+@njit(cache=True)
+def _twice_up(total: int, multiplier: int, shift: int) -> int:
+    return _half_up(_high(total, multiplier, shift), max(-shift, 0))
+
+
+@njit(cache=True)
+def row(
+    mode: int, sums: Int32, first: int, constants: Channels, channel: int, columns: int, zero_point: int, qmin: int,
+    qmax: int, out: Bytes, at: int,
+) -> None:  # fmt: skip
+    """Requantize a row.
+
+    Parameters
+    ----------
+    mode
+        Rounding scheme, one of those above.
+    sums, first
+        Sums, and place of the row's first.
+    constants, channel
+        Constants, and place of the first column's.
+    zero_point, qmin, qmax
+        Integer that stands for zero, smallest and largest result.
+    out, at
+        Results, bytes of int8 or uint8, and place of the row's first.
+    """
+    bias, multiplier, shift = constants
+    s, c, o = np.uint64(first), np.uint64(channel), np.uint64(at)
+    if mode == ONCE_UP:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _once_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+    elif mode == ONCE_AWAY:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _once_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+    elif mode == TWICE_AWAY:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _twice_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+    else:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _twice_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255

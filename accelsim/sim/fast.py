@@ -1,0 +1,246 @@
+"""The fast engine: instructions are executed in program order, which tells what each takes; then time is computed.
+
+`verify` has proven that the bytes do not depend on timing, so data and time can be taken apart. The rules of the timing
+are those of `accelsim.sim.reference`; the loop over them is `accelsim.kernels.engine`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
+from accelsim.errors import DeadlockError
+from accelsim.isa.hazards import Queues
+from accelsim.isa.opcodes import DMAS, NONE, SEMAPHORES, UNITS, Unit
+from accelsim.isa.program import Program
+from accelsim.isa.verify import verify
+from accelsim.kernels import crossing as crossing_kernel
+from accelsim.kernels import dma, engine
+from accelsim.kernels import engine_records as record
+from accelsim.memory.activity import Activity
+from accelsim.memory.controllers import Controllers
+from accelsim.results import Execution
+from accelsim.sim import states
+from accelsim.sim.amounts import Amounts, Ports
+from accelsim.sim.data import move_all
+from accelsim.sim.machine import Core
+from accelsim.sim.outcome import Found, outcome
+from accelsim.units import NEVER, ceil_div
+
+Int64 = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+#: Instructions between two calls of the progress function.
+STRIDE = 1 << 20
+
+
+def execute(
+    program: Program, machine: Machine, progress: Progress | None = None, file: str = "", *, timing_only: bool = False
+) -> Execution:
+    """Run a program.
+
+    Parameters
+    ----------
+    progress
+        Called now and then with the number of instructions that have ended, and of all.
+    file
+        Name of the program's file for the text of faults, if it has one.
+    timing_only
+        Whether no bytes are asked for; they are moved then only where what an instruction takes depends on them.
+
+    Raises
+    ------
+    ProgramError
+        If `verify` rejects the program, or an instruction reads encoded weights that no encoder writes.
+    DeadlockError
+        If the engine contradicts what `verify` has proven.
+    """
+    found = verify(program, machine, file)
+    core = Core(program, machine)
+    if timing_only and not any(map(core.depends_on_data, np.unique(program.instructions["opcode"]).tolist())):
+        core.values = False
+    works = move_all(core, program, file)
+    loop = Loop(program, machine, Amounts.of(core, program, works), Ports.of(core, found, len(program.instructions)))
+    loop.run(progress)
+    return outcome("fast", program, machine, core, loop.found())
+
+
+class Loop:
+    """The kernel's arrays, and what follows from them."""
+
+    def __init__(self, program: Program, machine: Machine, amounts: Amounts, ports: Ports) -> None:
+        count, layers = len(program.instructions), len(program.header.layers)
+        self.machine = machine
+        self.controllers = (
+            Controllers(
+                machine,
+                machine.dram,
+                len(DMAS) * machine.dma.outstanding_bursts,
+                layers,
+                ceil_div(program.header.dram_bytes, machine.dram.burst_bytes),
+            )
+            if isinstance(machine.dram, BankedDram)
+            else None
+        )
+        bursts = int(amounts.takes[amounts.kind, record.TAKES_BURSTS].sum()) if count else 0
+        nothing = np.zeros(0, np.int64)
+        self.state = _State(program, machine, amounts, ports)
+        self.grants = np.zeros(bursts, np.int8)
+        self.arrays = (
+            self.state.words,
+            _dma_state(machine),
+            self.controllers.dram if self.controllers else nothing,
+            self.controllers.crossing if self.controllers else nothing,
+            self.grants,
+        )
+
+    def run(self, progress: Progress | None) -> None:
+        """Find the times of all instructions."""
+        count = len(self.state.instructions)
+        for until in range(STRIDE, count + STRIDE, STRIDE) if progress else (count,):
+            if not engine.run(*self.arrays, min(until, count)):
+                raise DeadlockError(int(self.state.words[record.CYCLE]), self.state.blocked())
+            if progress:
+                progress(min(until, count), count)
+
+    def found(self) -> Found:
+        """Serve what is still buffered, and sum up."""
+        machine, state = self.machine, self.state
+        tail, total = state.layers[:, record.TAIL], int(state.instructions[:, record.END].max(initial=0))
+        activity: Activity | None = None
+        if self.controllers:
+            total = int(crossing_kernel.flush(self.controllers.dram, self.controllers.crossing, total))
+            activity = self.controllers.activity()
+            assert machine.dram.bandwidth_bytes_per_s  # noqa: S101 - a part has one
+            each = machine.dram.burst_bytes / machine.dram.bandwidth_bytes_per_s * machine.clock_hz
+            tail = np.ceil(tail * each).astype(np.int64)
+        return Found(
+            issue=state.instructions[:, record.ISSUE].copy(),
+            start=state.instructions[:, record.START].copy(),
+            free=state.instructions[:, record.FREE].copy(),
+            end=state.instructions[:, record.END].copy(),
+            attribution=state.attribution(),
+            grants=self.grants,
+            tail=tail,
+            total=total,
+            activity=activity,
+        )
+
+
+class _State:
+    """The loop's words at cycle 0.
+
+    Attributes
+    ----------
+    words
+        All of it, int64.
+    instructions, layers
+        Records of the instructions and of the layers, shapes (n, INSTRUCTION_WORDS) and (layers, words): views.
+    """
+
+    def __init__(self, program: Program, machine: Machine, amounts: Amounts, ports: Ports) -> None:
+        code = program.instructions
+        queues = Queues.of(code)
+        transfers = np.isin(queues.unit, DMAS)
+        layer_words = record.ATTRIBUTION + (UNITS + 1) * len(states.STATES)
+        sizes = (
+            SEMAPHORES * record.SEMAPHORE_WORDS,
+            len(ports.limit) * record.BANK_WORDS,
+            amounts.takes.size,
+            sum(1 + len(banks) for banks in ports.sets),
+            len(program.header.layers) * layer_words,
+            int(transfers.sum()) * record.MOVED_WORDS,
+            len(code) * record.INSTRUCTION_WORDS,
+        )
+        bounds = np.cumsum((record.RECORDS, *sizes)).tolist()
+        self.words = e = np.zeros(bounds[-1], np.int64)
+        semaphores, banks, takes, sets, layers, moved, instructions = (
+            e[low:high] for low, high in itertools.pairwise(bounds)
+        )
+        at = dict(zip(("semaphores", "banks", "takes", "sets", "layers", "moved", "code"), bounds[:-1], strict=True))
+
+        producer = semaphores.reshape(SEMAPHORES, -1)[:, record.PRODUCER]
+        for signal in code["signal"].T:
+            producer[signal[signal != NONE]] = queues.unit[signal != NONE]
+        banks.reshape(-1, record.BANK_WORDS)[:, record.LIMIT] = ports.limit
+        takes[:] = amounts.takes.reshape(-1)
+        held = [[len(held), *(at["banks"] + bank * record.BANK_WORDS for bank in held)] for held in ports.sets]
+        sets[:] = [word for words in held for word in words]
+        first_of_set = at["sets"] + np.cumsum([0, *map(len, held)])
+        self.layers = layers.reshape(-1, layer_words)
+
+        t = moved.reshape(-1, record.MOVED_WORDS)
+        t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][transfers, :4]
+        t[:, record.TAG] = code["layer"][transfers]
+        t[:, record.COMPLETE] = NEVER
+        self.instructions = i = instructions.reshape(-1, record.INSTRUCTION_WORDS)
+        places = at["code"] + record.INSTRUCTION_WORDS * np.arange(len(code))
+        i[:, record.UNIT] = queues.unit
+        i[:, record.LAYER] = at["layers"] + layer_words * code["layer"].astype(np.int64)
+        i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * amounts.kind.astype(np.int64)
+        i[:, record.HELD] = first_of_set[ports.held]
+        i[transfers, record.MOVED] = at["moved"] + record.MOVED_WORDS * np.arange(len(t))
+        i[:, record.NEXT] = -1
+        i[queues.previous[queues.previous >= 0], record.NEXT] = places[queues.previous >= 0]
+        for field, first in (("signal", record.SIGNAL), ("wait", record.WAIT)):
+            semaphore = code[field].astype(np.int64)
+            place = np.where(semaphore == NONE, -1, at["semaphores"] + record.SEMAPHORE_WORDS * semaphore)
+            i[:, first : first + semaphore.shape[1]] = place
+        i[:, record.VALUE : record.VALUE + record.WAITS] = code["value"]
+        i[:, record.ISSUE] = -1
+
+        e[record.ISSUED], e[record.ISSUE_END] = bounds[-2:]
+        e[record.HOST_AT] = 0 if len(code) else NEVER
+        e[record.HOST_ON] = -1
+        e[record.MEMORY_AT] = NEVER
+        e[record.UNITS], e[record.STATES] = UNITS, len(states.STATES)
+        e[record.MATRIX], e[record.PRELOAD] = Unit.MATRIX, Unit.PRELOAD
+        e[record.INTERVAL] = machine.host.issue_interval_cycles
+        e[record.DEPTH] = machine.host.queue_depth
+        e[record.FREE_AT : record.HEAD] = NEVER
+        e[record.HEAD : record.BLOCKED] = -1
+        e[record.BLOCKED : record.BLOCKED + UNITS] = e[record.PORT : record.PORT + UNITS] = -1
+        e[record.PORT + np.array(DMAS)] = np.arange(len(DMAS))
+        used = np.flatnonzero(np.diff(queues.first_of_unit))
+        e[record.TRY_AT + used] = 0
+        for queue in (record.HEAD, record.ENDING, record.TO_KNOW):
+            e[queue + used] = places[queues.by_unit[queues.first_of_unit[used]]]
+
+    def blocked(self) -> dict[str, str]:
+        """What each unit that is blocked waits for."""
+        state = self.words[record.BLOCKED : record.BLOCKED + UNITS].tolist()
+        return {unit.name.lower(): states.awaited(state[unit]) for unit in Unit if state[unit] >= 0}
+
+    def attribution(self) -> Int64:
+        """Cycles by layer, unit and state, shape (layers, units + 1, states)."""
+        cycles = self.layers[:, record.ATTRIBUTION :]
+        return cycles.reshape(len(cycles), UNITS + 1, len(states.STATES)).copy()
+
+
+def _dma_state(machine: Machine) -> Int64:
+    """State of the DMA units before their first transfers."""
+    dram, outstanding = machine.dram, machine.dma.outstanding_bursts
+    heaps = dma.HEADER + len(DMAS) * dma.PORT_WORDS
+    d = np.zeros(heaps + len(DMAS) * (1 + outstanding), np.int64)
+    d[dma.PORTS] = len(DMAS)
+    d[dma.OUTSTANDING] = outstanding
+    d[dma.BURST_BYTES] = dram.burst_bytes
+    d[dma.HEAPS] = heaps
+    ports = d[dma.HEADER : heaps].reshape(len(DMAS), dma.PORT_WORDS)
+    ports[:, dma.UNIT] = DMAS
+    ports[:, dma.INSTRUCTION] = -1
+    match dram:
+        case IdealDram():
+            d[dma.MODEL] = dma.IDEAL
+        case BankedDram():
+            d[dma.MODEL] = dma.BANKED
+        case SimpleDram():
+            d[dma.MODEL] = dma.SIMPLE
+            d[dma.CHANNEL_PER] = machine.clock_period_fs
+            d[dma.CHANNEL_COST], d[dma.CHANNEL_COST_REST] = divmod(dram.burst_period_fs, machine.clock_period_fs)
+            d[dma.LATENCY] = machine.cycles(dram.latency_fs)
+    return d

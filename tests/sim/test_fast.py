@@ -1,0 +1,55 @@
+"""The fast engine against the reference engine, instruction by instruction, and where the two may differ."""
+
+import engines
+import numpy as np
+import pytest
+from hand_programs import load, program, store
+from harness import inputs, machine
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from strategies import machines, networks
+
+from accelsim import api
+from accelsim.compiler.pipeline import compile_network
+from accelsim.config import shipped
+from accelsim.config.arch import Machine
+from accelsim.config.load import load_machine
+from accelsim.errors import DeadlockError
+from accelsim.golden.network import IntegerNetwork
+from accelsim.isa import accesses
+from accelsim.sim import fast
+
+
+@given(net=networks(max_size=40), on=machines(min_side=2), batch=st.integers(1, 12), seed=st.integers(0, 2**32))
+@settings(max_examples=60)
+def test_both_engines_give_the_same_execution(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
+    event(f"{on.matrix.kind}, {on.dram.kind}{', l2' if on.l2 else ''}")
+    engines.execute(compile_network(net, inputs(np.random.default_rng(seed), net, batch), on), on)
+
+
+@pytest.mark.slow
+@given(net=networks(max_layers=4, max_size=160), on=machines(), batch=st.integers(1, 60), seed=st.integers(0, 2**32))
+@settings(max_examples=150)
+def test_both_engines_give_the_same_execution_of_larger_networks(
+    net: IntegerNetwork, on: Machine, batch: int, seed: int
+) -> None:
+    engines.execute(compile_network(net, inputs(np.random.default_rng(seed), net, batch), on), on)
+
+
+@pytest.mark.parametrize("arch", shipped.names("arch"))
+def test_both_engines_give_the_same_execution_of_the_trained_network(arch: str) -> None:
+    engines.execute(api.compile_workload("digits-mlp", arch), load_machine(arch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", shipped.names("arch"))
+@pytest.mark.parametrize("workload", [name for name in shipped.names("workload") if name != "digits-mlp"])
+def test_both_engines_give_the_same_execution_of_each_shipped_workload(workload: str, arch: str) -> None:
+    engines.execute(api.compile_workload(workload, arch), load_machine(arch))
+
+
+def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = program(load(1, 0, "wait=s1>=1 signal=end:s0"), store(1, 0, "wait=s0>=1 signal=end:s1"))
+    monkeypatch.setattr(fast, "verify", lambda given, on, _: accesses.of_program(given.instructions, on))
+    with pytest.raises(DeadlockError, match=r"load waits for store; store waits for load"):
+        fast.execute(code, machine())

@@ -1,0 +1,220 @@
+"""Runs that ask for no outputs: the same cycles, traffic and energy, from shapes alone where values change nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import machine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import DATAPATHS, independent_networks, machines, networks
+
+import accelsim
+from accelsim.compiler.pipeline import compile_network
+from accelsim.compress.apply import compress
+from accelsim.compress.recipe import load_recipe
+from accelsim.config import shipped
+from accelsim.config.arch import Machine
+from accelsim.config.load import load_machine
+from accelsim.errors import ProgramError
+from accelsim.golden.network import IntegerLayer, IntegerNetwork, quantized
+from accelsim.isa import assembly
+from accelsim.isa.program import Header, Program
+from accelsim.isa.verify import verify
+from accelsim.sim import reference
+from accelsim.workload.load import load_network
+from accelsim.workload.network import without_values
+
+#: Datapaths whose time depends on no value, whatever their fields.
+DENSE = ("weight_stationary", "input_stationary", "output_stationary", "structured_sparse", "tensor_core")
+
+WORKLOAD = """\
+kind: workload
+name: mix
+description: d
+source: s
+synthetic: {seed: 3, batch: 2}
+independent: true
+layers:
+  - {name: c, kind: conv, height: 8, width: 7, channels: 3, filters: 10, kernel: [3, 2], stride: [2, 1], padding: 1}
+  - {name: g, kind: gemm, m: 17, k: 40, n: 33, sparsity: [2, 4]}
+  - {name: l, kind: linear, inputs: 24, outputs: 12, activation: relu}
+"""
+CHAIN = """\
+kind: workload
+name: chain
+description: d
+source: s
+synthetic: {seed: 3, batch: 9}
+layers:
+  - {name: a, kind: linear, inputs: 20, outputs: 30, activation: relu, sparsity: [1, 4]}
+  - {name: b, kind: linear, inputs: 30, outputs: 12}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workloads")
+    (folder / "mix.yaml").write_text(WORKLOAD)
+    (folder / "chain.yaml").write_text(CHAIN)
+    return folder
+
+
+@pytest.mark.parametrize("workload", ["mix.yaml", "chain.yaml"])
+@pytest.mark.parametrize("arch", shipped.names("arch"))
+def test_every_machine_takes_the_same_time_without_outputs(arch: str, workload: str, folder: Path) -> None:
+    executed = accelsim.run(str(folder / workload), arch).summary
+    timed = accelsim.run(str(folder / workload), arch, timing_only=True).summary
+    assert executed.bit_exact is True
+    assert executed.timing_only is False
+    assert timed.timing_only is True
+    for a, b in zip((executed, *executed.layers), (timed, *timed.layers), strict=True):
+        assert b.quality is b.bit_exact is None
+        for name in ("cycles", "array_cycles", "energy_pj", "bytes", "units", "counters", "roofline", "compression"):
+            assert getattr(a, name) == getattr(b, name), name
+        assert (a.macs.dense, a.macs.executed, a.macs.skipped) == (b.macs.dense, b.macs.executed, b.macs.skipped)
+        # where zeros decide what takes time, they are executed and counted
+        assert b.macs.skippable == (a.macs.skippable if load_machine(arch).matrix.skips_zeros else None)
+    assert timed.provenance["seed"] == 3
+
+
+def test_a_network_with_weights_of_its_own_is_timed_too() -> None:
+    executed = accelsim.run("digits-mlp", "edge-ws").summary
+    timed = accelsim.run("digits-mlp", "edge-ws", timing_only=True).summary
+    assert timed.timing_only
+    assert timed.quality is timed.bit_exact is None
+    assert (timed.cycles, timed.energy_pj, timed.counters) == (executed.cycles, executed.energy_pj, executed.counters)
+
+
+def test_a_recipe_that_encodes_weights_is_executed(folder: Path) -> None:
+    executed = accelsim.run(str(folder / "mix.yaml"), "edge-ws", "int8-huffman").summary
+    timed = accelsim.run(str(folder / "mix.yaml"), "edge-ws", "int8-huffman", timing_only=True).summary
+    assert timed.cycles == executed.cycles
+    assert timed.compression == executed.compression
+    assert timed.macs == executed.macs
+
+
+def outline(net: IntegerNetwork) -> IntegerNetwork:
+    """The network without its values; no weight of these networks is declared sparse."""
+
+    def blank(layer: IntegerLayer) -> IntegerLayer:
+        names = ("weight", "bias", "multiplier", "shift")
+        arrays = {name: getattr(layer, name) for name in names}
+        empty = {name: without_values(array.dtype.type(0), *array.shape) for name, array in arrays.items()}
+        return dataclasses.replace(layer, **empty, pattern=(1, 1))
+
+    return dataclasses.replace(net, layers=tuple(map(blank, net.layers)))
+
+
+@given(net=st.one_of(networks(), independent_networks()), on=machines(kinds=DENSE), data=st.data())
+@settings(max_examples=40)
+def test_any_dense_machine_times_shapes_as_it_times_values(
+    net: IntegerNetwork, on: Machine, data: st.DataObject
+) -> None:
+    dense = dataclasses.replace(net, layers=tuple(map(full, net.layers)))
+    count = len(net.layers) if net.independent else 1
+    rows = data.draw(st.lists(st.integers(1, 20), min_size=count, max_size=count))
+    each = tuple(np.ones((m, layer.inputs), layer.input.dtype) for m, layer in zip(rows, net.layers, strict=False))
+    shapes = tuple(without_values(x.dtype.type(0), *x.shape) for x in each)
+    programs = [
+        compile_network(layers, x if net.independent else x[0], on)
+        for layers, x in ((dense, each), (outline(net), shapes))
+    ]
+    real, timed = (reference.execute(program, on) for program in programs)
+    assert real.cycles == timed.cycles
+    assert real.counters == timed.counters
+    for name in ("issue", "start", "free", "end"):
+        np.testing.assert_array_equal(getattr(real.timeline, name), getattr(timed.timeline, name))
+    assert programs[1].header.image_bytes == programs[0].image.size
+    assert programs[1].image.size == 0
+    assert timed.effectual == (0,) * len(net.layers)
+
+
+def full(layer: IntegerLayer) -> IntegerLayer:
+    """The layer with weights of which none is zero, so that no machine finds N:M in them unless K is that small."""
+    return dataclasses.replace(layer, weight=np.ones_like(layer.weight))
+
+
+def test_the_program_says_so_and_its_digest_depends_on_header_and_instructions(folder: Path) -> None:
+    network = load_network(str(folder / "mix.yaml"), values=False)
+    compressed = compress(network, load_recipe("int8"))
+    on = machine()
+    program = compile_network(compressed, quantized(compressed, network.inputs), on)
+    assert program.header.timing_only
+    assert program.header.image_bytes == program.image_bytes > 40 * 33
+    verify(program, on)
+    assert assembly.parse(assembly.print_program(program)).digest == program.digest
+    half = program.header.model_copy(update={"image_bytes": program.image_bytes // 2})
+    with pytest.raises(ProgramError, match="must read bytes that were written before, but nothing wrote all of dram"):
+        verify(Program(half, program.instructions, program.image), on)
+    with pytest.raises(ProgramError, match="the image of a timing-only program must be empty, but has 3 bytes"):
+        verify(Program(program.header, program.instructions, np.zeros(3, np.uint8)), on)
+    with pytest.raises(ValueError, match="image_bytes must be 0 unless timing_only is true, not 5"):
+        Header.model_validate({**program.header.model_dump(), "timing_only": False, "image_bytes": 5})
+
+
+def test_nothing_of_the_size_of_the_weights_is_allocated() -> None:
+    on = load_machine("tpu-v1")
+    recipe = load_recipe("int8")
+    for _ in range(2):  # kernels are loaded in the first round
+        tracemalloc.start()
+        network = load_network("llama-2-7b-block", values=False)
+        compressed = compress(network, recipe)
+        program = compile_network(compressed, quantized(compressed, network.inputs), on)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    weights = sum(layer.inputs * layer.outputs for layer in network.layers)
+    assert weights == 4 * 4096**2 + 3 * 4096 * 11008
+    assert program.image_bytes > weights
+    assert peak < weights / 8
+
+
+@pytest.mark.parametrize("recipe", ["int16", "int8", "int4", "int2", "binary", "fp32", "bf16", "fp16", "fp8-e4m3"])
+def test_shapes_have_the_types_of_every_recipe(recipe: str, folder: Path) -> None:
+    path = str(folder / "mix.yaml")
+    chosen = load_recipe(recipe)
+    on = machine(matrix={"operands": recipe.replace("-", "_")})
+    real, bare = load_network(path), load_network(path, values=False)
+    programs = []
+    for network in (real, bare):
+        compressed = compress(network, chosen)
+        programs.append(compile_network(compressed, quantized(compressed, network.inputs), on))
+    executed, timed = (reference.execute(program, on) for program in programs)
+    assert executed.cycles == timed.cycles
+    assert executed.counters == timed.counters
+    for a, b in zip(programs[0].header.layers, programs[1].header.layers, strict=True):
+        assert a == b
+
+
+@pytest.mark.parametrize(
+    ("pattern", "kept", "group", "k", "expected"),
+    [
+        ((1, 1), 2, 4, 8, False), ((2, 4), 2, 4, 8, True), ((1, 4), 2, 4, 8, True), ((3, 4), 2, 4, 8, False),
+        ((1, 2), 2, 4, 8, True), ((2, 4), 4, 8, 8, True), ((1, 3), 2, 4, 9, True), ((1, 1), 2, 4, 2, True),
+        ((2, 5), 2, 4, 12, False), ((3, 8), 2, 4, 8, False), ((3, 8), 3, 4, 40, True), ((1, 9), 1, 4, 40, False),
+    ],
+)  # fmt: skip
+def test_a_declared_pattern_stands_for_the_weights_that_are_drawn_by_it(
+    pattern: tuple[int, int], kept: int, group: int, k: int, expected: bool, tmp_path: Path
+) -> None:
+    from accelsim.compiler.gemm import Gemm
+
+    declared = f", sparsity: [{pattern[0]}, {pattern[1]}]" if pattern != (1, 1) else ""
+    layer = f"{{name: a, kind: gemm, m: 2, k: {k}, n: 64{declared}}}"
+    (tmp_path / "w.yaml").write_text(f"{WORKLOAD.split('layers:', maxsplit=1)[0]}layers: [{layer}]\n")
+    found = []
+    for values in (True, False):
+        compressed = compress(load_network(str(tmp_path / "w.yaml"), values=values), load_recipe("int8"))
+        found.append(Gemm(compressed.layers[0], 2, k, 64).is_nm(kept, group))
+    assert found == [expected, expected]
+
+
+def test_the_dense_datapaths_are_those_that_skip_nothing() -> None:
+    skipping = {
+        load_machine(name).matrix.kind for name in shipped.names("arch") if load_machine(name).matrix.skips_zeros
+    }
+    assert skipping == {"outer_product", "sparse_lanes"} == set(DATAPATHS) - set(DENSE)

@@ -1,0 +1,162 @@
+"""Kinds of layers: the product that each is, and what a workload must say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.errors import AccelSimError
+from accelsim.formats.nm import is_nm
+from accelsim.workload.layer import ConvSpec
+from accelsim.workload.load import load_network
+
+HEAD = "kind: workload\nname: w\ndescription: d\nsource: s\n"
+
+
+def workload(folder: Path, *layers: str, head: str = "independent: true\nsynthetic: {seed: 1, batch: 2}\n") -> str:
+    lines = "".join(f"  - {{name: l{i}, {layer}}}\n" for i, layer in enumerate(layers))
+    (folder / "w.yaml").write_text(f"{HEAD}{head}layers:\n{lines}")
+    return str(folder / "w.yaml")
+
+
+def faults(path: str) -> list[str]:
+    with pytest.raises(AccelSimError) as error:
+        load_network(path)
+    return [line.removeprefix(f"{path}:") for line in str(error.value).splitlines()]
+
+
+SIDE = st.integers(1, 12)
+
+
+@given(SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, st.integers(0, 3), st.integers(0, 3), st.integers(1, 5), st.integers(1, 5))
+def test_a_convolution_has_a_row_for_each_window_that_lies_in_the_padded_input(
+    height: int, width: int, kh: int, kw: int, sh: int, sw: int, ph: int, pw: int, channels: int, filters: int
+) -> None:
+    kh, kw = min(kh, height), min(kw, width)
+    spec = ConvSpec(
+        name="c", kind="conv", height=height, width=width, channels=channels, filters=filters,
+        kernel=[kh, kw], stride=[sh, sw], padding=[ph, pw],
+    )  # fmt: skip
+    padded = np.zeros((height + 2 * ph, width + 2 * pw, channels))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kh, kw, channels))[::sh, ::sw]
+    m, k = windows.shape[0] * windows.shape[1], windows[0, 0].size
+    assert spec.product(3) == (3 * m, k, filters)
+
+
+def test_one_number_stands_for_both_directions_and_stride_and_padding_have_defaults(tmp_path: Path) -> None:
+    size = "kind: conv, height: 9, width: 8, channels: 3, filters: 4"
+    pairs = f"{size}, kernel: [3, 3], stride: [2, 2], padding: [1, 1]"
+    path = workload(tmp_path, f"{size}, kernel: 3, stride: 2, padding: 1", pairs, f"{size}, kernel: [2, 1]")
+    network = load_network(path)
+    assert [x.shape for x in network.inputs] == [(2 * 5 * 4, 27), (2 * 5 * 4, 27), (2 * 8 * 8, 6)]
+    assert [layer.weight.shape for layer in network.layers] == [(27, 4), (27, 4), (6, 4)]
+
+
+def test_the_batch_multiplies_rows_of_all_layers_but_plain_products(tmp_path: Path) -> None:
+    path = workload(tmp_path, "kind: gemm, m: 5, k: 6, n: 7", "kind: linear, inputs: 6, outputs: 3")
+    assert [x.shape for x in load_network(path).inputs] == [(5, 6), (2, 6)]
+
+
+def test_each_layer_draws_its_own_inputs_and_the_seed_decides(tmp_path: Path) -> None:
+    path = workload(tmp_path, "kind: gemm, m: 5, k: 6, n: 7", "kind: gemm, m: 5, k: 6, n: 7")
+    network, again = load_network(path), load_network(path)
+    first, second = network.inputs
+    assert (first != second).any()
+    assert (network.layers[0].weight != network.layers[1].weight).any()
+    for a, b in zip(network.layers, again.layers, strict=True):
+        np.testing.assert_array_equal(a.weight, b.weight)
+    assert network.calibration == network.inputs
+
+
+@pytest.mark.parametrize(("kept", "group"), [(2, 4), (1, 3), (4, 8)])
+def test_drawn_weights_are_pruned_to_the_declared_pattern(kept: int, group: int, tmp_path: Path) -> None:
+    path = workload(
+        tmp_path, f"kind: gemm, m: 1, k: 50, n: 9, sparsity: [{kept}, {group}]", "kind: gemm, m: 1, k: 50, n: 9"
+    )
+    network = load_network(path)
+    sparse, dense = (layer.weight for layer in network.layers)
+    assert is_nm(sparse, kept, group)
+    assert not is_nm(dense, kept, group)
+    # whole groups keep as many as they may, and the largest of them
+    whole = sparse[: 50 // group * group].reshape(-1, group, 9)
+    assert (np.count_nonzero(whole, axis=1) == kept).all()
+    assert network.layers[0].pattern == (kept, group)
+
+
+def test_shapes_alone_take_no_memory(tmp_path: Path) -> None:
+    path = workload(tmp_path, "kind: gemm, m: 1048576, k: 1048576, n: 1048576", "kind: linear, inputs: 9, outputs: 4")
+    network = load_network(path, values=False)
+    assert not network.values
+    first, _ = network.layers
+    assert first.weight.shape == (2**20, 2**20)
+    assert first.weight.strides == (0, 0)
+    assert [x.shape for x in network.inputs] == [(2**20, 2**20), (2, 9)]
+
+
+def test_tensors_that_do_not_fit_the_computer_are_one_line(tmp_path: Path) -> None:
+    path = workload(tmp_path, "kind: gemm, m: 2147483647, k: 1048576, n: 1")
+    with pytest.raises(AccelSimError, match=r"^tensors of w must fit this computer's memory, but do not$"):
+        load_network(path)
+
+
+CONV = "kind: conv, height: 5, width: 5, channels: 1, filters: 1"
+
+
+@pytest.mark.parametrize(
+    ("layer", "head", "expected"),
+    [
+        (f"{CONV}, kernel: [3, 6]", None,
+         "8:5: layers.0: kernel must fit the padded input, whose width is 5, but has 6"),
+        (f"{CONV}, kernel: [3]", None, "8:74: layers.0.kernel: must have at least 2 items, not 1"),
+        (f"{CONV}, kernel: [0, 1]", None, "8:83: layers.0.kernel.0: must be greater than or equal to 1, not 0"),
+        ("kind: gemm, m: 0, k: 1, n: 1", None, "8:28: layers.0.m: must be greater than or equal to 1, not 0"),
+        ("kind: gemm, m: 1, k: 1", None, "8:5: layers.0.n: must be given, but is missing"),
+        ("kind: pool", None, "8:5: layers.0: kind must be linear or conv or gemm, not 'pool'"),
+        ("kind: gemm, m: 1, k: 1, n: 1", "synthetic: {seed: 1, batch: 2}\n",
+         "7:16: layers.0.kind: must be linear in a workload that is not independent, not gemm"),
+        ("kind: linear, inputs: 1, outputs: 1, weight: w",
+         "independent: true\nweights: w.safetensors\ndata: {file: f, inputs: i, labels: l, calibration: c}\n",
+         "5:1: independent: must be false where weights and data are read from files"),
+        ("kind: linear, inputs: 1, outputs: 1, weight: w, sparsity: [2, 4]",
+         "weights: w.safetensors\ndata: {file: f, inputs: i, labels: l, calibration: c}\n",
+         "8:64: layers.0.sparsity: must be absent where weights are read and not drawn"),
+        ("kind: gemm, m: 1, k: 1, n: 1, sparsity: [4, 4]", None,
+         "8:5: layers.0: sparsity must be [N, M] with N below M, not [4, 4]"),
+        ("kind: conv, height: 70000, width: 70000, channels: 1, filters: 1, kernel: 1", None,
+         "8:5: layers.0: must be a product of at most 2147483647 rows (M), not 9800000000"),
+        ("kind: conv, height: 99, width: 99, channels: 1000, filters: 1, kernel: 99", None,
+         "8:5: layers.0: must be a product of at most 1048576 inputs (K), not 9801000"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line(layer: str, head: str | None, expected: str, tmp_path: Path) -> None:
+    path = workload(tmp_path, layer, head=head) if head else workload(tmp_path, layer)
+    assert faults(path) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "weights", "products"),
+    [
+        # "60 million parameters" (Krizhevsky et al. 2012, abstract)
+        ("alexnet", 11, 60e6, None),
+        # 1.8 and 3.8 billion multiply-adds (He et al., arXiv:1512.03385, table 1); 25.5 million weights: Keras' table
+        ("resnet-18", 21, None, 1.8e9),
+        ("resnet-50", 54, 25.5e6, 3.8e9),
+        # 6.7 billion parameters less two embeddings of 32,000 x 4096, in 32 blocks (arXiv:2302.13971, table 2)
+        ("llama-2-7b-block", 7, (6.7e9 - 2 * 32_000 * 4096) / 32, None),
+    ],
+)
+def test_shipped_networks_have_the_sizes_that_are_published(
+    name: str, layers: int, weights: float | None, products: float | None
+) -> None:
+    network = load_network(name, values=False)
+    assert len(network.layers) == layers
+    sizes = [layer.inputs * layer.outputs for layer in network.layers]
+    if weights:
+        assert sum(sizes) == pytest.approx(weights, rel=0.02)
+    if products:
+        rows = [x.shape[0] for x in network.inputs]
+        assert sum(m * size for m, size in zip(rows, sizes, strict=True)) == pytest.approx(products, rel=0.02)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import asm, check, compile_, disasm, dram, exec_, list_, run, schema
+from accelsim.cli import asm, check, compile_, disasm, dram, exec_, import_, list_, run, schema
 from accelsim.errors import AccelSimError, reason
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)
 app.command("exec")(exec_.exec_)
 app.command("dram")(dram.dram)
+app.add_typer(import_.app, name="import")
 app.command("list")(list_.list_)
 app.command("check")(check.check)
 app.command("schema")(schema.schema)

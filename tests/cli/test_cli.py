@@ -73,6 +73,16 @@ def test_check_accepts_all_kinds(program: Path) -> None:
     assert len(done.stdout.splitlines()) == len(files) + 1
 
 
+def test_check_draws_no_weights(tmp_path: Path) -> None:
+    layer = "{name: a, kind: gemm, m: 2147483647, k: 1048576, n: 1048576}"  # no computer holds it
+    (tmp_path / "w.yaml").write_text(
+        "kind: workload\nname: w\ndescription: d\nsource: s\nindependent: true\n"
+        f"synthetic: {{seed: 1, batch: 1}}\nlayers: [{layer}]\n"
+    )
+    assert accelsim("check", "w.yaml", cwd=tmp_path).stdout == "w.yaml: ok, workload w\n"
+    assert refused("run", "w.yaml", cwd=tmp_path) == ["tensors of w must fit this computer's memory, but do not"]
+
+
 @pytest.mark.parametrize("kind", ["arch", "dram", "tech", "recipe", "workload", "result", "program"])
 def test_schema_is_a_schema_that_shipped_files_meet(kind: str) -> None:
     schema = json.loads(accelsim("schema", kind).stdout)

@@ -1,0 +1,1 @@
+"""Networks and machines in other tools' files, as files of accelsim."""

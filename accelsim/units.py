@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+if TYPE_CHECKING:  # a command that only prints its help does without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Int64 = NDArray[np.int64]
+
+#: An integer, or an array of integers that are taken one by one.
+Count = TypeVar("Count", int, "Int64")
+
 FEMTOSECONDS_PER_SECOND = 10**15
 FEMTOSECONDS_PER_NANOSECOND = 10**6
 #: Later than any cycle.
 NEVER = 2**62
 
 
-def ceil_div(dividend: int, divisor: int) -> int:
+@overload
+def ceil_div(dividend: int, divisor: int) -> int: ...
+@overload
+def ceil_div(dividend: Int64, divisor: int | Int64) -> Int64: ...
+@overload
+def ceil_div(dividend: int, divisor: Int64) -> Int64: ...
+def ceil_div(dividend: Any, divisor: Any) -> Any:
     """Quotient of two integers, rounded up; the divisor is positive."""
     return -(-dividend // divisor)
 
 
-def align_up(value: int, multiple: int) -> int:
+@overload
+def align_up(value: int, multiple: int) -> int: ...
+@overload
+def align_up(value: Int64, multiple: int | Int64) -> Int64: ...
+def align_up(value: Any, multiple: Any) -> Any:
     """Smallest multiple of `multiple` that is not below `value`."""
     return ceil_div(value, multiple) * multiple
 

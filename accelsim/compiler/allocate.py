@@ -91,7 +91,7 @@ def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     slots = deal(Memory.WEIGHT, front, tiling.weights, size)
     if tiling.staging:
         return slots, deal(Memory.WEIGHT, back, tiling.staging, staged, sram.capacity_bytes - back.capacity_bytes)
-    place = flow.chunk_place(tiling)
+    place = flow.chunk_place(tiling.tile_k)
     behind = tuple(address + place for address in slots.addresses) if staged else ()
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -18,16 +18,16 @@ from accelsim.compiler.tiles import (
     Place,
     Span,
     Tiling,
-    activation_shape,
     cut,
-    output_shape,
-    sums_shape,
+    operands_shape,
 )
 from accelsim.config.arch import Machine
 from accelsim.isa.opcodes import Matmul, Operands
-from accelsim.units import align_up
+from accelsim.units import Count, align_up
 
 Issue = tuple[int, Operands]
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
 
 
 class Tile(NamedTuple):
@@ -102,8 +102,16 @@ class Dataflow(ABC):
         """Instructions that form a step's products."""
 
     @abstractmethod
-    def cycles(self, m: int, k: int, n: int) -> float:
-        """Estimated cycles of a step of m samples, k inputs and n outputs when nothing holds it up."""
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
+        """Estimated cycles of steps of m samples, k inputs and n outputs, broadcast, when nothing holds them up."""
+
+    @property
+    def likeness(self) -> Hashable:
+        """What the best tiling depends on, beside the machine: products that are alike have the same.
+
+        Where the weights' values decide what a tile takes, a product is like itself alone.
+        """
+        return id(self) if self.encoder else (self.gemm.m, self.gemm.k, self.gemm.n)
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""
@@ -177,45 +185,61 @@ class Dataflow(ABC):
             return self.weights_bytes(chunk)
         return self.constants_offset(chunk) + self.machine.constant_bytes * chunk.n.size
 
-    def footprint(self, tiling: Tiling) -> Footprint:
+    def footprint(self, tiling: Tiling) -> Footprint[int]:
         """Bytes of one slot in each memory; places that encoded chunks share are not in them."""
+        weight = self.chunk_place(tiling.tile_k) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes)
+        return self.slots_bytes(tiling.tile_m, tiling.features, tiling.tile_n, weight)
+
+    def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
+        """Those bytes for tiles of samples by features and by outputs, and so many for weights."""
         machine = self.machine
-        rows, pitch = activation_shape(tiling, machine)
-        output_rows, output_pitch = output_shape(tiling, machine)
-        sums_rows, sums_pitch = sums_shape(tiling, machine)
+        rows, pitch = operands_shape(samples, features, machine, machine.activation)
+        output_rows, output_pitch = operands_shape(samples, outputs, machine, machine.output)
+        sums = self.width * samples * machine.operand.sum_bytes
         return Footprint(
             activation=rows * pitch,
-            weight=self.chunk_place(tiling) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes),
-            accumulator=align_up(sums_rows * sums_pitch, machine.accumulator.width_bytes),
+            weight=weight,
+            accumulator=align_up(sums, machine.accumulator.width_bytes),
             output=output_rows * output_pitch,
         )
 
-    def chunk_place(self, tiling: Tiling) -> int:
-        """Bytes that a chunk and its constants take in a slot, in whole words; a place for encoded bytes may follow."""
-        width = self.machine.weight.width_bytes
-        constants = self.machine.constant_bytes * min(tiling.columns, tiling.n)
-        return align_up(align_up(self.largest_weights_bytes(tiling.tile_k), width) + constants, width)
+    def chunk_place(self, tile_k: int) -> int:
+        """Bytes that a chunk of at most `tile_k` inputs takes in a slot with its constants, in whole words.
 
-    def compute_cycles(self, tiling: Tiling) -> float:
-        """Estimated cycles of all steps of a tiling."""
-        sizes = [
-            {size: spans.count(size) for size in set(spans)}
-            for spans in (
-                [span.size for span in cut(whole, tile)]
-                for whole, tile in (
-                    (tiling.m, tiling.tile_m),
-                    (tiling.k, tiling.tile_k),
-                    (tiling.n, tiling.columns),
-                )
-            )
-        ]
-        m_sizes, k_sizes, n_sizes = sizes
-        return sum(
-            m_count * k_count * n_count * self.cycles(m, k, n)
-            for m, m_count in m_sizes.items()
-            for k, k_count in k_sizes.items()
-            for n, n_count in n_sizes.items()
+        A place for encoded bytes may follow.
+        """
+        word = self.machine.weight.width_bytes
+        return align_up(
+            align_up(self.largest_weights_bytes(tile_k), word) + self.machine.constant_bytes * self.width, word
         )
+
+    @property
+    def width(self) -> int:
+        """Outputs (N) of the widest column block."""
+        return min(self.columns, self.gemm.n)
+
+    def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:
+        """Estimated cycles of all steps of a tiling, for many tiles; shape (c,)."""
+        m, m_times = _parts(self.gemm.m, tile_m)
+        k, k_times = _parts(self.gemm.k, tile_k)
+        n, n_times = _parts(self.gemm.n, np.full_like(tile_m, self.columns))
+        times = m_times[:, None, None] * k_times[:, None] * n_times
+        cycles = times * self.cycles(m[:, None, None], k[:, None], n)
+        total: Float64 = cycles.reshape(-1, len(tile_m)).sum(axis=0)
+        return total
+
+
+def _parts(whole: int, part: Int64) -> tuple[Int64, Int64]:
+    """Sizes of a dimension's equal parts and of the rest, and how many of each there are; shapes (2, c)."""
+    part = np.minimum(part, whole)
+    number, rest = np.divmod(whole, part)
+    return np.stack([part, rest]), np.stack([number, np.minimum(rest, 1)])
+
+
+def tabulate(function: Callable[[int], float], numbers: Int64) -> Float64:
+    """Values of a function of one integer at many, few of which differ; same shape."""
+    different, places = np.unique(numbers, return_inverse=True)
+    return np.array([function(number) for number in different.tolist()], np.float64)[places]
 
 
 def folds(k: Span, depth: int) -> list[Span]:

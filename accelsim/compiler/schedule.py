@@ -17,9 +17,8 @@ from accelsim.compiler.tiles import (
     Span,
     Step,
     Tiling,
-    activation_shape,
+    operands_shape,
     oriented,
-    output_shape,
     sums_shape,
 )
 from accelsim.compiler.tiling import PREFETCH
@@ -181,9 +180,9 @@ class _LayerScheduler:
         self.staging = _Ring(placement.staging)
         self.sums = _Ring(placement.accumulator)
         self.outputs = _Ring(placement.output)
-        _, self.activation_pitch = activation_shape(tiling, self.machine)
-        _, self.output_pitch = output_shape(tiling, self.machine)
-        _, self.sums_pitch = sums_shape(tiling, self.machine)
+        _, self.activation_pitch = operands_shape(tiling.tile_m, tiling.features, self.machine, self.machine.activation)
+        _, self.output_pitch = operands_shape(tiling.tile_m, tiling.tile_n, self.machine, self.machine.output)
+        _, self.sums_pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
 
     def run(self) -> None:
         """Emit all steps."""
@@ -285,7 +284,7 @@ class _LayerScheduler:
             at = self._place(self.weights, address, self.flow.chunk_bytes(chunk), loads.legal(staged, staged + size))
             before = loads.stage(staged, staged + size, at, _ahead(self.staging))
         else:
-            staged = address + self.flow.chunk_place(self.tiling)
+            staged = address + self.flow.chunk_place(self.tiling.tile_k)
             before = at = self._place(self.weights, address, staged + size - address)
         self.stream.loads.append((before, (LOAD, self.number, _run(dram, staged, size))))
         number, values = FORMATS.index(storage.format), self.flow.weights_bytes(chunk)

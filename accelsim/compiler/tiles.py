@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
-from accelsim.config.arch import Machine
-from accelsim.units import align_up, ceil_div
+from accelsim.config.arch import Machine, Sram
+from accelsim.units import Count, align_up, ceil_div
 
 
 class Span(NamedTuple):
@@ -110,6 +110,16 @@ class Tiling:
         return f"{outer}, {'blocks, inputs' if self.resident else 'inputs, blocks'}"
 
     @property
+    def features(self) -> int:
+        """Inputs of an activation tile, at most."""
+        return self.k if self.resident else self.tile_k
+
+    @property
+    def width(self) -> int:
+        """Outputs of the widest column block."""
+        return min(self.columns, self.n)
+
+    @property
     def tiles_m(self) -> int:
         """Number of row tiles."""
         return ceil_div(self.m, self.tile_m)
@@ -155,13 +165,13 @@ class Tiling:
                 yield Step(m, tile, i, chunk.k.low == 0, chunk.last, i == of_tile[tile][-1])
 
 
-class Footprint(NamedTuple):
+class Footprint(NamedTuple, Generic[Count]):
     """Bytes of one slot in each memory."""
 
-    activation: int
-    weight: int
-    accumulator: int
-    output: int
+    activation: Count
+    weight: Count
+    accumulator: Count
+    output: Count
 
 
 class Place(NamedTuple):
@@ -186,27 +196,33 @@ class Place(NamedTuple):
         return self.address + row * self.pitch + column * self.bits // 8
 
 
-def oriented(samples: int, features: int, *, feature_major: bool) -> tuple[int, int]:
+def oriented(samples: Count, features: Count, *, feature_major: bool) -> tuple[Count, Count]:
     """Rows of a matrix in memory, and elements of a row."""
     return (features, samples) if feature_major else (samples, features)
 
 
-def activation_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
-    """Rows of an activation tile, and bytes from row to row: whole words, so that a row's first word is its own."""
-    features = tiling.k if tiling.resident else tiling.tile_k
-    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
-    return rows, align_up(machine.operand.row_bytes(elements), machine.activation.width_bytes)
+def operands_shape(samples: Count, features: Count, machine: Machine, sram: Sram) -> tuple[Count, Count]:
+    """Rows of a tile of operands, and bytes from row to row: whole words, so that a row's first word is its own."""
+    rows, elements = oriented(samples, features, feature_major=machine.feature_major)
+    return rows, align_up(ceil_div(elements * machine.operand.bits, 8), sram.width_bytes)
 
 
-def output_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
-    """Rows of an output tile, and bytes from row to row."""
-    features = min(tiling.tile_n, tiling.n)
-    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
-    return rows, align_up(machine.operand.row_bytes(elements), machine.output.width_bytes)
+def operands_samples(bytes_: Count, features: Count, machine: Machine, sram: Sram) -> Count:
+    """Samples of the largest tile of operands of that shape that takes at most so many bytes."""
+    if not machine.feature_major:
+        _, pitch = operands_shape(features, features, machine, sram)  # a row's bytes, whatever the samples
+        return bytes_ // pitch
+    words = bytes_ // features // sram.width_bytes
+    return words * sram.width_bytes * 8 // machine.operand.bits
 
 
-def sums_shape(tiling: Tiling, machine: Machine) -> tuple[int, int]:
+def sums_shape(samples: Count, features: Count, machine: Machine) -> tuple[Count, Count]:
     """Rows of a block of sums, and bytes from row to row."""
-    features = min(tiling.columns, tiling.n)
-    rows, elements = oriented(min(tiling.tile_m, tiling.m), features, feature_major=machine.feature_major)
+    rows, elements = oriented(samples, features, feature_major=machine.feature_major)
     return rows, machine.operand.sum_bytes * elements
+
+
+def sums_samples(bytes_: Count, features: Count, machine: Machine) -> Count:
+    """Samples of the largest block of sums that takes at most so many bytes, in whole words."""
+    width = machine.accumulator.width_bytes
+    return bytes_ // width * width // (machine.operand.sum_bytes * features)

@@ -15,6 +15,7 @@ def borrowing(function: F) -> F:
 
     A kernel counts references to its arguments, atomically, wherever it calls another one. That took a third of the
     time of the crossing; without numba's runtime (`_nrt`, see `numba.extending.register_jitable`) none are counted.
+    Nobody calls it from C, so no wrapper for that is compiled.
     """
-    compiled: F = njit(cache=True, _nrt=False)(function)  # type: ignore[call-overload] # not among numba's stubs
+    compiled: F = njit(cache=True, _nrt=False, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload] # not among numba's stubs
     return compiled

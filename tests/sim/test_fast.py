@@ -1,5 +1,7 @@
 """The fast engine against the reference engine, instruction by instruction, and where the two may differ."""
 
+import os
+
 import engines
 import numpy as np
 import pytest
@@ -11,13 +13,16 @@ from strategies import machines, networks
 
 from accelsim import api
 from accelsim.compiler.pipeline import compile_network
+from accelsim.compress.apply import compress
+from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.errors import DeadlockError
-from accelsim.golden.network import IntegerNetwork
+from accelsim.golden.network import IntegerNetwork, quantized
 from accelsim.isa import accesses
 from accelsim.sim import fast
+from accelsim.workload.load import load_network
 
 
 @given(net=networks(max_size=40), on=machines(min_side=2), batch=st.integers(1, 12), seed=st.integers(0, 2**32))
@@ -41,11 +46,21 @@ def test_both_engines_give_the_same_execution_of_the_trained_network(arch: str) 
     engines.execute(api.compile_workload("digits-mlp", arch), load_machine(arch))
 
 
+#: What takes the reference engine less than a minute; all of it takes hours.
+QUICK = [(workload, "scale-sim-128x128-ws") for workload in ("alexnet", "resnet-18", "resnet-50", "llama-2-7b-block")]
+PAIRS = [(w, arch) for w in shipped.names("workload") for arch in shipped.names("arch") if w != "digits-mlp"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", shipped.names("arch"))
-@pytest.mark.parametrize("workload", [name for name in shipped.names("workload") if name != "digits-mlp"])
+@pytest.mark.parametrize(
+    ("workload", "arch"),
+    PAIRS if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else [*QUICK, ("fc-4096", "tpu-v1")],
+)
 def test_both_engines_give_the_same_execution_of_each_shipped_workload(workload: str, arch: str) -> None:
-    engines.execute(api.compile_workload(workload, arch), load_machine(arch))
+    on = load_machine(arch)
+    network = load_network(workload, values=on.matrix.skips_zeros)
+    compressed = compress(network, load_recipe(on.default_recipe))
+    engines.execute(compile_network(compressed, quantized(compressed, network.inputs), on), on)
 
 
 def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:

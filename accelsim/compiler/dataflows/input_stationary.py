@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile, blocks, folds
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, blocks, folds, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, Span
+from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import InputStationary
 from accelsim.datapath.input_stationary import InputStationary as Unit
 from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
-from accelsim.units import align_up
+from accelsim.units import align_up, ceil_div
 
 
 class InputStationaryFlow(Dataflow):
@@ -63,6 +63,6 @@ class InputStationaryFlow(Dataflow):
                     ),
                 )
 
-    def cycles(self, m: int, k: int, n: int) -> float:
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Folds times the interval between two."""
-        return len(blocks(m, self.block)) * len(folds(Span(0, k), self.rows)) * self.unit.array.interval_cycles(n)
+        return ceil_div(m, self.block) * ceil_div(k, self.rows) * tabulate(self.unit.array.interval_cycles, n)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile, blocks
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, blocks, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
@@ -43,11 +43,11 @@ class _SumsStay(Dataflow):
         """Input by input."""
         return self.weights(chunk).tobytes()
 
-    def drain_cycles(self, n: int) -> int:
+    def drain_cycles(self, n: Int64) -> Int64:
         """Accesses of the accumulator's port for the sums of a block."""
         accumulator = self.machine.accumulator
         if accumulator.ideal:
-            return 0
+            return np.zeros_like(n)
         return n * ceil_div(self.machine.operand.sum_bytes * self.block, accumulator.width_bytes)
 
     def multiply(self, tile: Tile, low: int, samples: int) -> Multiply:
@@ -75,6 +75,8 @@ class OuterProductFlow(_SumsStay):
         self.skip = config.skip_zero_columns
         super().__init__(gemm, machine, config, most_inputs=config.mask_bits if self.skip else gemm.k)
         self.unit = OuterProductUnit.of(config)
+        # inputs whose weights are not all zero
+        self.survivors = int(np.count_nonzero(gemm.layer.weight.any(axis=1))) if self.skip else gemm.k
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """One byte a weight, and a bit an input."""
@@ -95,13 +97,17 @@ class OuterProductFlow(_SumsStay):
                 yield PRELOAD_MASK, bits
             yield MULTIPLY, product
 
-    def cycles(self, m: int, k: int, n: int) -> float:
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Surviving inputs of each block, at least its drain; activations are taken to be dense."""
-        weights = self.gemm.layer.weight
-        survivors = k * np.count_nonzero(weights.any(axis=1)) / len(weights) if self.skip else k
+        survivors = np.maximum(1.0, k * self.survivors / self.gemm.k)
         drain = self.drain_cycles(n)
-        each = max(1, survivors, drain) if self.unit.double_buffered else max(1, survivors) + drain
-        return len(blocks(m, self.block)) * float(each)
+        each = np.maximum(survivors, drain) if self.unit.double_buffered else survivors + drain
+        return ceil_div(m, self.block) * each
+
+    @property
+    def likeness(self) -> Hashable:
+        """How many inputs survive, too."""
+        return super().likeness, self.survivors
 
 
 class OutputStationaryFlow(_SumsStay):
@@ -116,7 +122,8 @@ class OutputStationaryFlow(_SumsStay):
         for block in blocks(tile.samples, self.block):
             yield MULTIPLY, self.multiply(tile, block.low, block.size)
 
-    def cycles(self, m: int, k: int, n: int) -> float:
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Fill, inputs and drain of each block."""
-        compute, _ = self.unit.cycles(k, 0)
-        return len(blocks(m, self.block)) * float(compute + self.unit.drain_cycles(self.block, self.drain_cycles(n)))
+        compute = tabulate(lambda inputs: self.unit.cycles(inputs, 0)[1], k)
+        drain = tabulate(lambda words: self.unit.drain_cycles(self.block, words), self.drain_cycles(n))
+        return ceil_div(m, self.block) * (compute + drain)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cut
 from accelsim.config.arch import Machine
@@ -60,9 +60,15 @@ class SparseLanesFlow(Dataflow):
             ),
         )
 
-    def cycles(self, m: int, k: int, n: int) -> float:
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Entries of the busiest lane of each input, as if every activation were nonzero, or words of sums if more."""
         busiest = np.mean([np.maximum(counts, 1).max(axis=1).mean() for counts in self.counts.values()])
-        accumulator = self.machine.accumulator
-        drained = 0 if accumulator.ideal else self.unit.drain_words(n, accumulator.width_bits)
-        return m * max(k * float(busiest), drained)
+        port = self.machine.accumulator
+        words = 0.0 if port.ideal else tabulate(lambda outputs: self.unit.drain_words(outputs, port.width_bits), n)
+        cycles: Float64 = m * np.maximum(k * float(busiest), words)
+        return cycles
+
+    @property
+    def likeness(self) -> Hashable:
+        """A product with other weights has other chunks."""
+        return id(self)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile, folds
+import numpy as np
+
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, folds
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, Span
+from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import StructuredSparse
 from accelsim.datapath.structured_sparse import StructuredSparse as Unit
 from accelsim.formats import nm
 from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
+from accelsim.units import ceil_div
 
 
 class StructuredSparseFlow(Dataflow):
@@ -47,7 +50,14 @@ class StructuredSparseFlow(Dataflow):
             address += self._fold_bytes(fold.size, n)
             yield MATMUL, self.samples_times_fold(tile, fold)
 
-    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the larger of samples, rows, and the words that a row of activations takes."""
-        words = 0 if self.machine.activation.ideal else -(-min(k, self.depth) // self.machine.activation.width_bytes)
-        return len(folds(Span(0, k), self.depth)) * float(max(m * max(1, words), self.unit.rows))
+        port = self.machine.activation
+        words = np.ones_like(k) if port.ideal else ceil_div(np.minimum(k, self.depth), port.width_bytes)
+        each = np.maximum(m * np.maximum(1, words), self.unit.rows)
+        return (ceil_div(k, self.depth) * each).astype(np.float64)
+
+    @property
+    def likeness(self) -> Hashable:
+        """Whether weights are N:M, too."""
+        return super().likeness, self.sparse

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile
+import numpy as np
+
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
@@ -56,6 +58,15 @@ class TensorCoreFlow(Dataflow):
             ),
         )
 
-    def cycles(self, m: int, k: int, n: int) -> float:
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Issue cycles of the block."""
-        return float(self.unit.issue_cycles(m, k, n, sparse=self.sparse))
+        sizes = np.stack([size.ravel() for size in np.broadcast_arrays(m, k, n)], axis=1)
+        different, places = np.unique(sizes, axis=0, return_inverse=True)
+        # a side of nothing is a part that a tiling does not have
+        cycles = [self.unit.issue_cycles(*size, sparse=self.sparse) if min(size) else 0 for size in different.tolist()]
+        return np.array(cycles, np.float64)[places].reshape(np.broadcast_shapes(m.shape, k.shape, n.shape))
+
+    @property
+    def likeness(self) -> Hashable:
+        """Whether weights are 2:4, too."""
+        return super().likeness, self.sparse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelsim.compiler.dataflow import Dataflow, Issue, Tile, folds
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, folds, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
@@ -12,6 +12,7 @@ from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
 from accelsim.formats.operands import pack_rows
 from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
+from accelsim.units import ceil_div
 
 
 class WeightStationaryFlow(Dataflow):
@@ -38,6 +39,6 @@ class WeightStationaryFlow(Dataflow):
             yield PRELOAD, Preload(tile.w + fold.low * pitch, pitch, fold.size, n, packed=0)
             yield MATMUL, self.samples_times_fold(tile, fold)
 
-    def cycles(self, m: int, k: int, n: int) -> float:  # noqa: ARG002 - a fold takes the same whatever its width
+    def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the interval between two."""
-        return -(-k // self.rows) * self.array.interval_cycles(m)
+        return ceil_div(k, self.rows) * tabulate(self.array.interval_cycles, m)

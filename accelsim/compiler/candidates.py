@@ -1,0 +1,205 @@
+"""Tilings to choose among: all of one product side by side, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.tiles import Footprint, Tiling, operands_samples, sums_samples
+from accelsim.units import align_up, ceil_div
+
+Int64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Counts(NamedTuple):
+    """Slots of each memory; int64, shape (c,)."""
+
+    activations: Int64
+    weights: Int64
+    sums: Int64
+    outputs: Int64
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Tilings of one product whose slots are still to be counted.
+
+    Parameters
+    ----------
+    tile_m, tile_k, tile_n, resident, rows_outer, staging
+        As `Tiling` has them, one a candidate; shape (c,).
+    weights_bytes, staged_bytes, expand_cycles
+        What a weight chunk of `tile_k` inputs takes at most: bytes as the datapath reads them; encoded, bytes on chip
+        and cycles of the decode unit, 0 if weights are not encoded.
+    chunk_place
+        Bytes of such a chunk in a slot, its constants included.
+    """
+
+    flow: Dataflow
+    tile_m: Int64
+    tile_k: Int64
+    tile_n: Int64
+    resident: Bools
+    rows_outer: Bools
+    staging: Int64
+    weights_bytes: Int64
+    staged_bytes: Int64
+    expand_cycles: Int64
+    chunk_place: Int64
+
+    @classmethod
+    def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
+        """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings."""
+        tiles_k = halvings(flow.gemm.k, flow.grain, flow.most_inputs)
+        tiles_n = halvings(flow.gemm.n, flow.columns)
+        rows = _row_tiles(flow, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
+        different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
+        shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
+        kept = np.broadcast_to(different[:, :, :, None, :, None], shape)
+        at = np.nonzero(kept)
+        number_k, number_n, number_resident, number_outer, _, number_staging = at
+        return cls(
+            flow,
+            np.broadcast_to(rows[:, :, :, None, :, None], shape)[at],
+            np.array(tiles_k)[number_k],
+            np.array(tiles_n)[number_n],
+            number_resident == 0,
+            number_outer == 0,
+            np.array(stagings)[number_staging],
+            *_chunks(flow, tiles_k, number_k),
+        )
+
+    @classmethod
+    def of_one(cls, flow: Dataflow, tiling: Tiling) -> Candidates:
+        """A single tiling, its slots left out."""
+        return cls(
+            flow,
+            np.array([tiling.tile_m]),
+            np.array([tiling.tile_k]),
+            np.array([tiling.tile_n]),
+            np.array([tiling.resident]),
+            np.array([tiling.rows_outer]),
+            np.array([tiling.staging]),
+            *_chunks(flow, [tiling.tile_k], np.array([0])),
+        )
+
+    def __len__(self) -> int:
+        return len(self.tile_m)
+
+    def take(self, which: Bools) -> Candidates:
+        """Some of them."""
+        names = (field.name for field in fields(self) if field.name != "flow")
+        return Candidates(self.flow, *(getattr(self, name)[which] for name in names))
+
+    def tiling(self, number: int, counts: Counts) -> Tiling:
+        """One of them, with its slots."""
+        gemm = self.flow.gemm
+        return Tiling(
+            m=gemm.m,
+            k=gemm.k,
+            n=gemm.n,
+            columns=self.flow.columns,
+            tile_m=int(self.tile_m[number]),
+            tile_k=int(self.tile_k[number]),
+            tile_n=int(self.tile_n[number]),
+            resident=bool(self.resident[number]),
+            rows_outer=bool(self.rows_outer[number]),
+            activations=int(counts.activations[number]),
+            weights=int(counts.weights[number]),
+            sums=int(counts.sums[number]),
+            outputs=int(counts.outputs[number]),
+            staging=int(self.staging[number]),
+        )
+
+    @cached_property
+    def features(self) -> Int64:
+        """Inputs of an activation tile, at most."""
+        return np.where(self.resident, self.flow.gemm.k, self.tile_k)
+
+    @cached_property
+    def tiles_m(self) -> Int64:
+        """Row tiles."""
+        return ceil_div(self.flow.gemm.m, self.tile_m)
+
+    @cached_property
+    def tiles_k(self) -> Int64:
+        """Chunks of a column block."""
+        return ceil_div(self.flow.gemm.k, self.tile_k)
+
+    @cached_property
+    def tiles_n(self) -> Int64:
+        """Column tiles."""
+        return ceil_div(self.flow.gemm.n, self.tile_n)
+
+    @cached_property
+    def blocks_summed(self) -> Int64:
+        """Column blocks that take turns for an activation tile, each with sums of its own."""
+        return _blocks_summed(self.flow, self.tile_n, self.resident)
+
+    @cached_property
+    def chunks(self) -> Int64:
+        """Weight chunks of the product."""
+        return ceil_div(self.flow.gemm.n, self.flow.columns) * self.tiles_k
+
+    @cached_property
+    def footprint(self) -> Footprint[Int64]:
+        """Bytes of one slot in each memory, as `Dataflow.footprint` has them."""
+        weight = self.chunk_place + np.where(self.staging > 0, 0, self.staged_bytes)
+        return self.flow.slots_bytes(self.tile_m, self.features, self.tile_n, weight)
+
+
+def halvings(size: int, multiple: int, most: int | None = None) -> list[int]:
+    """Tile sizes to try: the whole, its halves, quarters and so on, as multiples of a datapath's side."""
+    sizes = [size]
+    parts = 2
+    while sizes[-1] > multiple:
+        sizes.append(min(size, align_up(ceil_div(size, parts), multiple)))
+        parts *= 2
+    return sorted({s for s in sizes if most is None or s <= most}, reverse=True)
+
+
+def _chunks(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
+    """What chunks take, for the `number`-th of these inputs each; see `Candidates`."""
+    facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.chunk_place(k)) for k in tiles_k]
+    weights_bytes, staged_bytes, expand_cycles, chunk_place = np.array(facts).T[:, number]
+    return weights_bytes, staged_bytes, expand_cycles, chunk_place
+
+
+def _blocks_summed(flow: Dataflow, tile_n: Int64, resident: Bools) -> Int64:
+    return np.where(resident, 1, ceil_div(tile_n, flow.columns))
+
+
+def _row_tiles(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools) -> Int64:
+    """Row tiles to try: the largest that fits twice and the largest that fits once, and even parts of these.
+
+    Returns
+    -------
+    int64, shape (..., 14), of arguments that broadcast to (...); in ascending order, 0 for none.
+    """
+    m, parts = flow.gemm.m, np.array([2, 3, 4, 6, 8, 12, 16])
+    largest = np.stack([_largest_rows(flow, tile_k, tile_n, resident, slots) for slots in (2, 1)], axis=-1)[..., None]
+    times = ceil_div(m, np.maximum(largest, 1))
+    sizes = np.where(largest > 0, ceil_div(m, ceil_div(times * parts, 2)), 0).reshape(*largest.shape[:-2], -1)
+    # a row tile of whole blocks leaves no part of one to every tile
+    return np.sort(np.where(sizes > flow.block, sizes - sizes % flow.block, sizes), axis=-1)
+
+
+def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools, slots: int) -> Int64:
+    """Largest row tile of which `slots` fit each memory; 0 if not even one row does."""
+    machine = flow.machine
+    features = np.where(resident, flow.gemm.k, tile_k)
+    blocks = slots * _blocks_summed(flow, tile_n, resident)
+    activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
+    fits = (
+        operands_samples(activation, features, machine, machine.activation),
+        operands_samples(output, tile_n, machine, machine.output),
+        sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
+    )
+    largest: Int64 = np.minimum(flow.gemm.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
+    return largest

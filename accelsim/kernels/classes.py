@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
-#: 2^64 over the golden ratio, odd: Knuth's multiplicative hash, as a signed integer.
-_SPREAD = -7046029254386353131
+#: 2^31 over the golden ratio, made odd: Knuth's multiplicative hash.
+_SPREAD = 1327217885
+_LOW = 2**31 - 1
 
 
 @njit(cache=True)
 def _mix(hash_: int, value: int) -> int:
-    hash_ = (hash_ ^ value) * _SPREAD
-    return hash_ ^ (hash_ >> 29)
+    """Hash of one value more, below 2^62; no product of it overflows."""
+    both = hash_ ^ value
+    product = ((both ^ (both >> 31)) & _LOW) * _SPREAD
+    return product ^ (product >> 31)  # tables take the low bits, which the high ones of a value must reach
 
 
 @njit(cache=True)

@@ -20,6 +20,7 @@ from accelsim.errors import ProgramError
 from accelsim.golden import evaluate, float_network
 from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
 from accelsim.isa.program import Program
+from accelsim.isa.verify import verify
 from accelsim.results import RunResult
 from accelsim.sim import fast, reference
 from accelsim.summary import Origin, Reference, summarize
@@ -80,12 +81,14 @@ def run(
 def compile_workload(
     workload: str, arch: str, recipe: str | None = None, *, progress: Progress | None = None
 ) -> Program:
-    """Compile a network for a machine; arguments and errors as for `run`."""
+    """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compressed = compress(network := load_network(workload), chosen)
     inputs = quantized(compressed, network.inputs)
-    return _compile(compressed, inputs, machine, chosen, progress)
+    program = _compile(compressed, inputs, machine, chosen, progress)
+    verify(program, machine)
+    return program
 
 
 def execute(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.code import Code, issue
 from accelsim.compiler.encoding import Encoded, Encoder
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import (
     Chunk,
+    Chunks,
+    Cuts,
     Footprint,
     Place,
     Span,
@@ -22,35 +25,52 @@ from accelsim.compiler.tiles import (
     operands_shape,
 )
 from accelsim.config.arch import Machine
-from accelsim.isa.opcodes import Matmul, Operands
+from accelsim.isa.opcodes import MATMUL
 from accelsim.units import Count, align_up
 
-Issue = tuple[int, Operands]
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 
 
-class Tile(NamedTuple):
-    """What a step multiplies: samples m by the inputs and outputs of a chunk.
+class Matrices(NamedTuple):
+    """Matrices of one layout in a memory: first addresses, shape (steps, 1), and how the one at address 0 would lie."""
+
+    address: Int64
+    layout: Place
+
+    def at(self, samples: Int64, features: Int64) -> Int64:
+        """Addresses of the same elements of each; shape (steps, elements)."""
+        return self.address + self.layout.at(samples, features)
+
+
+class Tiles(NamedTuple):
+    """What some steps multiply, all of one shape: m samples by k inputs and n outputs of a chunk.
 
     Parameters
     ----------
     x
         Activations; sample 0 and feature 0 are the tile's first sample and the chunk's first input.
-    w
-        Address of the chunk.
+    w, w_bytes
+        Addresses of the chunks and bytes of their weights; shape (steps, 1).
     sums
-        Block of sums; sample 0 and feature 0 are its first.
-    begins
-        Whether the sums are replaced and not added to.
+        Blocks of sums; sample 0 and feature 0 are their first.
+    adds
+        1 where the sums are added to, and 0 where they are replaced; shape (steps, 1).
     """
 
-    samples: int
-    chunk: Chunk
-    x: Place
-    w: int
-    sums: Place
-    begins: bool
+    m: int
+    k: int
+    n: int
+    x: Matrices
+    w: Int64
+    w_bytes: Int64
+    sums: Matrices
+    adds: Int64
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.w)
 
 
 class Staged(NamedTuple):
@@ -98,8 +118,8 @@ class Dataflow(ABC):
         """Those bytes."""
 
     @abstractmethod
-    def products(self, tile: Tile) -> Iterator[Issue]:
-        """Instructions that form a step's products."""
+    def products(self, tiles: Tiles) -> Code:
+        """Instructions that form the products of some steps."""
 
     @abstractmethod
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
@@ -156,17 +176,20 @@ class Dataflow(ABC):
         """A chunk's weights, shape (k, n)."""
         return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
 
-    def samples_times_fold(self, tile: Tile, fold: Span) -> Matmul:
-        """All samples of a tile times the fold of its inputs that a preload has brought, onto rows of sums."""
-        return Matmul(
-            address=tile.x.at(0, fold.low),
-            stride=tile.x.pitch,
-            rows=tile.samples,
-            depth=fold.size,
-            columns=tile.chunk.n.size,
-            sums=tile.sums.address,
-            sums_stride=tile.sums.pitch,
-            accumulate=int(fold.low > 0 or not tile.begins),
+    def samples_times_folds(self, tiles: Tiles, folds: Cuts) -> Code:
+        """All samples of a tile times each fold of its inputs that a preload has brought, onto rows of sums."""
+        return issue(
+            MATMUL,
+            tiles.steps,
+            len(folds.low),
+            address=tiles.x.at(np.zeros_like(folds.low), folds.low),
+            stride=tiles.x.layout.pitch,
+            rows=tiles.m,
+            depth=folds.size,
+            columns=tiles.n,
+            sums=tiles.sums.address,
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=np.where(folds.low > 0, 1, tiles.adds),
             signed=self.signed,
         )
 
@@ -179,11 +202,13 @@ class Dataflow(ABC):
         """Where a chunk's constants begin: after its weights, at a whole word."""
         return align_up(self.weights_bytes(chunk), self.machine.weight.width_bytes)
 
-    def chunk_bytes(self, chunk: Chunk) -> int:
-        """Bytes of a chunk on chip: its weights, and for the last of a column the channels' constants."""
-        if not chunk.last:
-            return self.weights_bytes(chunk)
-        return self.constants_offset(chunk) + self.machine.constant_bytes * chunk.n.size
+    def all_weights_bytes(self, chunks: Chunks) -> Int64:
+        """`weights_bytes` of each chunk; shape (chunks,)."""
+        over = self.columns + 1
+        shapes, places = np.unique(chunks.k_size * over + chunks.n_size, return_inverse=True)
+        sides = (divmod(shape, over) for shape in shapes.tolist())
+        sizes = [self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=False)) for k, n in sides]
+        return np.array(sizes)[places]
 
     def footprint(self, tiling: Tiling) -> Footprint[int]:
         """Bytes of one slot in each memory; places that encoded chunks share are not in them."""
@@ -220,16 +245,16 @@ class Dataflow(ABC):
 
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:
         """Estimated cycles of all steps of a tiling, for many tiles; shape (c,)."""
-        m, m_times = _parts(self.gemm.m, tile_m)
-        k, k_times = _parts(self.gemm.k, tile_k)
-        n, n_times = _parts(self.gemm.n, np.full_like(tile_m, self.columns))
+        m, m_times = _sizes(self.gemm.m, tile_m)
+        k, k_times = _sizes(self.gemm.k, tile_k)
+        n, n_times = _sizes(self.gemm.n, np.full_like(tile_m, self.columns))
         times = m_times[:, None, None] * k_times[:, None] * n_times
         cycles = times * self.cycles(m[:, None, None], k[:, None], n)
         total: Float64 = cycles.reshape(-1, len(tile_m)).sum(axis=0)
         return total
 
 
-def _parts(whole: int, part: Int64) -> tuple[Int64, Int64]:
+def _sizes(whole: int, part: Int64) -> tuple[Int64, Int64]:
     """Sizes of a dimension's equal parts and of the rest, and how many of each there are; shapes (2, c)."""
     part = np.minimum(part, whole)
     number, rest = np.divmod(whole, part)
@@ -240,13 +265,3 @@ def tabulate(function: Callable[[int], float], numbers: Int64) -> Float64:
     """Values of a function of one integer at many, few of which differ; same shape."""
     different, places = np.unique(numbers, return_inverse=True)
     return np.array([function(number) for number in different.tolist()], np.float64)[places]
-
-
-def folds(k: Span, depth: int) -> list[Span]:
-    """Inputs of each fold of a chunk, counted from the chunk's first."""
-    return [Span(low - k.low, min(low + depth, k.high) - k.low) for low in range(k.low, k.high, depth)]
-
-
-def blocks(samples: int, block: int) -> list[Span]:
-    """Samples of each instruction of a step."""
-    return [Span(low, min(low + block, samples)) for low in range(0, samples, block)]

@@ -58,6 +58,10 @@ def _bound_sums(layer: IntegerLayer) -> None:
     """
     bits = 48 if layer.input.operand == "int16" else 32
     largest = max(abs(layer.input.qmin), layer.input.qmax)
+    bias = max(-int(layer.bias.min()), int(layer.bias.max()))
+    # most layers are so far below the limit that their shapes and types say it
+    if layer.inputs * largest * -int(np.iinfo(layer.weight.dtype).min) + bias < 2 ** (bits - 1):
+        return
     # in Python's integers, which do not overflow
     weights = np.abs(layer.weight.astype(np.int64)).sum(axis=0).tolist()
     biases = np.abs(layer.bias.astype(np.int64)).tolist()

@@ -1,26 +1,25 @@
-"""Pass 4: the order of instructions, with loads hoisted as far as double buffering wants them."""
+"""Pass 4: the order of instructions, with loads hoisted as far as double buffering wants them.
+
+All steps of a layer are worked out at once: what they use, when it is loaded and what they issue are arrays.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.compiler.allocate import stored_constants_offset
-from accelsim.compiler.dataflow import Dataflow, Tile
+from accelsim.compiler.code import Code, issue, joined
+from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.lowering import Lowering, Placement
+from accelsim.compiler.residency import EMPTY, Held, Turns, latest_of_slot, left_by
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiles import (
-    Chunk,
-    Place,
-    Span,
-    Step,
-    Tiling,
-    operands_shape,
-    oriented,
-    sums_shape,
-)
+from accelsim.compiler.steps import Steps
+from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
 from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
@@ -34,28 +33,63 @@ from accelsim.isa.opcodes import (
     INSTRUCTION,
     LOAD,
     NONE,
-    OPERANDS,
+    OPCODES,
     RECEIVE,
     REQUANTIZE,
     SEND,
     STORE,
     Memory,
 )
+from accelsim.units import Count, align_up
 
-Emitted = tuple[int, int, opcodes.Operands]  # opcode, layer, operands
+Int64 = NDArray[np.int64]
+
+#: Instructions that are formed at once: their operands stay in the processor's cache.
+TOGETHER = 2**15
+#: Steps of one kind that are formed already when the instructions are counted.
+FEW = 64
+
+
+class _Fills(NamedTuple):
+    """Tiles of a layer that fill slots in turn; shape (fills,).
+
+    Parameters
+    ----------
+    sizes
+        Bytes of each.
+    first, last
+        Steps that use it first and last.
+    """
+
+    slots: Slots
+    sizes: Int64
+    first: Int64
+    last: Int64
+
+    @property
+    def addresses(self) -> Int64:
+        """First byte of each."""
+        return _taken(self.slots, np.arange(len(self.sizes)))
+
+    @property
+    def ahead(self) -> int:
+        """Slots that are filled before the one in use is free again."""
+        return min(len(self.slots.addresses), PREFETCH) - 1
+
+    @property
+    def left(self) -> Held:
+        """What they leave in the scratchpad."""
+        return left_by(np.array(self.slots.addresses), self.sizes, self.last)
+
+
+def _taken(slots: Slots, number: Int64) -> Int64:
+    """First byte of the slots that take these turns."""
+    return np.array(slots.addresses)[number % len(slots.addresses)]
 
 
 @dataclass(slots=True)
-class _Tile:
-    """A tile that is loaded into a scratchpad: the steps that use it first and last."""
-
-    first: int
-    last: int
-
-
-@dataclass(slots=True)
-class _Loads:
-    """Loads of one scratchpad, each at the step before which it is emitted.
+class _Scratchpad:
+    """What the layers so far have loaded into a scratchpad.
 
     A load is emitted just before the first use of the tile that was loaded `ahead` loads before it, and after the
     last use of all bytes that it overwrites. With two slots that is the classical order: load 0, load 1, compute 0,
@@ -63,298 +97,405 @@ class _Loads:
 
     Parameters
     ----------
-    held
-        Byte ranges and the tile whose bytes they hold; a tile that is partly overwritten keeps the rest.
+    firsts
+        First uses of the last tiles.
     expansions
         Steps before which the last encoded tiles are expanded.
     """
 
-    held: list[tuple[int, int, _Tile]] = field(default_factory=list)
-    history: list[_Tile] = field(default_factory=list)
-    expansions: list[int] = field(default_factory=list)
+    held: Held = EMPTY
+    firsts: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    expansions: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def place(self, low: int, high: int, step: int, ahead: int, not_before: int = 0) -> tuple[_Tile, int]:
-        """Tile in [low, high) that step `step` needs first, and the step before which it is loaded."""
-        legal = max(self.legal(low, high), not_before)
-        wanted = self.history[-ahead].first if ahead and len(self.history) >= ahead else 0
-        tile = _Tile(step, step)
-        self._hold(low, high, tile)
-        self.history = [*self.history[-PREFETCH:], tile]
-        return tile, min(step, max(legal, wanted))
+    def place(self, fills: _Fills, not_before: Int64) -> Int64:
+        """Steps before which tiles are brought."""
+        wanted = _earlier(self.firsts, fills.first, fills.ahead)
+        self.firsts = np.append(self.firsts, fills.first)[-PREFETCH:]
+        return np.minimum(fills.first, np.maximum(np.maximum(self._legal(fills), wanted), not_before))
 
-    def stage(self, low: int, high: int, expanded: int, ahead: int) -> int:
-        """Step before which [low, high) is loaded with an encoded tile that is expanded before step `expanded`."""
-        legal = self.legal(low, high)
-        wanted = self.expansions[-ahead] if ahead and len(self.expansions) >= ahead else 0
-        self._hold(low, high, _Tile(expanded - 1, expanded - 1))
-        self.expansions = [*self.expansions[-PREFETCH:], expanded]
-        return min(expanded, max(legal, wanted))
+    def stage(self, fills: _Fills) -> Int64:
+        """Steps before which encoded tiles are loaded that are expanded before their first step."""
+        wanted = _earlier(self.expansions, fills.first, fills.ahead)
+        self.expansions = np.append(self.expansions, fills.first)[-PREFETCH:]
+        return np.minimum(fills.first, np.maximum(self._legal(fills), wanted))
 
-    def legal(self, low: int, high: int) -> int:
-        """First step before which nothing uses what [low, high) holds any more."""
-        return max((t.last + 1 for a, b, t in self.held if a < high and low < b), default=0)
+    def untouched(self, slots: Slots, sizes: Int64) -> Int64:
+        """First step before which no layer before uses what the first tile of each slot overwrites; 0 for others."""
+        low = np.array(slots.addresses[: len(sizes)])
+        untouched = np.zeros_like(sizes)
+        untouched[: len(low)] = self.held.legal(low, low + sizes[: len(low)])
+        return untouched
 
-    def _hold(self, low: int, high: int, tile: _Tile) -> None:
-        rest = [part for a, b, t in self.held for part in ((a, min(b, low), t), (max(a, high), b, t))]
-        self.held = [(a, b, t) for a, b, t in rest if a < b]
-        self.held.append((low, high, tile))
-
-
-@dataclass(slots=True)
-class _Ring:
-    """Slots of one layer and memory that take turns, first in, first out."""
-
-    slots: Slots
-    keys: dict[object, int] = field(default_factory=dict)
-    turn: int = 0
-    tiles: dict[int, _Tile] = field(default_factory=dict)  # what loads brought, by address
-
-    def find(self, key: object) -> tuple[int, bool]:
-        """Address of the slot that holds a key, and whether it was there already."""
-        if key in self.keys:
-            return self.slots.addresses[self.keys[key]], True
-        slot = self.turn
-        self.turn = (slot + 1) % len(self.slots.addresses)
-        self.keys = {k: s for k, s in self.keys.items() if s != slot}
-        self.keys[key] = slot
-        return self.slots.addresses[slot], False
+    def _legal(self, fills: _Fills) -> Int64:
+        """First step before which nothing uses what a tile overwrites; all tiles of a slot begin at its first byte."""
+        legal, slots = self.untouched(fills.slots, fills.sizes), len(fills.slots.addresses)
+        legal[slots:] = fills.last[:-slots] + 1
+        return legal
 
 
-@dataclass(slots=True)
-class _Stream:
-    """The schedule of all layers so far.
+def _earlier(before: Int64, numbers: Int64, ahead: int) -> Int64:
+    """For each of some numbers that follow others, the one so many places earlier; 0 if there is none or none ahead."""
+    if not ahead:
+        return np.zeros_like(numbers)
+    padded = np.concatenate([np.zeros(ahead, np.int64), before, numbers])
+    return padded[len(before) : len(before) + len(numbers)]
+
+
+class _Stored(NamedTuple):
+    """What a layer stores: rows of a tile, and for each tile of rows the step of its last store."""
+
+    rows: int
+    step: Int64
+
+    def written(self, rows: Cuts) -> Int64:
+        """First step before which these rows are whole."""
+        ends = np.stack([rows.low // self.rows, (rows.low + rows.size - 1) // self.rows + 1], axis=1)
+        written: Int64 = np.maximum.reduceat(np.append(self.step + 1, 0), ends.ravel())[::2]
+        return written
+
+
+class _Moves(NamedTuple):
+    """Loads and what goes with them, each emitted before a step; of one opcode, in the order of the steps' need.
 
     Parameters
     ----------
-    steps
-        Instructions of each step, loads left out.
-    loads
-        Each load and the step before which it is emitted.
-    stored
-        Rows that each store of the last finished layer wrote, and its step.
+    before, need
+        Step before which it is emitted, and step that needs it; shape (moves,).
     """
 
-    steps: list[list[Emitted]] = field(default_factory=list)
-    loads: list[tuple[int, Emitted]] = field(default_factory=list)
-    scratchpads: dict[Memory, _Loads] = field(
-        default_factory=lambda: {Memory.ACTIVATION: _Loads(), Memory.WEIGHT: _Loads()}
-    )
-    stored: list[tuple[Span, int]] = field(default_factory=list)
-
-    def emitted(self) -> list[Emitted]:
-        """All instructions in program order."""
-        before: dict[int, list[Emitted]] = {}
-        for step, load in self.loads:
-            before.setdefault(step, []).append(load)
-        return [e for i, code in enumerate(self.steps) for e in (*before.get(i, ()), *code)]
+    layer: int
+    before: Int64
+    need: Int64
+    code: Code
 
 
 class _LayerScheduler:
-    """Emits the steps of one layer to the stream.
+    """Works out the steps of one layer.
 
     Parameters
     ----------
-    crosses
+    base
+        Steps of the layers before.
+    receives, sends
         Whether the layer's input comes, and its output goes, over the host's link.
     """
 
     def __init__(
         self,
-        stream: _Stream,
         number: int,
         flow: Dataflow,
         tiling: Tiling,
         placement: Placement,
-        crosses: tuple[bool, bool],
+        steps: Steps,
+        base: int,
+        *,
+        receives: bool,
+        sends: bool,
     ) -> None:
-        self.stream = stream
         self.number = number
         self.flow = flow
         self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
-        self.receives, self.sends = crosses
-        self.received: set[tuple[Span, Span]] = set()
-        self.activations = _Ring(placement.activation)
-        self.weights = _Ring(placement.weight)
-        self.staging = _Ring(placement.staging)
-        self.sums = _Ring(placement.accumulator)
-        self.outputs = _Ring(placement.output)
-        _, self.activation_pitch = operands_shape(tiling.tile_m, tiling.features, self.machine, self.machine.activation)
-        _, self.output_pitch = operands_shape(tiling.tile_m, tiling.tile_n, self.machine, self.machine.output)
-        _, self.sums_pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
+        self.receives = receives
+        self.sends = sends
+        self.steps = steps
+        self.w_bytes = flow.all_weights_bytes(steps.chunks)
+        self.now = base + np.arange(len(steps.row))
+        # how each memory's tiles lie
+        major, operand = self.machine.feature_major, self.machine.operand
+        _, pitch = operands_shape(tiling.tile_m, tiling.features, self.machine, self.machine.activation)
+        self._x = Place(0, pitch, major, operand.bits)
+        _, pitch = operands_shape(tiling.tile_m, tiling.tile_n, self.machine, self.machine.output)
+        self._out = Place(0, pitch, major, operand.bits)
+        _, pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
+        self._sums = Place(0, pitch, major, operand.sum_bits)
+        self._constants_offset = align_up(self.w_bytes, self.machine.weight.width_bytes)
+        self._constants_bytes = self.machine.constant_bytes * steps.chunks.n_size
 
-    def run(self) -> None:
-        """Emit all steps."""
-        chunks = self.tiling.chunks()
-        stored: list[tuple[Span, int]] = []
-        for step in self.tiling.steps():
-            chunk = chunks[step.chunk]
-            x = self._activations(step, chunk)
-            w = self._weights(step, chunk)
-            address, _ = self.sums.find((step.m, chunk.n))
-            sums = Place(address, self.sums_pitch, self.machine.feature_major, self.machine.operand.sum_bits)
-            tile = Tile(step.m.size, chunk, x, w, sums, step.first)
-            code = [(opcode, self.number, operands) for opcode, operands in self.flow.products(tile)]
-            if step.last:
-                address, _ = self.outputs.find((step.m, step.tile))
-                out = Place(address, self.output_pitch, self.machine.feature_major, self.machine.operand.bits)
-                code.append(self._results(step, chunk, w, sums, out))
-                if step.done:
-                    store = self._transfer(self.placement.target, step.m, step.tile, Memory.OUTPUT, out)
-                    code.append((STORE, self.number, store))
-                    if self.sends:
-                        code.append((SEND, self.number, opcodes.HostTransfer(*store[:4])))
-                    stored.append((step.m, len(self.stream.steps)))
-            self.stream.steps.append(code)
-        self.stream.stored = stored
+    @property
+    def stored(self) -> _Stored:
+        """What the layer stores, and when."""
+        done = self.steps.chunks.done[self.steps.chunk]
+        step = np.zeros(len(self.steps.rows.low), np.int64)
+        step[self.steps.row[done]] = self.now[done]  # of a row tile's stores the last one stays
+        return _Stored(self.tiling.tile_m, step)
 
-    def _oriented(self, samples: int, features: int) -> tuple[int, int]:
-        return oriented(samples, features, feature_major=self.machine.feature_major)
+    def moves(self, scratchpads: dict[Memory, _Scratchpad], stored: _Stored | None) -> list[_Moves]:
+        """What is loaded for the steps, and before which."""
+        activations = self._load_activations(scratchpads[Memory.ACTIVATION], stored)
+        return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
-    def _transfer(self, outside: Place, m: Span, f: Span, memory: Memory, inside: Place) -> opcodes.Transfer:
-        """Move samples m and features f between a matrix in DRAM and a tile that begins with them."""
-        rows, elements = self._oriented(m.size, f.size)
-        return opcodes.Transfer(
-            dram=outside.at(m.low, f.low),
-            dram_stride=outside.pitch,
-            rows=rows,
-            row_bytes=self.machine.operand.row_bytes(elements),
-            memory=memory,
-            address=inside.address,
-            stride=inside.pitch,
-        )
+    def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> _Fills:
+        """Tiles that fill slots, from their sizes."""
+        last = np.zeros(len(sizes), np.int64)
+        last[turns.number] = self.now  # of a tile's uses the last one stays
+        return _Fills(slots, sizes, self.now[turns.fills], last)
 
-    def _load(self, transfer: opcodes.Transfer, ring: _Ring, not_before: int, *, receive: bool = False) -> None:
-        """Load a tile, which the host has to send first if `receive`."""
-        size = (transfer.rows - 1) * transfer.stride + transfer.row_bytes
-        at = max(self._place(ring, transfer.address, size), not_before)
-        if receive:
-            self.stream.loads.append((at, (RECEIVE, self.number, opcodes.HostTransfer(*transfer[:4]))))
-        self.stream.loads.append((at, (LOAD, self.number, transfer)))
-
-    def _place(self, ring: _Ring, address: int, size: int, not_before: int = 0) -> int:
-        """Step before which a slot is filled that the next step uses."""
-        loads = self.stream.scratchpads[ring.slots.memory]
-        tile, at = loads.place(address, address + size, len(self.stream.steps), _ahead(ring), not_before)
-        ring.tiles[address] = tile
-        return at
-
-    def _activations(self, step: Step, chunk: Chunk) -> Place:
-        """The step's activations, which are loaded if they are not there."""
-        part = Span(0, self.flow.gemm.k) if self.tiling.resident else chunk.k
-        address, there = self.activations.find((step.m, part))
-        place = Place(address, self.activation_pitch, self.machine.feature_major, self.machine.operand.bits)
-        if not there:
+    def _load_activations(self, scratchpad: _Scratchpad, stored: _Stored | None) -> list[_Moves]:
+        steps = self.steps
+        row, chunk = steps.row[steps.activations.fills], steps.chunk[steps.activations.fills]
+        samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
+        if self.tiling.resident:
+            features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
+        rows, row_bytes = self._shape(samples, features)
+        fills = self._fills(steps.activations, self.placement.activation, (rows - 1) * self._x.pitch + row_bytes)
+        before = scratchpad.place(fills, np.zeros_like(row))
+        scratchpad.held = scratchpad.held.overwritten(fills.left)
+        if stored:
             # what the layer before stored can be read after its stores
-            overlapping = (s for m, s in self.stream.stored if m.low < step.m.high and step.m.low < m.high)
-            written = max((s + 1 for s in overlapping), default=0)
-            self._load(
-                self._transfer(self.placement.source, step.m, part, Memory.ACTIVATION, place),
-                self.activations,
-                written,
-                receive=self.receives and (step.m, part) not in self.received,
-            )
-            self.received.add((step.m, part))
-        self.activations.tiles[address].last = len(self.stream.steps)
-        return place._replace(address=place.at(0, chunk.k.low - part.low))
+            before = np.maximum(before, stored.written(steps.rows)[row])
+        source = self.placement.source
+        load = issue(
+            LOAD,
+            len(row),
+            dram=source.at(steps.rows.low[row], first)[:, None],
+            dram_stride=source.pitch,
+            rows=rows[:, None],
+            row_bytes=row_bytes[:, None],
+            memory=Memory.ACTIVATION,
+            address=fills.addresses[:, None],
+            stride=self._x.pitch,
+        )
+        loads = _Moves(self.number, before, fills.first, load)
+        if not self.receives:
+            return [loads]
+        once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
+        received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
+        return [_Moves(self.number, before[once], fills.first[once], received), loads]
 
-    def _weights(self, step: Step, chunk: Chunk) -> int:
-        """Address of the step's weight chunk, which is loaded if it is not there."""
-        address, there = self.weights.find(step.chunk)
-        if not there:
-            dram = self.placement.chunks[step.chunk]
-            storage = self.flow.gemm.layer.storage
-            if storage is None:
-                self._load(_run(dram, address, self.flow.chunk_bytes(chunk)), self.weights, 0)
-            else:
-                self._expand(chunk, storage, dram, address)
-        self.weights.tiles[address].last = len(self.stream.steps)
-        return address
+    def _load_weights(self, scratchpad: _Scratchpad) -> list[_Moves]:
+        chunk = self.steps.chunk[self.steps.weights.fills]
+        whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
+        dram = np.array(self.placement.chunks)[chunk]
+        storage = self.flow.gemm.layer.storage
+        if storage:
+            return self._expand_weights(scratchpad, storage, chunk, dram, whole)
+        fills = self._fills(self.steps.weights, self.placement.weight, whole)
+        before = scratchpad.place(fills, np.zeros_like(chunk))
+        scratchpad.held = scratchpad.held.overwritten(fills.left)
+        return [_Moves(self.number, before, fills.first, _runs(dram, fills.addresses, whole))]
 
-    def _expand(self, chunk: Chunk, storage: Storage, dram: int, address: int) -> None:
-        """Load an encoded chunk to its place and decode it into its slot; load its constants straight there.
+    def _expand_weights(
+        self, scratchpad: _Scratchpad, storage: Storage, chunk: Int64, dram: Int64, whole: Int64
+    ) -> list[_Moves]:
+        """Load encoded chunks to their places and decode them into their slots; load constants straight there.
 
         The chunk before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
         """
-        size = len(self.flow.stored(chunk))
+        parts = self.tiling.chunks()
+        stored = np.array([self.flow.stored_weights_bytes(part) for part in parts])[chunk]
         if self.tiling.staging:
-            staged, _ = self.staging.find((len(self.stream.steps), address))
-            loads = self.stream.scratchpads[Memory.WEIGHT]
-            at = self._place(self.weights, address, self.flow.chunk_bytes(chunk), loads.legal(staged, staged + size))
-            before = loads.stage(staged, staged + size, at, _ahead(self.staging))
+            places = self.placement.staging
+            fills = self._fills(self.steps.weights, self.placement.weight, whole)
+            at = scratchpad.place(fills, scratchpad.untouched(places, stored))
+            at = latest_of_slot(at, len(places.addresses))
+            staged = _Fills(places, stored, at, at - 1)
+            before, address = scratchpad.stage(staged), staged.addresses
+            scratchpad.held = scratchpad.held.overwritten(staged.left)
         else:
-            staged = address + self.flow.chunk_place(self.tiling.tile_k)
-            before = at = self._place(self.weights, address, staged + size - address)
-        self.stream.loads.append((before, (LOAD, self.number, _run(dram, staged, size))))
-        number, values = FORMATS.index(storage.format), self.flow.weights_bytes(chunk)
-        decode = opcodes.Decode(staged, size, address, values, number, storage.bits, rows=1, group=storage.group)
-        self.stream.loads.append((at, (DECODE, self.number, decode)))
-        if chunk.last:
-            source = dram + stored_constants_offset(self.flow, chunk)
-            constants = self.machine.constant_bytes * chunk.n.size
-            transfer = _run(source, address + self.flow.constants_offset(chunk), constants)
-            self.stream.loads.append((at, (LOAD, self.number, transfer)))
+            behind = self.flow.chunk_place(self.tiling.tile_k)
+            fills = self._fills(self.steps.weights, self.placement.weight, behind + stored)
+            before = at = scratchpad.place(fills, np.zeros_like(chunk))
+            address = fills.addresses + behind
+        scratchpad.held = scratchpad.held.overwritten(fills.left)
+        decode = issue(
+            DECODE,
+            len(chunk),
+            address=address[:, None],
+            bytes=stored[:, None],
+            result=fills.addresses[:, None],
+            values=self.w_bytes[chunk, None],
+            format=FORMATS.index(storage.format),
+            bits=storage.bits,
+            rows=1,
+            group=storage.group,
+        )
+        last = np.flatnonzero(self.steps.chunks.last[chunk])
+        column = chunk[last]
+        offsets = np.array([stored_constants_offset(self.flow, parts[number]) for number in column.tolist()], np.int64)
+        constants = _runs(
+            dram[last] + offsets,
+            fills.addresses[last] + self._constants_offset[column],
+            self._constants_bytes[column],
+        )
+        return [
+            _Moves(self.number, before, fills.first, _runs(dram, address, stored)),
+            _Moves(self.number, at, fills.first, decode),
+            _Moves(self.number, at[last], fills.first[last], constants),
+        ]
 
-    def _results(self, step: Step, chunk: Chunk, w: int, sums: Place, out: Place) -> Emitted:
-        """Turn a block of sums into the next layer's operands."""
-        layer = self.flow.gemm.layer
-        rows, columns = self._oriented(step.m.size, chunk.n.size)
-        constants = w + self.flow.constants_offset(chunk)
-        address = out.at(0, chunk.n.low - step.tile.low)
-        row_channels = int(self.machine.feature_major)
-        tile = (sums.address, sums.pitch, rows, columns, constants, address, out.pitch)
+    def issued(self, kind: Int64) -> Code:
+        """What steps of one kind issue, their loads left out."""
+        steps, chunks = self.steps, self.steps.chunks
+        row, chunk = steps.row[kind], steps.chunk[kind]
+        m, tile = int(steps.rows.size[row[0]]), chunks.tile[chunk]
+        k, n = int(chunks.k_size[chunk[0]]), int(chunks.n_size[chunk[0]])
+        x = _taken(self.placement.activation, steps.activations.number[kind])
+        if self.tiling.resident:
+            x = x + self._x.at(np.zeros_like(chunk), chunks.k_low[chunk])
+        w = _taken(self.placement.weight, steps.weights.number[kind])[:, None]
+        sums = _taken(self.placement.accumulator, steps.sums[kind])[:, None]
+        adds = np.where(chunks.first[chunk, None], 0, 1)
+        x_tiles, sums_tiles = Matrices(x[:, None], self._x), Matrices(sums, self._sums)
+        code = self.flow.products(Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds))
+        if not chunks.last[chunk[0]]:
+            return code
+        out, (rows, columns) = _taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)
+        address = out + self._out.at(np.zeros_like(chunk), chunks.n_low[chunk] - steps.tiles.low[tile])
+        result = self._results(rows, columns, sums, w + self._constants_offset[chunk, None], address[:, None])
+        if not chunks.done[chunk[0]]:
+            return joined(code, result)
+        target = self.placement.target
+        dram = target.at(steps.rows.low[row], steps.tiles.low[tile])[:, None]
+        rows_out, row_bytes = self._shape(np.full_like(row, m), steps.tiles.size[tile])
+        store = issue(
+            STORE,
+            len(kind),
+            dram=dram,
+            dram_stride=target.pitch,
+            rows=rows_out[:, None],
+            row_bytes=row_bytes[:, None],
+            memory=Memory.OUTPUT,
+            address=out[:, None],
+            stride=self._out.pitch,
+        )
+        return joined(code, result, store, *((_over_link(SEND, store),) if self.sends else ()))
+
+    def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Code:
+        """Turn blocks of sums into the next layer's operands."""
+        layer, row_channels = self.flow.gemm.layer, int(self.machine.feature_major)
         if isinstance(layer, FloatLayer):
-            return ACTIVATE, self.number, opcodes.Activate(*tile, int(layer.relu), row_channels)
-        mode = requantize.MODES.index(layer.rounding)
-        operands = opcodes.Requantize(*tile, layer.output.zero_point, *layer.clamp, mode, row_channels)
-        return REQUANTIZE, self.number, operands
+            return issue(
+                ACTIVATE,
+                len(sums),
+                sums=sums,
+                sums_stride=self._sums.pitch,
+                rows=rows,
+                columns=columns,
+                constants=constants,
+                address=address,
+                stride=self._out.pitch,
+                relu=int(layer.relu),
+                row_channels=row_channels,
+            )
+        qmin, qmax = layer.clamp
+        return issue(
+            REQUANTIZE,
+            len(sums),
+            sums=sums,
+            sums_stride=self._sums.pitch,
+            rows=rows,
+            columns=columns,
+            constants=constants,
+            address=address,
+            stride=self._out.pitch,
+            zero_point=layer.output.zero_point,
+            qmin=qmin,
+            qmax=qmax,
+            rounding=requantize.MODES.index(layer.rounding),
+            row_channels=row_channels,
+        )
+
+    def _oriented(self, samples: Count, features: Count) -> tuple[Count, Count]:
+        return oriented(samples, features, feature_major=self.machine.feature_major)
+
+    def _shape(self, samples: Int64, features: Int64) -> tuple[Int64, Int64]:
+        """Rows of operands, and bytes of a row."""
+        rows, elements = self._oriented(samples, features)
+        return rows, self.machine.operand.rows_bytes(elements)
 
 
-def _ahead(ring: _Ring) -> int:
-    """Slots that are filled before the one in use is free again."""
-    return min(len(ring.slots.addresses), PREFETCH) - 1
+def _over_link(opcode: int, transfers: Code) -> Code:
+    """Move what transfers move in DRAM between it and the host."""
+    operands = transfers.operands.copy()
+    operands[:, :, len(OPCODES[opcode].fields) :] = 0  # those of the scratchpad
+    return Code(np.full_like(transfers.opcodes, opcode), operands)
 
 
-def _run(dram: int, address: int, size: int) -> opcodes.Transfer:
-    """Move a run of bytes into the weight scratchpad."""
-    return opcodes.Transfer(dram, size, 1, size, Memory.WEIGHT, address, size)
+def _runs(dram: Int64, address: Int64, size: Int64) -> Code:
+    """Move runs of bytes into the weight scratchpad."""
+    return issue(
+        LOAD,
+        len(size),
+        dram=dram[:, None],
+        dram_stride=size[:, None],
+        rows=1,
+        row_bytes=size[:, None],
+        memory=Memory.WEIGHT,
+        address=address[:, None],
+        stride=size[:, None],
+    )
 
 
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:
-    """Emit every layer's steps and put the loads between them."""
-    stream = _Stream()
-    layers = zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    """Work out every layer's steps and put the loads between them."""
     link, last = machine.host.io_bandwidth_bytes_per_s is not None, len(lowering.flows) - 1
     alone = lowering.network.independent
-    for number, (flow, tiling, placement) in enumerate(layers):
-        crosses = link and (alone or number == 0), link and (alone or number == last)
-        if alone:
-            stream.stored = []  # nothing that the layer before has stored is read
-        _LayerScheduler(stream, number, flow, tiling, placement, crosses).run()
-    code = stream.emitted()
-    instructions = np.zeros(len(code), INSTRUCTION)
-    instructions["opcode"] = [opcode for opcode, _, _ in code]
-    instructions["layer"] = [layer for _, layer, _ in code]
-    instructions["operands"] = [(*operands, *(0,) * (OPERANDS - len(operands))) for _, _, operands in code]
+    scratchpads = {Memory.ACTIVATION: _Scratchpad(), Memory.WEIGHT: _Scratchpad()}
+    layers: list[_LayerScheduler] = []
+    moves: list[_Moves] = []
+    steps, stored = 0, None
+    of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings)}
+    for number, parts in enumerate(zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)):
+        receives, sends = link and (alone or number == 0), link and (alone or number == last)
+        layer = _LayerScheduler(number, *parts, of_tiling[parts[1]], steps, receives=receives, sends=sends)
+        moves += layer.moves(scratchpads, stored)
+        layers.append(layer)
+        steps += len(layer.now)
+        stored = None if alone else layer.stored  # nothing that an independent layer has stored is read
+    return dataclasses.replace(lowering, instructions=_in_order(layers, moves, steps))
+
+
+def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) -> NDArray[np.void]:
+    """All instructions in program order: before each step what is moved then, in the order of need."""
+    kinds = [(layer, kind, layer.issued(kind[:FEW])) for layer in layers for kind in layer.steps.kinds]
+    issues = np.zeros(steps + 1, np.int64)  # of each step, after the sum of those before it
+    for layer, kind, few in kinds:
+        issues[layer.now[kind] + 1] = len(few.opcodes)
+    issued = np.cumsum(issues)
+    before = np.concatenate([move.before for move in moves])
+    # what one step needs stays in the order of the list
+    order = np.lexsort((np.concatenate([move.need for move in moves]), before))
+    places = np.empty_like(before)
+    places[order] = np.arange(len(before)) + issued[before[order]]
+    starts = issued[:-1] + np.searchsorted(before[order], np.arange(steps), side="right")
+    instructions = np.zeros(len(before) + int(issued[-1]), INSTRUCTION)
     instructions["signal"] = NONE
     instructions["wait"] = NONE
-    return dataclasses.replace(lowering, instructions=instructions)
+    ends = np.cumsum([len(move.before) for move in moves])
+    for move, at in zip(moves, np.split(places, ends[:-1]), strict=True):
+        _put(instructions, at, move.layer, move.code)
+    for layer, kind, few in kinds:
+        _put(instructions, starts[layer.now[kind[:FEW]]], layer.number, few)
+        together = max(1, TOGETHER // len(few.opcodes))
+        for low in range(FEW, len(kind), together):
+            some = kind[low : low + together]
+            _put(instructions, starts[layer.now[some]], layer.number, layer.issued(some))
+    return instructions
+
+
+def _put(instructions: NDArray[np.void], starts: Int64, layer: int, code: Code) -> None:
+    """Write each step's instructions one after the other from its start on."""
+    places = starts[:, None] + np.arange(len(code.opcodes))
+    instructions["opcode"][places] = code.opcodes
+    instructions["layer"][places] = layer
+    instructions["operands"][places] = code.operands
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """All products are formed once, and every byte of every output is stored once."""
     code = lowering.instructions
+    formed, stored = np.zeros((2, len(lowering.flows)), np.int64)
+    np.add.at(formed, code["layer"], opcodes.products(code))
+    stores = code[code["opcode"] == STORE]
+    np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
     for number, flow in enumerate(lowering.flows):
         gemm = flow.gemm
-        of_layer = code[code["layer"] == number]
-        formed = int(opcodes.products(of_layer).sum())
-        stores = of_layer[of_layer["opcode"] == STORE]["operands"]
-        stored = int((stores[:, 2] * stores[:, 3]).sum())
         rows, elements = oriented(gemm.m, gemm.n, feature_major=machine.feature_major)
         whole = rows * machine.operand.row_bytes(elements)
-        if formed != gemm.m * gemm.k * gemm.n or stored != whole:
+        if formed[number] != gemm.m * gemm.k * gemm.n or stored[number] != whole:
             raise DefectError(
                 f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store {whole} bytes, "
-                f"not {formed} and {stored}"
+                f"not {formed[number]} and {stored[number]}"
             )

@@ -10,13 +10,17 @@ all have slots loads them once, whatever the number of row tiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from typing import Generic, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine, Sram
 from accelsim.units import Count, align_up, ceil_div
+
+Int64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 class Span(NamedTuple):
@@ -39,32 +43,54 @@ class Chunk(NamedTuple):
     last: bool
 
 
-class Step(NamedTuple):
-    """One unit of schedule.
+class Chunks(NamedTuple):
+    """All weight chunks of a tiling, in the order in which a row tile uses them; shape (chunks,).
 
     Parameters
     ----------
-    m, tile
-        Rows, and columns of the output tile that the step belongs to.
-    chunk
-        Number of the weight chunk in `Tiling.chunks`.
+    k_low, k_size, n_low, n_size
+        Inputs and outputs.
+    tile
+        Column tile, by number.
     first, last
-        Whether the step begins, or completes, its block of sums.
+        Whether the chunk begins, or completes, the sums of its column block.
     done
         Whether the output tile is complete after it.
     """
 
-    m: Span
-    tile: Span
-    chunk: int
-    first: bool
-    last: bool
-    done: bool
+    k_low: Int64
+    k_size: Int64
+    n_low: Int64
+    n_size: Int64
+    tile: Int64
+    first: Bools
+    last: Bools
+    done: Bools
+
+
+class Order(NamedTuple):
+    """All steps in the order of execution: row tile and weight chunk of each by number; shape (steps,)."""
+
+    row: Int64
+    chunk: Int64
 
 
 def cut(size: int, tile: int) -> list[Span]:
     """Parts of a dimension, all of size `tile` but the last."""
     return [Span(low, min(low + tile, size)) for low in range(0, size, tile)]
+
+
+class Cuts(NamedTuple):
+    """Parts of a dimension: first element and size of each; shape (parts,)."""
+
+    low: Int64
+    size: Int64
+
+
+def cuts(size: int, tile: int) -> Cuts:
+    """The parts that `cut` makes, as arrays."""
+    low = np.arange(0, size, tile)
+    return Cuts(low, np.minimum(tile, size - low))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +165,36 @@ class Tiling:
         """Column blocks of the widest output tile."""
         return ceil_div(min(self.tile_n, self.n), self.columns)
 
-    def chunks(self) -> list[Chunk]:
-        """All weight chunks, in the order in which a row tile uses them."""
-        result = []
-        parts = cut(self.k, self.tile_k)
-        for tile in cut(self.n, self.tile_n):
-            blocks = [Span(tile.low + b.low, tile.low + b.high) for b in cut(tile.size, self.columns)]
-            pairs = product(blocks, parts) if self.resident else ((b, p) for p, b in product(parts, blocks))
-            result += [Chunk(part, block, part.high == self.k) for block, part in pairs]
-        return result
+    def chunk_table(self) -> Chunks:
+        """All weight chunks, as arrays."""
+        k_low, k_size = cuts(self.k, self.tile_k)
+        n_low, n_size = cuts(self.n, self.columns)
+        block, part = np.divmod(np.arange(len(n_low) * len(k_low)), len(k_low))
+        tile = n_low[block] // self.tile_n
+        if not self.resident:
+            order = np.lexsort((block, part, tile))
+            block, part, tile = block[order], part[order], tile[order]
+        last, done = part == len(k_low) - 1, np.append(np.diff(tile) > 0, True)
+        return Chunks(k_low[part], k_size[part], n_low[block], n_size[block], tile, part == 0, last, done)
 
-    def steps(self) -> Iterator[Step]:
-        """All steps, in the order of execution."""
-        chunks = self.chunks()
-        row_tiles = cut(self.m, self.tile_m)
-        column_tiles = cut(self.n, self.tile_n)
-        of_tile = {t: [i for i, c in enumerate(chunks) if t.low <= c.n.low < t.high] for t in column_tiles}
-        if self.rows_outer:
-            order = [(m, t) for m in row_tiles for t in column_tiles]
-        else:
-            order = [(m, t) for t in column_tiles for m in row_tiles]
-        for m, tile in order:
-            for i in of_tile[tile]:
-                chunk = chunks[i]
-                yield Step(m, tile, i, chunk.k.low == 0, chunk.last, i == of_tile[tile][-1])
+    def chunks(self) -> list[Chunk]:
+        """All weight chunks, one by one."""
+        table = self.chunk_table()
+        ends = (table.k_low, table.k_low + table.k_size, table.n_low, table.n_low + table.n_size, table.last)
+        return [
+            Chunk(Span(k_low, k_high), Span(n_low, n_high), last)
+            for k_low, k_high, n_low, n_high, last in zip(*(x.tolist() for x in ends), strict=True)
+        ]
+
+    def order(self) -> Order:
+        """All steps: the chunks of all column tiles, or of one after the other, for each row tile."""
+        rows = np.arange(self.tiles_m)[:, None]
+        chunks = np.arange(ceil_div(self.n, self.columns) * self.tiles_k)
+        together = len(chunks) if self.rows_outer else self.blocks * self.tiles_k
+        whole = len(chunks) // together * together
+        tiles = (chunks[:whole].reshape(-1, 1, together), chunks[whole:].reshape(1, 1, -1))
+        pairs = [np.broadcast_arrays(rows, tile) for tile in tiles]
+        return Order(*(np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1)))
 
 
 class Footprint(NamedTuple, Generic[Count]):
@@ -190,9 +222,9 @@ class Place(NamedTuple):
     feature_major: bool
     bits: int
 
-    def at(self, sample: int, feature: int) -> int:
+    def at(self, sample: Count, feature: Count) -> Count:
         """Address of an element, which begins a byte."""
-        row, column = (feature, sample) if self.feature_major else (sample, feature)
+        row, column = oriented(sample, feature, feature_major=self.feature_major)
         return self.address + row * self.pitch + column * self.bits // 8
 
 

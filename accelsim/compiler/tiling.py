@@ -12,7 +12,7 @@ from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import fronts, whole
-from accelsim.compiler.tiles import Footprint, Tiling, oriented
+from accelsim.compiler.tiles import Footprint, Tiling, cuts, oriented
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import ceil_div
@@ -220,11 +220,16 @@ def _explain(flow: Dataflow) -> None:
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """Every step's parts cover the product exactly once, and the slots fit their memories."""
+    for tiling in dict.fromkeys(lowering.tilings):
+        chunks, order = tiling.chunk_table(), tiling.order()
+        rows = cuts(tiling.m, tiling.tile_m).size
+        covered = int((rows[order.row] * (chunks.k_size * chunks.n_size)[order.chunk]).sum())
+        if covered != tiling.m * tiling.k * tiling.n:
+            raise DefectError(f"{tiling} covers {covered} of {tiling.m * tiling.k * tiling.n} products")
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
-        gemm, chunks = flow.gemm, tiling.chunks()
-        covered = sum(s.m.size * chunks[s.chunk].k.size * chunks[s.chunk].n.size for s in tiling.steps())
-        if covered != gemm.m * gemm.k * gemm.n:
-            raise DefectError(f"tiling of {gemm.layer.name} covers {covered} of {gemm.m * gemm.k * gemm.n} products")
+        gemm = flow.gemm
+        if (tiling.m, tiling.k, tiling.n) != (gemm.m, gemm.k, gemm.n):
+            raise DefectError(f"tiling of {gemm.layer.name} is of {(tiling.m, tiling.k, tiling.n)}")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
         staging = {"weight": tiling.staging * flow.staged(tiling.tile_k).bytes}
         for name, size, slots in zip(Footprint._fields, flow.footprint(tiling), counts, strict=True):

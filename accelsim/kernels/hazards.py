@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels.borrowing import borrowing
-from accelsim.kernels.strides import ADDRESS, END, ROW_BYTES, ROWS, STRIDE, holds, overlap, reach
+from accelsim.kernels.strides import ADDRESS, END, alike, holds, overlap, reach
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -58,6 +58,7 @@ def _is_defined(
     span: Int64,
     image: int,
     r: int,
+    shape: Int64,
 ) -> bool:
     """Whether the image and the regions that were written have all bytes of a region.
 
@@ -65,22 +66,28 @@ def _is_defined(
     ----------
     image
         End of the bytes that the memory holds from the start on.
+    shape
+        The region's rows, their stride and bytes.
     """
-    for row in range(ranges[r, ROWS]):
-        at = ranges[r, ADDRESS] + row * ranges[r, STRIDE]
-        end = at + ranges[r, ROW_BYTES]
-        at = max(at, image)
+    row, count, stride, row_bytes = 0, shape[0], shape[1], shape[2]
+    while row < count:
+        begin = ranges[r, ADDRESS] + row * stride
+        at, end = max(begin, image), begin + row_bytes
+        rows = 1 if at > begin else count - row  # that are covered as this one is
         while at < end:
             further = at
             for b in range(bucket[r], bucket[r] + span[r]):
                 node = head[b]
                 while node >= 0:
-                    if writer[owner[node]] >= 0:
-                        further = max(further, reach(ranges, owner[node], at))
+                    reached = reach(ranges, owner[node], at) if writer[owner[node]] >= 0 else -1
+                    if reached > further:
+                        further, by = reached, owner[node]
                     node = after[node]
             if further == at:
                 return False
+            rows = min(rows, alike(ranges, by, at, min(further, end), stride))
             at = further
+        row += rows
     return True
 
 
@@ -93,6 +100,7 @@ def find(
     write: NDArray[np.bool_],
     until: Int64,
     ranges: Int64,
+    shapes: Int64,
     image: Int64,
     bucket: Int64,
     span: Int64,
@@ -115,6 +123,8 @@ def find(
         Instruction, region, kind and last moment of each access; shape (accesses,), sorted by instruction.
     ranges
         Bytes of each region, memories one after the other; shape (regions, strides.FIELDS).
+    shapes
+        Rows of each region, their stride and bytes, also of those that touch; shape (regions, 3).
     image
         End of the bytes of the region's memory that are there from the start on, shape (regions,).
     bucket, span, first, owner, buckets
@@ -156,7 +166,9 @@ def find(
                     before = node
                 node = following
         if not writes:
-            if not known and not _is_defined(ranges, written, written_after, owner, writer, bucket, span, image[r], r):
+            if not known and not _is_defined(
+                ranges, written, written_after, owner, writer, bucket, span, image[r], r, shapes[r]
+            ):
                 return a
             defined[r] = True
             reader[r, u, until[a]] = index[i] + 1

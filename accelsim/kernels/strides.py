@@ -37,6 +37,30 @@ def _run_held(r: Int64, a: int, low: int, high: int) -> bool:
 
 
 @borrowing
+def _columns_meet(r: Int64, a: int, b: int) -> bool:
+    """Whether runs of a and b would meet if both had all rows: modulo what divides both strides."""
+    common, rest = r[a, STRIDE], r[b, STRIDE]
+    while rest:
+        common, rest = rest, common % rest
+    ahead = (r[b, ADDRESS] - r[a, ADDRESS]) % common
+    return bool(ahead < r[a, ROW_BYTES] or ahead + r[b, ROW_BYTES] > common)
+
+
+@borrowing
+def _rows_meet(r: Int64, a: int, b: int) -> bool:
+    """Whether a run of a meets one of b."""
+    if r[a, ROWS] > r[b, ROWS]:
+        a, b = b, a
+    for row in range(max(0, (r[b, ADDRESS] - r[a, ADDRESS]) // r[a, STRIDE]), r[a, ROWS]):
+        low = r[a, ADDRESS] + row * r[a, STRIDE]
+        if low >= r[b, END]:
+            return False
+        if _run_meets(r, b, low, low + r[a, ROW_BYTES]):
+            return True
+    return False
+
+
+@borrowing
 def overlap(r: Int64, a: int, b: int) -> bool:
     """Whether ranges a and b share a byte.
 
@@ -58,13 +82,7 @@ def overlap(r: Int64, a: int, b: int) -> bool:
         same = ahead < r[a, ROWS] and ahead + r[b, ROWS] > 0 and column < r[a, ROW_BYTES]
         next_ = ahead + 1 < r[a, ROWS] and ahead + 1 + r[b, ROWS] > 0 and column + r[b, ROW_BYTES] > r[a, STRIDE]
         return bool(same or next_)
-    if r[a, ROWS] > r[b, ROWS]:
-        a, b = b, a
-    for row in range(r[a, ROWS]):
-        low = r[a, ADDRESS] + row * r[a, STRIDE]
-        if _run_meets(r, b, low, low + r[a, ROW_BYTES]):
-            return True
-    return False
+    return bool(_columns_meet(r, a, b) and _rows_meet(r, a, b))
 
 
 @borrowing
@@ -94,3 +112,14 @@ def reach(r: Int64, a: int, at: int) -> int:
     row = (at - r[a, ADDRESS]) // r[a, STRIDE] if r[a, ROWS] > 1 else 0
     end = r[a, ADDRESS] + row * r[a, STRIDE] + r[a, ROW_BYTES]
     return int(end) if row < r[a, ROWS] and at < end else -1
+
+
+@borrowing
+def alike(r: Int64, a: int, low: int, high: int, stride: int) -> int:
+    """How many rows, `stride` bytes apart and the first [low, high), lie one after the other in single runs of range a.
+
+    [low, high) does; the rows after it are followed as far as it costs nothing to know.
+    """
+    if r[a, ROWS] == 1:
+        return int((r[a, END] - high) // stride + 1) if stride > 0 else 1
+    return int(r[a, ROWS] - (low - r[a, ADDRESS]) // r[a, STRIDE]) if r[a, STRIDE] == stride else 1

@@ -40,11 +40,12 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
     chunks = chosen.chunks()
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
-    for step in chosen.steps():
-        chunk = chunks[step.chunk]
-        times[slice(*step.m), slice(*chunk.k), slice(*chunk.n)] += 1
-        if step.done:
-            stored[slice(*step.m), slice(*step.tile)] += 1
+    rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.chunk_table()
+    for row, number in zip(*chosen.order(), strict=True):
+        chunk, span = chunks[number], slice(*rows[row])
+        times[span, slice(*chunk.k), slice(*chunk.n)] += 1
+        if table.done[number]:
+            stored[span, slice(*columns[table.tile[number]])] += 1
     assert (times == 1).all()
     assert (stored == 1).all()
     for name, size, slots in zip(
@@ -62,11 +63,12 @@ def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: 
     chosen = tiling.choose(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}
     counts = dict.fromkeys(held, 0)
-    for step in chosen.steps():
-        part = (0, k) if chosen.resident else chosen.chunks()[step.chunk].k
+    chunks = chosen.chunks()
+    for row, chunk in zip(*chosen.order(), strict=True):
+        part = (0, k) if chosen.resident else chunks[chunk].k
         for name, key, slots in (
-            ("activation", (step.m, part), chosen.activations),
-            ("weight", step.chunk, chosen.weights),
+            ("activation", (row, part), chosen.activations),
+            ("weight", chunk, chosen.weights),
         ):
             if key not in held[name]:
                 held[name] = [*held[name], key][-slots:]

@@ -47,3 +47,17 @@ def test_a_run_reaches_to_its_last_byte(a: tuple[int, int, int, int], at: int) -
         return
     starts = [a[0] + row * a[1] for row in range(a[2])]
     assert found == next(low + a[3] for low in starts if low <= at < low + a[3])
+
+
+@given(a=ranges(), stride=st.integers(1, 40), data=st.data())
+def test_rows_that_are_alike_lie_in_single_runs(a: tuple[int, int, int, int], stride: int, data: st.DataObject) -> None:
+    stride = data.draw(st.sampled_from([stride, a[1] or 1]))
+    low = a[0] + a[1] * data.draw(st.integers(0, a[2] - 1)) + data.draw(st.integers(0, a[3] - 1))
+    start = low if a[2] == 1 else a[0] + (low - a[0]) // a[1] * a[1]
+    high = data.draw(st.integers(low + 1, (a[0] if a[2] == 1 else start) + a[3]))
+    found, held = strides.alike(fields(a), 0, low, high, stride), bytes_of(a)
+    covered = [set(range(low + i * stride, high + i * stride)) <= held for i in range(found + 1)]
+    assert all(covered[:found])
+    assert found >= 1
+    if a[2] == 1 or stride == a[1]:
+        assert not covered[found]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, blocks, folds, tabulate
+from accelsim.compiler.code import Code, in_turn, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk
+from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import InputStationary
 from accelsim.datapath.input_stationary import InputStationary as Unit
-from accelsim.isa.opcodes import MATMUL, PRELOAD, Matmul, Preload
+from accelsim.isa.opcodes import MATMUL, PRELOAD
 from accelsim.units import align_up, ceil_div
 
 
@@ -37,31 +38,39 @@ class InputStationaryFlow(Dataflow):
     def pack(self, chunk: Chunk) -> bytes:
         """Fold by fold, output by output."""
         weights = self.weights(chunk)
-        return b"".join(weights[f.low : f.high].T.tobytes() for f in folds(chunk.k, self.rows))
+        return b"".join(weights[f.low : f.high].T.tobytes() for f in cut(chunk.k.size, self.rows))
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """For each block of samples, preload and matmul of each fold."""
-        n = tile.chunk.n.size
-        for block in blocks(tile.samples, self.block):
-            for fold in folds(tile.chunk.k, self.rows):
-                yield (
-                    PRELOAD,
-                    Preload(tile.x.at(block.low, fold.low), tile.x.pitch, fold.size, block.size, packed=0),
-                )
-                yield (
-                    MATMUL,
-                    Matmul(
-                        address=tile.w + fold.low * n,
-                        stride=fold.size,
-                        rows=n,
-                        depth=fold.size,
-                        columns=block.size,
-                        sums=tile.sums.at(block.low, 0),
-                        sums_stride=tile.sums.pitch,
-                        accumulate=int(fold.low > 0 or not tile.begins),
-                        signed=self.signed,
-                    ),
-                )
+        folds, blocks = cuts(tiles.k, self.rows), cuts(tiles.m, self.block)
+        times = len(blocks.low) * len(folds.low)
+        low, depth = np.tile(folds.low, len(blocks.low)), np.tile(folds.size, len(blocks.low))
+        sample, samples = np.repeat(blocks.low, len(folds.low)), np.repeat(blocks.size, len(folds.low))
+        preload = issue(
+            PRELOAD,
+            tiles.steps,
+            times,
+            address=tiles.x.at(sample, low),
+            stride=tiles.x.layout.pitch,
+            depth=depth,
+            columns=samples,
+            packed=0,
+        )
+        matmul = issue(
+            MATMUL,
+            tiles.steps,
+            times,
+            address=tiles.w + low * tiles.n,
+            stride=depth,
+            rows=tiles.n,
+            depth=depth,
+            columns=samples,
+            sums=tiles.sums.at(sample, np.zeros_like(sample)),
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=np.where(low > 0, 1, tiles.adds),
+            signed=self.signed,
+        )
+        return in_turn(preload, matmul)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Folds times the interval between two."""

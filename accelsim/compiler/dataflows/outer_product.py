@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, blocks, tabulate
+from accelsim.compiler.code import Code, in_turn, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk
+from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import OuterProduct, OutputStationary
 from accelsim.datapath.outer_product import OuterProduct as OuterProductUnit
 from accelsim.datapath.output_stationary import OutputStationary as OutputStationaryUnit
-from accelsim.isa.opcodes import MULTIPLY, PRELOAD_MASK, Multiply, PreloadMask
+from accelsim.isa.opcodes import MULTIPLY, PRELOAD_MASK
 from accelsim.units import ceil_div
 
 #: Inputs that chunks are multiples of: whole bytes of the skip bits.
@@ -50,19 +51,24 @@ class _SumsStay(Dataflow):
             return np.zeros_like(n)
         return n * ceil_div(self.machine.operand.sum_bytes * self.block, accumulator.width_bytes)
 
-    def multiply(self, tile: Tile, low: int, samples: int) -> Multiply:
-        """Product of one block of samples."""
-        return Multiply(
-            address=tile.x.at(low, 0),
-            stride=tile.x.pitch,
-            weights=tile.w,
-            weights_stride=tile.chunk.n.size,
-            rows=samples,
-            depth=tile.chunk.k.size,
-            columns=tile.chunk.n.size,
-            sums=tile.sums.at(low, 0),
-            sums_stride=tile.sums.pitch,
-            accumulate=int(not tile.begins),
+    def multiply(self, tiles: Tiles) -> Code:
+        """Product of each block of samples."""
+        blocks = cuts(tiles.m, self.block)
+        first = np.zeros_like(blocks.low)
+        return issue(
+            MULTIPLY,
+            tiles.steps,
+            len(blocks.low),
+            address=tiles.x.at(blocks.low, first),
+            stride=tiles.x.layout.pitch,
+            weights=tiles.w,
+            weights_stride=tiles.n,
+            rows=blocks.size,
+            depth=tiles.k,
+            columns=tiles.n,
+            sums=tiles.sums.at(blocks.low, first),
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=tiles.adds,
             signed=self.signed,
             packed=0,
         )
@@ -87,15 +93,23 @@ class OuterProductFlow(_SumsStay):
         mask = self.unit.mask(self.weights(chunk)).tobytes() if self.skip else b""
         return super().pack(chunk) + mask
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """For each block of samples, its skip bits and its product."""
-        mask = tile.w + super().weights_bytes(tile.chunk)
-        for block in blocks(tile.samples, self.block):
-            product = self.multiply(tile, block.low, block.size)
-            if self.skip:
-                bits = PreloadMask(mask, product.depth, product.address, product.stride, product.rows)
-                yield PRELOAD_MASK, bits
-            yield MULTIPLY, product
+        multiply = self.multiply(tiles)
+        if not self.skip:
+            return multiply
+        blocks = cuts(tiles.m, self.block)
+        bits = issue(
+            PRELOAD_MASK,
+            tiles.steps,
+            len(blocks.low),
+            mask=tiles.w + tiles.k * tiles.n,
+            depth=tiles.k,
+            address=tiles.x.at(blocks.low, np.zeros_like(blocks.low)),
+            stride=tiles.x.layout.pitch,
+            rows=blocks.size,
+        )
+        return in_turn(bits, multiply)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Surviving inputs of each block, at least its drain; activations are taken to be dense."""
@@ -117,10 +131,9 @@ class OutputStationaryFlow(_SumsStay):
         super().__init__(gemm, machine, config, most_inputs=gemm.k)
         self.unit = OutputStationaryUnit.of(config)
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """A product for each block of samples."""
-        for block in blocks(tile.samples, self.block):
-            yield MULTIPLY, self.multiply(tile, block.low, block.size)
+        return self.multiply(tiles)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Fill, inputs and drain of each block."""

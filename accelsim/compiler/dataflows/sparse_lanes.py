@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, tabulate
+from accelsim.compiler.code import Code, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, cut
+from accelsim.compiler.tiles import Chunk, Chunks, Span, cut
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import SparseLanes
 from accelsim.datapath.sparse_lanes import SparseLanes as Unit
 from accelsim.formats import relative
-from accelsim.isa.opcodes import SPMV, Spmv
+from accelsim.isa.opcodes import SPMV
 
 
 class SparseLanesFlow(Dataflow):
@@ -33,6 +34,12 @@ class SparseLanesFlow(Dataflow):
         entries = self.counts[chunk.n][chunk.k.low : chunk.k.high].sum(axis=0, dtype=np.int64)
         return relative.stored_bytes(chunk.k.size, entries, self.unit.index_bits)
 
+    def all_weights_bytes(self, chunks: Chunks) -> Int64:
+        """Those of each chunk, whose entries differ."""
+        sides = (chunks.k_low, chunks.k_low + chunks.k_size, chunks.n_low, chunks.n_low + chunks.n_size)
+        spans = zip(*(side.tolist() for side in sides), strict=True)
+        return np.array([self.weights_bytes(Chunk(Span(k, a), Span(n, b), last=False)) for k, a, n, b in spans])
+
     def largest_chunk(self, tile_k: int) -> int:
         """The largest of all chunks, whose entries differ."""
         return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.gemm.k, tile_k))
@@ -41,23 +48,22 @@ class SparseLanesFlow(Dataflow):
         """Encode the chunk."""
         return self.unit.encode(self.weights(chunk)).to_bytes()
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """One instruction for all samples."""
-        yield (
+        return issue(
             SPMV,
-            Spmv(
-                address=tile.x.address,
-                stride=tile.x.pitch,
-                weights=tile.w,
-                weights_bytes=self.weights_bytes(tile.chunk),
-                rows=tile.samples,
-                depth=tile.chunk.k.size,
-                columns=tile.chunk.n.size,
-                sums=tile.sums.address,
-                sums_stride=tile.sums.pitch,
-                accumulate=int(not tile.begins),
-                signed=self.signed,
-            ),
+            tiles.steps,
+            address=tiles.x.address,
+            stride=tiles.x.layout.pitch,
+            weights=tiles.w,
+            weights_bytes=tiles.w_bytes,
+            rows=tiles.m,
+            depth=tiles.k,
+            columns=tiles.n,
+            sums=tiles.sums.address,
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=tiles.adds,
+            signed=self.signed,
         )
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, folds
+from accelsim.compiler.code import Code, in_turn, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk
+from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import StructuredSparse
 from accelsim.datapath.structured_sparse import StructuredSparse as Unit
 from accelsim.formats import nm
-from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
+from accelsim.isa.opcodes import PRELOAD
 from accelsim.units import ceil_div
 
 
@@ -31,24 +32,30 @@ class StructuredSparseFlow(Dataflow):
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """Values and indices of each fold, or one byte a weight."""
-        return sum(self._fold_bytes(fold.size, chunk.n.size) for fold in folds(chunk.k, self.depth))
+        return sum(self._fold_bytes(fold.size, chunk.n.size) for fold in cut(chunk.k.size, self.depth))
 
     def pack(self, chunk: Chunk) -> bytes:
         """Fold by fold."""
         weights = self.weights(chunk)
         if not self.sparse:
             return weights.tobytes()
-        parts = (weights[f.low : f.high] for f in folds(chunk.k, self.depth))
+        parts = (weights[f.low : f.high] for f in cut(chunk.k.size, self.depth))
         return b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """Preload and matmul of each fold."""
-        n = tile.chunk.n.size
-        address = tile.w
-        for fold in folds(tile.chunk.k, self.depth):
-            yield PRELOAD, Preload(address, 0 if self.sparse else n, fold.size, n, int(self.sparse))
-            address += self._fold_bytes(fold.size, n)
-            yield MATMUL, self.samples_times_fold(tile, fold)
+        folds = cuts(tiles.k, self.depth)
+        preload = issue(
+            PRELOAD,
+            tiles.steps,
+            len(folds.low),
+            address=tiles.w + np.arange(len(folds.low)) * self._fold_bytes(self.depth, tiles.n),
+            stride=0 if self.sparse else tiles.n,
+            depth=folds.size,
+            columns=tiles.n,
+            packed=int(self.sparse),
+        )
+        return in_turn(preload, self.samples_times_folds(tiles, folds))
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the larger of samples, rows, and the words that a row of activations takes."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile
+from accelsim.compiler.code import Code, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk
 from accelsim.config.arch import Machine
@@ -14,7 +15,7 @@ from accelsim.config.datapaths import TensorCore
 from accelsim.datapath.tensor_core import GROUP, KEPT
 from accelsim.datapath.tensor_core import TensorCore as Unit
 from accelsim.formats import nm
-from accelsim.isa.opcodes import MULTIPLY, Multiply
+from accelsim.isa.opcodes import MULTIPLY
 
 
 class TensorCoreFlow(Dataflow):
@@ -38,24 +39,23 @@ class TensorCoreFlow(Dataflow):
         weights = self.weights(chunk)
         return nm.compress(weights, KEPT, GROUP).to_bytes() if self.sparse else weights.T.tobytes()
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """One instruction: the cores share the block among them."""
-        yield (
+        return issue(
             MULTIPLY,
-            Multiply(
-                address=tile.x.address,
-                stride=tile.x.pitch,
-                weights=tile.w,
-                weights_stride=0 if self.sparse else tile.chunk.k.size,
-                rows=tile.samples,
-                depth=tile.chunk.k.size,
-                columns=tile.chunk.n.size,
-                sums=tile.sums.address,
-                sums_stride=tile.sums.pitch,
-                accumulate=int(not tile.begins),
-                signed=self.signed,
-                packed=int(self.sparse),
-            ),
+            tiles.steps,
+            address=tiles.x.address,
+            stride=tiles.x.layout.pitch,
+            weights=tiles.w,
+            weights_stride=0 if self.sparse else tiles.k,
+            rows=tiles.m,
+            depth=tiles.k,
+            columns=tiles.n,
+            sums=tiles.sums.address,
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=tiles.adds,
+            signed=self.signed,
+            packed=int(self.sparse),
         )
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:

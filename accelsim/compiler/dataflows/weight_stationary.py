@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Issue, Tile, folds, tabulate
+from accelsim.compiler.code import Code, in_turn, issue
+from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk
+from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
 from accelsim.formats.operands import pack_rows
-from accelsim.isa.opcodes import MATMUL, PRELOAD, Preload
+from accelsim.isa.opcodes import PRELOAD
 from accelsim.units import ceil_div
 
 
@@ -31,13 +30,20 @@ class WeightStationaryFlow(Dataflow):
         """Rows of packed operands."""
         return pack_rows(self.weights(chunk), self.machine.matrix.operands).tobytes()
 
-    def products(self, tile: Tile) -> Iterator[Issue]:
+    def products(self, tiles: Tiles) -> Code:
         """Preload and matmul of each fold."""
-        n = tile.chunk.n.size
-        pitch = self.machine.operand.row_bytes(n)
-        for fold in folds(tile.chunk.k, self.rows):
-            yield PRELOAD, Preload(tile.w + fold.low * pitch, pitch, fold.size, n, packed=0)
-            yield MATMUL, self.samples_times_fold(tile, fold)
+        folds, pitch = cuts(tiles.k, self.rows), self.machine.operand.row_bytes(tiles.n)
+        preload = issue(
+            PRELOAD,
+            tiles.steps,
+            len(folds.low),
+            address=tiles.w + folds.low * pitch,
+            stride=pitch,
+            depth=folds.size,
+            columns=tiles.n,
+            packed=0,
+        )
+        return in_turn(preload, self.samples_times_folds(tiles, folds))
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the interval between two."""

@@ -1,0 +1,57 @@
+"""Instructions as blocks of arrays: those of many steps at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.isa.opcodes import OPCODES, OPERANDS
+
+Int64 = NDArray[np.int64]
+
+
+class Code(NamedTuple):
+    """What many steps issue, each the same opcodes.
+
+    Parameters
+    ----------
+    opcodes
+        uint8, shape (instructions,).
+    operands
+        int64, shape (steps, instructions, OPERANDS).
+    """
+
+    opcodes: NDArray[np.uint8]
+    operands: Int64
+
+
+def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> Code:
+    """Form an instruction that every step issues `times` times.
+
+    Parameters
+    ----------
+    operands
+        All fields of the opcode's operands by name; arrays broadcast to (steps, times).
+    """
+    names = OPCODES[opcode].operands._fields
+    if operands.keys() != set(names):
+        raise TypeError(f"operands of {OPCODES[opcode].mnemonic} must be {names}, not {tuple(operands)}")
+    table = np.zeros((steps, times, OPERANDS), np.int64)
+    for place, name in enumerate(names):
+        table[:, :, place] = operands[name]
+    return Code(np.full(times, opcode, np.uint8), table)
+
+
+def in_turn(*codes: Code) -> Code:
+    """Issue the first instruction of each, then the second of each, and so on; all have as many."""
+    opcodes = np.stack([code.opcodes for code in codes], axis=1)
+    operands = np.stack([code.operands for code in codes], axis=2)
+    return Code(opcodes.ravel(), operands.reshape(len(operands), -1, OPERANDS))
+
+
+def joined(*codes: Code) -> Code:
+    """Issue all instructions of the first, then all of the second, and so on."""
+    opcodes = np.concatenate([code.opcodes for code in codes])
+    return Code(opcodes, np.concatenate([code.operands for code in codes], axis=1))

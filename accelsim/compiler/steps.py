@@ -1,0 +1,83 @@
+"""The steps of a tiling: which tiles each of them uses, and when a tile fills a slot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.residency import Turns, take_turns
+from accelsim.compiler.tiles import Chunks, Cuts, Tiling, cuts
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """All steps of a tiling, in the order of execution; arrays of shape (steps,) unless said.
+
+    Parameters
+    ----------
+    rows, tiles
+        Row tiles and column tiles.
+    chunks
+        Weight chunks.
+    row, chunk
+        Number of each step's row tile and of its chunk.
+    activations, weights
+        Turns of the slots for activation tiles and for chunks.
+    sums, outputs
+        Turn in which the step's block of sums, and its output tile, take a slot.
+    kinds
+        Steps by number, those together that issue the same opcodes on tiles of one shape.
+    """
+
+    rows: Cuts
+    tiles: Cuts
+    chunks: Chunks
+    row: Int64
+    chunk: Int64
+    activations: Turns
+    weights: Turns
+    sums: Int64
+    outputs: Int64
+    kinds: list[Int64]
+
+    @classmethod
+    def of(cls, tiling: Tiling) -> Steps:
+        """Work out a tiling's steps."""
+        rows, tiles, chunks = cuts(tiling.m, tiling.tile_m), cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
+        row, chunk = tiling.order()
+        column_tile, part = chunks.tile[chunk], chunks.k_low[chunk] // tiling.tile_k
+        outer, none = tiling.rows_outer, np.zeros_like(row)
+        # output tiles are executed one after the other
+        outputs = row * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row
+        parts, of_row = (1, none) if tiling.resident else (tiling.tiles_k, part)
+        activations = take_turns(
+            row if outer else none,
+            of_row if outer else row * parts + of_row,
+            np.array([parts if outer else parts * tiling.tiles_m]),
+            column_tile,
+            tiling.activations,
+        )
+        of_tile = np.bincount(chunks.tile)
+        first_of_tile = np.cumsum(of_tile) - of_tile
+        weights = take_turns(
+            none if outer else column_tile,
+            chunk if outer else chunk - first_of_tile[column_tile],
+            np.array([len(chunks.tile)]) if outer else of_tile[column_tile],
+            row,
+            tiling.weights,
+        )
+        block = (chunks.n_low[chunk] - tiles.low[column_tile]) // tiling.columns
+        sums = take_turns(outputs, block, np.array([tiling.blocks]), part, tiling.sums).number
+        kinds = _kinds(tiling, rows, chunks, row, chunk)
+        return cls(rows, tiles, chunks, row, chunk, activations, weights, sums, outputs, kinds)
+
+
+def _kinds(tiling: Tiling, rows: Cuts, chunks: Chunks, row: Int64, chunk: Int64) -> list[Int64]:
+    flags = (chunks.k_size < tiling.tile_k, chunks.n_size < tiling.columns, chunks.last, chunks.done)
+    kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][chunk]
+    kind += (rows.size < tiling.tile_m).astype(np.uint8)[row] << len(flags)
+    return [np.flatnonzero(kind == number) for number in np.flatnonzero(np.bincount(kind))]

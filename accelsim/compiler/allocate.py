@@ -131,7 +131,7 @@ def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     if isinstance(layer, IntegerLayer):
         constants += [layer.multiplier[columns].astype("<i4"), layer.shift[columns].astype(np.int8)]
     gap = bytes(stored_constants_offset(flow, chunk) - len(weights))
-    return weights + gap + b"".join(c.tobytes() for c in constants)
+    return b"".join([weights, gap, *(c.tobytes() for c in constants)])
 
 
 def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:

@@ -42,7 +42,7 @@ def pack_rows(values: NDArray[np.generic], operand: OperandType) -> NDArray[np.u
         return _bytes(values.astype(_FLOATS[operand]))
     bits = OPERANDS[operand].bits
     if bits >= 8:
-        return _bytes(values.astype(f"<i{bits // 8}"))  # signed and unsigned share their bits
+        return _bytes(values.astype(f"<i{bits // 8}", copy=False))  # signed and unsigned share their bits
     fields = (
         (values.astype(np.int8) > 0).astype(np.uint8) if operand == "binary" else values.astype(np.int8).view(np.uint8)
     )

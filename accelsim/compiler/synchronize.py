@@ -38,13 +38,16 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     )
     waiter, unit, moment = np.nonzero(need)
     producer = queues.by_unit[queues.first_of_unit[unit] + need[waiter, unit, moment] - 1]
-    pairs, semaphore = np.unique(unit * MOMENTS + moment, return_inverse=True)
+    pair = unit * MOMENTS + moment
+    pairs = np.flatnonzero(np.bincount(pair))
+    semaphore = np.searchsorted(pairs, pair)
     value = np.zeros(len(waiter), np.int64)
-    for s in range(len(pairs)):
-        mine = semaphore == s
-        signals = np.unique(producer[mine])
-        code["signal"][signals, int(pairs[s] % MOMENTS)] = s
-        value[mine] = np.searchsorted(signals, producer[mine]) + 1
+    for s, found_pair in enumerate(pairs.tolist()):
+        mine = np.flatnonzero(semaphore == s)
+        signals = np.zeros(len(code), np.bool_)
+        signals[producer[mine]] = True
+        code["signal"][signals, found_pair % MOMENTS] = s
+        value[mine] = np.cumsum(signals)[producer[mine]]
     slot = np.arange(len(waiter)) - np.searchsorted(waiter, waiter)
     if (slot >= WAITS).any():
         raise DefectError(f"instruction {waiter[slot >= WAITS][0]} needs more than {WAITS} waits")

@@ -20,6 +20,7 @@ from accelsim.config.datapaths import (
 from accelsim.formats import nm
 from accelsim.isa import opcodes
 from accelsim.isa.constants import block_bytes
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
 from accelsim.kernels import classes
 from accelsim.memory.region import Region
@@ -321,11 +322,34 @@ def chases(address: Int64, row_bytes: Int64, machine: Machine) -> NDArray[np.boo
     return fits
 
 
-def of_program(instructions: NDArray[np.void], machine: Machine) -> Accesses:
-    """All accesses of a program's instructions, whose opcodes are valid."""
+def of_program(instructions: NDArray[np.void], machine: Machine, kinds: Kinds | None = None) -> Accesses:
+    """All accesses of a program's instructions, whose opcodes are valid.
+
+    Parameters
+    ----------
+    kinds
+        Which instructions differ, if that is known already.
+    """
+    kinds = kinds or Kinds.of(instructions)
+    of_kind = _of_each(instructions[kinds.first], machine)
+    count = np.bincount(of_kind.instruction, minlength=len(kinds.first))
+    times = count[kinds.number]
+    ahead = (np.cumsum(count) - count)[kinds.number] - (np.cumsum(times) - times)  # of each one's accesses in `of_kind`
+    place = np.repeat(ahead, times) + np.arange(int(times.sum()))
+    return Accesses(
+        np.repeat(np.arange(len(times)), times),
+        of_kind.write[place],
+        of_kind.until[place],
+        of_kind.number[place],
+        of_kind.regions,
+    )
+
+
+def _of_each(instructions: NDArray[np.void], machine: Machine) -> Accesses:
+    """Accesses of instructions, worked out opcode by opcode."""
     opcode, operands = instructions["opcode"], instructions["operands"]
     found: list[tuple[Int64, Access]] = []
-    count = np.zeros(len(instructions), np.int64)
+    count = np.zeros(len(opcode), np.int64)
     for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
         index = np.flatnonzero(opcode == kind)
         for access in sorted(of_opcode(kind, operands[index], machine), key=lambda access: access.write):

@@ -44,7 +44,7 @@ class Queues:
     def of(cls, instructions: NDArray[np.void]) -> Queues:
         """Queues of a program whose opcodes are valid."""
         unit = opcodes.UNIT_OF[instructions["opcode"]].astype(np.int64)
-        by_unit = np.argsort(unit, kind="stable")
+        by_unit = np.argsort(unit.astype(np.int8), kind="stable")  # of bytes it sorts by radix
         first = np.concatenate(([0], np.cumsum(np.bincount(unit, minlength=UNITS))))
         index = np.empty_like(unit)
         index[by_unit] = np.arange(len(unit)) - first[unit[by_unit]]

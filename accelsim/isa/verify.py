@@ -14,6 +14,8 @@ The order is decided by vector clocks (`kernels.clocks`) over byte classes (`isa
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +25,7 @@ from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import accesses, hazards, opcodes, tilewise
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
     ACTIVATE,
@@ -63,9 +66,12 @@ def verify(program: Program, machine: Machine, file: str = "") -> accesses.Acces
     ProgramError
         If the program is not valid; the sentence names the instruction, and who waits for whom.
     """
-    well_formed(program, file)
-    _raise(_limits(program, machine), file)
-    found = accesses.of_program(program.instructions, machine)
+    kinds = Kinds.of(program.instructions)
+    few = dataclasses.replace(program, instructions=program.instructions[kinds.first])
+    _well_formed(program, few, file)
+    if _limits(few, machine):
+        _raise(_limits(program, machine), file)
+    found = accesses.of_program(program.instructions, machine, kinds)
     _raise(_addresses(program, machine, found), file)
     _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
     _raise(_work(program, machine), file)
@@ -81,8 +87,15 @@ def well_formed(program: Program, file: str = "") -> None:
     ProgramError
         As for `verify`.
     """
-    for check in (_fields, _operands):
-        _raise(check(program), file)
+    _well_formed(program, program, file)
+
+
+def _well_formed(program: Program, few: Program, file: str) -> None:
+    """Check a program, of which `few` has each different instruction once: it tells sooner that there is no fault."""
+    _raise(_fields(program), file)
+    _raise(_waits(program), file)
+    if _operands(few):
+        _raise(_operands(program), file)
 
 
 def _raise(faults: list[str], file: str) -> None:
@@ -119,7 +132,7 @@ def _fields(program: Program) -> list[str]:
     return faults
 
 
-def _operands(program: Program) -> list[str]:
+def _waits(program: Program) -> list[str]:
     faults = []
     waits, values = program.instructions["wait"].T, program.instructions["value"].T
     loose, strange = np.zeros(len(program.instructions), np.bool_), np.zeros(len(program.instructions), np.bool_)
@@ -138,6 +151,11 @@ def _operands(program: Program) -> list[str]:
     faults += [
         f"{name_of(program, i)}: waits must fill the first places, the rest be empty" for i in np.flatnonzero(loose)
     ]
+    return faults
+
+
+def _operands(program: Program) -> list[str]:
+    faults: list[str] = []
     for number in np.unique(program.instructions["opcode"]).tolist():
         opcode = OPCODES[number]
         (index,) = np.nonzero(program.instructions["opcode"] == number)

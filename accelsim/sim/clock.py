@@ -48,24 +48,39 @@ class Clock:
 
     def next(self, slot: int) -> simpy.Event:
         """The next moment of a slot, now included."""
-        return simpy.Timeout(self.env, (slot - int(self.env.now)) % SLOTS)
+        return simpy.Timeout(self.env, self.until(slot))
+
+    def until(self, slot: int) -> int:
+        """Time until the next moment of a slot, 0 if it is now."""
+        return (slot - int(self.env.now)) % SLOTS
 
 
 class Condition:
-    """Something that can change; whoever waits goes on when it has."""
+    """Something that can change; whoever waits for it goes on in its own slot."""
 
-    def __init__(self, env: simpy.Environment) -> None:
-        self._env = env
-        self._change: simpy.Event | None = None
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: dict[int, _Moment] = {}
 
-    def wait(self) -> simpy.Event:
-        """The event of the next change, one for all who wait: who gives up leaves nothing behind."""
-        if self._change is None:
-            self._change = self._env.event()
-        return self._change
+    def wait(self, slot: int) -> simpy.Event:
+        """The first moment of a slot at which there has been a change; who gives up leaves nothing behind."""
+        moment = self._waiting.get(slot)
+        if moment is None:
+            moment = self._waiting[slot] = _Moment(self._clock.env)
+        return moment
 
     def notify(self) -> None:
         """Let all who wait go on."""
-        if self._change is not None:
-            self._change.succeed()
-            self._change = None
+        if self._waiting:
+            for slot, moment in self._waiting.items():
+                moment.come(self._clock.until(slot))
+            self._waiting.clear()
+
+
+class _Moment(simpy.Event):
+    """An event that happens some time after it has become known when."""
+
+    def come(self, delay: int) -> None:
+        """Happen after a delay; simpy's own `succeed` knows no delay, and an event more costs as much as the rest."""
+        self._ok, self._value = True, None
+        self.env.schedule(self, delay=delay)

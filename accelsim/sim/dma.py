@@ -84,7 +84,7 @@ class Dmas(ABC):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._transfers: dict[Unit, Transfer] = {}
-        self._arrived = Condition(clock.env)
+        self._arrived = Condition(clock)
         self._turn = 0
         self.grants: list[int] = []
         clock.env.process(self._serve())
@@ -152,15 +152,13 @@ class SimpleDmas(Dmas):
         clock, rate = self._clock, self._rate
         while True:
             if not self._transfers:
-                yield self._arrived.wait()
-                yield clock.next(GRANT)
+                yield self._arrived.wait(GRANT)
             ready = rate.earliest(clock.cycle)
             cycle = min(max(ready, t.ready(clock.cycle)) for t in self._transfers.values())
             if cycle > clock.cycle:
                 later = clock.at(cycle, GRANT)
                 # while the channel is free for others, a new transfer may come first
-                yield later if cycle == ready else later | self._arrived.wait()
-                yield clock.next(GRANT)
+                yield later if cycle == ready else later | self._arrived.wait(GRANT)
                 continue
             transfer = next(t for t in self.in_turn() if t.ready(clock.cycle) == clock.cycle)
             rate.serve(clock.cycle)
@@ -230,8 +228,7 @@ class BankedDmas(Dmas):
         clock = self._clock
         while True:
             if not self._awaited:
-                yield self._arrived.wait()
-                yield clock.next(GRANT)
+                yield self._arrived.wait(GRANT)
             self._collect()
             if self._transfers:
                 yield clock.next(GRANT)
@@ -239,9 +236,7 @@ class BankedDmas(Dmas):
             wake = self._wake()
             if wake == NEVER:
                 continue
-            yield clock.at(wake, RETURN) | self._arrived.wait()
-            if clock.slot != RETURN:
-                yield clock.next(GRANT)
+            yield clock.at(wake, RETURN) | self._arrived.wait(GRANT)
 
     def _collect(self) -> None:
         """Run the controllers up to this cycle, and tell transfers whose last data are known when they come."""

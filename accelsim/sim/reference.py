@@ -6,19 +6,20 @@ another unit that touches them is an error (`verify` should have rejected the pr
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.errors import DeadlockError, Fault, ProgramError, SimulationError
 from accelsim.isa import accesses, hazards
 from accelsim.isa.opcodes import (
     DMAS,
+    MOMENTS,
     NONE,
     SEMAPHORES,
     UNITS,
@@ -39,6 +40,8 @@ from accelsim.sim.outcome import Found, outcome
 from accelsim.sim.work import Work
 
 Process = Generator[simpy.Event, Any, None]
+ItemT = TypeVar("ItemT")
+Int64 = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
@@ -72,26 +75,46 @@ def execute(
 class _Access:
     number: int  # of the region, within the program
     memory: Memory
+    region: Region
     write: bool
     until: Moment
-    region: Region
 
 
-def _accesses(program: Program, machine: Machine) -> list[list[_Access]]:
-    """Accesses of each instruction."""
+@dataclass(frozen=True, slots=True)
+class _Each(Generic[ItemT]):
+    """What belongs to each instruction, any number of it: items[first[i]:first[i + 1]] to instruction i."""
+
+    items: list[ItemT]
+    first: list[int]
+
+    @classmethod
+    def of(cls, items: list[ItemT], instruction: Int64, count: int) -> _Each[ItemT]:
+        """Items in the order of the instructions to which they belong."""
+        return cls(items, np.searchsorted(instruction, np.arange(count + 1)).tolist())
+
+    def __getitem__(self, i: int) -> list[ItemT]:
+        return self.items[self.first[i] : self.first[i + 1]]
+
+
+def _accesses(program: Program, machine: Machine) -> _Each[_Access]:
+    """Accesses of each instruction; what is equal is one object."""
     found = accesses.of_program(program.instructions, machine)
     regions = [(Memory(memory), Region(*region)) for memory, *region in found.regions.tolist()]
-    different: dict[tuple[int, bool, int], _Access] = {}
-    result: list[list[_Access]] = [[] for _ in program.instructions]
-    columns = (found.instruction, found.number, found.write, found.until)
-    for i, *key in zip(*(column.tolist() for column in columns), strict=True):
-        number, write, until = key
-        access = different.get((number, write, until))
-        if access is None:
-            memory, region = regions[number]
-            access = different[number, write, until] = _Access(number, memory, write, Moment(until), region)
-        result[i].append(access)
-    return result
+    shape = (len(regions), 2, MOMENTS)
+    kind = np.ravel_multi_index((found.number, found.write.astype(np.int64), found.until), shape)
+    kinds, which = np.unique(kind, return_inverse=True)
+    different = [
+        _Access(number, *regions[number], write == 1, Moment(until))
+        for number, write, until in zip(*(column.tolist() for column in np.unravel_index(kinds, shape)), strict=True)
+    ]
+    return _Each.of([different[k] for k in which.tolist()], found.instruction, len(program.instructions))
+
+
+def _waits(code: NDArray[np.void]) -> _Each[tuple[int, int]]:
+    """Semaphores that each instruction waits for, and their values, in field order."""
+    instruction, field = np.nonzero(code["wait"] != NONE)
+    semaphore, value = (code[name][instruction, field].tolist() for name in ("wait", "value"))
+    return _Each.of(list(zip(semaphore, value, strict=True)), instruction, len(code))
 
 
 class _InFlight:
@@ -131,25 +154,23 @@ class _Engine:
         self.file = file
 
         self.unit: list[int] = self.queues.unit.tolist()
-        self.opcode: list[int] = code["opcode"].tolist()
         self.layer: list[int] = code["layer"].tolist()
-        self.signal: list[list[int]] = code["signal"].tolist()
-        self.waits = [
-            [(s, v) for s, v in zip(semaphores, values, strict=True) if s != NONE]
-            for semaphores, values in zip(code["wait"].tolist(), code["value"].tolist(), strict=True)
-        ]
-        self.producer = {s: u for u, signals in zip(self.unit, self.signal, strict=True) for s in signals if s != NONE}
+        self.signal: list[list[int]] = code["signal"].T.tolist()
+        self.waits = _waits(code)
+        self.producer = np.zeros(SEMAPHORES, np.int64)
+        for signal in code["signal"].T:
+            self.producer[signal[signal != NONE]] = self.queues.unit[signal != NONE]
 
         self.issue = [-1] * len(code)
         self.start, self.free, self.end = [0] * len(code), [0] * len(code), [0] * len(code)
         self.value = [0] * SEMAPHORES
-        self.raised = [Condition(self.env) for _ in range(SEMAPHORES)]
-        self.issued = [Condition(self.env) for _ in range(UNITS)]
+        self.raised = [Condition(self.clock) for _ in range(SEMAPHORES)]
+        self.issued = [Condition(self.clock) for _ in range(UNITS)]
         self.queued = [0] * UNITS
-        self.slot_freed = [Condition(self.env) for _ in range(UNITS)]
+        self.slot_freed = [Condition(self.clock) for _ in range(UNITS)]
         self.banks: dict[tuple[int, ...], tuple[Bank, ...]] = {}
-        self.ports_taken: defaultdict[Bank, int] = defaultdict(int)
-        self.port_freed = Condition(self.env)
+        self.free_ports: dict[Bank, int] = {}
+        self.port_freed = Condition(self.clock)
         self.grants: list[int] = []
         self.ended_before = [self.env.event().succeed() for _ in range(UNITS)]
         self.swapped = 0
@@ -158,10 +179,10 @@ class _Engine:
         self.ended = 0
         self.blocked: dict[int, int] = {}
         self.tail = np.zeros(len(program.header.layers), np.int64)
-        self.attribution = np.zeros((len(program.header.layers), UNITS + 1, len(states.STATES)), np.int64)
+        self.attribution = [[[0] * len(states.STATES) for _ in range(UNITS + 1)] for _ in program.header.layers]
 
     def spend(self, i: int, row: int, state: int, cycles: int) -> None:
-        self.attribution[self.layer[i], row, state] += cycles
+        self.attribution[self.layer[i]][row][state] += cycles
 
     # processes
 
@@ -182,7 +203,7 @@ class _Engine:
             total, activity = self.dmas.finish(total)
         found = Found(
             **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end")},
-            attribution=self.attribution,
+            attribution=np.array(self.attribution, np.int64),
             grants=np.array(self.dmas.grants if self.dmas else self.grants, np.int8),
             tail=self.tail,
             total=total,
@@ -194,75 +215,80 @@ class _Engine:
         """Issue in program order; a full queue holds all that comes after."""
         interval, depth = self.machine.host.issue_interval_cycles, self.machine.host.queue_depth
         yield self.clock.at(0, HOST)
+        cycle = 0
         for i, u in enumerate(self.unit):
-            if self.clock.slot != HOST:
-                yield self.clock.next(HOST)
-            since = self.clock.cycle
-            while self.queued[u] == depth:
-                yield self.slot_freed[u].wait()
-                yield self.clock.next(HOST)
-            self.spend(i, states.HOST, states.WAIT_UNIT + u, self.clock.cycle - since)
+            if self.queued[u] == depth:
+                since = cycle
+                yield self.slot_freed[u].wait(HOST)
+                cycle = self.clock.cycle
+                self.spend(i, states.HOST, states.WAIT_UNIT + u, cycle - since)
             self.queued[u] += 1
-            self.issue[i] = self.clock.cycle
+            self.issue[i] = cycle
             self.issued[u].notify()
             if interval and i + 1 < len(self.unit):
                 self.spend(i, states.HOST, states.BUSY, interval)
-                yield self.clock.at(self.clock.cycle + interval, HOST)
+                cycle += interval
+                yield self.clock.at(cycle, HOST)
 
     def _unit(self, u: int) -> Process:
         """Start the queue's instructions one after the other, each as soon as nothing blocks it."""
         first, last = self.queues.first_of_unit[u : u + 2]
+        cycle = 0
         for i in self.queues.by_unit[first:last].tolist():
-            yield self.clock.next(START + u)
+            yield self.clock.at(cycle, START + u)
             banks = self._banks(i)
-            while (blocker := self._blocker(i, u, banks)) is not None:
+            while (blocker := self._blocker(i, u, banks, cycle)) is not None:
                 state, change = blocker
-                since = self.clock.cycle
                 self.blocked[u] = state
                 yield change
-                yield self.clock.next(START + u)
-                self.spend(i, u, state, self.clock.cycle - since)
+                since, cycle = cycle, self.clock.cycle
+                self.spend(i, u, state, cycle - since)
             self.blocked.pop(u, None)
-            work = self._start(i, u, banks)
+            work = self._start(i, u, banks, cycle)
             if work.bursts and self.dmas:
                 yield from self._transfer(self.dmas, i, u, work)
             else:
                 self._occupy(i, u, work)
-            yield self.clock.at(self.free[i], FREE + u)
+            cycle = self.free[i]
+            yield self.clock.at(cycle, FREE + u)
             self._release(i, banks)
 
     def _banks(self, i: int) -> tuple[Bank, ...]:
         """Banks of which an instruction needs a port."""
-        key = tuple([access.number for access in self.accesses[i]])
-        if key not in self.banks:
-            used = [(access.memory, access.region) for access in self.accesses[i]]
-            self.banks[key] = self.core.memories.banks(used)
-        return self.banks[key]
+        mine = self.accesses[i]
+        key = tuple([access.number for access in mine])
+        banks = self.banks.get(key)
+        if banks is None:
+            banks = self.banks[key] = self.core.memories.banks([(access.memory, access.region) for access in mine])
+            for bank in banks:
+                self.free_ports.setdefault(bank, self.core.memories.srams[bank[0]].ports)
+        return banks
 
-    def _blocker(self, i: int, u: int, banks: tuple[Bank, ...]) -> tuple[int, simpy.Event] | None:
+    def _blocker(self, i: int, u: int, banks: tuple[Bank, ...], cycle: int) -> tuple[int, simpy.Event] | None:
         """What keeps an instruction from starting, and what may end that.
 
         The host, then semaphores in field order, then for a preload the swap wave, then ports.
         """
         if self.issue[i] < 0:
-            return states.WAIT_HOST, self.issued[u].wait()
+            return states.WAIT_HOST, self.issued[u].wait(START + u)
         for semaphore, value in self.waits[i]:
             if self.value[semaphore] < value:
-                return states.WAIT_UNIT + self.producer[semaphore], self.raised[semaphore].wait()
-        if u == Unit.PRELOAD and self.clock.cycle < self.swapped:
+                return states.WAIT_UNIT + self.producer[semaphore], self.raised[semaphore].wait(START + u)
+        if u == Unit.PRELOAD and cycle < self.swapped:
             # shadow registers may change when the last swap wave has left them
             return states.WAIT_UNIT + Unit.MATRIX, self.clock.at(self.swapped, START + u)
-        if any(self.ports_taken[bank] == self.core.memories.srams[bank[0]].ports for bank in banks):
-            return states.WAIT_PORT, self.port_freed.wait()
+        for bank in banks:
+            if not self.free_ports[bank]:
+                return states.WAIT_PORT, self.port_freed.wait(START + u)
         return None
 
-    def _start(self, i: int, u: int, banks: tuple[Bank, ...]) -> Work:
+    def _start(self, i: int, u: int, banks: tuple[Bank, ...], cycle: int) -> Work:
         """Take the ports, and do what the instruction does."""
-        self.start[i] = self.clock.cycle
+        self.start[i] = cycle
         self.queued[u] -= 1
         self.slot_freed[u].notify()
         for bank in banks:
-            self.ports_taken[bank] += 1
+            self.free_ports[bank] -= 1
         self.in_flight.begin(i, u, self.accesses[i])
         work = self._execute(i)
         self._raise(i, Moment.START)
@@ -293,7 +319,7 @@ class _Engine:
     def _release(self, i: int, banks: tuple[Bank, ...]) -> None:
         """Free the unit and its ports."""
         for bank in banks:
-            self.ports_taken[bank] -= 1
+            self.free_ports[bank] += 1
         self.port_freed.notify()
         self.in_flight.over(i, Moment.FREE)
         self._raise(i, Moment.FREE)
@@ -330,7 +356,7 @@ class _Engine:
             self.progress(self.ended, len(self.unit))
 
     def _raise(self, i: int, moment: Moment) -> None:
-        semaphore = self.signal[i][moment]
+        semaphore = self.signal[moment][i]
         if semaphore != NONE:
             self.value[semaphore] += 1
             self.raised[semaphore].notify()

@@ -20,7 +20,7 @@ from accelsim.golden.network import IntegerNetwork
 from accelsim.isa import accesses
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, banks
+from accelsim.memory.region import Region
 from accelsim.results import Execution
 from accelsim.sim import reference
 from accelsim.sim.machine import Core
@@ -188,14 +188,11 @@ def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> 
 def port_order(code: Program, result: Execution, where: Machine) -> dict[tuple[int, int], list[int]]:
     """Instructions that took a port of each bank, in the order of their starts."""
     found = accesses.of_program(code.instructions, where)
-    capacity = {Memory.ACTIVATION: where.activation, Memory.WEIGHT: where.weight, Memory.OUTPUT: where.output,
-                Memory.ACCUMULATOR: where.accumulator}  # fmt: skip
+    memories = Core(code, where).memories
     takers: dict[tuple[int, int], set[int]] = {}
-    for a in range(len(found.instruction)):
-        sram = capacity.get(Memory(found.memory[a]))
-        if sram:
-            for bank in banks(found.region(a), sram.bank_bytes):
-                takers.setdefault((int(found.memory[a]), bank), set()).add(int(found.instruction[a]))
+    for a, i in enumerate(found.instruction.tolist()):
+        for bank in memories.banks([(Memory(found.memory[a]), found.region(a))]):
+            takers.setdefault(bank, set()).add(i)
     t = result.timeline
     return {bank: sorted(who, key=lambda i: (t.start[i], t.unit[i])) for bank, who in takers.items()}
 

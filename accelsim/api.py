@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
 
 from accelsim import provenance
+from accelsim.compiler import alike
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
 from accelsim.compress.compact import compact, surviving
@@ -16,16 +18,18 @@ from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
-from accelsim.errors import ProgramError
+from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
 from accelsim.golden import evaluate, float_network
 from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
-from accelsim.results import RunResult
-from accelsim.sim import fast, reference
+from accelsim.results import Execution, RunResult
+from accelsim.sim import fast, reference, reuse
 from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Inputs, Network
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
 DEFAULT_WORKLOAD = "digits-mlp"
@@ -42,6 +46,7 @@ def run(
     *,
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
+    reuse_blocks: bool = False,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compress a network, compile it, execute it bit for bit and cycle for cycle, and report.
@@ -55,6 +60,9 @@ def run(
     timing_only
         Whether cycles, traffic and energy are asked for, and no outputs. Synthetic weights and inputs are then not even
         drawn where no time depends on their values.
+    reuse_blocks
+        Whether of blocks of layers that repeat only some are simulated, and the others are copied from those; for
+        timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
     progress
         Called now and then with what is going on, how much is done, and of how much.
 
@@ -63,6 +71,10 @@ def run(
     AccelSimError
         If any input is not valid; the faults say what and where.
     """
+    if reuse_blocks and not timing_only:
+        raise AccelSimError(
+            "reuse of blocks must go with timing only, because layers that are not executed have no outputs"
+        )
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
@@ -71,8 +83,11 @@ def run(
     network = load_network(workload, values=values)
     compressed = compress(network, chosen)
     inputs = quantized(compressed, network.inputs)
-    program = _compile(compressed, inputs, machine, chosen, progress)
-    execution = ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
+    executed = _compacted(compressed, inputs, chosen)
+    if reuse_blocks:
+        program, execution = _reuse(*executed, machine, engine, progress)
+    else:
+        program, execution = _simulate(*executed, machine, engine, progress, timing_only=timing_only)
     golden = None if timing_only else _reference(network, compressed, inputs, machine)
     origin = Origin(network.sha256, network.seed, timing_only)
     return summarize(program, execution, machine, technology, golden, chosen, origin)
@@ -86,7 +101,7 @@ def compile_workload(
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compressed = compress(network := load_network(workload), chosen)
     inputs = quantized(compressed, network.inputs)
-    program = _compile(compressed, inputs, machine, chosen, progress)
+    program = compile_network(*_compacted(compressed, inputs, chosen), machine, _named(progress, "compiling"))
     verify(program, machine)
     return program
 
@@ -150,18 +165,49 @@ def compiled_for(program: Program) -> Machine:
     raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
 
 
-def _compile(
+def _compacted(
+    network: CompressedNetwork, inputs: Inputs[np.generic], recipe: Recipe
+) -> tuple[CompressedNetwork, Inputs[np.generic]]:
+    """What is compiled of a network and its full inputs; of a compacted one the host leaves in DRAM what survives."""
+    if not recipe.compact or not isinstance(network, IntegerNetwork):  # Recipe refuses it for floats
+        return network, inputs
+    compacted = compact(network)
+    return compacted, surviving(compacted, inputs)
+
+
+def _simulate(
     network: CompressedNetwork,
     inputs: Inputs[np.generic],
     machine: Machine,
-    recipe: Recipe,
+    engine: str,
     progress: Progress | None,
-) -> Program:
-    """Compile a network for its full inputs; of a compacted one the host leaves in DRAM what survives."""
-    if recipe.compact and isinstance(network, IntegerNetwork):  # Recipe refuses it for floats
-        network = compact(network)
-        inputs = surviving(network, inputs)
-    return compile_network(network, inputs, machine, _named(progress, "compiling"))
+    *,
+    timing_only: bool,
+) -> tuple[Program, Execution]:
+    """Compile a network and execute it."""
+    program = compile_network(network, inputs, machine, _named(progress, "compiling"))
+    return program, ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
+
+
+def _reuse(
+    network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine, engine: str, progress: Progress | None
+) -> tuple[Program, Execution]:
+    """Simulate some of the blocks of a network that repeat and copy the others; all if they can't be copied.
+
+    Returns
+    -------
+    The program that was executed, and the execution of all layers.
+    """
+    blocks = alike.find(network, inputs, machine, reuse.SIMULATED)
+    if blocks:
+        short = alike.shortened(network, inputs, blocks, reuse.SIMULATED)
+        program, execution = _simulate(*short, machine, engine, progress, timing_only=True)
+        try:
+            return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in network.layers])
+        except UnsteadyError as error:
+            logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
+    program, execution = _simulate(network, inputs, machine, engine, progress, timing_only=True)
+    return program, reuse.none(execution, blocks)
 
 
 def _reference(

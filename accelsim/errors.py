@@ -77,6 +77,10 @@ class DoesNotFitError(CompileError):
     """Even the smallest tile of a layer is larger than a memory."""
 
 
+class UnsteadyError(AccelSimError):
+    """Blocks of layers can't be copied from those that were simulated; all of them must be."""
+
+
 class ProgramError(AccelSimError, ValueError):
     """A program file or text is malformed, or `verify` rejects it."""
 

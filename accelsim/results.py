@@ -79,6 +79,11 @@ class Execution:
         What a banked DRAM did, with layers as tags; else None.
     array_units
         Numbers of the units whose instructions make the array busy: preload and matrix.
+    reuse
+        Which blocks were copied; None if that was not asked for.
+    sources
+        int64, shape (layers,): number in the program of the layer that each layer is, or was copied from; None if the
+        program has all of them.
     """
 
     engine: str
@@ -96,6 +101,8 @@ class Execution:
     tail: Int64
     activity: Activity | None
     array_units: tuple[int, ...]
+    reuse: Reuse | None = None
+    sources: Int64 | None = None
 
     def layer_times(self) -> LayerTimes:
         """When each layer ran, and for how long."""
@@ -112,6 +119,19 @@ class Execution:
             first=np.minimum(first, last),
             last=last,
         )
+
+
+class Reuse(Frozen):
+    """Blocks of layers of which only some were simulated: of the others each is a copy of the last but one of those."""
+
+    first_layer: str = quantity("name", "First layer of the first block")
+    layers: int = quantity("count", "Layers of a block")
+    repeats: int = quantity("count", "Blocks that follow each other")
+    simulated: int = quantity("count", "Blocks that were simulated: all if none could be copied")
+    exact: bool = quantity("flag", "Whether the result is proven to be that of a simulation of all blocks")
+    bound_cycles: int = quantity(
+        "core cycles", "How far the run's cycles may be from those of a simulation of all blocks; 0 if exact"
+    )
 
 
 class LayerTimes(NamedTuple):
@@ -331,13 +351,14 @@ class RunIdentity(Frozen):
     tech: str = quantity("name", "Energy table")
     engine: str = quantity("name", "Engine that simulated")
     timing_only: bool = quantity("flag", "Whether no outputs were asked for, so that quality is not known")
-    instructions: int = quantity("count", "Instructions of the program")
+    instructions: int = quantity("count", "Instructions of the program, those of copied blocks included")
 
 
 class Summary(Figures, RunIdentity):
     """The JSON object of a run."""
 
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
+    reuse: Reuse | None = quantity("section", "Blocks that were copied; null if that was not asked for")
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
     provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
 

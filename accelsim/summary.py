@@ -104,8 +104,10 @@ def summarize(
         static.with_static(part, cycles, technology, machine)
         for part, cycles in zip(execution.counters, times.cycles.tolist(), strict=True)
     ]
+    infos = _infos(program, execution)
     layers = [
-        _layer(i, charged[i], times, program, execution, machine, technology, golden) for i in range(len(header.layers))
+        _layer(i, info, charged[i], times, program, execution, machine, technology, golden)
+        for i, info in enumerate(infos)
     ]
     array_cycles = sum(layer.array_cycles for layer in layers)
     configuration: dict[str, Any] = {
@@ -130,7 +132,7 @@ def summarize(
     summary = Summary(
         **figures,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
-        compression=_compression(header.layers),
+        compression=_compression(infos),
         counters=energy.price(counters, technology, machine),
         quality=_quality(golden, layers[-1].quality, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
@@ -140,8 +142,9 @@ def summarize(
         tech=technology.name,
         engine=execution.engine,
         timing_only=origin.timing_only or header.timing_only,
-        instructions=len(program.instructions),
+        instructions=len(execution.timeline.unit),
         dram=_dram(execution),
+        reuse=execution.reuse,
         layers=layers,
         provenance={
             "versions": provenance.versions(),
@@ -153,6 +156,15 @@ def summarize(
         },
     )
     return RunResult(summary, execution)
+
+
+def _infos(program: Program, execution: Execution) -> list[LayerInfo]:
+    """What each layer is; a copied one is what it was copied from, under its own name."""
+    infos = program.header.layers
+    if execution.sources is None:
+        return infos
+    sources = zip(execution.sources.tolist(), execution.layer_names, strict=True)
+    return [infos[source].model_copy(update={"name": name}) for source, name in sources]
 
 
 def _dram(execution: Execution) -> DramFigures | None:
@@ -177,6 +189,7 @@ def _dram(execution: Execution) -> DramFigures | None:
 
 def _layer(
     number: int,
+    info: LayerInfo,
     counters: Counters,
     times: LayerTimes,
     program: Program,
@@ -185,7 +198,6 @@ def _layer(
     technology: Technology,
     golden: Reference | None,
 ) -> LayerResult:
-    info = program.header.layers[number]
     rows = energy.price(counters, technology, machine)
     executed = energy.products(counters)
     dense = math.prod(info.dense_shape)

@@ -20,12 +20,13 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
-from accelsim.errors import ProgramError
+from accelsim.errors import AccelSimError, ProgramError, UnsteadyError, WorkloadError
 from accelsim.golden.network import IntegerLayer, IntegerNetwork, quantized
 from accelsim.isa import assembly
 from accelsim.isa.program import Header, Program
 from accelsim.isa.verify import verify
-from accelsim.sim import reference
+from accelsim.results import Reuse
+from accelsim.sim import reference, steady
 from accelsim.workload.load import load_network
 from accelsim.workload.network import without_values
 
@@ -218,3 +219,52 @@ def test_the_dense_datapaths_are_those_that_skip_nothing() -> None:
         load_machine(name).matrix.kind for name in shipped.names("arch") if load_machine(name).matrix.skips_zeros
     }
     assert skipping == {"outer_product", "sparse_lanes"} == set(DATAPATHS) - set(DENSE)
+
+
+def test_blocks_are_copied_only_without_outputs(folder: Path) -> None:
+    with pytest.raises(AccelSimError, match="reuse of blocks must go with timing only"):
+        accelsim.run(str(folder / "mix.yaml"), reuse_blocks=True)
+
+
+def test_without_repeated_blocks_nothing_is_copied(folder: Path) -> None:
+    whole = accelsim.run(str(folder / "mix.yaml"), timing_only=True).summary
+    copied = accelsim.run(str(folder / "mix.yaml"), timing_only=True, reuse_blocks=True).summary
+    assert whole.reuse is None
+    assert copied.reuse == Reuse(first_layer="c", layers=3, repeats=1, simulated=1, exact=True, bound_cycles=0)
+    assert copied.model_copy(update={"reuse": None}) == whole
+
+
+def test_blocks_that_do_not_become_steady_are_all_simulated(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def never(*_: object) -> None:
+        raise UnsteadyError("blocks must be steady")
+
+    monkeypatch.setattr(steady, "estimate", never)
+    (folder / "often.yaml").write_text(WORKLOAD.replace("independent", "repeats: 9\nindependent"))
+    whole = accelsim.run(str(folder / "often.yaml"), timing_only=True).summary
+    copied = accelsim.run(str(folder / "often.yaml"), timing_only=True, reuse_blocks=True).summary
+    assert copied.reuse == Reuse(first_layer="c.1", layers=3, repeats=9, simulated=9, exact=True, bound_cycles=0)
+    assert copied.model_copy(update={"reuse": None}) == whole
+    assert caplog.messages == ["all 9 blocks are simulated: blocks must be steady"]
+
+
+def test_repeats_are_layers_with_names_and_weights_of_their_own(folder: Path) -> None:
+    (folder / "often.yaml").write_text(WORKLOAD.replace("independent", "repeats: 2\nindependent"))
+    network = load_network(str(folder / "often.yaml"))
+    assert [layer.name for layer in network.layers] == ["c.1", "g.1", "l.1", "c.2", "g.2", "l.2"]
+    first, second = network.layers[:3], network.layers[3:]
+    assert all(
+        a.weight.shape == b.weight.shape and (a.weight != b.weight).any() for a, b in zip(first, second, strict=True)
+    )
+    once = load_network(str(folder / "mix.yaml"))
+    assert all((a.weight == b.weight).all() for a, b in zip(first, once.layers, strict=True))
+
+
+def test_weights_that_no_memory_holds_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda _: 2**16)
+    with pytest.raises(
+        WorkloadError, match=r"tensors of llama-2-7b must fit this computer's memory of 4294967296 bytes"
+    ):
+        load_network("llama-2-7b")
+    assert len(load_network("llama-2-7b", values=False).layers) == 7 * 32

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from accelsim.cli import options, output
+from accelsim.errors import AccelSimError
 
 
 def run(
@@ -17,14 +18,31 @@ def run(
     timing_only: Annotated[
         bool, typer.Option("--timing-only", help="Ask for no outputs: cycles, traffic and energy alone.")
     ] = False,
+    reuse_blocks: Annotated[
+        bool,
+        typer.Option(
+            "--reuse-blocks",
+            help="With --timing-only: of blocks of layers that repeat, simulate some and copy the others from those.",
+        ),
+    ] = False,
     folder: options.Folder = None,
     as_json: options.Json = False,
 ) -> None:
     """Compress a network, compile it, execute it bit for bit, and report cycles, energy and roofline."""
+    if reuse_blocks and not timing_only:
+        raise AccelSimError("--reuse-blocks must go with --timing-only: layers that are not executed have no outputs")
     if folder:
         output.require_folder(folder)
     from accelsim import api
 
     with output.ProgressBar() as progress:
-        result = api.run(workload, arch, recipe, engine=engine, timing_only=timing_only, progress=progress)
+        result = api.run(
+            workload,
+            arch,
+            recipe,
+            engine=engine,
+            timing_only=timing_only,
+            reuse_blocks=reuse_blocks,
+            progress=progress,
+        )
     output.report(result, as_json=as_json, folder=folder)

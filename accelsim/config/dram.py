@@ -206,12 +206,10 @@ class Part(Frozen):
     def _refreshes_leave_time(self) -> Part:
         """Let a bank be opened and accessed between two refreshes, or requests would wait for ever.
 
-        Before a refresh all banks of its rank are closed one by one, and the refreshes of the ranks follow each other.
+        The refreshes of the ranks follow each other.
         """
         t = self.timing
-        accessed = max(t.tras, t.al + t.trtp, t.al + t.cwl + self.burst_clocks + t.twr)
-        closed = accessed + (self.banks + 1) * max(1, t.tppd) + t.trp
-        busy = self.ranks * closed + t.trfc + max(t.activate_to_read, t.activate_to_write)
+        busy = self.ranks * self.closing_clocks + t.trfc + max(t.activate_to_read, t.activate_to_write)
         if t.trefi <= busy:
             raise ValueError(
                 f"trefi must be above {busy}, what refreshes of {self.ranks} ranks and an access can take, "
@@ -285,6 +283,18 @@ class Part(Frozen):
         """Bandwidth of a stream of bursts over all bank groups: no command timing lets more pass."""
         clocks = max(self.burst_clocks, self.timing.tccd_s)
         return self.burst_bytes * self.system.channels / (clocks * self.timing.tck * 1e-9)
+
+    @property
+    def closing_clocks(self) -> int:
+        """Clocks that the banks of a rank, one of which was just opened, may take to be closed one by one."""
+        t = self.timing
+        accessed = max(t.tras, t.al + t.trtp, t.al + t.cwl + self.burst_clocks + t.twr)
+        return accessed + (self.banks + 1) * max(1, t.tppd) + t.trp
+
+    @property
+    def refresh_clocks(self) -> int:
+        """Clocks for which a refresh, and what comes before and after it, may hold up an access to its rank."""
+        return self.closing_clocks + self.timing.trfc + self.latency_clocks
 
     @property
     def latency_clocks(self) -> int:

@@ -86,7 +86,21 @@ def headline(summary: Summary) -> str:
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
+        f"{_reused(summary)}"
     )
+
+
+def _reused(summary: Summary) -> str:
+    """Which blocks were copied, and how far that may be off."""
+    reuse = summary.reuse
+    if reuse is None:
+        return ""
+    if reuse.simulated == reuse.repeats:
+        return "; no block copied"
+    off = reuse.bound_cycles
+    within = "exactly" if reuse.exact else f"within {off:,} cycles ({100 * off / summary.cycles:.2g} %)"
+    last, number = reuse.simulated - 1, reuse.repeats - 1
+    return f"; of {reuse.repeats} blocks {last + 1} to {number} copied from block {last}, {within}"
 
 
 def dram(run: TraceRun) -> list[Table]:

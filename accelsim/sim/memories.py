@@ -56,8 +56,8 @@ class Memories:
                 f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
             ) from None
         self.arrays[Memory.DRAM][: program.image.size] = program.image
-        # what the host sends is not there before it has come; the bytes of a timing-only program are all zeros
-        self.host = np.zeros(program.image_bytes, np.uint8) if program.header.timing_only else program.image
+        # what the host sends is not there before it has come; of a timing-only program all is zeros, there or not
+        self.host = self.arrays[Memory.DRAM] if program.header.timing_only else program.image
         received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
         for region in received.tolist():
             self.bytes(Memory.DRAM, Region(*region))[:] = 0

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
-from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
 from accelsim.workload.layer import MAX_ROWS, MAX_SIDE, ConvSpec, GemmSpec, LayerSpec, LinearSpec
 from accelsim.workload.network import Linear, Network
@@ -51,6 +51,13 @@ class WorkloadSpec(Frozen):
     independent: bool = quantity(
         "flag", "Whether each layer has drawn inputs of its own, instead of reading the one before", default=False
     )
+    repeats: Integer = quantity(
+        "count",
+        "How often the layers follow each other: they are a block then, and those of repeat I are called NAME.I",
+        default=1,
+        ge=1,
+        le=10_000,
+    )
     layers: list[LayerSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
 
     @model_validator(mode="after")
@@ -71,6 +78,14 @@ class WorkloadSpec(Frozen):
         elif self.weights or self.data or any(layer.weight or layer.bias for layer in self._linear):
             raise ValueError("synthetic must stand alone: weights, data and the layers' tensors are drawn")
         return self
+
+    @property
+    def all_layers(self) -> list[LayerSpec]:
+        """The layers of all repeats, under their own names."""
+        if self.repeats == 1:
+            return self.layers
+        numbers = range(1, self.repeats + 1)
+        return [x.model_copy(update={"name": f"{x.name}.{i}"}) for i in numbers for x in self.layers]
 
     @property
     def _linear(self) -> list[LinearSpec]:
@@ -99,7 +114,7 @@ def load_network(name_or_path: str, *, values: bool = True) -> Network:
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if spec.synthetic:
         draw = Draw(spec.synthetic.seed) if values else Shapes()
-        network = synthesize(spec.name, spec.layers, spec.synthetic, draw, independent=spec.independent)
+        network = synthesize(spec.name, spec.all_layers, spec.synthetic, draw, independent=spec.independent)
         return replace(network, sha256={path.name: sha256})
     return _read(document, path, spec, sha256)
 
@@ -135,6 +150,10 @@ def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
     faults = []
     if spec.independent and not spec.synthetic:
         faults.append(document.fault(("independent",), "must be false where weights and data are read from files"))
+    if spec.repeats > 1 and not spec.independent:
+        faults.append(
+            document.fault(("repeats",), f"must be 1 in a workload that is not independent, not {spec.repeats}")
+        )
     for i, layer in enumerate(spec.layers):
         if isinstance(layer, ConvSpec | GemmSpec) and not spec.independent:
             faults.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -78,6 +79,8 @@ def synthesize(
         If this computer can't hold the tensors.
     """
     shapes = [spec.product(synthetic.batch) for spec in specs]
+    if isinstance(source, Draw):
+        _require_memory(name, 4 * sum(shape.k * (shape.m + shape.n) for shape in shapes))
     x: Inputs[np.float32]
     ranges: Inputs[np.float32]
     try:
@@ -101,6 +104,13 @@ def synthesize(
         independent=independent,
         values=not isinstance(source, Shapes),
     )
+
+
+def _require_memory(name: str, needed_bytes: int) -> None:
+    """Refuse tensors that are larger than this computer's memory, where drawing them would end every process."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed_bytes > there:
+        raise WorkloadError(f"tensors of {name} must fit this computer's memory of {there} bytes, not {needed_bytes}")
 
 
 def _prune(weight: Float32, kept: int, group: int) -> None:

@@ -48,7 +48,12 @@ def test_both_engines_give_the_same_execution_of_the_trained_network(arch: str) 
 
 #: What takes the reference engine less than a minute; all of it takes hours.
 QUICK = [(workload, "scale-sim-128x128-ws") for workload in ("alexnet", "resnet-18", "resnet-50", "llama-2-7b-block")]
-PAIRS = [(w, arch) for w in shipped.names("workload") for arch in shipped.names("arch") if w != "digits-mlp"]
+#: Without llama-2-7b, which is 32 times its block.
+PAIRS = [
+    (w, arch)
+    for w in sorted({*shipped.names("workload")} - {"digits-mlp", "llama-2-7b"})
+    for arch in shipped.names("arch")
+]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from one_core import ONE_CORE
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
@@ -34,8 +35,6 @@ from accelsim.workload.load import load_network
 from accelsim.workload.network import Inputs, Linear, Network, without_values
 
 SIMPLE = SimpleDram(kind="simple", capacity_bytes=2**34, burst_bytes=64, bandwidth_bytes_per_s=25.6e9, latency_s=60e-9)
-#: What tells numpy's libraries to run on one core; they read it when they are loaded.
-ONE_CORE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 IDEAL = IdealDram(kind="ideal", capacity_bytes=2**40, burst_bytes=64)
 
 
@@ -64,11 +63,13 @@ def seconds(run: Callable[[], object], times: int = 5) -> float:
     return min(found)
 
 
-def outline(workload: str, recipe: str = "int8") -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """A network without values, and its inputs."""
-    network = load_network(workload, values=False)
-    compressed = compress(network, load_recipe(recipe))
-    return compressed, quantized(compressed, network.inputs)
+def compressed(
+    workload: str, recipe: str = "int8", *, values: bool = False
+) -> tuple[CompressedNetwork, Inputs[np.generic]]:
+    """A compressed network, and its inputs."""
+    network = load_network(workload, values=values)
+    lowered = compress(network, load_recipe(recipe))
+    return lowered, quantized(lowered, network.inputs)
 
 
 def square(side: int) -> tuple[CompressedNetwork, Inputs[np.generic]]:
@@ -81,8 +82,8 @@ def square(side: int) -> tuple[CompressedNetwork, Inputs[np.generic]]:
     )  # fmt: skip
     inputs = without_values(np.float32(0), 1, side)
     network = Network(like.name, (one,), inputs, None, inputs, like.sha256, like.seed)
-    compressed = compress(network, load_recipe("int8"))
-    return compressed, quantized(compressed, network.inputs)
+    lowered = compress(network, load_recipe("int8"))
+    return lowered, quantized(lowered, network.inputs)
 
 
 def with_dram(arch: str, dram: SimpleDram | IdealDram | BankedDram) -> Machine:
@@ -90,9 +91,9 @@ def with_dram(arch: str, dram: SimpleDram | IdealDram | BankedDram) -> Machine:
     return load_machine(arch).model_copy(update={"dram": dram})
 
 
-def whole(compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine) -> Program:
+def whole(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine) -> Program:
     """Compile, verify, execute."""
-    program = compile_network(compressed, inputs, machine)
+    program = compile_network(network, inputs, machine)
     fast.execute(program, machine)
     return program
 
@@ -100,7 +101,7 @@ def whole(compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Ma
 def engines() -> Iterator[Row]:
     """The loop alone, the check before it, and the reference engine."""
     machine = with_dram("edge-ws", SIMPLE)
-    program = compile_network(*outline("fc-4096"), machine)
+    program = compile_network(*compressed("fc-4096"), machine)
     count = len(program.instructions)
     core, found = Core(program, machine), verify(program, machine)
     amounts, ports = Amounts.of(core, program, {}), Ports.of(core, found, count)
@@ -115,31 +116,29 @@ def engines() -> Iterator[Row]:
     each = seconds(lambda: verify(program, machine)) / count * 1e6
     yield Row("`verify`, accesses included", f"{each:.2f} s a million instructions", "1")
     ideal = with_dram("edge-ws", IDEAL)
-    program = compile_network(*outline("fc-4096"), ideal)
+    program = compile_network(*compressed("fc-4096"), ideal)
     rate = count / seconds(lambda: reference.execute(program, ideal), 1) / 1e3
     yield Row("reference engine, without DMA", f"{rate:.1f} k instructions/s", "30")
 
 
 def exact() -> Iterator[Row]:
     """ResNet-50 bit for bit, compiling included, against numpy's float32 products."""
-    network = load_network("resnet-50")
-    compressed = compress(network, load_recipe("int8"))
-    inputs = quantized(compressed, network.inputs)
+    network, inputs = compressed("resnet-50", values=True)
     factors = [
         (np.asarray(x, np.float32), np.asarray(layer.weight, np.float32))
-        for x, layer in zip(inputs, compressed.layers, strict=True)
+        for x, layer in zip(inputs, network.layers, strict=True)
     ]
     blas = seconds(lambda: [x @ w for x, w in factors])
     square_array = load_machine("scale-sim-128x128-ws")
     for side, targets in ((128, ("1.5", "0.8")), (16, ("2.5", ""))):
         sides = square_array.matrix.model_copy(update={"rows": side, "columns": side})
         machine = square_array.model_copy(update={"matrix": sides})
-        program = compile_network(compressed, inputs, machine)
+        program = compile_network(network, inputs, machine)
         data = [
             seconds(partial(_move, program, machine, vnni=vnni)) for vnni in ((False, True) if lanes.VNNI else (False,))
         ]
         # what the engine chooses is the last one
-        rest = seconds(partial(whole, compressed, inputs, machine)) - data[-1]
+        rest = seconds(partial(whole, network, inputs, machine)) - data[-1]
         for path, moved, target in zip(("portable", "VNNI"), data, targets, strict=False):
             yield Row(
                 f"ResNet-50 bit for bit on {side} x {side}, {path} ({len(program.instructions):,} instructions)",
@@ -156,9 +155,9 @@ def _move(program: Program, machine: Machine, *, vnni: bool) -> None:
 def transformer() -> Iterator[Row]:
     """A block of Llama-2-7B, one sample, with a banked HBM."""
     hbm = BankedDram(kind="banked", part=load_part("HBM2_8Gb_x128"))
-    compressed, inputs = outline("llama-2-7b-block")
+    network, inputs = compressed("llama-2-7b-block")
     machine = with_dram("tpu-v1", hbm)
-    took = seconds(lambda: whole(compressed, inputs, machine), 2)
+    took = seconds(lambda: whole(network, inputs, machine), 2)
     yield Row("Llama-2-7B block, batch 1, int8, on tpu-v1 with banked HBM2", f"{took:.2f} s", "2")
 
 
@@ -169,12 +168,12 @@ def growth(largest: int) -> Iterator[Row]:
     for power in range(4, 8):
         if 10**power > largest:
             return
-        compressed, inputs = square(16 * round((10**power / 2) ** 0.5))
-        count = len(whole(compressed, inputs, machine).instructions)
+        network, inputs = square(16 * round((10**power / 2) ** 0.5))
+        count = len(whole(network, inputs, machine).instructions)
         begun = time.process_time()
         repeats = max(1, 10**5 // count)
         for _ in range(repeats):
-            whole(compressed, inputs, machine)
+            whole(network, inputs, machine)
         each = (time.process_time() - begun) / repeats / count * 1e6
         first = first or each
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
+from speed import compressed
 
 from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
-from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine
-from accelsim.golden.network import CompressedNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.sim import fast, reference
-from accelsim.workload.load import load_network
-from accelsim.workload.network import Inputs
 
 #: Workload, machine, and whether no bytes are asked for.
 CASES = [
@@ -23,13 +18,6 @@ CASES = [
     ("resnet-50", "scale-sim-128x128-ws", True),
     ("llama-2-7b-block", "tpu-v1", True),
 ]
-
-
-def lowered(workload: str, recipe: str, *, values: bool) -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """A compressed network and its inputs."""
-    network = load_network(workload, values=values)
-    compressed = compress(network, load_recipe(recipe))
-    return compressed, quantized(compressed, network.inputs)
 
 
 def rate(benchmark: BenchmarkFixture, program: Program) -> None:
@@ -43,11 +31,11 @@ def test_step(benchmark: BenchmarkFixture, workload: str, arch: str, timing_only
     """A step of a simulation by itself."""
     benchmark.group = f"{workload} on {arch}{', timing only' * timing_only}"
     machine = load_machine(arch)
-    compressed, inputs = lowered(workload, machine.default_recipe, values=not timing_only)
-    program = compile_network(compressed, inputs, machine)
+    network, inputs = compressed(workload, machine.default_recipe, values=not timing_only)
+    program = compile_network(network, inputs, machine)
     match step:
         case "compile":
-            benchmark(compile_network, compressed, inputs, machine)
+            benchmark(compile_network, network, inputs, machine)
         case "verify":
             benchmark(verify, program, machine)
         case "fast":

@@ -5,10 +5,6 @@ Floors are numpy's float32 products, and the copying of the bytes that a kernel 
 
 from __future__ import annotations
 
-import os
-
-os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-
 from collections.abc import Callable
 
 import numpy as np

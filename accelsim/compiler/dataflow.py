@@ -176,6 +176,32 @@ class Dataflow(ABC):
         """A chunk's weights, shape (k, n)."""
         return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
 
+    def samples_times_chunk(self, opcode: int, tiles: Tiles, blocks: Cuts, **others: int | Int64) -> Code:
+        """Each block of samples of a tile times all inputs of its chunk, onto rows of sums.
+
+        Parameters
+        ----------
+        others
+            Operands of the opcode that others lack.
+        """
+        first = np.zeros_like(blocks.low)
+        return issue(
+            opcode,
+            tiles.steps,
+            len(blocks.low),
+            address=tiles.x.at(blocks.low, first),
+            stride=tiles.x.layout.pitch,
+            weights=tiles.w,
+            rows=blocks.size,
+            depth=tiles.k,
+            columns=tiles.n,
+            sums=tiles.sums.at(blocks.low, first),
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=tiles.adds,
+            signed=self.signed,
+            **others,
+        )
+
     def samples_times_folds(self, tiles: Tiles, folds: Cuts) -> Code:
         """All samples of a tile times each fold of its inputs that a preload has brought, onto rows of sums."""
         return issue(

@@ -6,7 +6,6 @@ All steps of a layer are worked out at once: what they use, when it is loaded an
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +15,11 @@ from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.code import Code, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.lowering import Lowering, Placement
-from accelsim.compiler.residency import EMPTY, Held, Turns, latest_of_slot, left_by
+from accelsim.compiler.residency import Turns, latest_of_slot
+from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
 from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
-from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
 from accelsim.errors import DefectError
@@ -48,97 +47,6 @@ Int64 = NDArray[np.int64]
 TOGETHER = 2**15
 #: Steps of one kind that are formed already when the instructions are counted.
 FEW = 64
-
-
-class _Fills(NamedTuple):
-    """Tiles of a layer that fill slots in turn; shape (fills,).
-
-    Parameters
-    ----------
-    sizes
-        Bytes of each.
-    first, last
-        Steps that use it first and last.
-    """
-
-    slots: Slots
-    sizes: Int64
-    first: Int64
-    last: Int64
-
-    @property
-    def addresses(self) -> Int64:
-        """First byte of each."""
-        return _taken(self.slots, np.arange(len(self.sizes)))
-
-    @property
-    def ahead(self) -> int:
-        """Slots that are filled before the one in use is free again."""
-        return min(len(self.slots.addresses), PREFETCH) - 1
-
-    @property
-    def left(self) -> Held:
-        """What they leave in the scratchpad."""
-        return left_by(np.array(self.slots.addresses), self.sizes, self.last)
-
-
-def _taken(slots: Slots, number: Int64) -> Int64:
-    """First byte of the slots that take these turns."""
-    return np.array(slots.addresses)[number % len(slots.addresses)]
-
-
-@dataclass(slots=True)
-class _Scratchpad:
-    """What the layers so far have loaded into a scratchpad.
-
-    A load is emitted just before the first use of the tile that was loaded `ahead` loads before it, and after the
-    last use of all bytes that it overwrites. With two slots that is the classical order: load 0, load 1, compute 0,
-    load 2, compute 1.
-
-    Parameters
-    ----------
-    firsts
-        First uses of the last tiles.
-    expansions
-        Steps before which the last encoded tiles are expanded.
-    """
-
-    held: Held = EMPTY
-    firsts: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
-    expansions: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def place(self, fills: _Fills, not_before: Int64) -> Int64:
-        """Steps before which tiles are brought."""
-        wanted = _earlier(self.firsts, fills.first, fills.ahead)
-        self.firsts = np.append(self.firsts, fills.first)[-PREFETCH:]
-        return np.minimum(fills.first, np.maximum(np.maximum(self._legal(fills), wanted), not_before))
-
-    def stage(self, fills: _Fills) -> Int64:
-        """Steps before which encoded tiles are loaded that are expanded before their first step."""
-        wanted = _earlier(self.expansions, fills.first, fills.ahead)
-        self.expansions = np.append(self.expansions, fills.first)[-PREFETCH:]
-        return np.minimum(fills.first, np.maximum(self._legal(fills), wanted))
-
-    def untouched(self, slots: Slots, sizes: Int64) -> Int64:
-        """First step before which no layer before uses what the first tile of each slot overwrites; 0 for others."""
-        low = np.array(slots.addresses[: len(sizes)])
-        untouched = np.zeros_like(sizes)
-        untouched[: len(low)] = self.held.legal(low, low + sizes[: len(low)])
-        return untouched
-
-    def _legal(self, fills: _Fills) -> Int64:
-        """First step before which nothing uses what a tile overwrites; all tiles of a slot begin at its first byte."""
-        legal, slots = self.untouched(fills.slots, fills.sizes), len(fills.slots.addresses)
-        legal[slots:] = fills.last[:-slots] + 1
-        return legal
-
-
-def _earlier(before: Int64, numbers: Int64, ahead: int) -> Int64:
-    """For each of some numbers that follow others, the one so many places earlier; 0 if there is none or none ahead."""
-    if not ahead:
-        return np.zeros_like(numbers)
-    padded = np.concatenate([np.zeros(ahead, np.int64), before, numbers])
-    return padded[len(before) : len(before) + len(numbers)]
 
 
 class _Stored(NamedTuple):
@@ -221,18 +129,18 @@ class _LayerScheduler:
         step[self.steps.row[done]] = self.now[done]  # of a row tile's stores the last one stays
         return _Stored(self.tiling.tile_m, step)
 
-    def moves(self, scratchpads: dict[Memory, _Scratchpad], stored: _Stored | None) -> list[_Moves]:
+    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: _Stored | None) -> list[_Moves]:
         """What is loaded for the steps, and before which."""
         activations = self._load_activations(scratchpads[Memory.ACTIVATION], stored)
         return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
-    def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> _Fills:
+    def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> Fills:
         """Tiles that fill slots, from their sizes."""
         last = np.zeros(len(sizes), np.int64)
         last[turns.number] = self.now  # of a tile's uses the last one stays
-        return _Fills(slots, sizes, self.now[turns.fills], last)
+        return Fills(slots, sizes, self.now[turns.fills], last)
 
-    def _load_activations(self, scratchpad: _Scratchpad, stored: _Stored | None) -> list[_Moves]:
+    def _load_activations(self, scratchpad: Scratchpad, stored: _Stored | None) -> list[_Moves]:
         steps = self.steps
         row, chunk = steps.row[steps.activations.fills], steps.chunk[steps.activations.fills]
         samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
@@ -240,8 +148,7 @@ class _LayerScheduler:
             features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
         rows, row_bytes = self._shape(samples, features)
         fills = self._fills(steps.activations, self.placement.activation, (rows - 1) * self._x.pitch + row_bytes)
-        before = scratchpad.place(fills, np.zeros_like(row))
-        scratchpad.held = scratchpad.held.overwritten(fills.left)
+        before = scratchpad.place(fills)
         if stored:
             # what the layer before stored can be read after its stores
             before = np.maximum(before, stored.written(steps.rows)[row])
@@ -264,7 +171,7 @@ class _LayerScheduler:
         received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
         return [_Moves(self.number, before[once], fills.first[once], received), loads]
 
-    def _load_weights(self, scratchpad: _Scratchpad) -> list[_Moves]:
+    def _load_weights(self, scratchpad: Scratchpad) -> list[_Moves]:
         chunk = self.steps.chunk[self.steps.weights.fills]
         whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
         dram = np.array(self.placement.chunks)[chunk]
@@ -272,12 +179,11 @@ class _LayerScheduler:
         if storage:
             return self._expand_weights(scratchpad, storage, chunk, dram, whole)
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
-        before = scratchpad.place(fills, np.zeros_like(chunk))
-        scratchpad.held = scratchpad.held.overwritten(fills.left)
+        before = scratchpad.place(fills)
         return [_Moves(self.number, before, fills.first, _runs(dram, fills.addresses, whole))]
 
     def _expand_weights(
-        self, scratchpad: _Scratchpad, storage: Storage, chunk: Int64, dram: Int64, whole: Int64
+        self, scratchpad: Scratchpad, storage: Storage, chunk: Int64, dram: Int64, whole: Int64
     ) -> list[_Moves]:
         """Load encoded chunks to their places and decode them into their slots; load constants straight there.
 
@@ -290,15 +196,13 @@ class _LayerScheduler:
             fills = self._fills(self.steps.weights, self.placement.weight, whole)
             at = scratchpad.place(fills, scratchpad.untouched(places, stored))
             at = latest_of_slot(at, len(places.addresses))
-            staged = _Fills(places, stored, at, at - 1)
+            staged = Fills(places, stored, at, at - 1)
             before, address = scratchpad.stage(staged), staged.addresses
-            scratchpad.held = scratchpad.held.overwritten(staged.left)
         else:
             behind = self.flow.chunk_place(self.tiling.tile_k)
             fills = self._fills(self.steps.weights, self.placement.weight, behind + stored)
-            before = at = scratchpad.place(fills, np.zeros_like(chunk))
+            before = at = scratchpad.place(fills)
             address = fills.addresses + behind
-        scratchpad.held = scratchpad.held.overwritten(fills.left)
         decode = issue(
             DECODE,
             len(chunk),
@@ -331,17 +235,17 @@ class _LayerScheduler:
         row, chunk = steps.row[kind], steps.chunk[kind]
         m, tile = int(steps.rows.size[row[0]]), chunks.tile[chunk]
         k, n = int(chunks.k_size[chunk[0]]), int(chunks.n_size[chunk[0]])
-        x = _taken(self.placement.activation, steps.activations.number[kind])
+        x = taken(self.placement.activation, steps.activations.number[kind])
         if self.tiling.resident:
             x = x + self._x.at(np.zeros_like(chunk), chunks.k_low[chunk])
-        w = _taken(self.placement.weight, steps.weights.number[kind])[:, None]
-        sums = _taken(self.placement.accumulator, steps.sums[kind])[:, None]
+        w = taken(self.placement.weight, steps.weights.number[kind])[:, None]
+        sums = taken(self.placement.accumulator, steps.sums[kind])[:, None]
         adds = np.where(chunks.first[chunk, None], 0, 1)
         x_tiles, sums_tiles = Matrices(x[:, None], self._x), Matrices(sums, self._sums)
         code = self.flow.products(Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds))
         if not chunks.last[chunk[0]]:
             return code
-        out, (rows, columns) = _taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)
+        out, (rows, columns) = taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)
         address = out + self._out.at(np.zeros_like(chunk), chunks.n_low[chunk] - steps.tiles.low[tile])
         result = self._results(rows, columns, sums, w + self._constants_offset[chunk, None], address[:, None])
         if not chunks.done[chunk[0]]:
@@ -364,37 +268,29 @@ class _LayerScheduler:
 
     def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Code:
         """Turn blocks of sums into the next layer's operands."""
-        layer, row_channels = self.flow.gemm.layer, int(self.machine.feature_major)
+        layer = self.flow.gemm.layer
+        shared: dict[str, int | Int64] = {
+            "sums": sums,
+            "sums_stride": self._sums.pitch,
+            "rows": rows,
+            "columns": columns,
+            "constants": constants,
+            "address": address,
+            "stride": self._out.pitch,
+            "row_channels": int(self.machine.feature_major),
+        }
         if isinstance(layer, FloatLayer):
-            return issue(
-                ACTIVATE,
-                len(sums),
-                sums=sums,
-                sums_stride=self._sums.pitch,
-                rows=rows,
-                columns=columns,
-                constants=constants,
-                address=address,
-                stride=self._out.pitch,
-                relu=int(layer.relu),
-                row_channels=row_channels,
-            )
+            return issue(ACTIVATE, len(sums), 1, relu=int(layer.relu), **shared)
         qmin, qmax = layer.clamp
         return issue(
             REQUANTIZE,
             len(sums),
-            sums=sums,
-            sums_stride=self._sums.pitch,
-            rows=rows,
-            columns=columns,
-            constants=constants,
-            address=address,
-            stride=self._out.pitch,
+            1,
             zero_point=layer.output.zero_point,
             qmin=qmin,
             qmax=qmax,
             rounding=requantize.MODES.index(layer.rounding),
-            row_channels=row_channels,
+            **shared,
         )
 
     def _oriented(self, samples: Count, features: Count) -> tuple[Count, Count]:
@@ -432,7 +328,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Work out every layer's steps and put the loads between them."""
     link, last = machine.host.io_bandwidth_bytes_per_s is not None, len(lowering.flows) - 1
     alone = lowering.network.independent
-    scratchpads = {Memory.ACTIVATION: _Scratchpad(), Memory.WEIGHT: _Scratchpad()}
+    scratchpads = {Memory.ACTIVATION: Scratchpad(), Memory.WEIGHT: Scratchpad()}
     layers: list[_LayerScheduler] = []
     moves: list[_Moves] = []
     steps, stored = 0, None

@@ -9,7 +9,8 @@ A program that passes
 - orders any two accesses to the same bytes (read after write, write after read, write after write; scratchpads,
   accumulator, weight registers and DRAM) by a unit's queue or by semaphores, and reads nothing that nothing wrote.
 
-The order is decided by vector clocks (`kernels.clocks`) over byte classes (`isa.hazards`), in near-linear time.
+The order is decided by vector clocks (`kernels.clocks`) over the regions that are touched (`isa.hazards`), in
+near-linear time.
 """
 
 from __future__ import annotations

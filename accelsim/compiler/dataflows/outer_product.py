@@ -54,24 +54,7 @@ class _SumsStay(Dataflow):
     def multiply(self, tiles: Tiles) -> Code:
         """Product of each block of samples."""
         blocks = cuts(tiles.m, self.block)
-        first = np.zeros_like(blocks.low)
-        return issue(
-            MULTIPLY,
-            tiles.steps,
-            len(blocks.low),
-            address=tiles.x.at(blocks.low, first),
-            stride=tiles.x.layout.pitch,
-            weights=tiles.w,
-            weights_stride=tiles.n,
-            rows=blocks.size,
-            depth=tiles.k,
-            columns=tiles.n,
-            sums=tiles.sums.at(blocks.low, first),
-            sums_stride=tiles.sums.layout.pitch,
-            accumulate=tiles.adds,
-            signed=self.signed,
-            packed=0,
-        )
+        return self.samples_times_chunk(MULTIPLY, tiles, blocks, weights_stride=tiles.n, packed=0)
 
 
 class OuterProductFlow(_SumsStay):

@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code, issue
+from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, Chunks, Span, cut
+from accelsim.compiler.tiles import Chunk, Chunks, Span, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import SparseLanes
 from accelsim.datapath.sparse_lanes import SparseLanes as Unit
@@ -50,21 +50,7 @@ class SparseLanesFlow(Dataflow):
 
     def products(self, tiles: Tiles) -> Code:
         """One instruction for all samples."""
-        return issue(
-            SPMV,
-            tiles.steps,
-            address=tiles.x.address,
-            stride=tiles.x.layout.pitch,
-            weights=tiles.w,
-            weights_bytes=tiles.w_bytes,
-            rows=tiles.m,
-            depth=tiles.k,
-            columns=tiles.n,
-            sums=tiles.sums.address,
-            sums_stride=tiles.sums.layout.pitch,
-            accumulate=tiles.adds,
-            signed=self.signed,
-        )
+        return self.samples_times_chunk(SPMV, tiles, cuts(tiles.m, tiles.m), weights_bytes=tiles.w_bytes)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Entries of the busiest lane of each input, as if every activation were nonzero, or words of sums if more."""

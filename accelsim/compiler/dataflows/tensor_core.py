@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code, issue
+from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk
+from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import TensorCore
 from accelsim.datapath.tensor_core import GROUP, KEPT
@@ -41,22 +41,8 @@ class TensorCoreFlow(Dataflow):
 
     def products(self, tiles: Tiles) -> Code:
         """One instruction: the cores share the block among them."""
-        return issue(
-            MULTIPLY,
-            tiles.steps,
-            address=tiles.x.address,
-            stride=tiles.x.layout.pitch,
-            weights=tiles.w,
-            weights_stride=0 if self.sparse else tiles.k,
-            rows=tiles.m,
-            depth=tiles.k,
-            columns=tiles.n,
-            sums=tiles.sums.address,
-            sums_stride=tiles.sums.layout.pitch,
-            accumulate=tiles.adds,
-            signed=self.signed,
-            packed=int(self.sparse),
-        )
+        stride, packed = (0, 1) if self.sparse else (tiles.k, 0)
+        return self.samples_times_chunk(MULTIPLY, tiles, cuts(tiles.m, tiles.m), weights_stride=stride, packed=packed)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Issue cycles of the block."""

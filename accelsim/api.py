@@ -181,11 +181,12 @@ def _simulate(
     machine: Machine,
     engine: str,
     progress: Progress | None,
+    left_out: range = range(0),
     *,
     timing_only: bool,
 ) -> tuple[Program, Execution]:
-    """Compile a network and execute it."""
-    program = compile_network(network, inputs, machine, _named(progress, "compiling"))
+    """Compile a network and execute it, some layers left out."""
+    program = compile_network(network, inputs, machine, _named(progress, "compiling"), left_out)
     return program, ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
 
 
@@ -200,8 +201,8 @@ def _reuse(
     """
     blocks = alike.find(network, inputs, machine, reuse.SIMULATED)
     if blocks:
-        short = alike.shortened(network, inputs, blocks, reuse.SIMULATED)
-        program, execution = _simulate(*short, machine, engine, progress, timing_only=True)
+        left_out = blocks.left_out(reuse.SIMULATED)
+        program, execution = _simulate(network, inputs, machine, engine, progress, left_out, timing_only=True)
         try:
             return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in network.layers])
         except UnsteadyError as error:

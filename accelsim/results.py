@@ -162,7 +162,8 @@ class LayerTimes(NamedTuple):
 
 def _first_covered(start: Int64, end: Int64, layer: Int64, layers: int) -> Int64:
     """Cycles that intervals cover, each counted for the first layer that covers it."""
-    edges = np.unique(np.concatenate((start, end)))
+    edges = np.sort(np.concatenate((start, end)))
+    edges = edges[np.diff(edges, prepend=-1) > 0]  # as np.unique has them, whose hash table is slower than to sort
     low, high = np.searchsorted(edges, start), np.searchsorted(edges, end)
     owner = np.repeat(np.arange(len(start)), high - low)
     step = np.arange(len(owner)) - np.repeat(np.cumsum(high - low) - (high - low), high - low)

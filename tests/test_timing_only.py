@@ -20,7 +20,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
-from accelsim.errors import AccelSimError, ProgramError, UnsteadyError, WorkloadError
+from accelsim.errors import AccelSimError, CompileError, ProgramError, UnsteadyError, WorkloadError
 from accelsim.golden.network import IntegerLayer, IntegerNetwork, quantized
 from accelsim.isa import assembly
 from accelsim.isa.program import Header, Program
@@ -259,6 +259,22 @@ def test_repeats_are_layers_with_names_and_weights_of_their_own(folder: Path) ->
     )
     once = load_network(str(folder / "mix.yaml"))
     assert all((a.weight == b.weight).all() for a, b in zip(first, once.layers, strict=True))
+
+
+def test_a_program_that_no_memory_holds_is_refused_before_it_is_formed(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = load_network("fc-4096", values=False)
+    compressed = compress(network, load_recipe("int8"))
+    inputs, on = quantized(compressed, network.inputs), load_machine("edge-ws")
+    count = len(compile_network(compressed, inputs, on).instructions)
+    monkeypatch.setattr("accelsim.compiler.schedule.memory_bytes", lambda: 500 * count)
+    assert len(compile_network(compressed, inputs, on).instructions) == count
+    monkeypatch.setattr("accelsim.compiler.schedule.memory_bytes", lambda: 500 * count - 1)
+    with pytest.raises(
+        CompileError,
+        match=rf"^a program of {count} instructions for edge-ws must fit this computer's memory of {500 * count - 1} "
+        rf"bytes, but compiling takes at least {500 * count}$",
+    ):
+        compile_network(compressed, inputs, on)
 
 
 def test_weights_that_no_memory_holds_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

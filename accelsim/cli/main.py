@@ -67,6 +67,9 @@ def main() -> None:
     except AccelSimError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except MemoryError as error:
+        typer.echo(f"this computer's memory must hold what is asked for, but does not: {error}".rstrip(": "), err=True)
+        sys.exit(2)
     except OSError as error:  # stdout is full or closed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush does not fail
         typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)

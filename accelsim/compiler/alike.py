@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.golden.network import CompressedLayer, CompressedNetwork, IntegerLayer
 from accelsim.workload import blocks
 from accelsim.workload.blocks import Blocks
 from accelsim.workload.network import Inputs, each
+
+ItemT = TypeVar("ItemT")
 
 
 def find(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine, kept: int) -> Blocks | None:
@@ -40,10 +45,29 @@ def _types(layer: CompressedLayer) -> Hashable:
     return tuple(types), layer.relu, layer.rounding if isinstance(layer, IntegerLayer) else None
 
 
-def shortened(
-    network: CompressedNetwork, inputs: Inputs[np.generic], repeated: Blocks, kept: int
-) -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """The network and its inputs without the blocks after the first `kept` ones."""
-    layers = repeated.shortened(network.layers, kept)
-    short = dataclasses.replace(network, layers=layers)  # type: ignore[arg-type] # of a network's own kind
-    return short, repeated.shortened(inputs, kept) if isinstance(inputs, tuple) else inputs
+def leave_out(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
+    """Forget the layers that are left out; of a chain, the layer behind them reads what the one before them stored.
+
+    Where all others lie in DRAM stays as it is: a banked DRAM's times depend on it.
+    """
+    low, high = lowering.left_out.start, lowering.left_out.stop
+    if low == high:
+        return lowering
+
+    def kept(items: Sequence[ItemT]) -> tuple[ItemT, ...]:
+        return (*items[:low], *items[high:])
+
+    network, placements = lowering.network, list(kept(lowering.placements))
+    if not network.independent:
+        placements[low:] = [
+            dataclasses.replace(placement, source=before.target)
+            for before, placement in pairwise(placements[low - 1 :])
+        ]
+    return dataclasses.replace(
+        lowering,
+        network=dataclasses.replace(network, layers=kept(network.layers)),  # type: ignore[arg-type] # of its own kind
+        inputs=kept(lowering.inputs) if network.independent else lowering.inputs,
+        flows=kept(lowering.flows),
+        tilings=kept(lowering.tilings),
+        placements=tuple(placements),
+    )

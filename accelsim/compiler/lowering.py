@@ -49,6 +49,8 @@ class Lowering:
         Inputs of the chain's first layer, or of each independent layer, shapes (M, K).
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
+    left_out
+        Layers that have their places in DRAM, but no instructions.
     """
 
     network: CompressedNetwork
@@ -61,6 +63,7 @@ class Lowering:
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
     program: Program | None = None
+    left_out: range = range(0)
 
     @property
     def values(self) -> bool:

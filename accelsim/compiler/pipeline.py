@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.compiler import allocate, emit, mapping, schedule, synchronize, tiling
+from accelsim.compiler import alike, allocate, emit, mapping, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.golden.network import CompressedNetwork
@@ -30,6 +30,7 @@ PASSES = (
     Pass("map", mapping.map_layers, mapping.check),
     Pass("tile", tiling.tile, tiling.check),
     Pass("allocate", allocate.allocate, allocate.check),
+    Pass("leave out", alike.leave_out, None),
     Pass("schedule", schedule.schedule, schedule.check),
     Pass("synchronize", synchronize.synchronize, None),  # what it must achieve is what verify checks
     Pass("emit", emit.emit, None),
@@ -41,6 +42,7 @@ def compile_network(
     inputs: Inputs[np.generic],
     machine: Machine,
     progress: Callable[[int, int], None] | None = None,
+    left_out: range = range(0),
 ) -> Program:
     """Compile a network for a machine and a batch of inputs; `verify` is left to whoever executes or keeps the program.
 
@@ -50,13 +52,15 @@ def compile_network(
         Values of the network's input type, shape (batch, inputs), or those of each independent layer, shape (M, K).
     progress
         Called after each pass with the number of passes that are done, and of all.
+    left_out
+        Layers that the program does not compute, though all others lie in DRAM where they do with them.
 
     Raises
     ------
     CompileError
         If a layer does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(network, each(inputs))
+    lowering = Lowering(network, each(inputs), left_out=left_out)
     for number, step in enumerate(PASSES, start=1):
         lowering = step.run(lowering, machine)
         if step.check:

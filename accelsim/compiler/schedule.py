@@ -20,9 +20,10 @@ from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
 from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
+from accelsim.computer import memory_bytes
 from accelsim.config.arch import Machine
 from accelsim.datapath import requantize
-from accelsim.errors import DefectError
+from accelsim.errors import CompileError, DefectError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.golden.network import FloatLayer
 from accelsim.isa import opcodes
@@ -45,6 +46,9 @@ Int64 = NDArray[np.int64]
 
 #: Instructions that are formed at once: their operands stay in the processor's cache.
 TOGETHER = 2**15
+#: What compiling needs at least for an instruction, 124 bytes of them its own: the peak beside the weights was 500 to
+#: 520 bytes an instruction for 1.6 million of llama-2-7b-block on edge-ws; simulating may take more.
+BYTES_AN_INSTRUCTION = 500
 #: Steps of one kind that are formed already when the instructions are counted.
 FEW = 64
 
@@ -343,8 +347,23 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, instructions=_in_order(layers, moves, steps))
 
 
+def _require_memory(instructions: int, machine: Machine) -> None:
+    needed, there = instructions * BYTES_AN_INSTRUCTION, memory_bytes()
+    if needed > there:
+        raise CompileError(
+            f"a program of {instructions} instructions for {machine.name} must fit this computer's memory of {there} "
+            f"bytes, but compiling takes at least {needed}"
+        )
+
+
 def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) -> NDArray[np.void]:
-    """All instructions in program order: before each step what is moved then, in the order of need."""
+    """All instructions in program order: before each step what is moved then, in the order of need.
+
+    Raises
+    ------
+    CompileError
+        If they can't fit the memory.
+    """
     kinds = [(layer, kind, layer.issued(kind[:FEW])) for layer in layers for kind in layer.steps.kinds]
     issues = np.zeros(steps + 1, np.int64)  # of each step, after the sum of those before it
     for layer, kind, few in kinds:
@@ -356,7 +375,9 @@ def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) ->
     places = np.empty_like(before)
     places[order] = np.arange(len(before)) + issued[before[order]]
     starts = issued[:-1] + np.searchsorted(before[order], np.arange(steps), side="right")
-    instructions = np.zeros(len(before) + int(issued[-1]), INSTRUCTION)
+    count = len(before) + int(issued[-1])
+    _require_memory(count, layers[0].machine)
+    instructions = np.zeros(count, INSTRUCTION)
     instructions["signal"] = NONE
     instructions["wait"] = NONE
     ends = np.cumsum([len(move.before) for move in moves])

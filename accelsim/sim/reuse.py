@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Counters, Event, Operation
 from accelsim.errors import DefectError, UnsteadyError
-from accelsim.isa.opcodes import DMAS, LOAD, STORE, UNITS, Memory
+from accelsim.isa.opcodes import DMAS, UNITS
 from accelsim.isa.program import Program
 from accelsim.memory.activity import Activity
 from accelsim.results import Execution, Reuse, Timeline
@@ -38,12 +38,13 @@ def none(execution: Execution, blocks: Blocks | None) -> Execution:
 def extend(execution: Execution, program: Program, machine: Machine, blocks: Blocks, names: Sequence[str]) -> Execution:
     """Put copies of a block into an execution, as many as were left out.
 
-    The last block stays the last, as it is simulated; the copies are of the one before it.
+    The copies are of the last but one of the simulated blocks, and stand behind it.
 
     Parameters
     ----------
     execution, program
-        Those of the first `SIMULATED` blocks, and of what comes before and after all blocks.
+        Those of `SIMULATED` blocks, the first ones and the last, and of what comes before and after all blocks; in DRAM
+        they lie where they do among all.
     blocks
         All blocks.
     names
@@ -55,7 +56,6 @@ def extend(execution: Execution, program: Program, machine: Machine, blocks: Blo
         If the blocks have not become steady, so that all of them must be simulated.
     """
     found = steady.pattern(program, blocks, SIMULATED, machine)
-    _fits(program, found, machine, blocks)
     jitter = steady.jitter(machine)
     period = steady.estimate(found, execution.timeline, jitter)
     copies = _Copies(blocks.repeats - SIMULATED, period.cycles, blocks, found)
@@ -88,27 +88,6 @@ def extend(execution: Execution, program: Program, machine: Machine, blocks: Blo
     if (np.bincount(extended.timeline.layer, minlength=len(names)) != per_layer[sources]).any():
         raise DefectError("copied blocks must have the instructions of the block that they are copied from")
     return extended
-
-
-def _fits(program: Program, found: Pattern, machine: Machine, blocks: Blocks) -> None:
-    """Refuse blocks that the machine's DRAM does not hold; from period to period, addresses move on by what each adds.
-
-    Raises
-    ------
-    UnsteadyError
-        If the DRAM is too small.
-    """
-    code, before = (program.instructions[found.cut(i) : found.cut(i - 1)] for i in (2, 3))
-    opcode, moved = code["opcode"], code["operands"][:, 0] - before["operands"][:, 0]
-    inputs = sum(region.role == "input" for region in program.header.regions)
-    weights = (opcode == LOAD) & (code["operands"][:, 4] == Memory.WEIGHT)
-    parts = [weights, opcode == STORE]
-    if inputs > 1:  # else a layer's input is an output
-        parts.append((opcode == LOAD) & ~weights)
-    added = sum(int(moved[part].max(initial=0)) for part in parts)
-    needed = program.header.dram_bytes + (blocks.repeats - SIMULATED) * added
-    if needed > machine.dram.capacity_bytes:
-        raise UnsteadyError(f"the DRAM of {machine.name} must hold {needed} bytes")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -214,13 +193,14 @@ class _Copies:
     ) -> NDArray[np.int8]:
         """Unit of each granted burst; their order is exact if the moment is known from which on all repeats."""
         if moment:
-            part = slice(*moment.grants)
-        else:
-            transfers = np.flatnonzero(np.isin(execution.timeline.unit, DMAS))
-            counts = [steady.bursts(program, i, machine) for i in transfers.tolist()]
-            sums = np.cumsum([0, *counts])
-            part = slice(*sums[np.searchsorted(transfers, (self._period.start, self._period.stop))].tolist())
-        return self._repeated(execution.grants, part)
+            return self._repeated(execution.grants, slice(*moment.grants))
+        unit = execution.timeline.unit[: self._period.stop]
+        transfers = np.flatnonzero(np.isin(unit, DMAS))
+        bursts = np.array([steady.bursts(program, i, machine) for i in transfers.tolist()])
+        mine = transfers >= self._period.start
+        copy = np.repeat(unit[transfers[mine]], bursts[mine]).astype(np.int8)
+        before, after = np.split(execution.grants, [bursts.sum()])
+        return np.concatenate((before, np.tile(copy, self.number), after))
 
     def activity(self, done: Activity | None, counters: Sequence[Counters], sources: Int64) -> Activity | None:
         """What a banked DRAM did; what is not known by layer grows as its commands do."""

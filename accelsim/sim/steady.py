@@ -42,7 +42,7 @@ class Pattern(NamedTuple):
 
 
 def pattern(program: Program, blocks: Blocks, simulated: int, machine: Machine) -> Pattern:
-    """Find the instructions that repeat in a program whose blocks after the first `simulated` ones are left out.
+    """Find the instructions that repeat in a program of so many blocks: the first ones, and the last of all.
 
     Raises
     ------

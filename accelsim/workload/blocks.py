@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-
-ItemT = TypeVar("ItemT")
 
 
 class Blocks(NamedTuple):
@@ -32,9 +30,9 @@ class Blocks(NamedTuple):
         """Number of the layer behind the last block."""
         return self.first + self.layers * self.repeats
 
-    def shortened(self, items: Sequence[ItemT], kept: int) -> tuple[ItemT, ...]:
-        """What belongs to the layers, one item each, without the blocks after the first `kept` ones."""
-        return (*items[: self.first + self.layers * kept], *items[self.end :])
+    def left_out(self, kept: int) -> range:
+        """Numbers of the layers of all blocks but the last one and the first `kept - 1` ones."""
+        return range(self.first + self.layers * (kept - 1), self.end - self.layers)
 
 
 def find(kinds: Sequence[Hashable], kept: int) -> Blocks | None:

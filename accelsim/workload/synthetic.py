@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from accelsim.computer import memory_bytes
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.errors import WorkloadError
 from accelsim.workload.layer import LayerSpec, Shape
@@ -108,7 +108,7 @@ def synthesize(
 
 def _require_memory(name: str, needed_bytes: int) -> None:
     """Refuse tensors that are larger than this computer's memory, where drawing them would end every process."""
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    there = memory_bytes()
     if needed_bytes > there:
         raise WorkloadError(f"tensors of {name} must fit this computer's memory of {there} bytes, not {needed_bytes}")
 

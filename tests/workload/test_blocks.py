@@ -62,5 +62,5 @@ def test_the_shortest_block_at_the_first_place_is_found(kinds: str, expected: Bl
     assert find(kinds, 2) == expected
 
 
-def test_what_is_kept_are_the_first_blocks_and_what_stands_around_all() -> None:
-    assert "".join(Blocks(1, 2, 4).shortened("xABabababy", 2)) == "xABaby"
+def test_the_first_blocks_and_the_last_one_are_kept() -> None:
+    assert "".join("xabABABaby"[i] for i in Blocks(1, 2, 4).left_out(2)) == "ABAB"

@@ -23,7 +23,7 @@ from accelsim.compress.apply import compress
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.config.load import load_machine, load_part
-from accelsim.golden.network import CompressedNetwork, quantized
+from accelsim.golden.network import CompressedNetwork, IntegerLayer, IntegerNetwork, Quantization, quantized
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import lanes
@@ -32,7 +32,7 @@ from accelsim.sim.amounts import Amounts, Ports
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Inputs, Linear, Network, without_values
+from accelsim.workload.network import Inputs
 
 SIMPLE = SimpleDram(kind="simple", capacity_bytes=2**34, burst_bytes=64, bandwidth_bytes_per_s=25.6e9, latency_s=60e-9)
 IDEAL = IdealDram(kind="ideal", capacity_bytes=2**40, burst_bytes=64)
@@ -73,17 +73,20 @@ def compressed(
 
 
 def square(side: int) -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """One fully connected layer without values, for one sample."""
-    like = load_network("fc-4096", values=False)
-    layer = like.layers[0]
-    one = Linear(
-        layer.name, without_values(np.float32(0), side, side), without_values(np.float32(0), side), layer.relu,
-        layer.pattern,
-    )  # fmt: skip
-    inputs = without_values(np.float32(0), 1, side)
-    network = Network(like.name, (one,), inputs, None, inputs, like.sha256, like.seed)
-    lowered = compress(network, load_recipe("int8"))
-    return lowered, quantized(lowered, network.inputs)
+    """One fully connected int8 layer of zeros, for one sample."""
+    unsigned = Quantization(1.0, 0, signed=False)
+    layer = IntegerLayer(
+        name="fc",
+        weight=np.zeros((side, side), np.int8),
+        bias=np.zeros(side, np.int32),
+        multiplier=np.zeros(side, np.int32),
+        shift=np.zeros(side, np.int8),
+        rounding="tflite_single_round",
+        relu=True,
+        input=unsigned,
+        output=unsigned,
+    )
+    return IntegerNetwork("square", "int8", (layer,)), np.zeros((1, side), np.uint8)
 
 
 def with_dram(arch: str, dram: SimpleDram | IdealDram | BankedDram) -> Machine:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.dataflow import Bytes, Dataflow
 from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
@@ -28,13 +28,14 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     burst = machine.dram.burst_bytes
     sources: list[Place] = []
     chunk_addresses: list[tuple[int, ...]] = []
+    parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings)}
     end = 0
     for x in lowering.inputs:
         sources.append(region(machine, align_up(end, burst), *x.shape))
         end = sources[-1].address + matrix_bytes(machine, sources[-1], *x.shape)
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
         addresses: list[int] = []
-        for chunk in tiling.chunks():
+        for chunk in parts[tiling]:
             addresses.append(align_up(end, burst))
             end = addresses[-1] + stored_bytes(flow, chunk)
         chunk_addresses.append(tuple(addresses))
@@ -53,6 +54,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
                 staging=staging,
                 accumulator=deal(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
+                parts=parts[tiling],
                 chunks=chunks,
                 # a chain's layer reads what the one before stored
                 source=sources[number] if number < len(sources) else placements[-1].target,
@@ -74,14 +76,14 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     image = np.zeros(lowering.image_bytes, np.uint8)
     for x, placement in zip(lowering.inputs, lowering.placements, strict=False):
         _fill(image, placement.source.address, pack_inputs(x, machine))
-    for flow, tiling, placement in zip(lowering.flows, lowering.tilings, lowering.placements, strict=True):
-        for chunk, address in zip(tiling.chunks(), placement.chunks, strict=True):
-            _fill(image, address, pack_chunk(flow, chunk))
+    for flow, placement in zip(lowering.flows, lowering.placements, strict=True):
+        for chunk, address in zip(placement.parts, placement.chunks, strict=True):
+            _fill_chunk(image, address, flow, chunk)
     return image
 
 
-def _fill(image: NDArray[np.uint8], address: int, content: bytes) -> None:
-    image[address : address + len(content)] = np.frombuffer(content, np.uint8)
+def _fill(image: Bytes, address: int, content: Bytes) -> None:
+    image[address : address + len(content)] = content
 
 
 def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
@@ -108,13 +110,13 @@ def matrix_bytes(machine: Machine, place: Place, samples: int, features: int) ->
     return rows * place.pitch
 
 
-def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> bytes:
+def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
     """Bytes of inputs, shape (samples, features), as the host leaves them in DRAM."""
-    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands).tobytes()
+    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands).reshape(-1)
 
 
-def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
-    """Bytes of a chunk as they stand in DRAM and, unless they are encoded, in the scratchpad.
+def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> None:
+    """Put a chunk where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
 
     The weights as the dataflow wants them, or those encoded; then, for the last chunk of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
@@ -124,14 +126,15 @@ def pack_chunk(flow: Dataflow, chunk: Chunk) -> bytes:
     weights = flow.stored(chunk)
     if len(weights) != flow.stored_weights_bytes(chunk):
         raise DefectError(f"weights of {chunk} must take {flow.stored_weights_bytes(chunk)} bytes, not {len(weights)}")
+    _fill(image, address, weights)
     if not chunk.last:
-        return weights
+        return
     columns = slice(chunk.n.low, chunk.n.high)
     constants: list[NDArray[np.generic]] = [layer.bias[columns].astype(layer.bias.dtype.newbyteorder("<"))]
     if isinstance(layer, IntegerLayer):
         constants += [layer.multiplier[columns].astype("<i4"), layer.shift[columns].astype(np.int8)]
-    gap = bytes(stored_constants_offset(flow, chunk) - len(weights))
-    return b"".join([weights, gap, *(c.tobytes() for c in constants)])
+    packed = b"".join(block.tobytes() for block in constants)
+    _fill(image, address + stored_constants_offset(flow, chunk), np.frombuffer(packed, np.uint8))
 
 
 def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
@@ -142,7 +145,7 @@ def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
 
 
 def stored_bytes(flow: Dataflow, chunk: Chunk) -> int:
-    """Length of a chunk in DRAM, as `pack_chunk` forms it."""
+    """Length of a chunk in DRAM, as it stands there."""
     if not chunk.last:
         return flow.stored_weights_bytes(chunk)
     return stored_constants_offset(flow, chunk) + flow.machine.constant_bytes * chunk.n.size

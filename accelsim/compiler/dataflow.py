@@ -30,6 +30,8 @@ from accelsim.units import Count, align_up
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
+#: Bytes in a row, uint8.
+Bytes = NDArray[np.uint8]
 
 
 class Matrices(NamedTuple):
@@ -114,8 +116,8 @@ class Dataflow(ABC):
         """Bytes of a chunk's weights, metadata included, as they stand in DRAM and in the scratchpad."""
 
     @abstractmethod
-    def pack(self, chunk: Chunk) -> bytes:
-        """Those bytes."""
+    def pack(self, chunk: Chunk) -> Bytes:
+        """Those bytes; they may be a view of the weights."""
 
     @abstractmethod
     def products(self, tiles: Tiles) -> Code:
@@ -144,7 +146,7 @@ class Dataflow(ABC):
         k, n = min(tile_k, self.gemm.k), min(self.columns, self.gemm.n)
         return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
 
-    def stored(self, chunk: Chunk) -> bytes:
+    def stored(self, chunk: Chunk) -> Bytes:
         """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded."""
         return self.encoded(chunk, self.encoder).data if self.encoder else self.pack(chunk)
 

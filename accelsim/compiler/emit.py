@@ -57,7 +57,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     **({"staging": tiling.staging} if tiling.staging else {}),
                 },
                 weights=(dense_k or gemm.k) * (dense_n or gemm.n),
-                stored_bits=layer.scale_bits + 8 * sum(map(flow.stored_weights_bytes, tiling.chunks())),
+                stored_bits=layer.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
                 output=name,
             )
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.datapath.decode import Decoder
@@ -17,7 +18,7 @@ from accelsim.golden.network import CompressedLayer
 class Encoded(NamedTuple):
     """A chunk's bytes, and the cycles from its first symbol until the decode unit takes the next chunk."""
 
-    data: bytes
+    data: NDArray[np.uint8]
     cycles: int
 
 
@@ -57,7 +58,7 @@ class Encoder:
         weights = f"layer {layer.name}: weights, as {machine.name} packs them,"
         return cls(weights, storage.format, codec, Decoder.of(machine.decode))
 
-    def encode(self, packed: bytes) -> Encoded:
+    def encode(self, packed: NDArray[np.uint8]) -> Encoded:
         """Encode a chunk as one run of values of 8 bits, whatever they stand for.
 
         Raises
@@ -66,7 +67,7 @@ class Encoder:
             If the format can't hold them.
         """
         try:
-            encoded = self.codec.encode(np.frombuffer(packed, np.int8).reshape(1, -1))
+            encoded = self.codec.encode(packed.view(np.int8).reshape(1, -1))
         except ValueError as error:
             raise CompileError(f"{self.weights} must fit the format {self.format}: {error}") from None
-        return Encoded(encoded.to_bytes(), self.decoder.cycles(encoded)[0])
+        return Encoded(np.frombuffer(encoded.to_bytes(), np.uint8), self.decoder.cycles(encoded)[0])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiles import Place, Tiling
+from accelsim.compiler.tiles import Chunk, Place, Tiling
 from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
@@ -23,8 +23,8 @@ class Placement:
     ----------
     staging
         Places in the weight scratchpad for encoded chunks, shared or one for each slot; none if weights are dense.
-    chunks
-        DRAM address of each weight chunk, in the order of `Tiling.chunks`.
+    parts, chunks
+        The weight chunks, as `Tiling.chunks` lists them, and each one's DRAM address.
     source, target
         The layer's input and output in DRAM, rows without gaps.
     """
@@ -34,6 +34,7 @@ class Placement:
     staging: Slots
     accumulator: Slots
     output: Slots
+    parts: list[Chunk]
     chunks: tuple[int, ...]
     source: Place
     target: Place

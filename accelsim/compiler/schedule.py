@@ -193,7 +193,7 @@ class _LayerScheduler:
 
         The chunk before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
         """
-        parts = self.tiling.chunks()
+        parts = self.placement.parts
         stored = np.array([self.flow.stored_weights_bytes(part) for part in parts])[chunk]
         if self.tiling.staging:
             places = self.placement.staging

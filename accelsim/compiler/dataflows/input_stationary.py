@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
@@ -35,10 +35,11 @@ class InputStationaryFlow(Dataflow):
         """One byte a weight."""
         return chunk.k.size * chunk.n.size
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Fold by fold, output by output."""
         weights = self.weights(chunk)
-        return b"".join(weights[f.low : f.high].T.tobytes() for f in cut(chunk.k.size, self.rows))
+        folds = [weights[f.low : f.high].T.reshape(-1) for f in cut(chunk.k.size, self.rows)]
+        return np.concatenate(folds).view(np.uint8)
 
     def products(self, tiles: Tiles) -> Code:
         """For each block of samples, preload and matmul of each fold."""

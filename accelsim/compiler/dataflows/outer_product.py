@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
@@ -40,9 +40,9 @@ class _SumsStay(Dataflow):
         """One byte a weight."""
         return chunk.k.size * chunk.n.size
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Input by input."""
-        return self.weights(chunk).tobytes()
+        return self.weights(chunk).reshape(-1).view(np.uint8)
 
     def drain_cycles(self, n: Int64) -> Int64:
         """Accesses of the accumulator's port for the sums of a block."""
@@ -71,10 +71,10 @@ class OuterProductFlow(_SumsStay):
         """One byte a weight, and a bit an input."""
         return super().weights_bytes(chunk) + (ceil_div(chunk.k.size, 8) if self.skip else 0)
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Weights, then bits."""
-        mask = self.unit.mask(self.weights(chunk)).tobytes() if self.skip else b""
-        return super().pack(chunk) + mask
+        packed = super().pack(chunk)
+        return np.concatenate([packed, self.unit.mask(self.weights(chunk))]) if self.skip else packed
 
     def products(self, tiles: Tiles) -> Code:
         """For each block of samples, its skip bits and its product."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from accelsim.compiler.code import Code
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, Chunks, Span, cut, cuts
 from accelsim.config.arch import Machine
@@ -44,9 +44,9 @@ class SparseLanesFlow(Dataflow):
         """The largest of all chunks, whose entries differ."""
         return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.gemm.k, tile_k))
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Encode the chunk."""
-        return self.unit.encode(self.weights(chunk)).to_bytes()
+        return np.frombuffer(self.unit.encode(self.weights(chunk)).to_bytes(), np.uint8)
 
     def products(self, tiles: Tiles) -> Code:
         """One instruction for all samples."""

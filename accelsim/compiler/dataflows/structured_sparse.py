@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
@@ -34,13 +34,14 @@ class StructuredSparseFlow(Dataflow):
         """Values and indices of each fold, or one byte a weight."""
         return sum(self._fold_bytes(fold.size, chunk.n.size) for fold in cut(chunk.k.size, self.depth))
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Fold by fold."""
         weights = self.weights(chunk)
         if not self.sparse:
-            return weights.tobytes()
+            return weights.reshape(-1).view(np.uint8)
         parts = (weights[f.low : f.high] for f in cut(chunk.k.size, self.depth))
-        return b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
+        packed = b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
+        return np.frombuffer(packed, np.uint8)
 
     def products(self, tiles: Tiles) -> Code:
         """Preload and matmul of each fold."""

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import numpy as np
 
 from accelsim.compiler.code import Code
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
@@ -34,10 +34,12 @@ class TensorCoreFlow(Dataflow):
             return nm.stored_bytes(chunk.k.size, chunk.n.size, KEPT, GROUP)
         return chunk.k.size * chunk.n.size
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Output by output, or compressed."""
         weights = self.weights(chunk)
-        return nm.compress(weights, KEPT, GROUP).to_bytes() if self.sparse else weights.T.tobytes()
+        if self.sparse:
+            return np.frombuffer(nm.compress(weights, KEPT, GROUP).to_bytes(), np.uint8)
+        return weights.T.reshape(-1).view(np.uint8)
 
     def products(self, tiles: Tiles) -> Code:
         """One instruction: the cores share the block among them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiler.code import Code, in_turn, issue
-from accelsim.compiler.dataflow import Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
@@ -26,9 +26,9 @@ class WeightStationaryFlow(Dataflow):
         """Rows of packed operands."""
         return chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)
 
-    def pack(self, chunk: Chunk) -> bytes:
+    def pack(self, chunk: Chunk) -> Bytes:
         """Rows of packed operands."""
-        return pack_rows(self.weights(chunk), self.machine.matrix.operands).tobytes()
+        return pack_rows(self.weights(chunk), self.machine.matrix.operands).reshape(-1)
 
     def products(self, tiles: Tiles) -> Code:
         """Preload and matmul of each fold."""

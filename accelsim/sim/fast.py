@@ -36,6 +36,8 @@ Progress = Callable[[int, int], None]
 
 #: Instructions between two calls of the progress function.
 STRIDE = 1 << 20
+#: Instructions whose records are filled at once: they stay in the processor's cache meanwhile.
+TOGETHER = 1 << 13
 
 
 def execute(
@@ -177,21 +179,19 @@ class _State:
         t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][transfers, :4]
         t[:, record.TAG] = code["layer"][transfers]
         t[:, record.COMPLETE] = NEVER
-        self.instructions = i = instructions.reshape(-1, record.INSTRUCTION_WORDS)
+        self.instructions = instructions.reshape(-1, record.INSTRUCTION_WORDS)
         places = at["code"] + record.INSTRUCTION_WORDS * np.arange(len(code))
-        i[:, record.UNIT] = queues.unit
-        i[:, record.LAYER] = at["layers"] + layer_words * code["layer"].astype(np.int64)
-        i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * amounts.kind.astype(np.int64)
-        i[:, record.HELD] = first_of_set[ports.held]
-        i[transfers, record.MOVED] = at["moved"] + record.MOVED_WORDS * np.arange(len(t))
-        i[:, record.NEXT] = -1
-        i[queues.previous[queues.previous >= 0], record.NEXT] = places[queues.previous >= 0]
-        for field, first in (("signal", record.SIGNAL), ("wait", record.WAIT)):
-            semaphore = code[field].astype(np.int64)
-            place = np.where(semaphore == NONE, -1, at["semaphores"] + record.SEMAPHORE_WORDS * semaphore)
-            i[:, first : first + semaphore.shape[1]] = place
-        i[:, record.VALUE : record.VALUE + record.WAITS] = code["value"]
-        i[:, record.ISSUE] = -1
+        following, moving = np.full(len(code), -1), np.zeros(len(code), np.int64)
+        following[queues.previous[queues.previous >= 0]] = places[queues.previous >= 0]
+        moving[transfers] = at["moved"] + record.MOVED_WORDS * np.arange(len(t))
+        for low in range(0, len(code), TOGETHER):
+            some = slice(low, low + TOGETHER)
+            i = self.instructions[some]
+            i[:, record.UNIT], i[:, record.ISSUE] = queues.unit[some], -1
+            i[:, record.MOVED], i[:, record.NEXT] = moving[some], following[some]
+            i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * amounts.kind[some].astype(np.int64)
+            i[:, record.HELD] = first_of_set[ports.held[some]]
+            _read_records(i, code[some], at["layers"], layer_words, at["semaphores"])
 
         e[record.ISSUED], e[record.ISSUE_END] = bounds[-2:]
         e[record.HOST_AT] = 0 if len(code) else NEVER
@@ -219,6 +219,22 @@ class _State:
         """Cycles by layer, unit and state, shape (layers, units + 1, states)."""
         cycles = self.layers[:, record.ATTRIBUTION :]
         return cycles.reshape(len(cycles), UNITS + 1, len(states.STATES)).copy()
+
+
+def _read_records(records: Int64, code: NDArray[np.void], layers: int, layer_words: int, semaphores: int) -> None:
+    """Put in the loop's records what stands in the program's.
+
+    Parameters
+    ----------
+    layers, layer_words, semaphores
+        First words of the layers' and of the semaphores' records, and how many a layer's has.
+    """
+    records[:, record.LAYER] = layers + layer_words * code["layer"].astype(np.int64)
+    for field, first in (("signal", record.SIGNAL), ("wait", record.WAIT)):
+        number = code[field].astype(np.int64)
+        place = np.where(number == NONE, -1, semaphores + record.SEMAPHORE_WORDS * number)
+        records[:, first : first + number.shape[1]] = place
+    records[:, record.VALUE : record.VALUE + record.WAITS] = code["value"]
 
 
 def _dma_state(machine: Machine) -> Int64:

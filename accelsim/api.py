@@ -10,7 +10,7 @@ import numpy as np
 from accelsim import provenance
 from accelsim.compiler import alike
 from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config import shipped
@@ -81,14 +81,15 @@ def run(
     # where zeros are skipped, or weights are removed or encoded, their values decide what takes time
     values = not (timing_only and chosen.sets_types_alone and not machine.matrix.skips_zeros)
     network = load_network(workload, values=values)
-    compressed = compress(network, chosen)
-    inputs = quantized(compressed, network.inputs)
+    rewrote = rewritten(network, chosen)
+    compressed = quantize(rewrote, chosen)
+    inputs = quantized(compressed, rewrote.inputs)
     executed = _compacted(compressed, inputs, chosen)
     if reuse_blocks:
         program, execution = _reuse(*executed, machine, engine, progress)
     else:
         program, execution = _simulate(*executed, machine, engine, progress, timing_only=timing_only)
-    golden = None if timing_only else _reference(network, compressed, inputs, machine)
+    golden = None if timing_only else _reference(network, rewrote, compressed, inputs, machine)
     origin = Origin(network.sha256, network.seed, timing_only)
     return summarize(program, execution, machine, technology, golden, chosen, origin)
 
@@ -99,7 +100,8 @@ def compile_workload(
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    compressed = compress(network := load_network(workload), chosen)
+    network = rewritten(load_network(workload), chosen)
+    compressed = quantize(network, chosen)
     inputs = quantized(compressed, network.inputs)
     program = compile_network(*_compacted(compressed, inputs, chosen), machine, _named(progress, "compiling"))
     verify(program, machine)
@@ -212,11 +214,15 @@ def _reuse(
 
 
 def _reference(
-    network: Network, compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine
+    network: Network, rewrote: Network, compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine
 ) -> Reference:
-    """What numpy computes, in the network's types and in floats."""
+    """What numpy computes, in the network's types and in floats: hidden layers as rewritten, the last as trained."""
     exact = evaluate.forward(compressed, inputs, machine.fold_inputs)
-    return Reference(network, compressed, exact, float_network.forward(network, network.inputs))
+    real = float_network.forward(rewrote, rewrote.inputs)
+    if rewrote is not network:
+        trained = float_network.forward(network, network.inputs)
+        real = trained if network.independent else [*real[:-1], trained[-1]]
+    return Reference(network, compressed, exact, real)
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

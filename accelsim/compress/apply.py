@@ -6,6 +6,7 @@ import dataclasses
 from fnmatch import fnmatchcase
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.compress.outline import outline
 from accelsim.compress.quantize import binary, floats, integers
@@ -26,7 +27,7 @@ from accelsim.workload.network import Linear, Network, each
 
 
 def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
-    """Quantize a float network by a recipe; activation ranges come from the network's calibration data.
+    """Rewrite a float network and quantize it by a recipe; what is known of inputs comes from its calibration data.
 
     Of a network without values only types and shapes follow.
 
@@ -37,7 +38,38 @@ def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
     WorkloadError
         If a layer's values can't be represented.
     """
-    steps = [_step(layer, network, recipe) for layer in network.layers]
+    return quantize(rewritten(network, recipe), recipe)
+
+
+def rewritten(network: Network, recipe: Recipe) -> Network:
+    """The float network after the recipe's rewriting steps, layer by layer: each sees what those before it did.
+
+    Its inputs may stand in another order; the outputs of its last layer are those of the network.
+
+    Raises
+    ------
+    ConfigError
+        If a step of the recipe matches no layer.
+    """
+    for step in recipe.steps:
+        _matches(step.layers, network, recipe)
+    for step in recipe.rewrites:
+        for number, layer in enumerate(network.layers):
+            if fnmatchcase(layer.name, step.layers):
+                network = step.rewrite(network, number, _inputs(network, number))
+    return network
+
+
+def _inputs(network: Network, number: int) -> NDArray[np.float64]:
+    """Inputs of a layer for the calibration data, shape (samples, K)."""
+    if network.independent or not number:
+        return each(network.calibration)[number].astype(np.float64)
+    return float_network.forward(network, network.calibration)[number - 1]
+
+
+def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
+    """Choose the types of a float network's tensors by a recipe's other steps; errors as for `compress`."""
+    steps = [_step(layer, recipe) for layer in network.layers]
     _one_type(network, recipe, steps)
     layers = _quantize(network, steps) if network.values else outline(network, steps)
     if isinstance(steps[0], floats.Floats):
@@ -81,15 +113,18 @@ def _one_type(network: Network, recipe: Recipe, steps: list[Quantizer]) -> None:
             )
 
 
-def _step(layer: Linear, network: Network, recipe: Recipe) -> Quantizer:
-    """The last quantizing step that matches a layer; every step must match some layer."""
-    for step in recipe.steps:
-        if not any(fnmatchcase(other.name, step.layers) for other in network.layers):
-            names = ", ".join(other.name for other in network.layers)
-            raise ConfigError(
-                f"recipe {recipe.name}: layers must match a layer of {network.name} ({names}), not {step.layers!r}"
-            )
-    steps = [s for s in recipe.steps if not isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
+def _matches(pattern: str, network: Network, recipe: Recipe) -> None:
+    """Refuse a step that is for no layer."""
+    names = [layer.name for layer in network.layers]
+    if not any(fnmatchcase(name, pattern) for name in names):
+        raise ConfigError(
+            f"recipe {recipe.name}: layers must match a layer of {network.name} ({', '.join(names)}), not {pattern!r}"
+        )
+
+
+def _step(layer: Linear, recipe: Recipe) -> Quantizer:
+    """The last quantizing step that matches a layer."""
+    steps = [s for s in recipe.steps if isinstance(s, Quantizer) and fnmatchcase(layer.name, s.layers)]
     if not steps:
         raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")
     return steps[-1]

@@ -6,16 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.compress.prune.columns import PruneColumns
+from accelsim.compress.prune.magnitude import PruneMagnitude
+from accelsim.compress.prune.nm import PruneGroups
+from accelsim.compress.prune.wanda import PruneWanda
 from accelsim.compress.quantize.binary import Signs
 from accelsim.compress.quantize.floats import Floats
 from accelsim.compress.quantize.integers import Integers
+from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
 from accelsim.config import shipped
 from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
 
 Quantizer = Integers | Floats | Signs
-Step = Annotated[Quantizer | Store, Field(discriminator="scheme")]
+Rewriter = PruneMagnitude | PruneColumns | PruneGroups | PruneWanda
+Step = Annotated[Rewriter | Quantizer | Store, Field(discriminator="scheme")]
 
 
 class Recipe(Frozen):
@@ -39,7 +45,12 @@ class Recipe(Frozen):
     @property
     def sets_types_alone(self) -> bool:
         """Whether no byte count depends on the weights' values: nothing is removed or stored encoded."""
-        return not self.compact and not any(isinstance(step, Store) for step in self.steps)
+        return not self.compact and not any(isinstance(step, Store | Rewrite) for step in self.steps)
+
+    @property
+    def rewrites(self) -> list[Rewriter]:
+        """Steps that change float weights, which come before all others do their part."""
+        return [step for step in self.steps if isinstance(step, Rewrite)]
 
 
 def load_recipe(name_or_path: str, beside: str = "") -> Recipe:

@@ -81,7 +81,8 @@ def run(
     # where zeros are skipped, or weights are removed or encoded, their values decide what takes time
     values = not (timing_only and chosen.sets_types_alone and not machine.matrix.skips_zeros)
     network = load_network(workload, values=values)
-    rewrote = rewritten(network, chosen)
+    begun = load_network(workload, chosen.weights) if chosen.weights else network
+    rewrote = rewritten(begun, chosen)
     compressed = quantize(rewrote, chosen)
     inputs = quantized(compressed, rewrote.inputs)
     executed = _compacted(compressed, inputs, chosen)
@@ -90,7 +91,7 @@ def run(
     else:
         program, execution = _simulate(*executed, machine, engine, progress, timing_only=timing_only)
     golden = None if timing_only else _reference(network, rewrote, compressed, inputs, machine)
-    origin = Origin(network.sha256, network.seed, timing_only)
+    origin = Origin(network.sha256 | begun.sha256, network.seed, timing_only)
     return summarize(program, execution, machine, technology, golden, chosen, origin)
 
 
@@ -100,7 +101,7 @@ def compile_workload(
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    network = rewritten(load_network(workload), chosen)
+    network = rewritten(load_network(workload, chosen.weights), chosen)
     compressed = quantize(network, chosen)
     inputs = quantized(compressed, network.inputs)
     program = compile_network(*_compacted(compressed, inputs, chosen), machine, _named(progress, "compiling"))
@@ -216,7 +217,11 @@ def _reuse(
 def _reference(
     network: Network, rewrote: Network, compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine
 ) -> Reference:
-    """What numpy computes, in the network's types and in floats: hidden layers as rewritten, the last as trained."""
+    """What numpy computes, in the network's types and in floats.
+
+    Hidden layers are held against what the recipe begins with and rewrites, the outputs against the network as it was
+    trained without any compression.
+    """
     exact = evaluate.forward(compressed, inputs, machine.fold_inputs)
     real = float_network.forward(rewrote, rewrote.inputs)
     if rewrote is not network:

@@ -13,6 +13,7 @@ from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
 from accelsim.config.arch import Machine
+from accelsim.config.operands import Operand
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
 from accelsim.golden.network import IntegerLayer
@@ -31,8 +32,9 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings)}
     end = 0
     for x in lowering.inputs:
-        sources.append(region(machine, align_up(end, burst), *x.shape))
-        end = sources[-1].address + matrix_bytes(machine, sources[-1], *x.shape)
+        samples, features = x.shape
+        sources.append(region(machine, align_up(end, burst), samples, features, machine.operand))
+        end = sources[-1].address + matrix_bytes(machine, sources[-1], samples, features)
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
         addresses: list[int] = []
         for chunk in parts[tiling]:
@@ -46,7 +48,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     ):
         size = flow.footprint(tiling)
         weight, staging = weight_slots(flow, tiling)
-        target = region(machine, top, flow.gemm.m, flow.gemm.n)
+        target = region(machine, top, flow.gemm.m, flow.gemm.n, flow.result)
         placements.append(
             Placement(
                 activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
@@ -98,10 +100,10 @@ def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
 
 
-def region(machine: Machine, address: int, samples: int, features: int) -> Place:
+def region(machine: Machine, address: int, samples: int, features: int, operand: Operand) -> Place:
     """A matrix of operands in DRAM, its rows without gaps, in the order that the machine's datapath reads."""
     _, elements = oriented(samples, features, feature_major=machine.feature_major)
-    return Place(address, machine.operand.row_bytes(elements), machine.feature_major, machine.operand.bits)
+    return Place(address, operand.row_bytes(elements), machine.feature_major, operand.bits)
 
 
 def matrix_bytes(machine: Machine, place: Place, samples: int, features: int) -> int:

@@ -197,8 +197,8 @@ def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools,
     blocks = slots * _blocks_summed(flow, tile_n, resident)
     activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
     fits = (
-        operands_samples(activation, features, machine, machine.activation),
-        operands_samples(output, tile_n, machine, machine.output),
+        operands_samples(activation, features, machine.operand, machine, machine.activation),
+        operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
     largest: Int64 = np.minimum(flow.gemm.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))

@@ -25,6 +25,7 @@ from accelsim.compiler.tiles import (
     operands_shape,
 )
 from accelsim.config.arch import Machine
+from accelsim.config.operands import OPERANDS, Operand
 from accelsim.isa.opcodes import MATMUL
 from accelsim.units import Count, align_up
 
@@ -133,7 +134,7 @@ class Dataflow(ABC):
 
         Where the weights' values decide what a tile takes, a product is like itself alone.
         """
-        return id(self) if self.encoder else (self.gemm.m, self.gemm.k, self.gemm.n)
+        return id(self) if self.encoder else (self.gemm.m, self.gemm.k, self.gemm.n, self.result)
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""
@@ -222,6 +223,11 @@ class Dataflow(ABC):
         )
 
     @property
+    def result(self) -> Operand:
+        """Type of the outputs."""
+        return OPERANDS[self.gemm.layer.output.operand]
+
+    @property
     def signed(self) -> int:
         """1 if activations are signed."""
         return int(self.gemm.layer.input.signed)
@@ -246,8 +252,8 @@ class Dataflow(ABC):
     def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
         """Those bytes for tiles of samples by features and by outputs, and so many for weights."""
         machine = self.machine
-        rows, pitch = operands_shape(samples, features, machine, machine.activation)
-        output_rows, output_pitch = operands_shape(samples, outputs, machine, machine.output)
+        rows, pitch = operands_shape(samples, features, machine.operand, machine, machine.activation)
+        output_rows, output_pitch = operands_shape(samples, outputs, self.result, machine, machine.output)
         sums = self.width * samples * machine.operand.sum_bytes
         return Footprint(
             activation=rows * pitch,

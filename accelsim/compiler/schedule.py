@@ -22,6 +22,7 @@ from accelsim.compiler.steps import Steps
 from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
 from accelsim.computer import memory_bytes
 from accelsim.config.arch import Machine
+from accelsim.config.operands import Operand
 from accelsim.datapath import requantize
 from accelsim.errors import CompileError, DefectError
 from accelsim.formats.storage import FORMATS, Storage
@@ -116,10 +117,10 @@ class _LayerScheduler:
         self.now = base + np.arange(len(steps.row))
         # how each memory's tiles lie
         major, operand = self.machine.feature_major, self.machine.operand
-        _, pitch = operands_shape(tiling.tile_m, tiling.features, self.machine, self.machine.activation)
+        _, pitch = operands_shape(tiling.tile_m, tiling.features, operand, self.machine, self.machine.activation)
         self._x = Place(0, pitch, major, operand.bits)
-        _, pitch = operands_shape(tiling.tile_m, tiling.tile_n, self.machine, self.machine.output)
-        self._out = Place(0, pitch, major, operand.bits)
+        _, pitch = operands_shape(tiling.tile_m, tiling.tile_n, flow.result, self.machine, self.machine.output)
+        self._out = Place(0, pitch, major, flow.result.bits)
         _, pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
         self._sums = Place(0, pitch, major, operand.sum_bits)
         self._constants_offset = align_up(self.w_bytes, self.machine.weight.width_bytes)
@@ -150,7 +151,7 @@ class _LayerScheduler:
         samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
         if self.tiling.resident:
             features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
-        rows, row_bytes = self._shape(samples, features)
+        rows, row_bytes = self._shape(samples, features, self.machine.operand)
         fills = self._fills(steps.activations, self.placement.activation, (rows - 1) * self._x.pitch + row_bytes)
         before = scratchpad.place(fills)
         if stored:
@@ -256,7 +257,7 @@ class _LayerScheduler:
             return joined(code, result)
         target = self.placement.target
         dram = target.at(steps.rows.low[row], steps.tiles.low[tile])[:, None]
-        rows_out, row_bytes = self._shape(np.full_like(row, m), steps.tiles.size[tile])
+        rows_out, row_bytes = self._shape(np.full_like(row, m), steps.tiles.size[tile], self.flow.result)
         store = issue(
             STORE,
             len(kind),
@@ -294,16 +295,17 @@ class _LayerScheduler:
             qmin=qmin,
             qmax=qmax,
             rounding=requantize.MODES.index(layer.rounding),
+            result_bits=self.flow.result.bits,
             **shared,
         )
 
     def _oriented(self, samples: Count, features: Count) -> tuple[Count, Count]:
         return oriented(samples, features, feature_major=self.machine.feature_major)
 
-    def _shape(self, samples: Int64, features: Int64) -> tuple[Int64, Int64]:
-        """Rows of operands, and bytes of a row."""
+    def _shape(self, samples: Int64, features: Int64, operand: Operand) -> tuple[Int64, Int64]:
+        """Rows of operands of a type, and bytes of a row."""
         rows, elements = self._oriented(samples, features)
-        return rows, self.machine.operand.rows_bytes(elements)
+        return rows, operand.rows_bytes(elements)
 
 
 def _over_link(opcode: int, transfers: Code) -> Code:
@@ -410,7 +412,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     for number, flow in enumerate(lowering.flows):
         gemm = flow.gemm
         rows, elements = oriented(gemm.m, gemm.n, feature_major=machine.feature_major)
-        whole = rows * machine.operand.row_bytes(elements)
+        whole = rows * flow.result.row_bytes(elements)
         if formed[number] != gemm.m * gemm.k * gemm.n or stored[number] != whole:
             raise DefectError(
                 f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store {whole} bytes, "

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine, Sram
+from accelsim.config.operands import Operand
 from accelsim.units import Count, align_up, ceil_div
 
 Int64 = NDArray[np.int64]
@@ -233,19 +234,21 @@ def oriented(samples: Count, features: Count, *, feature_major: bool) -> tuple[C
     return (features, samples) if feature_major else (samples, features)
 
 
-def operands_shape(samples: Count, features: Count, machine: Machine, sram: Sram) -> tuple[Count, Count]:
+def operands_shape(
+    samples: Count, features: Count, operand: Operand, machine: Machine, sram: Sram
+) -> tuple[Count, Count]:
     """Rows of a tile of operands, and bytes from row to row: whole words, so that a row's first word is its own."""
     rows, elements = oriented(samples, features, feature_major=machine.feature_major)
-    return rows, align_up(ceil_div(elements * machine.operand.bits, 8), sram.width_bytes)
+    return rows, align_up(ceil_div(elements * operand.bits, 8), sram.width_bytes)
 
 
-def operands_samples(bytes_: Count, features: Count, machine: Machine, sram: Sram) -> Count:
+def operands_samples(bytes_: Count, features: Count, operand: Operand, machine: Machine, sram: Sram) -> Count:
     """Samples of the largest tile of operands of that shape that takes at most so many bytes."""
     if not machine.feature_major:
-        _, pitch = operands_shape(features, features, machine, sram)  # a row's bytes, whatever the samples
+        _, pitch = operands_shape(features, features, operand, machine, sram)  # a row's bytes, whatever the samples
         return bytes_ // pitch
     words = bytes_ // features // sram.width_bytes
-    return words * sram.width_bytes * 8 // machine.operand.bits
+    return words * sram.width_bytes * 8 // operand.bits
 
 
 def sums_shape(samples: Count, features: Count, machine: Machine) -> tuple[Count, Count]:

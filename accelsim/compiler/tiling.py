@@ -152,7 +152,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     burst, tiles_m, outputs = machine.dram.burst_bytes, candidates.tiles_m, candidates.tiles_m * candidates.tiles_n
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
     y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
-    x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), machine.operand.rows_bytes(y_elements)
+    x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), flow.result.rows_bytes(y_elements)
     activation = _tile_bursts(x_rows, x_bytes, tiles_m == 1 if major else candidates.features == gemm.k, burst)
     output = _tile_bursts(y_rows, y_bytes, tiles_m == 1 if major else candidates.tile_n == gemm.n, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)

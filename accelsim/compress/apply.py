@@ -82,22 +82,33 @@ def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
 
 
 def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]:
-    """Each layer by its step, between the ranges of its input and its output."""
-    outputs = float_network.forward(network, network.calibration)
+    """Each layer by its step, between the ranges of its input and its output.
+
+    What a chain's last layer forms is read by no layer: it has 8 bits at least.
+    """
+    forward = binary.forward if isinstance(steps[0], binary.Signs) else float_network.forward
+    outputs = forward(network, network.calibration)
     for layer, values in zip(network.layers, outputs, strict=True):
         if not np.isfinite(values).all():
             raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
     calibration = (x.astype(np.float64) for x in each(network.calibration))
     inputs = calibration if network.independent else [*calibration, *outputs[:-1]]
     layers: list[CompressedLayer] = []
-    for layer, step, *tensors in zip(network.layers, steps, inputs, outputs, strict=True):
+    for layer, step, given, found in zip(network.layers, steps, inputs, outputs, strict=True):
+        last = layer is network.layers[-1] and not network.independent
         match step:
             case integers.Integers():
-                ranges = [integers.activation_range(values, step.bits) for values in tensors]
-                layers.append(integers.quantize_layer(layer, step, *ranges))
+                result = integers.activation_range(found, max(step.bits, integers.LAST_BITS) if last else step.bits)
+                layers.append(integers.quantize_layer(layer, step, integers.activation_range(given, step.bits), result))
             case binary.Signs():
-                scales = [binary.activation_scale(values) for values in tensors]
-                layers.append(binary.binarize_layer(layer, *scales))
+                signs = binary.activation_scale(found)
+                layers.append(
+                    binary.binarize_layer(
+                        layer,
+                        binary.activation_scale(given),
+                        integers.activation_range(found, integers.LAST_BITS) if last else signs,
+                    )
+                )
             case floats.Floats():
                 layers.append(floats.round_layer(layer, step))
     return layers

@@ -12,22 +12,33 @@ from accelsim.workload.network import Linear, Network, without_values
 
 def outline(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]:
     """Each layer in the type of its step; scales are 1 and zero points 0, which no time depends on."""
-    return [_outline(layer, step) for layer, step in zip(network.layers, steps, strict=True)]
+    last = None if network.independent else network.layers[-1]
+    return [_outline(layer, step, last=layer is last) for layer, step in zip(network.layers, steps, strict=True)]
 
 
-def _outline(layer: Linear, step: Quantizer) -> CompressedLayer:
+def _outline(layer: Linear, step: Quantizer, *, last: bool) -> CompressedLayer:
     match step:
         case floats.Floats():
             kind = FloatFormat(step.scheme)
             return FloatLayer(layer.name, layer.weight, layer.bias, layer.relu, kind, kind, layer.pattern)
         case integers.Integers():
-            unsigned = Quantization(1.0, 0, signed=False, bits=step.bits)
-            return _integers(layer, unsigned, step.chosen_rounding, wide=step.bits == 16)
+            narrow = _unsigned(step.bits)
+            result = _unsigned(max(step.bits, integers.LAST_BITS)) if last else narrow
+            return _integers(layer, narrow, result, step.chosen_rounding, wide=step.bits == 16)
         case binary.Signs():
-            return _integers(layer, Binary(1.0), binary.ROUNDING, wide=False)
+            signs = Binary(1.0)
+            return _integers(
+                layer, signs, _unsigned(integers.LAST_BITS) if last else signs, binary.ROUNDING, wide=False
+            )
 
 
-def _integers(layer: Linear, kind: Quantization | Binary, rounding: str, *, wide: bool) -> IntegerLayer:
+def _unsigned(bits: int) -> Quantization:
+    return Quantization(1.0, 0, signed=False, bits=bits)
+
+
+def _integers(
+    layer: Linear, given: Quantization | Binary, result: Quantization | Binary, rounding: str, *, wide: bool
+) -> IntegerLayer:
     n = layer.outputs
     return IntegerLayer(
         name=layer.name,
@@ -37,7 +48,7 @@ def _integers(layer: Linear, kind: Quantization | Binary, rounding: str, *, wide
         shift=without_values(np.int8(0), n),
         rounding=rounding,
         relu=layer.relu,
-        input=kind,
-        output=kind,
+        input=given,
+        output=result,
         pattern=layer.pattern,
     )

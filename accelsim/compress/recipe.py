@@ -30,6 +30,12 @@ class Recipe(Frozen):
     kind: Literal["recipe"] = quantity("name", "Kind of this file")
     name: str = quantity("name", "Name of the recipe", pattern=NAME)
     description: str = quantity("text", "What the recipe does")
+    weights: str | None = quantity(
+        "name", "Trained variant of the workload's weights that the recipe begins with", default=None, pattern=NAME
+    )
+    arch: str | None = quantity(
+        "name", "Machine that the recipe is meant for, where no other one is asked for", default=None
+    )
     steps: list[Step] = quantity("steps", "Schemes, in the order in which they are applied", min_length=1)
     compact: bool = quantity(
         "flag", "Whether inputs without weights, and the outputs that only they would read, are removed", default=False

@@ -44,6 +44,9 @@ class Operand(NamedTuple):
         return -(-elements * self.bits // 8)
 
 
+#: Integer types by their bits.
+INTEGERS: dict[int, OperandType] = {16: "int16", 8: "int8", 4: "int4", 2: "int2", 1: "binary"}
+
 OPERANDS: dict[OperandType, Operand] = {
     "int16": Operand(16, 64, is_float=False),
     "int8": Operand(8, 32, is_float=False),

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.config.operands import OperandType
+from accelsim.config.operands import INTEGERS, OperandType
 from accelsim.formats.storage import Storage
 from accelsim.workload.network import Inputs, each, without_values
 
@@ -39,7 +39,7 @@ class Quantization:
     @property
     def operand(self) -> OperandType:
         """Type of a multiplier's operand that takes them."""
-        return _INTEGERS[self.bits]
+        return INTEGERS[self.bits]
 
     @property
     def qmin(self) -> int:
@@ -65,9 +65,6 @@ class Quantization:
     def dequantize(self, q: NDArray[np.generic]) -> NDArray[np.float64]:
         """Real values of integers, float64, same shape."""
         return self.scale * (q.astype(np.float64) - self.zero_point)
-
-
-_INTEGERS: dict[int, OperandType] = {16: "int16", 8: "int8", 4: "int4", 2: "int2"}
 
 
 @dataclass(frozen=True, slots=True)

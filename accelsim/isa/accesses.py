@@ -148,9 +148,9 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
             _access(Memory.WEIGHT, result, zero, zero + 1, values, write=True),
         ]
     if opcode == opcodes.REQUANTIZE:
-        return _results(column, column[11], machine)
+        return _results(column, column[11], column[12], machine)
     if opcode == opcodes.ACTIVATE:
-        return _results(column, column[8], machine)
+        return _results(column, column[8], np.full_like(column[0], machine.operand.bits), machine)
     if opcode in opcodes.TILEWISE:
         return _tiles(opcode, column)
     return _products(opcode, column, machine)
@@ -181,15 +181,15 @@ def _transfers(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
     ]
 
 
-def _results(column: tuple[Int64, ...], row_channels: Int64, machine: Machine) -> list[Access]:
-    """Sums and their channels' constants to operands of the next layer."""
+def _results(column: tuple[Int64, ...], row_channels: Int64, bits: Int64, machine: Machine) -> list[Access]:
+    """Sums and their channels' constants to results of so many bits."""
     sums, sums_stride, rows, columns, constants, address, stride = column[:7]
     zero = np.zeros_like(sums)
     channels = np.where(row_channels == 1, rows, columns)
     return [
         _access(Memory.ACCUMULATOR, sums, sums_stride, rows, machine.operand.sum_bytes * columns),
         _access(Memory.WEIGHT, constants, zero, zero + 1, machine.constant_bytes * channels),
-        _access(Memory.OUTPUT, address, stride, rows, machine.operand.rows_bytes(columns), write=True),
+        _access(Memory.OUTPUT, address, stride, rows, ceil_div(columns * bits, 8), write=True),
     ]
 
 

@@ -58,7 +58,7 @@ MOMENTS = len(Moment)
 #: Semaphores that an instruction can wait for.
 WAITS = 4
 #: Operands of the widest instruction.
-OPERANDS = 12
+OPERANDS = 13
 #: "No semaphore" in a record.
 NONE = -1
 SEMAPHORES = 128
@@ -164,7 +164,7 @@ class Spmv(NamedTuple):
 
 
 class Requantize(NamedTuple):
-    """Operands of requantize: a tile of sums to 8-bit integers in the output scratchpad."""
+    """Operands of requantize: a tile of sums to integers in the output scratchpad."""
 
     sums: int
     sums_stride: int
@@ -178,6 +178,7 @@ class Requantize(NamedTuple):
     qmax: int
     rounding: int
     row_channels: int
+    result_bits: int
 
 
 class Activate(NamedTuple):
@@ -462,8 +463,9 @@ OPCODES: tuple[Opcode, ...] = (
             Field("qmax", -(2**15), 2**16 - 1, "largest result"),
             Field("rounding", 0, 255, "number of the rounding scheme in datapath.requantize.MODES"),
             Field("row_channels", 0, 1, "1 if each row is a channel, 0 if each column is one"),
+            Field("result_bits", 1, 16, "bits of a result: those of the machine's type, or 8 if it is narrower"),
         ),
-        "bias, scale, zero point and clamp; sums to integers of the machine's type",
+        "bias, scale, zero point and clamp; sums to integers of the machine's type, or of 8 bits",
     ),
     Opcode(
         "activate",

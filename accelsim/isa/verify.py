@@ -248,13 +248,21 @@ def _ranges(program: Program, machine: Machine) -> list[str]:
     if operand.is_float:
         return faults
     (index,) = np.nonzero(program.instructions["opcode"] == REQUANTIZE)
-    low, high = -(2 ** (operand.bits - 1)) if operand.bits > 1 else 0, 2**operand.bits - 1
+    bits = _operand(program, index, REQUANTIZE, "result_bits")
+    possible = sorted({operand.bits, max(8, operand.bits)})
+    bad = ~np.isin(bits, possible)
+    faults += [
+        f"{name_of(program, i)}: result_bits must be {' or '.join(map(str, possible))} on {machine.name}, not {value}"
+        for i, value in zip(index[bad], bits[bad], strict=True)
+    ]
+    low, high = np.where(bits > 1, -(1 << bits - 1), 0), (1 << bits) - 1
     for name in ("qmin", "qmax"):
         values = _operand(program, index, REQUANTIZE, name)
         bad = (values < low) | (values > high)
         faults += [
-            f"{name_of(program, i)}: {name} must be {low} to {high}, a value of {machine.matrix.operands}, not {value}"
-            for i, value in zip(index[bad], values[bad], strict=True)
+            f"{name_of(program, index[i])}: {name} must be {low[i]} to {high[i]}, a value of {bits[i]} bits, "
+            f"not {values[i]}"
+            for i in np.flatnonzero(bad)
         ]
     return faults
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from accelsim import units
 from accelsim.config import datapaths
 from accelsim.config.arch import BankedDram, Machine
+from accelsim.config.operands import INTEGERS
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import activate, requantize
 from accelsim.datapath.outer_product import OuterProduct
@@ -162,14 +163,14 @@ class Core:
         mode = requantize.MODES[p.rounding]
         total = self.memories.sums(self._sums(p)) + bias
         q = requantize.requantize(total, multiplier, shift, p.zero_point, mode, qmin=p.qmin, qmax=p.qmax)
-        self.memories.store_operands(self._result(p), q)
+        self.memories.store_operands(self._result(p), q, INTEGERS[p.result_bits])
 
     def _activate(self, p: opcodes.Activate) -> None:
         constants, _ = self._constants(p)
         bias = _channels(constants.view("<f4"), p)
         sums = self.memories.sums(self._sums(p))
         values = activate.activate(sums, bias, self.machine.matrix.operands, relu=p.relu == 1)
-        self.memories.store_operands(self._result(p), values)
+        self.memories.store_operands(self._result(p), values, self.machine.matrix.operands)
 
     def _sums(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, self.machine.operand.sum_bytes * p.columns)
@@ -178,7 +179,8 @@ class Core:
         return Region(p.constants, 0, 1, self.machine.constant_bytes * (p.rows if p.row_channels else p.columns))
 
     def _result(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
-        return Region(p.address, p.stride, p.rows, self.machine.operand.row_bytes(p.columns))
+        bits = p.result_bits if isinstance(p, opcodes.Requantize) else self.machine.operand.bits
+        return Region(p.address, p.stride, p.rows, units.ceil_div(p.columns * bits, 8))
 
     def _constants(self, p: opcodes.Requantize | opcodes.Activate) -> tuple[NDArray[np.uint8], int]:
         """Bytes of the channels' constants, and how many channels there are."""

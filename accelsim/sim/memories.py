@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine, Sram
+from accelsim.config.operands import OperandType
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
@@ -148,6 +149,6 @@ class Memories:
             self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_READ)
         return self.port(counters, Memory.ACCUMULATOR, tile, Operation.SRAM_WRITE)
 
-    def store_operands(self, tile: Region, values: NDArray[np.generic]) -> None:
-        """Write rows of the machine's operands to the output scratchpad."""
-        self.bytes(Memory.OUTPUT, tile)[:] = pack_rows(values, self._type)
+    def store_operands(self, tile: Region, values: NDArray[np.generic], operand: OperandType) -> None:
+        """Write rows of operands of a type to the output scratchpad."""
+        self.bytes(Memory.OUTPUT, tile)[:] = pack_rows(values, operand)

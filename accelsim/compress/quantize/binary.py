@@ -7,15 +7,19 @@ calibration data. The sign takes the place of ReLU: after ReLU every sign would 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compress.quantize.integers import integer_layer
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import WorkloadError
-from accelsim.golden.network import Binary, IntegerLayer
-from accelsim.workload.network import Linear
+from accelsim.golden.network import Binary, IntegerLayer, Quantization
+from accelsim.workload.network import Inputs, Linear, Network, each
+
+Float64 = NDArray[np.float64]
 
 #: Rounding of the product by 1 that leaves a sum as it is.
 ROUNDING = "tflite_single_round"
@@ -33,9 +37,28 @@ def activation_scale(values: NDArray[np.float64]) -> Binary:
     return Binary(float(np.abs(values).mean()) or 1.0)
 
 
-def binarize_layer(layer: Linear, given: Binary, result: Binary) -> IntegerLayer:
-    """Take the signs of one layer's weights; the output's sign is that of its sum plus an integer threshold.
+def forward(network: Network, x: Inputs[np.floating]) -> list[Float64]:
+    """Output of every layer of signs in real numbers, shape (M, N): beta alpha sign(x) sign(W) + b."""
+    outputs: list[Float64] = []
+    given = each(x)
+    for i, layer in enumerate(network.layers):
+        before = outputs[-1] if i and not network.independent else given[i].astype(np.float64)
+        beta, signs = activation_scale(before), np.where(layer.weight >= 0, 1.0, -1.0)
+        sums: Float64 = beta.quantize(before).astype(np.float64) @ signs
+        outputs.append(beta.scale * _alpha(layer) * sums + layer.bias)
+    return outputs
 
+
+def _alpha(layer: Linear) -> Float64:
+    """Scale of each output's signs, float64, shape (N,)."""
+    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
+    return np.where(alpha > 0, alpha, 1.0)
+
+
+def binarize_layer(layer: Linear, given: Binary, result: Binary | Quantization) -> IntegerLayer:
+    """Take the signs of one layer's weights; outputs are signs too, or integers as those of any other sums.
+
+    An output's sign is that of its sum plus an integer threshold:
     alpha beta s + b >= 0 for the integer sum s is s + floor(b / (alpha beta)) >= 0. Requantization by 1 with the clamp
     [0, 1] gives that sign's bit from s + floor(b / (alpha beta)) + 1.
 
@@ -44,15 +67,18 @@ def binarize_layer(layer: Linear, given: Binary, result: Binary) -> IntegerLayer
     WorkloadError
         If a bias is too large beside its weights.
     """
-    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
-    alpha = np.where(alpha > 0, alpha, 1.0)
+    alpha = _alpha(layer)
+    signs = np.where(layer.weight >= 0, 1, -1).astype(np.int8)
+    if isinstance(result, Quantization):
+        without_relu = dataclasses.replace(layer, relu=False)  # as of all layers between signs
+        return integer_layer(without_relu, signs, alpha, given, result, ROUNDING)
     threshold = np.floor(layer.bias / (alpha * given.scale)) + 1
     if (np.abs(threshold) >= 2.0**30).any():
         raise WorkloadError(f"layer {layer.name}: biases must be below 2^30 times the scale of a sum of signs")
     outputs = layer.weight.shape[1]
     return IntegerLayer(
         name=layer.name,
-        weight=np.where(layer.weight >= 0, 1, -1).astype(np.int8),
+        weight=signs,
         bias=threshold.astype(np.int32),
         multiplier=np.full(outputs, 2**30, np.int32),
         shift=np.ones(outputs, np.int8),

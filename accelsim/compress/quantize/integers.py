@@ -7,7 +7,7 @@ Jacob et al., "Quantization and Training of Neural Networks for Efficient Intege
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pydantic import model_validator
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import WorkloadError
-from accelsim.golden.network import IntegerLayer, Quantization
+from accelsim.golden.network import Binary, IntegerLayer, Quantization
 from accelsim.workload.network import Linear
 
 Float64 = NDArray[np.float64]
@@ -27,6 +27,8 @@ Rounding = Literal[
     "litert_ref_fully_connected",
     "tflite_int64_reduced",
 ]
+#: Bits of what a network's last layer forms, at least: narrower ones would make classes equal.
+LAST_BITS = 8
 #: Rounding of sums that do not fit 32 bits.
 WIDE = "tflite_int64_reduced"
 #: Its largest left shift: 15 bits of multiplier leave no room for more.
@@ -64,8 +66,13 @@ class Integers(Frozen):
 
     @property
     def sum_bits(self) -> int:
-        """Bits of a sum that requantization takes: 32, or 48 of the 64 for int16, so that a product fits 64."""
-        return 48 if self.scheme == "int16" else 32
+        """Bits of a sum that requantization takes."""
+        return _sum_bits(self.chosen_rounding)
+
+
+def _sum_bits(rounding: str) -> int:
+    """Bits of a sum: 32, or 48 of the 64 for int16, so that a product fits 64."""
+    return 48 if rounding == WIDE else 32
 
 
 def activation_range(values: Float64, bits: int = 8) -> Quantization:
@@ -100,22 +107,41 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     # where a bias is huge beside its weights, they get a coarser step, so that it fits
     weight_scale = np.maximum(weight_scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
     weight = np.rint(layer.weight / weight_scale).astype(np.int16 if step.bits == 16 else np.int8)
+    return integer_layer(layer, weight, weight_scale, given, result, step.chosen_rounding)
+
+
+def integer_layer(
+    layer: Linear,
+    weight: NDArray[np.signedinteger[Any]],
+    weight_scale: Float64,
+    given: Quantization | Binary,
+    result: Quantization,
+    rounding: str,
+) -> IntegerLayer:
+    """A layer of integer weights, shape (K, N), that stand for `weight_scale`, shape (N,), times themselves.
+
+    Raises
+    ------
+    WorkloadError
+        If the bias or a scale leaves the range of the sums.
+    """
+    sum_bits = _sum_bits(rounding)
     bias = np.rint(layer.bias / (given.scale * weight_scale)) - given.zero_point * weight.sum(axis=0, dtype=np.int64)
-    if (np.abs(bias) >= 2.0 ** (step.sum_bits - 1)).any():
-        raise WorkloadError(f"layer {layer.name}: the bias must fit {step.sum_bits} bits at the scale of its products")
+    if (np.abs(bias) >= 2.0 ** (sum_bits - 1)).any():
+        raise WorkloadError(f"layer {layer.name}: the bias must fit {sum_bits} bits at the scale of its products")
     try:
         multiplier, shift = quantize_multiplier(given.scale * weight_scale / result.scale)
     except ValueError as error:
         raise WorkloadError(f"layer {layer.name}: {error}") from None
-    if step.chosen_rounding == WIDE and shift.max(initial=0) > MAX_WIDE_SHIFT:
+    if rounding == WIDE and shift.max(initial=0) > MAX_WIDE_SHIFT:
         raise WorkloadError(f"layer {layer.name}: a requantize scale of int16 must be below 2^{MAX_WIDE_SHIFT}")
     return IntegerLayer(
         name=layer.name,
         weight=weight,
-        bias=bias.astype(np.int64 if step.bits == 16 else np.int32),
+        bias=bias.astype(np.int64 if rounding == WIDE else np.int32),
         multiplier=multiplier,
         shift=shift,
-        rounding=step.chosen_rounding,
+        rounding=rounding,
         relu=layer.relu,
         input=given,
         output=result,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accelsim.compress.outline import outline
 from accelsim.compress.quantize import binary, floats, integers
 from accelsim.compress.recipe import Quantizer, Recipe
+from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.formats.storage import Storage
@@ -51,12 +52,11 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     ConfigError
         If a step of the recipe matches no layer.
     """
-    for step in recipe.steps:
-        _matches(step.layers, network, recipe)
     for step in recipe.rewrites:
-        for number, layer in enumerate(network.layers):
-            if fnmatchcase(layer.name, step.layers):
-                network = step.rewrite(network, number, _inputs(network, number))
+        _require_match(step.layers, network, recipe)
+        for name in [layer.name for layer in network.layers if fnmatchcase(layer.name, step.layers)]:
+            number = [layer.name for layer in network.layers].index(name)  # a step may have split a layer before it
+            network = step.rewrite(network, number, _inputs(network, number))
     return network
 
 
@@ -69,6 +69,9 @@ def _inputs(network: Network, number: int) -> NDArray[np.float64]:
 
 def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
     """Choose the types of a float network's tensors by a recipe's other steps; errors as for `compress`."""
+    for other in recipe.steps:
+        if not isinstance(other, Rewrite):
+            _require_match(other.layers, network, recipe)
     steps = [_step(layer, recipe) for layer in network.layers]
     _one_type(network, recipe, steps)
     layers = _quantize(network, steps) if network.values else outline(network, steps)
@@ -94,21 +97,18 @@ def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]
     calibration = (x.astype(np.float64) for x in each(network.calibration))
     inputs = calibration if network.independent else [*calibration, *outputs[:-1]]
     layers: list[CompressedLayer] = []
-    for layer, step, given, found in zip(network.layers, steps, inputs, outputs, strict=True):
-        last = layer is network.layers[-1] and not network.independent
+    for number, (layer, step, given, found) in enumerate(zip(network.layers, steps, inputs, outputs, strict=True)):
+        after = None if network.independent else next(iter(network.layers[number + 1 :]), None)
+        last = after is None and not network.independent
         match step:
             case integers.Integers():
-                result = integers.activation_range(found, max(step.bits, integers.LAST_BITS) if last else step.bits)
-                layers.append(integers.quantize_layer(layer, step, integers.activation_range(given, step.bits), result))
+                bits = max(step.bits, integers.LAST_BITS) if last else step.bits
+                types = integers.tensor_type(layer, given, step.bits), integers.tensor_type(after, found, bits)
+                layers.append(integers.quantize_layer(layer, step, *types))
             case binary.Signs():
-                signs = binary.activation_scale(found)
-                layers.append(
-                    binary.binarize_layer(
-                        layer,
-                        binary.activation_scale(given),
-                        integers.activation_range(found, integers.LAST_BITS) if last else signs,
-                    )
-                )
+                signs = binary.tensor_type(after, found)
+                formed = integers.tensor_type(None, found, integers.LAST_BITS) if last else signs
+                layers.append(binary.binarize_layer(layer, binary.tensor_type(layer, given), formed))
             case floats.Floats():
                 layers.append(floats.round_layer(layer, step))
     return layers
@@ -124,7 +124,7 @@ def _one_type(network: Network, recipe: Recipe, steps: list[Quantizer]) -> None:
             )
 
 
-def _matches(pattern: str, network: Network, recipe: Recipe) -> None:
+def _require_match(pattern: str, network: Network, recipe: Recipe) -> None:
     """Refuse a step that is for no layer."""
     names = [layer.name for layer in network.layers]
     if not any(fnmatchcase(name, pattern) for name in names):

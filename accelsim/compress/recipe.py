@@ -6,13 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.compress.cluster.kmeans import Cluster
+from accelsim.compress.factorize.svd import Svd
 from accelsim.compress.prune.columns import PruneColumns
 from accelsim.compress.prune.magnitude import PruneMagnitude
 from accelsim.compress.prune.nm import PruneGroups
 from accelsim.compress.prune.wanda import PruneWanda
 from accelsim.compress.quantize.binary import Signs
 from accelsim.compress.quantize.floats import Floats
+from accelsim.compress.quantize.gptq import Gptq
 from accelsim.compress.quantize.integers import Integers
+from accelsim.compress.reparameterize.awq import Awq
+from accelsim.compress.reparameterize.smoothquant import SmoothQuant
 from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
 from accelsim.config import shipped
@@ -20,7 +25,7 @@ from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
 
 Quantizer = Integers | Floats | Signs
-Rewriter = PruneMagnitude | PruneColumns | PruneGroups | PruneWanda
+Rewriter = PruneMagnitude | PruneColumns | PruneGroups | PruneWanda | Svd | Cluster | SmoothQuant | Awq | Gptq
 Step = Annotated[Rewriter | Quantizer | Store, Field(discriminator="scheme")]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
-from accelsim.workload.network import Network, each
+from accelsim.workload.network import Float32, Network, each
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -41,6 +42,21 @@ def with_layer(network: Network, number: int, **changes: Any) -> Network:
     return dataclasses.replace(network, layers=tuple(layers))
 
 
+def with_inputs_divided(network: Network, number: int, scale: Float64) -> Network:
+    """A network that computes the same, but for rounding, with a layer's inputs divided by scales, all positive.
+
+    Its weights are multiplied; the layer before forms smaller outputs, which its ReLU lets through as it did; the host
+    divides the first layer's inputs.
+    """
+    weight = network.layers[number].weight.astype(np.float64) * scale[:, None]
+    moved = with_layer(network, number, weight=weight.astype(np.float32), weight_step=None)
+    if number and not network.independent:
+        before = network.layers[number - 1]
+        smaller = (before.weight / scale).astype(np.float32), (before.bias / scale).astype(np.float32)
+        return with_layer(moved, number - 1, weight=smaller[0], bias=smaller[1], weight_step=None)
+    return _with_inputs(moved, number, lambda x: (x / scale).astype(np.float32))
+
+
 def with_inputs_in_order(network: Network, number: int, order: Int64) -> Network:
     """A network that computes the same, but for how sums are rounded, with a layer's inputs in another order.
 
@@ -50,8 +66,13 @@ def with_inputs_in_order(network: Network, number: int, order: Int64) -> Network
     if number and not network.independent:
         before = network.layers[number - 1]
         return with_layer(moved, number - 1, weight=before.weight[:, order], bias=before.bias[order])
+    return _with_inputs(moved, number, lambda x: x[:, order])
+
+
+def _with_inputs(network: Network, number: int, change: Callable[[Float32], Float32]) -> Network:
+    """A network whose inputs to the first layer, or to an independent one, are changed, for calibration too."""
     inputs, calibration = (list(each(x)) for x in (network.inputs, network.calibration))
-    inputs[number], calibration[number] = inputs[number][:, order], calibration[number][:, order]
+    inputs[number], calibration[number] = change(inputs[number]), change(calibration[number])
     if network.independent:
-        return dataclasses.replace(moved, inputs=tuple(inputs), calibration=tuple(calibration))
-    return dataclasses.replace(moved, inputs=inputs[0], calibration=calibration[0])
+        return dataclasses.replace(network, inputs=tuple(inputs), calibration=tuple(calibration))
+    return dataclasses.replace(network, inputs=inputs[0], calibration=calibration[0])

@@ -21,7 +21,7 @@ DEFAULT_RECIPES = (
     "pruned",
     "pruned-skip",
     "columns",
-    "columns-skip",
+    "columns-compact",
     "sparse24",
     "deep-compression",
     "lsq4",

@@ -34,6 +34,20 @@ class DataSpec(Frozen):
     calibration: str = quantity("name", "Tensor of calibration inputs from the training split, float")
 
 
+class VariantSpec(Frozen):
+    """Other weights of the same layers, trained for a compression scheme."""
+
+    description: str = quantity("text", "What the variant is")
+    source: str = quantity("text", "How it was trained")
+    weights: str = quantity(
+        "path",
+        "safetensors file, relative to the workload's folder and inside it, of tensors named as those of `weights`; "
+        "LAYER.weight_step and LAYER.input_step, if there, are steps that training learned",
+    )
+    accuracy: float = quantity("fraction", "Of the test inputs, in the arithmetic that it was trained for", ge=0, le=1)
+    center: float = quantity("value", "What is subtracted from all inputs", default=0.0)
+
+
 class WorkloadSpec(Frozen):
     """A network as its YAML file describes it."""
 
@@ -45,6 +59,9 @@ class WorkloadSpec(Frozen):
         "path", "safetensors file, relative to the workload's folder and inside it", default=None
     )
     data: DataSpec | None = quantity("section", "Test and calibration data", default=None)
+    variants: dict[str, VariantSpec] = quantity(
+        "variants", "Trained variants of the weights, which recipes may begin with, by name", default={}
+    )
     synthetic: Synthetic | None = quantity(
         "section", "How weights and inputs are drawn, instead of files", default=None
     )
@@ -75,7 +92,7 @@ class WorkloadSpec(Frozen):
             unnamed = [layer.name for layer in self._linear if layer.weight is None]
             if unnamed:
                 raise ValueError(f"layer {unnamed[0]} must name its weight")
-        elif self.weights or self.data or any(layer.weight or layer.bias for layer in self._linear):
+        elif self.weights or self.data or self.variants or any(layer.weight or layer.bias for layer in self._linear):
             raise ValueError("synthetic must stand alone: weights, data and the layers' tensors are drawn")
         return self
 
@@ -92,11 +109,13 @@ class WorkloadSpec(Frozen):
         return [layer for layer in self.layers if isinstance(layer, LinearSpec)]
 
 
-def load_network(name_or_path: str, *, values: bool = True) -> Network:
+def load_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
     """Load a workload by its shipped name or its path.
 
     Parameters
     ----------
+    variant
+        Name of the variant whose weights are read; those of the workload itself if absent.
     values
         Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
 
@@ -111,20 +130,25 @@ def load_network(name_or_path: str, *, values: bool = True) -> Network:
     faults = _structure_faults(document, spec)
     if faults:
         raise WorkloadError(*faults)
+    if variant is not None and variant not in spec.variants:
+        raise WorkloadError(document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants)))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if spec.synthetic:
         draw = Draw(spec.synthetic.seed) if values else Shapes()
         network = synthesize(spec.name, spec.all_layers, spec.synthetic, draw, independent=spec.independent)
         return replace(network, sha256={path.name: sha256})
-    return _read(document, path, spec, sha256)
+    return _read(document, path, spec, sha256, variant)
 
 
-def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str) -> Network:
+def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, variant: str | None) -> Network:
     """Read weights and data from the files that a workload names; its layers chain and are linear."""
     layers = [layer for layer in spec.layers if isinstance(layer, LinearSpec)]
     data = spec.data
     assert data is not None  # noqa: S101 - as the model's validator says
     reader = _Tensors(document, path.parent)
+    begun = spec.variants[variant] if variant is not None else None
+    if begun:
+        reader.weights, reader.weights_key = begun.weights, ("variants", variant or "", "weights")
     read = [_linear(reader, i, layer) for i, layer in enumerate(layers)]
     features = layers[0].inputs
     inputs = reader.floats(("data", "inputs"), data.file, data.inputs, (None, features))
@@ -142,6 +166,8 @@ def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str) -> Ne
     if reader.faults:
         raise WorkloadError(*reader.faults)
     hashes = {path.name: sha256, **reader.sha256}
+    if begun and begun.center:
+        inputs, calibration = (x - np.float32(begun.center) for x in (inputs, calibration))
     return Network(spec.name, tuple(read), inputs, labels, calibration, hashes)
 
 
@@ -189,7 +215,7 @@ def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
 
 def _linear(reader: _Tensors, index: int, spec: LinearSpec) -> Linear:
     place = ("layers", index)
-    file = reader.spec_weights
+    file = reader.weights
     assert spec.weight is not None  # noqa: S101 - as the workload's validator says
     weight = reader.floats((*place, "weight"), file, spec.weight, (spec.outputs, spec.inputs))
     bias = (
@@ -197,7 +223,16 @@ def _linear(reader: _Tensors, index: int, spec: LinearSpec) -> Linear:
         if spec.bias
         else np.zeros(spec.outputs, np.float32)
     )
-    return Linear(spec.name, np.ascontiguousarray(weight.T), bias, spec.activation == "relu")
+    weight_step = reader.steps((*place, "weight"), f"{spec.name}.weight_step", spec.outputs)
+    input_step = reader.steps((*place, "weight"), f"{spec.name}.input_step", 1)
+    return Linear(
+        spec.name,
+        np.ascontiguousarray(weight.T),
+        bias,
+        spec.activation == "relu",
+        weight_step=weight_step,
+        input_step=None if input_step is None or not len(input_step) else float(input_step[0]),
+    )
 
 
 class _Tensors:
@@ -209,7 +244,8 @@ class _Tensors:
         self._files: dict[str, Any] = {}
         self.faults: list[Fault] = []
         self.sha256: dict[str, str] = {}
-        self.spec_weights: str = document.data["weights"]
+        self.weights: str = document.data["weights"]
+        self.weights_key: tuple[int | str, ...] = ("weights",)
 
     def fault(self, key: tuple[int | str, ...], message: str) -> None:
         fault = self._document.fault(key, message)
@@ -227,6 +263,16 @@ class _Tensors:
             self.fault(key, f"must be finite numbers, but {bad} of {values.size} values of {name!r} are not")
         return values
 
+    def steps(self, key: tuple[int | str, ...], name: str, count: int) -> NDArray[np.float32] | None:
+        """Positive steps of a layer, shape (count,); None if the file of weights has none of the name."""
+        handle = self._open(self.weights_key, self.weights)
+        if handle is None or name not in handle.keys():  # noqa: SIM118 - not a mapping
+            return None
+        found = self.floats(key, self.weights, name, (count,))
+        if (found <= 0).any():
+            self.fault(key, f"steps of {name!r} must be above 0")
+        return found
+
     def integers(
         self, key: tuple[int | str, ...], file: str, name: str, shape: tuple[int | None, ...]
     ) -> NDArray[np.int64]:
@@ -241,7 +287,7 @@ class _Tensors:
         dtypes: set[str],
     ) -> NDArray[Any]:
         empty = np.zeros([0] * len(shape), np.float32)  # after a fault nothing is taken, whatever the shape promises
-        handle = self._open(("weights",) if file == self.spec_weights else ("data", "file"), file)
+        handle = self._open(self.weights_key if file == self.weights else ("data", "file"), file)
         if handle is None:
             return empty
         if name not in handle.keys():  # noqa: SIM118 - not a mapping

@@ -39,6 +39,10 @@ class Linear:
         Whether negative outputs become zero.
     pattern
         N and M: of every M weights along K at most N are nonzero, by declaration; 1 and 1 if none is declared.
+    weight_step
+        Real value of one integer step of the weights, float32, shape (N,) or (1,), if training or a scheme fixed it.
+    input_step
+        Real value of one integer step of the inputs, if training fixed it; of signs, what they stand for.
     """
 
     name: str
@@ -46,6 +50,8 @@ class Linear:
     bias: Float32
     relu: bool
     pattern: tuple[int, int] = (1, 1)
+    weight_step: Float32 | None = None
+    input_step: float | None = None
 
     @property
     def inputs(self) -> int:

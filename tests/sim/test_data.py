@@ -141,7 +141,8 @@ class Odd:
         self.draft.load(constants, "weight", 5001)
         self.draft.emit(
             "requantize", sums=sums, sums_stride=stride, rows=rows, columns=columns, constants=5001, address=7,
-            stride=columns + 3, zero_point=3, qmin=-128, qmax=127, rounding=rounding, row_channels=by_row, result_bits=8,
+            stride=columns + 3, zero_point=3, qmin=-128, qmax=127, rounding=rounding,
+            row_channels=by_row, result_bits=8,
         )  # fmt: skip
         self.draft.store(7, columns + 3, rows, columns)
 

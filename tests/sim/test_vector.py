@@ -763,7 +763,8 @@ class TransformerBlock:
                   result_stride=4 * n, signed=1, kind=2)  # fmt: skip
         hidden, normed, activated, mixed, summed, real = (16384 + 1024 * i for i in range(6))
         made.emit("requantize", sums=0, sums_stride=4 * n, **tile, constants=at["requantize"], address=hidden,
-                  stride=n, zero_point=2, qmin=-128, qmax=127, rounding=self.rounding, row_channels=0, result_bits=8)  # fmt: skip
+                  stride=n, zero_point=2, qmin=-128, qmax=127, rounding=self.rounding,
+                  row_channels=0, result_bits=8)  # fmt: skip
         place = {"memory": "output", "stride": n, **tile, "result_stride": n}
         made.emit("normalize", **place, address=hidden, constants=at["norm"], result=normed, signed=1, kind=1)
         made.emit("look_up", **place, address=normed, constants=at["table"], result=activated)

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from accelsim.compress.prune.magnitude import largest
 from accelsim.compress.rewrite import Float64, Int64, Rewrite, with_inputs_in_order, with_layer
@@ -35,7 +35,11 @@ def _possible(pattern: tuple[int, int]) -> tuple[int, int]:
     return pattern
 
 
-Pattern = Annotated[tuple[Integer, Integer], AfterValidator(_possible)]
+Pattern = Annotated[
+    tuple[Integer, Integer],
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),  # YAML knows no tuples
+    AfterValidator(_possible),
+]
 
 
 class PruneGroups(Rewrite):

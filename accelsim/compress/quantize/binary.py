@@ -37,13 +37,20 @@ def activation_scale(values: NDArray[np.float64]) -> Binary:
     return Binary(float(np.abs(values).mean()) or 1.0)
 
 
+def tensor_type(reader: Linear | None, values: NDArray[np.float64]) -> Binary:
+    """Type of a tensor of signs: what training fixed for the layer that reads it, else by the values that it takes."""
+    if reader is not None and reader.input_step is not None:
+        return Binary(reader.input_step)
+    return activation_scale(values)
+
+
 def forward(network: Network, x: Inputs[np.floating]) -> list[Float64]:
     """Output of every layer of signs in real numbers, shape (M, N): beta alpha sign(x) sign(W) + b."""
     outputs: list[Float64] = []
     given = each(x)
     for i, layer in enumerate(network.layers):
         before = outputs[-1] if i and not network.independent else given[i].astype(np.float64)
-        beta, signs = activation_scale(before), np.where(layer.weight >= 0, 1.0, -1.0)
+        beta, signs = tensor_type(layer, before), np.where(layer.weight >= 0, 1.0, -1.0)
         sums: Float64 = beta.quantize(before).astype(np.float64) @ signs
         outputs.append(beta.scale * _alpha(layer) * sums + layer.bias)
     return outputs

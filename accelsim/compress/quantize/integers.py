@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
-from accelsim.config.model import Frozen, quantity
+from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.errors import WorkloadError
 from accelsim.golden.network import Binary, IntegerLayer, Quantization
 from accelsim.workload.network import Linear
@@ -42,6 +42,12 @@ class Integers(Frozen):
 
     scheme: Literal["int16", "int8", "int4", "int2"] = quantity("name", "Name of the scheme: the integers' type")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+    weight_bits: Integer | None = quantity(
+        "bits", "Of a weight, if they are fewer than the type has; stored packed, they take no more", default=None, ge=2
+    )
+    weights_per: Literal["channel", "tensor"] = quantity(
+        "name", "What has a step of its own: each output's weights, or the whole layer's", default="channel"
+    )
     rounding: Rounding | None = quantity(
         "name",
         "Rounding of the requantize unit; tflite_single_round, or for int16 tflite_int64_reduced, if absent",
@@ -53,6 +59,17 @@ class Integers(Frozen):
         if (self.scheme == "int16") != (self.chosen_rounding == WIDE):
             raise ValueError(f"rounding must be {WIDE} for int16 and only for it, not {self.rounding}")
         return self
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Integers:
+        if self.chosen_weight_bits > self.bits:
+            raise ValueError(f"weight_bits must be at most {self.bits}, those of {self.scheme}, not {self.weight_bits}")
+        return self
+
+    @property
+    def chosen_weight_bits(self) -> int:
+        """Bits of a weight, the default resolved."""
+        return self.weight_bits or self.bits
 
     @property
     def bits(self) -> int:
@@ -90,6 +107,16 @@ def activation_range(values: Float64, bits: int = 8) -> Quantization:
     return Quantization(scale, round(-(2 ** (bits - 1)) - low / scale), signed=True, bits=bits)
 
 
+def tensor_type(reader: Linear | None, values: Float64, bits: int) -> Quantization:
+    """Type of a tensor: by the step that training fixed for the layer that reads it, else by the values that it takes.
+
+    A trained step is that of unsigned integers, because inputs and the outputs of ReLU are not negative.
+    """
+    if reader is not None and reader.input_step is not None:
+        return Quantization(reader.input_step, 0, signed=False, bits=bits)
+    return activation_range(values, bits)
+
+
 def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
     """Quantize one layer between two activation ranges.
 
@@ -98,16 +125,28 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     WorkloadError
         If the bias or a scale leaves the range of the sums.
     """
-    largest = 2 ** (step.bits - 1) - 1
+    low, high = -(2 ** (step.bits - 1)), 2 ** (step.bits - 1) - 1
+    if layer.weight_step is None:
+        scale = weight_step(layer.weight.astype(np.float64), step.chosen_weight_bits)
+        if step.weights_per == "tensor":
+            scale = np.full_like(scale, scale.max())
+    else:
+        scale = np.broadcast_to(layer.weight_step.astype(np.float64), layer.outputs)
     # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
     bias_limit = 2.0 ** (step.sum_bits - 2)
-    peak = np.abs(layer.weight).max(axis=0).astype(np.float64)
-    # a channel of zeros may have any scale: take the layer's largest, or 1 if all are zero
-    weight_scale = np.where(peak > 0, peak, float(peak.max()) or 1.0) / largest
     # where a bias is huge beside its weights, they get a coarser step, so that it fits
-    weight_scale = np.maximum(weight_scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
-    weight = np.rint(layer.weight / weight_scale).astype(np.int16 if step.bits == 16 else np.int8)
-    return integer_layer(layer, weight, weight_scale, given, result, step.chosen_rounding)
+    scale = np.maximum(scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
+    weight = np.clip(np.rint(layer.weight / scale), low, high)
+    integers = weight.astype(np.int16) if step.bits == 16 else weight.astype(np.int8)
+    return integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
+
+
+def weight_step(weight: Float64, bits: int) -> Float64:
+    """Steps of symmetric integers of so many bits, float64, shape (N,), so that each output's largest weight fits."""
+    peak = np.abs(weight).max(axis=0)
+    # a channel of zeros may have any step: take the layer's largest, or 1 if all are zero
+    step: Float64 = np.where(peak > 0, peak, float(peak.max()) or 1.0) / (2 ** (bits - 1) - 1)
+    return step
 
 
 def integer_layer(

@@ -1,0 +1,1 @@
+"""Schemes that let weights share values."""

@@ -43,6 +43,7 @@ __all__ = [
     "second_level",
     "sparse_lanes",
     "strides",
+    "swaps",
 ]
 
 
@@ -92,6 +93,7 @@ from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
     second_level,
     sparse_lanes,
     strides,
+    swaps,
 )
 
 numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]

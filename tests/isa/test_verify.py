@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from strategies import machines, networks
 
 from accelsim.compiler.pipeline import compile_network
+from accelsim.compress.apply import compress
+from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import Machine
 from accelsim.errors import ProgramError
-from accelsim.golden.network import IntegerNetwork
+from accelsim.golden.network import IntegerNetwork, quantized
 from accelsim.isa import accesses
 from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.memory.region import overlap
+from accelsim.workload.load import load_network
 
 Code = NDArray[np.void]
 
@@ -106,6 +109,8 @@ def raised_too_seldom(code: Code) -> None:
         (operand(LOAD, 4, 4), r"memory must be 1 to 3, not 4"),
         (operand(LOAD, 5, 10**9), r"must stay inside the 131072 bytes of activation, not reach byte \d+"),
         (operand(STORE, 0, 2**40), r"\(store of fc0\): must stay inside the \d+ bytes of dram"),
+        (operand(REQUANTIZE, 12, 4), r"\(requantize of fc0\): result_bits must be 8 on edge-ws, not 4"),
+        (operand(REQUANTIZE, 8, -129), r"qmin must be -128 to 255, a value of 8 bits, not -129"),
         (operand(PRELOAD, 2, 17), r"depth must be at most 16, the rows of edge-ws, not 17"),
         (operand(PRELOAD, 2, 15), r"\(matmul of fc0\): depth must be 15, that of the fold in the array, not 16"),
         (operand(MATMUL, 4, 17), r"columns must be at most 16, the columns of edge-ws, not 17"),
@@ -131,6 +136,21 @@ def test_a_malformed_program_is_rejected_by_name(
     change(code)
     with pytest.raises(ProgramError, match=message):
         verify(Program(program.header, code, program.image), machine())
+
+
+@pytest.mark.parametrize(("operands", "bits"), [("int4", 4), ("int2", 2), ("binary", 1), ("int16", 16)])
+def test_results_have_the_machines_bits_or_eight_if_those_are_fewer(operands: str, bits: int) -> None:
+    on = machine(matrix={"operands": operands})
+    scheme = compress(load_network("digits-mlp"), load_recipe(operands))
+    made = compile_network(scheme, quantized(scheme, load_network("digits-mlp").inputs), on)
+    results = made.instructions[made.instructions["opcode"] == REQUANTIZE]
+    hidden, last = (set(results["operands"][results["layer"] == i, 12].tolist()) for i in (0, 2))
+    assert (hidden, last) == ({bits}, {max(8, bits)})
+    verify(made, on)
+    code = made.instructions.copy()
+    code["operands"][code["opcode"] == REQUANTIZE, 12] = 3
+    with pytest.raises(ProgramError, match=rf"result_bits must be {bits}( or 8)? on edge-ws, not 3"):
+        verify(Program(made.header, code, made.image), on)
 
 
 def test_a_matmul_without_a_preload_is_rejected(program: Program) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from accelsim import kernels
+
 SCRIPT = """
 import numpy as np
 import accelsim.kernels as k
@@ -27,6 +29,13 @@ def run(cache: str, **environment: str) -> tuple[Path, str]:
     )
     folder, total = done.stdout.split()
     return Path(folder), total
+
+
+def test_every_kernel_module_is_imported_with_the_package_while_its_folder_is_set() -> None:
+    script = "import sys, accelsim.kernels; print(*(m for m in sys.modules if m.startswith('accelsim.kernels.')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    there = {path.stem for path in Path(kernels.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {module.rpartition(".")[2] for module in done.stdout.split()} == there
 
 
 def test_kernels_are_cached_in_a_folder_named_by_their_sources(tmp_path: Path) -> None:

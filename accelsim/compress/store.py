@@ -10,7 +10,7 @@ from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.formats.storage import FormatName, Storage
 
 #: Widths that a format has by default: int4, EIE's relative index, Deep Compression's 5-bit codebook.
-_BITS: dict[FormatName, int] = {"packed": 4, "relative": 4, "codebook": 5}
+_BITS: dict[FormatName, int] = {"packed": 4, "relative": 4, "codebook": 5, "relative_huffman": 4}
 
 
 class Store(Frozen):
@@ -20,7 +20,7 @@ class Store(Frozen):
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
     format: FormatName = quantity("name", "Storage format of the weights")
     bits: Integer | None = quantity(
-        "bits", "Of a packed integer, a relative or a codebook index; 4, 4 and 5 if absent", default=None, ge=1, le=8
+        "bits", "Of a packed integer or an index; 4, or 5 for a codebook, if absent", default=None, ge=1, le=8
     )
 
     @model_validator(mode="after")

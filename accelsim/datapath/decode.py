@@ -13,6 +13,9 @@ huffman    `symbols_per_cycle` symbols of the table are written first; then each
            however long its code; no more decoders work than the format has streams
 =========  =========================================================================================================
 
+`relative_huffman` has both tables written first; then half of the decoders find values, half indices, as in `huffman`,
+and entries expand as in `relative`, whichever takes longer.
+
 The last value appears `latency_cycles` edges after its symbol entered. With two stages (product | round, shift and
 clamp), int4 with group scales is so measured on the SystemVerilog of tests/rtl.
 """
@@ -33,6 +36,7 @@ from accelsim.formats.codec import Codec, Encoded, Shape
 from accelsim.formats.huffman import MAX_LENGTH, HuffmanTensor
 from accelsim.formats.packed import PackedTensor
 from accelsim.formats.relative import EncodedLanes, slots
+from accelsim.formats.relative_huffman import CodedRuns
 from accelsim.kernels import decode as kernel
 from accelsim.units import ceil_div
 
@@ -107,6 +111,12 @@ class Decoder:
                 found = min(self.huffman_decoders, len(encoded.streams), self.outputs_per_cycle)
                 table = np.count_nonzero(encoded.lengths)
                 busy = ceil_div(int(table), self.symbols_per_cycle) + ceil_div(encoded.size, found)
+            case CodedRuns():
+                parts = (encoded.values, encoded.indices)
+                tables = sum(int(np.count_nonzero(part.lengths)) for part in parts)
+                found = max(1, min(self.huffman_decoders // 2, len(encoded.values.streams), self.outputs_per_cycle))
+                busy = ceil_div(tables, self.symbols_per_cycle)
+                busy += max(ceil_div(encoded.values.size, found), self._run_cycles(encoded.runs))
             case MaskedTensor():
                 busy = self._mask_cycles(encoded.mask)
             case EncodedLanes():
@@ -156,13 +166,21 @@ class Decoder:
                 count(counters, _event(Operation.INT_ADD, self.outputs_per_cycle.bit_length()), values)
                 count(counters, _event(Operation.LOGIC, VALUE_BITS), len(encoded.values))
             case EncodedLanes():
-                # a column's pointers say how many entries it has; an entry's index adds to its address
-                columns = encoded.lanes * encoded.matrix[0]
-                count(counters, _event(Operation.INT_ADD, encoded.pointer_bits), columns)
-                count(counters, _event(Operation.INT_ADD, ADDRESS_BITS), len(encoded.values))
-                count(counters, _event(Operation.INT_COMPARE, ADDRESS_BITS), len(encoded.values) + columns)
+                _run_events(counters, encoded)
+            case CodedRuns():
+                _huffman_events(counters, encoded.values, encoded.values.size)
+                _huffman_events(counters, encoded.indices, encoded.indices.size)
+                _run_events(counters, encoded.runs)
             case _:
                 raise TypeError(f"the decode unit must know the format, not {type(encoded).__name__}")
+
+
+def _run_events(counters: Counters, encoded: EncodedLanes) -> None:
+    """Count what says how many entries a column has, and the sum of an entry's index and its address."""
+    columns = encoded.lanes * encoded.matrix[0]
+    count(counters, _event(Operation.INT_ADD, encoded.pointer_bits), columns)
+    count(counters, _event(Operation.INT_ADD, ADDRESS_BITS), len(encoded.values))
+    count(counters, _event(Operation.INT_COMPARE, ADDRESS_BITS), len(encoded.values) + columns)
 
 
 def _packed_events(counters: Counters, encoded: PackedTensor, values: int) -> None:

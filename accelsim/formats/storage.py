@@ -10,10 +10,13 @@ from accelsim.formats.codec import Codec
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
+from accelsim.formats.relative_huffman import RelativeHuffman
 
-FormatName = Literal["packed", "relative", "bitmask", "codebook", "huffman"]
+FormatName = Literal["packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman"]
 #: Names of the formats; their order is their number in an instruction.
-FORMATS: tuple[FormatName, ...] = ("packed", "relative", "bitmask", "codebook", "huffman")
+FORMATS: tuple[FormatName, ...] = (
+    "packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman"
+)  # fmt: skip
 
 
 class Storage(NamedTuple):
@@ -54,3 +57,5 @@ class Storage(NamedTuple):
                 return Bitmask()
             case "huffman":
                 return Huffman(streams=huffman_decoders)
+            case "relative_huffman":  # a decoder for the values, one for the indices
+                return RelativeHuffman(self.bits, max(1, huffman_decoders // 2))

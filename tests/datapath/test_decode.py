@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from fractions import Fraction
 
@@ -21,6 +22,7 @@ from accelsim.formats.codec import Codec, Encoded
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
+from accelsim.formats.relative_huffman import RelativeHuffman
 from accelsim.kernels import decode as kernel
 
 units = st.builds(Decoder, st.integers(1, 5), st.integers(1, 9), st.integers(1, 4), st.integers(1, 3))
@@ -168,6 +170,24 @@ def test_each_huffman_decoder_finds_a_symbol_a_cycle(unit: Decoder, x: NDArray[n
     assert_steps(unit, Huffman(streams), x, step_huffman(unit, x, streams))
 
 
+@given(unit=units, x=matrices, bits=st.integers(1, 4), streams=st.integers(1, 4))
+def test_coded_runs_take_as_long_as_their_symbols_or_their_outputs(
+    unit: Decoder, x: NDArray[np.int8], bits: int, streams: int
+) -> None:
+    flat = x.reshape(1, -1)
+    written, outputs = step_runs(unit, flat, 1, bits)
+    runs = Relative(bits).encode(flat)
+    half = dataclasses.replace(unit, huffman_decoders=max(1, unit.huffman_decoders // 2))
+    found = []
+    for symbols in (runs.values, runs.indices):
+        codes = len(set(symbols.tolist()))
+        _, table = step_packed(unit, [], codes)
+        found.append((codes, step_huffman(half, symbols, streams)[1] - table if symbols.size else 0))
+    _, tables = step_packed(unit, [], found[0][0] + found[1][0])
+    assert found[0][1] == found[1][1]
+    assert_steps(unit, RelativeHuffman(bits, streams), x, (written, tables + max(found[0][1], outputs)))
+
+
 X = np.array([[0, 5, 0, 0, 0], [7, 0, 0, 0, 5]], np.int8)
 
 
@@ -201,6 +221,18 @@ WRITTEN = {of(Operation.REGISTER_WRITE, 8): 10}
         (Codebook(2), {of(Operation.REGISTER_WRITE, 8): 10 + 4, of(Operation.REGISTER_READ, 8): 10}),
         (Bitmask(), {**WRITTEN, of(Operation.INT_ADD, 3): 10, of(Operation.LOGIC, 8): 3}),
         # with 1-bit indices the three zeros before the last 5 need a padding entry: four entries in two columns
+        (
+            # 5 after 1 zero, 7 after 3 and 5 after 3: three entries of two values and two indices
+            RelativeHuffman(3),
+            {
+                of(Operation.REGISTER_WRITE, 8): 10 + 2 + 2,
+                of(Operation.REGISTER_WRITE, 16): 2 * 16,
+                of(Operation.INT_COMPARE, 16): 2 * 16 * 3 + 3 + 1,
+                of(Operation.INT_ADD, 16): 2 * 3 + 1 + 3,
+                of(Operation.REGISTER_READ, 8): 2 * 3,
+                of(Operation.INT_SHIFT, 32): 2 * 3,
+            },
+        ),
         (Relative(1, 1), {**WRITTEN, of(Operation.INT_ADD, 16): 4 + 2, of(Operation.INT_COMPARE, 16): 4 + 2}),
         (
             Huffman(),

@@ -16,6 +16,7 @@ from accelsim.formats.codec import Codec
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
+from accelsim.formats.relative_huffman import RelativeHuffman
 
 CODECS: list[Codec] = [
     Packed(8),
@@ -25,6 +26,8 @@ CODECS: list[Codec] = [
     Bitmask(),
     Codebook(8),
     Huffman(),
+    RelativeHuffman(),
+    RelativeHuffman(index_bits=2, streams=3),
     Huffman(streams=3, max_length=8),
 ]
 byte_types = st.sampled_from([np.dtype(np.int8), np.dtype(np.uint8)])

@@ -201,7 +201,7 @@ def test_verify_refuses_formats_that_are_none_and_machines_that_have_no_unit() -
     program = compile_network(net, inputs(rng, net, 2), machine())
     (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
     for column, value, message in (
-        (4, len(FORMATS), "format must be below 5, not 5"),
+        (4, len(FORMATS), f"format must be below {len(FORMATS)}, not {len(FORMATS)}"),
         (4, FORMATS.index("bitmask"), "bits must be 0 for bitmask, not 4"),
         (5, 0, "index_bits must lie"),
     ):

@@ -253,7 +253,9 @@ class Roofline(Frozen):
     ops_per_byte: float | None = quantity("operations a byte", "Executed work over DRAM bytes; null without bytes")
     attained_ops_per_s: float = quantity("operations a second", "Executed work over the active time")
     dense_ops_per_s: float = quantity("operations a second", "Dense-equivalent work over the active time")
-    peak_ops_per_s: float = quantity("operations a second", "All multipliers in every cycle")
+    peak_ops_per_s: float = quantity(
+        "operations a second", "All multipliers in every cycle, with the mix of types that they multiplied"
+    )
     peak_bytes_per_s: float | None = quantity("bytes a second", "DRAM bandwidth; null if it is infinite")
     bound: str = quantity("name", "compute, memory, latency, fill_drain, host or decode")
     balance: float | None = quantity("ratio", "Compute time over memory time at the roofs; null if no bytes move")
@@ -318,7 +320,9 @@ class Figures(Frozen):
     energy_pj: EnergyPj
     macs: Macs
     bytes: Bytes
-    utilization: float = quantity("fraction", "Executed multiply-accumulates over multipliers times active cycles")
+    utilization: float = quantity(
+        "fraction", "Executed multiply-accumulates over what all multipliers form of that mix in the active cycles"
+    )
     roofline: Roofline
     compression: Compression
     quality: Quality | None = quantity(

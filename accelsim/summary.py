@@ -126,6 +126,7 @@ def summarize(
         array_active=array_cycles,
         array_cycles=array_cycles,
         macs=_sum(Macs, [layer.macs for layer in layers]),
+        pairs=energy.pairs(counters, machine),
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
         units=_units(execution, execution.attribution.sum(axis=0)),
     )
@@ -213,6 +214,7 @@ def _layer(
             skipped=dense - executed,
             skippable=None if program.header.timing_only else dense - execution.effectual[number],
         ),
+        pairs=energy.pairs(counters, machine),
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
     )
@@ -258,6 +260,7 @@ def _figures(
     array_active: int,
     array_cycles: int,
     macs: Macs,
+    pairs: float,
     moved: Bytes,
     units: dict[str, dict[str, int]],
 ) -> dict[str, Any]:
@@ -272,8 +275,8 @@ def _figures(
         "array_cycles": array_cycles,
         "macs": macs,
         "bytes": moved,
-        "utilization": macs.executed / (active * machine.matrix.multipliers) if active else 0.0,
-        "roofline": roofline(machine, macs, moved, active, array_active, units),
+        "utilization": macs.executed / (active * machine.matrix.multipliers * pairs) if active else 0.0,
+        "roofline": roofline(machine, macs, moved, active, array_active, units, pairs),
         "units": units,
     }
 

@@ -31,8 +31,9 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     chunk_addresses: list[tuple[int, ...]] = []
     parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings)}
     end = 0
-    for x in lowering.inputs:
+    for x, flow in zip(lowering.inputs, lowering.flows, strict=False):
         samples, features = x.shape
+        features += appended(flow)
         sources.append(region(machine, align_up(end, burst), samples, features, machine.operand))
         end = sources[-1].address + matrix_bytes(machine, sources[-1], samples, features)
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
@@ -43,27 +44,37 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         chunk_addresses.append(tuple(addresses))
     image_bytes, top = end, align_up(end, burst)
     placements: list[Placement] = []
+    read = sources[0]
     for number, (flow, tiling, chunks) in enumerate(
         zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True)
     ):
         size = flow.footprint(tiling)
         weight, staging = weight_slots(flow, tiling)
-        target = region(machine, top, flow.gemm.m, flow.gemm.n, flow.result)
+        accumulator, partial = accumulator_slots(flow, tiling)
+        # a chain's layer reads what the one before stored
+        source = sources[number] if number < len(sources) else read
+        after = next(iter(lowering.flows[number + 1 :]), flow)
+        features = flow.gemm.n + (0 if lowering.network.independent else appended(after))
+        if appended(flow):  # outputs join the inputs
+            target = source._replace(address=source.address + flow.gemm.k * source.bits // 8)
+            read = source
+        else:
+            target = read = region(machine, top, flow.gemm.m, features, flow.result)
+            top = align_up(top + matrix_bytes(machine, target, flow.gemm.m, features), burst)
         placements.append(
             Placement(
                 activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
                 weight=weight,
                 staging=staging,
-                accumulator=deal(Memory.ACCUMULATOR, machine.accumulator, tiling.sums, size.accumulator),
+                accumulator=accumulator,
+                partial=partial,
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 parts=parts[tiling],
                 chunks=chunks,
-                # a chain's layer reads what the one before stored
-                source=sources[number] if number < len(sources) else placements[-1].target,
+                source=source,
                 target=target,
             )
         )
-        top = align_up(top + matrix_bytes(machine, target, flow.gemm.m, flow.gemm.n), burst)
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
             f"network {lowering.network.name}: the DRAM of {machine.name} must hold {top} bytes, "
@@ -76,8 +87,9 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     """Bytes of inputs and chunks at their places; uint8, shape (image_bytes,), zeros between them."""
     image = np.zeros(lowering.image_bytes, np.uint8)
-    for x, placement in zip(lowering.inputs, lowering.placements, strict=False):
-        _fill(image, placement.source.address, pack_inputs(x, machine))
+    for x, flow, placement in zip(lowering.inputs, lowering.flows, lowering.placements, strict=False):
+        wide = np.pad(x, ((0, 0), (0, appended(flow))))  # room for outputs that join the inputs
+        _fill(image, placement.source.address, pack_inputs(wide, machine))
     for flow, placement in zip(lowering.flows, lowering.placements, strict=True):
         for chunk, address in zip(placement.parts, placement.chunks, strict=True):
             _fill_chunk(image, address, flow, chunk)
@@ -98,6 +110,21 @@ def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     place = flow.chunk_place(tiling.tile_k)
     behind = tuple(address + place for address in slots.addresses) if staged else ()
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
+
+
+def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
+    """Slots for blocks of sums, and places for those of integers that are still to be scaled."""
+    sram, size, count = flow.machine.accumulator, flow.footprint(tiling).accumulator, flow.partial_sums
+    front, back = parted(sram, tiling.sums, size, count, size)
+    slots = deal(Memory.ACCUMULATOR, front, tiling.sums, size)
+    if not count:
+        return slots, Slots(Memory.ACCUMULATOR, (), size)
+    return slots, deal(Memory.ACCUMULATOR, back, count, size, sram.capacity_bytes - back.capacity_bytes)
+
+
+def appended(flow: Dataflow) -> int:
+    """Outputs of a layer that are more inputs of the next one."""
+    return flow.gemm.n if flow.gemm.layer.appends else 0
 
 
 def region(machine: Machine, address: int, samples: int, features: int, operand: Operand) -> Place:
@@ -158,12 +185,17 @@ def check(lowering: Lowering, machine: Machine) -> None:
     capacities = {Memory.ACTIVATION: machine.activation, Memory.WEIGHT: machine.weight,
                   Memory.ACCUMULATOR: machine.accumulator, Memory.OUTPUT: machine.output}  # fmt: skip
     for placement in lowering.placements:
-        staged = [(address, placement.staging.bytes) for address in placement.staging.addresses]
+        beside = {
+            Memory.WEIGHT: placement.staging,
+            Memory.ACCUMULATOR: placement.partial,
+        }
         for slots in (placement.activation, placement.weight, placement.accumulator, placement.output):
             places = [(address, slots.bytes) for address in slots.addresses]
-            places += [*(staged if slots.memory == Memory.WEIGHT else ()), (capacities[slots.memory].capacity_bytes, 0)]
+            if slots.memory in beside:
+                places += [(address, beside[slots.memory].bytes) for address in beside[slots.memory].addresses]
+            places += [(capacities[slots.memory].capacity_bytes, 0)]
             for (low, size), (high, _) in pairwise(sorted(places)):
                 if low + size > high:
                     raise DefectError(f"slot of {size} bytes at {low} of {slots.memory.name} reaches {high}")
-        if placement.target.address < lowering.image.size:
+        if placement.target.address < lowering.image.size and placement.target.pitch != placement.source.pitch:
             raise DefectError("an output overlaps the image")

@@ -56,12 +56,13 @@ class Candidates:
     @classmethod
     def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
         """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings."""
-        tiles_k = halvings(flow.gemm.k, flow.grain, flow.most_inputs)
+        tiles_k = list(flow.tiles_k) or halvings(flow.gemm.k, flow.grain, flow.most_inputs)
         tiles_n = halvings(flow.gemm.n, flow.columns)
         rows = _row_tiles(flow, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
         shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
-        kept = np.broadcast_to(different[:, :, :, None, :, None], shape)
+        kept = np.broadcast_to(different[:, :, :, None, :, None], shape).copy()
+        kept[:, :, 0] &= not flow.split  # rows of integers are formed chunk by chunk
         at = np.nonzero(kept)
         number_k, number_n, number_resident, number_outer, _, number_staging = at
         return cls(
@@ -115,6 +116,7 @@ class Candidates:
             sums=int(counts.sums[number]),
             outputs=int(counts.outputs[number]),
             staging=int(self.staging[number]),
+            split=self.flow.split,
         )
 
     @cached_property
@@ -130,7 +132,8 @@ class Candidates:
     @cached_property
     def tiles_k(self) -> Int64:
         """Chunks of a column block."""
-        return ceil_div(self.flow.gemm.k, self.tile_k)
+        split = self.flow.split
+        return ceil_div(split, self.tile_k) + ceil_div(self.flow.gemm.k - split, self.tile_k)
 
     @cached_property
     def tiles_n(self) -> Int64:

@@ -96,7 +96,17 @@ class Dataflow(ABC):
         Samples (M) that one instruction takes at most; row tiles are multiples of it where there are several.
     most_inputs
         Inputs (K) of the largest chunk that an instruction takes.
+    split
+        First inputs, which are multiplied as integers on a machine of floats.
+    tiles_k
+        Inputs of a chunk, to choose among; none if any will do.
+    partial_sums
+        Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
+
+    split: int = 0
+    partial_sums: int = 0
+    tiles_k: tuple[int, ...] = ()
 
     def __init__(
         self, gemm: Gemm, machine: Machine, *, grain: int, columns: int, block: int, most_inputs: int | None = None
@@ -220,6 +230,7 @@ class Dataflow(ABC):
             sums_stride=tiles.sums.layout.pitch,
             accumulate=np.where(folds.low > 0, 1, tiles.adds),
             signed=self.signed,
+            integer_bits=0,
         )
 
     @property

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.tiles import Place
+from accelsim.compiler.tiles import Place, oriented
 from accelsim.config.arch import Machine
+from accelsim.config.operands import OPERANDS
 from accelsim.golden.network import TensorType
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.provenance import content_hash
@@ -87,6 +88,7 @@ def _region(
     q: TensorType,
     features: list[int] | None,
 ) -> RegionInfo:
+    _, elements = oriented(*shape, feature_major=place.feature_major)
     return RegionInfo(
         name=name,
         role=role,
@@ -99,4 +101,5 @@ def _region(
         scale=q.scale,
         zero_point=q.zero_point,
         features=features,
+        pitch=place.pitch if place.pitch > OPERANDS[q.operand].row_bytes(elements) else None,
     )

@@ -23,6 +23,8 @@ class Placement:
     ----------
     staging
         Places in the weight scratchpad for encoded chunks, shared or one for each slot; none if weights are dense.
+    partial
+        Places in the accumulator for sums of integers that are still to be scaled; none if all of them are one type.
     parts, chunks
         The weight chunks, as `Tiling.chunks` lists them, and each one's DRAM address.
     source, target
@@ -33,6 +35,7 @@ class Placement:
     weight: Slots
     staging: Slots
     accumulator: Slots
+    partial: Slots
     output: Slots
     parts: list[Chunk]
     chunks: tuple[int, ...]

@@ -38,8 +38,9 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one s
     gemms = [flow.gemm for flow in lowering.flows]
     independent = lowering.network.independent
     for before, after in pairwise(() if independent else gemms):
-        if before.n != after.k or before.m != after.m:
-            raise DefectError(f"layer {after.layer.name}: inputs must be {before.n}, not {after.k}")
+        outputs = before.n + (before.k if before.layer.appends else 0)
+        if outputs != after.k or before.m != after.m:
+            raise DefectError(f"layer {after.layer.name}: inputs must be {outputs}, not {after.k}")
     for gemm, x in zip(gemms if independent else gemms[:1], lowering.inputs, strict=True):
         if x.shape != (gemm.m, gemm.k):
             raise DefectError(f"layer {gemm.layer.name}: inputs must have shape {(gemm.m, gemm.k)}, not {x.shape}")

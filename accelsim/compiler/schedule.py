@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.code import Code, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
+from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
@@ -127,6 +128,12 @@ class _LayerScheduler:
         self._constants_bytes = self.machine.constant_bytes * steps.chunks.n_size
 
     @property
+    def _place(self) -> Quantized:
+        """Where the integers and scales of an activation tile lie."""
+        assert isinstance(self.flow, MixedFlow)  # noqa: S101 - no other flow has integers of its own
+        return self.flow.quantized(self.tiling.tile_m, self._x.pitch)
+
+    @property
     def stored(self) -> _Stored:
         """What the layer stores, and when."""
         done = self.steps.chunks.done[self.steps.chunk]
@@ -169,12 +176,17 @@ class _LayerScheduler:
             address=fills.addresses[:, None],
             stride=self._x.pitch,
         )
-        loads = _Moves(self.number, before, fills.first, load)
-        if not self.receives:
-            return [loads]
-        once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
-        received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
-        return [_Moves(self.number, before[once], fills.first[once], received), loads]
+        loads = [_Moves(self.number, before, fills.first, load)]
+        if self.receives:
+            once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
+            received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
+            loads.insert(0, _Moves(self.number, before[once], fills.first[once], received))
+        if isinstance(self.flow, MixedFlow):
+            some = steps.chunks.integers[chunk]
+            code = self.flow.quantize(fills.addresses[some], samples[some], features[some], self._x.pitch, self._place)
+            # a step ahead, so that the vector unit does not wait for the load while sums wait for it
+            loads.append(_Moves(self.number, np.maximum(before, fills.first - 1)[some], fills.first[some], code))
+        return loads
 
     def _load_weights(self, scratchpad: Scratchpad) -> list[_Moves]:
         chunk = self.steps.chunk[self.steps.weights.fills]
@@ -247,7 +259,12 @@ class _LayerScheduler:
         sums = taken(self.placement.accumulator, steps.sums[kind])[:, None]
         adds = np.where(chunks.first[chunk, None], 0, 1)
         x_tiles, sums_tiles = Matrices(x[:, None], self._x), Matrices(sums, self._sums)
-        code = self.flow.products(Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds))
+        tiles = Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds)
+        if isinstance(self.flow, MixedFlow) and chunks.integers[chunk[0]]:
+            partial = taken(self.placement.partial, kind)[:, None]  # in turn, whatever the block
+            code = self.flow.groups(tiles, self._place, partial)
+        else:
+            code = self.flow.products(tiles)
         if not chunks.last[chunk[0]]:
             return code
         out, (rows, columns) = taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)

@@ -49,7 +49,8 @@ class Steps:
         """Work out a tiling's steps."""
         rows, tiles, chunks = cuts(tiling.m, tiling.tile_m), cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
         row, chunk = tiling.order()
-        column_tile, part = chunks.tile[chunk], chunks.k_low[chunk] // tiling.tile_k
+        column_tile = chunks.tile[chunk]
+        part = np.searchsorted(cuts(tiling.k, tiling.tile_k, tiling.split).low, chunks.k_low[chunk])
         outer, none = tiling.rows_outer, np.zeros_like(row)
         # output tiles are executed one after the other
         outputs = row * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row
@@ -77,7 +78,8 @@ class Steps:
 
 
 def _kinds(tiling: Tiling, rows: Cuts, chunks: Chunks, row: Int64, chunk: Int64) -> list[Int64]:
-    flags = (chunks.k_size < tiling.tile_k, chunks.n_size < tiling.columns, chunks.last, chunks.done)
+    short = chunks.k_size < tiling.tile_k, chunks.n_size < tiling.columns
+    flags = (*short, chunks.last, chunks.done, chunks.integers)
     kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][chunk]
     kind += (rows.size < tiling.tile_m).astype(np.uint8)[row] << len(flags)
     return [np.flatnonzero(kind == number) for number in np.flatnonzero(np.bincount(kind))]

@@ -57,6 +57,8 @@ class Chunks(NamedTuple):
         Whether the chunk begins, or completes, the sums of its column block.
     done
         Whether the output tile is complete after it.
+    integers
+        Whether its inputs are multiplied as integers on a machine of floats.
     """
 
     k_low: Int64
@@ -67,6 +69,7 @@ class Chunks(NamedTuple):
     first: Bools
     last: Bools
     done: Bools
+    integers: Bools
 
 
 class Order(NamedTuple):
@@ -88,10 +91,10 @@ class Cuts(NamedTuple):
     size: Int64
 
 
-def cuts(size: int, tile: int) -> Cuts:
-    """The parts that `cut` makes, as arrays."""
-    low = np.arange(0, size, tile)
-    return Cuts(low, np.minimum(tile, size - low))
+def cuts(size: int, tile: int, split: int = 0) -> Cuts:
+    """The parts that `cut` makes, as arrays; none of them lies on both sides of `split`."""
+    low = np.concatenate([np.arange(0, split, tile), np.arange(split, size, tile)])
+    return Cuts(low, np.minimum(tile, np.where(low < split, split, size) - low))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ class Tiling:
         Slots of each memory.
     staging
         Places that chunks share while they are still encoded; 0 if each slot for weights has one of its own behind it.
+    split
+        First inputs, which are multiplied as integers on a machine of floats; no chunk has them and others.
     """
 
     m: int
@@ -129,6 +134,7 @@ class Tiling:
     sums: int = 1
     outputs: int = 1
     staging: int = 0
+    split: int = 0
 
     @property
     def loops(self) -> str:
@@ -154,7 +160,7 @@ class Tiling:
     @property
     def tiles_k(self) -> int:
         """Number of chunks of a column block."""
-        return ceil_div(self.k, self.tile_k)
+        return ceil_div(self.split, self.tile_k) + ceil_div(self.k - self.split, self.tile_k)
 
     @property
     def tiles_n(self) -> int:
@@ -168,7 +174,7 @@ class Tiling:
 
     def chunk_table(self) -> Chunks:
         """All weight chunks, as arrays."""
-        k_low, k_size = cuts(self.k, self.tile_k)
+        k_low, k_size = cuts(self.k, self.tile_k, self.split)
         n_low, n_size = cuts(self.n, self.columns)
         block, part = np.divmod(np.arange(len(n_low) * len(k_low)), len(k_low))
         tile = n_low[block] // self.tile_n
@@ -176,7 +182,8 @@ class Tiling:
             order = np.lexsort((block, part, tile))
             block, part, tile = block[order], part[order], tile[order]
         last, done = part == len(k_low) - 1, np.append(np.diff(tile) > 0, True)
-        return Chunks(k_low[part], k_size[part], n_low[block], n_size[block], tile, part == 0, last, done)
+        integers = k_low[part] < self.split
+        return Chunks(k_low[part], k_size[part], n_low[block], n_size[block], tile, part == 0, last, done, integers)
 
     def chunks(self) -> list[Chunk]:
         """All weight chunks, one by one."""

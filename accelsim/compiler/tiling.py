@@ -61,7 +61,7 @@ def _room(candidates: Candidates) -> Footprint[Int64]:
     return Footprint(
         machine.activation.capacity_bytes // size.activation,
         weight // size.weight,
-        machine.accumulator.capacity_bytes // size.accumulator,
+        machine.accumulator.capacity_bytes // size.accumulator - candidates.flow.partial_sums,
         machine.output.capacity_bytes // size.output,
     )
 
@@ -231,7 +231,11 @@ def check(lowering: Lowering, machine: Machine) -> None:
         if (tiling.m, tiling.k, tiling.n) != (gemm.m, gemm.k, gemm.n):
             raise DefectError(f"tiling of {gemm.layer.name} is of {(tiling.m, tiling.k, tiling.n)}")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
-        staging = {"weight": tiling.staging * flow.staged(tiling.tile_k).bytes}
-        for name, size, slots in zip(Footprint._fields, flow.footprint(tiling), counts, strict=True):
-            if size * slots + staging.get(name, 0) > getattr(machine, name).capacity_bytes:
+        footprint = flow.footprint(tiling)
+        beside = {
+            "weight": tiling.staging * flow.staged(tiling.tile_k).bytes,
+            "accumulator": flow.partial_sums * footprint.accumulator,
+        }
+        for name, size, slots in zip(Footprint._fields, footprint, counts, strict=True):
+            if size * slots + beside.get(name, 0) > getattr(machine, name).capacity_bytes:
                 raise DefectError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")

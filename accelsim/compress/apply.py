@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compress.outline import outline
-from accelsim.compress.quantize import binary, floats, integers
+from accelsim.compress.quantize import binary, dynamic, floats, integers
 from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
@@ -64,7 +64,8 @@ def _inputs(network: Network, number: int) -> NDArray[np.float64]:
     """Inputs of a layer for the calibration data, shape (samples, K)."""
     if network.independent or not number:
         return each(network.calibration)[number].astype(np.float64)
-    return float_network.forward(network, network.calibration)[number - 1]
+    outputs = float_network.forward(network, network.calibration)
+    return float_network.inputs(network, network.calibration, outputs)[number]
 
 
 def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
@@ -75,7 +76,7 @@ def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
     steps = [_step(layer, recipe) for layer in network.layers]
     _one_type(network, recipe, steps)
     layers = _quantize(network, steps) if network.values else outline(network, steps)
-    if isinstance(steps[0], floats.Floats):
+    if isinstance(steps[0], floats.Floats | dynamic.DynamicIntegers):
         if any(isinstance(step, Store) for step in recipe.steps):
             raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
         rounded = tuple(x for x in layers if isinstance(x, FloatLayer))
@@ -94,8 +95,7 @@ def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]
     for layer, values in zip(network.layers, outputs, strict=True):
         if not np.isfinite(values).all():
             raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
-    calibration = (x.astype(np.float64) for x in each(network.calibration))
-    inputs = calibration if network.independent else [*calibration, *outputs[:-1]]
+    inputs = float_network.inputs(network, network.calibration, outputs)
     layers: list[CompressedLayer] = []
     for number, (layer, step, given, found) in enumerate(zip(network.layers, steps, inputs, outputs, strict=True)):
         after = None if network.independent else next(iter(network.layers[number + 1 :]), None)
@@ -111,16 +111,24 @@ def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]
                 layers.append(binary.binarize_layer(layer, binary.tensor_type(layer, given), formed))
             case floats.Floats():
                 layers.append(floats.round_layer(layer, step))
+            case dynamic.DynamicIntegers():
+                layers.append(dynamic.quantize_layer(layer, step))
     return layers
 
 
 def _one_type(network: Network, recipe: Recipe, steps: list[Quantizer]) -> None:
     """Refuse steps of different types, because a tensor has the type of the layer that reads it."""
     for layer, step, after in zip(network.layers, steps, steps[1:], strict=False):
-        if step.scheme != after.scheme:
+        if step.operand != after.operand:
             raise ConfigError(
                 f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
-                f"{step.scheme} and the next one {after.scheme}"
+                f"{step.operand} and the next one {after.operand}"
+            )
+    for layer, step in zip(network.layers, steps, strict=True):
+        if (layer.wide or layer.appends) and not isinstance(step, floats.Floats | dynamic.DynamicIntegers):
+            raise ConfigError(
+                f"recipe {recipe.name}: layer {layer.name} has inputs that stay floats, so that its step must be of "
+                f"floats or of dynamic integers, not {step.scheme}"
             )
 
 

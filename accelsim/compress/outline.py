@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compress.quantize import binary, floats, integers
+from accelsim.compress.quantize import binary, dynamic, floats, integers
 from accelsim.compress.recipe import Quantizer
 from accelsim.golden.network import Binary, CompressedLayer, FloatFormat, FloatLayer, IntegerLayer, Quantization
 from accelsim.workload.network import Linear, Network, without_values
@@ -21,6 +21,8 @@ def _outline(layer: Linear, step: Quantizer, *, last: bool) -> CompressedLayer:
         case floats.Floats():
             kind = FloatFormat(step.scheme)
             return FloatLayer(layer.name, layer.weight, layer.bias, layer.relu, kind, kind, layer.pattern)
+        case dynamic.DynamicIntegers():
+            return dynamic.outlined(layer, step)
         case integers.Integers():
             narrow = _unsigned(step.bits)
             result = _unsigned(max(step.bits, integers.LAST_BITS)) if last else narrow

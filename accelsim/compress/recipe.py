@@ -7,16 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim.compress.cluster.kmeans import Cluster
+from accelsim.compress.factorize.low_rank import LowRank
 from accelsim.compress.factorize.svd import Svd
 from accelsim.compress.prune.columns import PruneColumns
 from accelsim.compress.prune.magnitude import PruneMagnitude
 from accelsim.compress.prune.nm import PruneGroups
 from accelsim.compress.prune.wanda import PruneWanda
 from accelsim.compress.quantize.binary import Signs
+from accelsim.compress.quantize.dynamic import DynamicIntegers
 from accelsim.compress.quantize.floats import Floats
 from accelsim.compress.quantize.gptq import Gptq
 from accelsim.compress.quantize.integers import Integers
 from accelsim.compress.reparameterize.awq import Awq
+from accelsim.compress.reparameterize.outliers import Outliers
 from accelsim.compress.reparameterize.smoothquant import SmoothQuant
 from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
@@ -24,8 +27,11 @@ from accelsim.config import shipped
 from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
 
-Quantizer = Integers | Floats | Signs
-Rewriter = PruneMagnitude | PruneColumns | PruneGroups | PruneWanda | Svd | Cluster | SmoothQuant | Awq | Gptq
+Quantizer = Integers | DynamicIntegers | Floats | Signs
+Rewriter = (
+    PruneMagnitude | PruneColumns | PruneGroups | PruneWanda | Svd | LowRank | Cluster | SmoothQuant | Awq | Gptq
+    | Outliers
+)  # fmt: skip
 Step = Annotated[Rewriter | Quantizer | Store, Field(discriminator="scheme")]
 
 
@@ -48,7 +54,7 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _sums_keep_their_value(self) -> Recipe:
-        floats = [step.scheme for step in self.steps if isinstance(step, Floats)]
+        floats = [step.scheme for step in self.steps if isinstance(step, Floats | DynamicIntegers)]
         if self.compact and floats:
             raise ValueError(f"compact must be false for {floats[0]}, whose sums depend on how inputs are folded")
         return self

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
+from accelsim.errors import ConfigError
 from accelsim.workload.network import Float32, Network, each
 
 Float64 = NDArray[np.float64]
@@ -49,6 +50,7 @@ def with_inputs_divided(network: Network, number: int, scale: Float64) -> Networ
     divides the first layer's inputs.
     """
     weight = network.layers[number].weight.astype(np.float64) * scale[:, None]
+    _require_chain(network, number)
     moved = with_layer(network, number, weight=weight.astype(np.float32), weight_step=None)
     if number and not network.independent:
         before = network.layers[number - 1]
@@ -62,11 +64,27 @@ def with_inputs_in_order(network: Network, number: int, order: Int64) -> Network
 
     The layer before forms its outputs in that order; the host leaves the first layer's inputs in it.
     """
+    _require_chain(network, number)
     moved = with_layer(network, number, weight=network.layers[number].weight[order])
     if number and not network.independent:
         before = network.layers[number - 1]
         return with_layer(moved, number - 1, weight=before.weight[:, order], bias=before.bias[order])
     return _with_inputs(moved, number, lambda x: x[:, order])
+
+
+def _require_chain(network: Network, number: int) -> None:
+    """Refuse to change inputs that a branch reads too.
+
+    Raises
+    ------
+    ConfigError
+        If a branch was made before.
+    """
+    layer = network.layers[number]
+    if layer.wide or layer.appends:
+        raise ConfigError(
+            f"layer {layer.name}: steps that change inputs must stand before those that keep some of them floats"
+        )
 
 
 def _with_inputs(network: Network, number: int, change: Callable[[Float32], Float32]) -> Network:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from accelsim.config.model import Frozen, Integer, quantity
-from accelsim.config.operands import OPERANDS, Operand, OperandType
+from accelsim.config.operands import OPERANDS, IntegerType, Operand, OperandType
 
 _ROWS = "Rows R of processing elements"
 _COLUMNS = "Columns C of processing elements"
@@ -33,6 +33,11 @@ class _Datapath(Frozen):
         """Whether an instruction's time depends on which operands are zero."""
         return False
 
+    @property
+    def integer_widths(self) -> list[int]:
+        """Bits of the integers that the datapath takes beside its own type."""
+        return []
+
 
 class _Grid(_Datapath):
     """R x C processing elements, a multiplier in each."""
@@ -44,6 +49,10 @@ class _Grid(_Datapath):
     def multipliers(self) -> int:
         """Multipliers that work in one cycle (count)."""
         return self.rows * self.columns
+
+
+#: Bits of the float operands whose multipliers take several pairs of integers.
+PACKED_BITS = 16
 
 
 class WeightStationary(_Grid):
@@ -61,15 +70,34 @@ class WeightStationary(_Grid):
     operands: OperandType = quantity(  # type: ignore[assignment] # the array has multipliers of any type
         "name", "Type of activations and weights", default="int8"
     )
+    integers: list[IntegerType] = quantity(
+        "names",
+        "Integer types of which a float multiplier of 16 bits takes two pairs (int8) or four (int4) in place of one "
+        "pair of floats, and adds their products up; sums are int32",
+        default=[],
+    )
 
     @model_validator(mode="after")
     def _whole_folds(self) -> WeightStationary:
+        if self.integers and (not self.operand.is_float or self.operand.bits != PACKED_BITS):
+            raise ValueError(f"integers must be empty for {self.operands}, whose multipliers are not floats of 16 bits")
+        if self.integers and self.weight_load != "shift_chain":
+            raise ValueError(f"weight_load must be shift_chain where there are integers, not {self.weight_load}")
         if self.weight_load == "row_addressed" and not self.double_buffered_weights:
             raise ValueError("weight_load must be shift_chain where double_buffered_weights is false")
         for name, side in (("rows", self.rows), ("columns", self.columns)):
             if side * self.operand.bits % 8:
                 raise ValueError(f"{name} of {self.operands} must fill whole bytes, but {side} {name} do not")
         return self
+
+    @property
+    def integer_widths(self) -> list[int]:
+        """Bits of the integers that the datapath takes beside its own type."""
+        return [OPERANDS[name].bits for name in self.integers]
+
+    def fold_rows(self, integer_bits: int) -> int:
+        """Inputs (K) of a fold of integers of so many bits; of the operands' own type if it is 0."""
+        return self.rows * PACKED_BITS // integer_bits if integer_bits else self.rows
 
 
 class InputStationary(_Grid):

@@ -44,6 +44,7 @@ class Operand(NamedTuple):
         return -(-elements * self.bits // 8)
 
 
+IntegerType = Literal["int8", "int4"]
 #: Integer types by their bits.
 INTEGERS: dict[int, OperandType] = {16: "int16", 8: "int8", 4: "int4", 2: "int2", 1: "binary"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from accelsim.config.arch import BankedDram, Machine
+from accelsim.config.datapaths import PACKED_BITS
 from accelsim.config.tech import DRAM, SRAM, STATIC, Component, Counters, Event, Operation, Technology
 from accelsim.cost import static
 from accelsim.errors import ConfigError
@@ -139,7 +140,22 @@ def moved(counters: Counters) -> Bytes:
     )
 
 
+#: Products of the array's multipliers.
+_PRODUCTS = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR}
+
+
 def products(counters: Counters) -> int:
     """Products that the array's multipliers formed."""
-    operations = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR}
-    return sum(n for e, n in counters.items() if e.component == Component.MAC and e.operation in operations)
+    return sum(n for e, n in counters.items() if e.component == Component.MAC and e.operation in _PRODUCTS)
+
+
+def pairs(counters: Counters, machine: Machine) -> float:
+    """Pairs of operands that a multiplier took at once, on average over its cycles: 1 but for packed integers."""
+    packed = machine.matrix.integer_widths
+    formed, cycles = 0, 0.0
+    for event, n in counters.items():
+        if event.component == Component.MAC and event.operation in _PRODUCTS:
+            formed += n
+            several = event.operation == Operation.INT_MULTIPLY and event.bits in packed
+            cycles += n * event.bits / PACKED_BITS if several else n
+    return formed / cycles if cycles else 1.0

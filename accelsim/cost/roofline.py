@@ -20,6 +20,7 @@ def roofline(
     cycles: int,
     array_cycles: int,
     units: Mapping[str, Mapping[str, int]],
+    pairs: float = 1.0,
 ) -> Roofline:
     """Place a layer, or a whole run, below the roofs of its machine.
 
@@ -38,9 +39,11 @@ def roofline(
         Those of them in which a preload or matmul was between start and end.
     units
         Cycles of each unit by state, as in the summary.
+    pairs
+        Pairs of operands that a multiplier takes at once, on average over its cycles.
     """
     seconds = cycles / machine.clock_hz
-    peak_ops = OPS_PER_MAC * machine.matrix.multipliers * machine.clock_hz
+    peak_ops = OPS_PER_MAC * machine.matrix.multipliers * pairs * machine.clock_hz
     bandwidth = machine.dram.bandwidth_bytes_per_s
     work = OPS_PER_MAC * macs.executed
     traffic = moved.dram_read + moved.dram_write

@@ -23,14 +23,14 @@ An array that broadcasts along its rows instead has no column skew: C is 1 in th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.config.datapaths import WeightStationary
-from accelsim.config.operands import OperandType
+from accelsim.config.datapaths import PACKED_BITS, WeightStationary
+from accelsim.config.operands import INTEGERS, OperandType
 from accelsim.config.tech import Counters, count
 from accelsim.datapath import multiplier
 
@@ -55,6 +55,7 @@ class Array:
     double_buffered: bool
     weight_load: Literal["shift_chain", "row_addressed"] = "shift_chain"
     operand: OperandType = "int8"
+    pairs: int = 1  # of operands that a multiplier takes at once, whose products it adds up
 
     @classmethod
     def of(cls, config: WeightStationary) -> Array:
@@ -148,6 +149,14 @@ class Array:
         """
         return SramAccesses(m * k * -(-n // self.columns), k * n, m * n * -(-k // self.rows))
 
+    def of_integers(self, bits: int) -> Array:
+        """The same array whose multipliers take several pairs of integers each; itself for 0 bits.
+
+        A multiplier's place then holds as many inputs as fit its width, so that all times are those of a fold of its
+        own operands: words of the same width, a row of multipliers a cycle.
+        """
+        return replace(self, operand=INTEGERS[bits], pairs=PACKED_BITS // bits) if bits else self
+
     def multiply(self, activations: NDArray[np.generic], weights: NDArray[np.generic]) -> NDArray[Any]:
         """Product of (m, k) and (k, n) operands: int64, exact, or float32, summed down the columns in order."""
         return multiplier.multiply(activations, weights, self.operand)
@@ -155,11 +164,11 @@ class Array:
     def preload_events(self, counters: Counters, k: int, n: int) -> None:
         """Count a fold's way into the array, and its later swap.
 
-        Down the shift chain, k (k + 1) / 2 hops a column; by address, one write a weight.
+        Down the shift chain, k (k + 1) / 2 hops a column; by address, one write a weight. Several pairs hop together.
         """
         e = multiplier.mac_events(self.operand)
         weights = k * n
-        hops = weights if self.weight_load == "row_addressed" else weights * (k + 1) // 2
+        hops = weights if self.weight_load == "row_addressed" else weights * (-(-k // self.pairs) + 1) // 2
         swaps = weights if self.double_buffered else 0
         count(counters, e.read_operand, hops - weights + swaps)  # the first hop comes from the port
         count(counters, e.write_operand, hops + swaps)
@@ -168,14 +177,16 @@ class Array:
         """Count m rows through a fold of k x n weights.
 
         Per active processing element and row: a product and a sum; one read and one write each of activation and
-        partial sum, one read of the weight. The others are gated. Adding to the accumulator is one more sum.
+        partial sum, one read of the weight. The others are gated. Adding to the accumulator is one more sum. An element
+        that takes several pairs adds their products up, and has one partial sum.
         """
         e = multiplier.mac_events(self.operand)
         active = m * k * n
+        elements = m * -(-k // self.pairs) * n
         count(counters, e.multiply, active)
         count(counters, e.add, active + (m * n if accumulate else 0))
-        count(counters, e.gated, m * self.rows * self.columns - active)
+        count(counters, e.gated, m * self.rows * self.columns - elements)
         count(counters, e.read_operand, 2 * active)
         count(counters, e.write_operand, active)
-        count(counters, e.read_sum, active)
-        count(counters, e.write_sum, active)
+        count(counters, e.read_sum, elements)
+        count(counters, e.write_sum, elements)

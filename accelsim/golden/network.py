@@ -186,6 +186,9 @@ class IntegerLayer:
     storage: Storage | None = None
     pattern: tuple[int, int] | None = None
 
+    integers: ClassVar[None] = None
+    appends: ClassVar[bool] = False
+
     @property
     def inputs(self) -> int:
         """Input features K."""
@@ -211,13 +214,43 @@ class IntegerLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class IntegerPart:
+    """The first inputs of a float layer, which are multiplied as integers.
+
+    Each row of activations is rounded when it is there, group by group of inputs, over the largest magnitude in the
+    group; a group's sums are scaled back to float32, row by row and column by column, before they are added up.
+
+    Parameters
+    ----------
+    bits
+        Bits of activations and of weights, 8 or 4, symmetric to 0.
+    group
+        Inputs that share a scale in a row of activations, and in a column of weights; the last group may be shorter.
+    weight
+        int8, shape (inputs, N).
+    scale
+        float32, shape (groups, N).
+    """
+
+    bits: int
+    group: int
+    weight: NDArray[np.int8]
+    scale: NDArray[np.float32]
+
+    @property
+    def inputs(self) -> int:
+        """Inputs that are multiplied as integers."""
+        return int(self.weight.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
 class FloatLayer:
     """A fully connected layer in floats: y = round(activation(x @ weight + bias)), sums in float32.
 
     Parameters
     ----------
     weight
-        float32, shape (K, N), values of the input's type.
+        float32, shape (K, N), values of the input's type; less the inputs of the integer part.
     bias
         float32, shape (N,).
     relu
@@ -226,6 +259,10 @@ class FloatLayer:
         Types of the activations; the weights have the input's.
     pattern
         As for an integer layer.
+    integers
+        Part of the first inputs, if there is one.
+    appends
+        Whether the outputs are more inputs of the next layer, behind those of this one.
     """
 
     name: str
@@ -235,6 +272,8 @@ class FloatLayer:
     input: FloatFormat
     output: FloatFormat
     pattern: tuple[int, int] | None = None
+    integers: IntegerPart | None = None
+    appends: bool = False
 
     survivors: ClassVar[None] = None
     storage: ClassVar[None] = None
@@ -242,7 +281,7 @@ class FloatLayer:
     @property
     def inputs(self) -> int:
         """Input features K."""
-        return int(self.weight.shape[0])
+        return int(self.weight.shape[0]) + (self.integers.inputs if self.integers else 0)
 
     @property
     def outputs(self) -> int:

@@ -17,6 +17,7 @@ from accelsim.config.datapaths import (
     TensorCore,
     WeightStationary,
 )
+from accelsim.config.operands import Operand
 from accelsim.formats import nm
 from accelsim.isa import opcodes
 from accelsim.isa.constants import block_bytes
@@ -124,7 +125,7 @@ def streaming_memory(matrix: Matrix) -> Memory:
     return Memory.WEIGHT if isinstance(matrix, InputStationary) else Memory.ACTIVATION
 
 
-def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
+def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:  # noqa: PLR0911 - one an operand list
     """Accesses of instructions that share an opcode.
 
     A DMA writes what it moves until its end; a store has read its bytes when it is free. The array and the vector
@@ -151,6 +152,10 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:
         return _results(column, column[11], column[12], machine)
     if opcode == opcodes.ACTIVATE:
         return _results(column, column[8], np.full_like(column[0], machine.operand.bits), machine)
+    if opcode == opcodes.QUANTIZE:
+        return _quantized(column, machine)
+    if opcode == opcodes.DEQUANTIZE_SUMS:
+        return _dequantized(column)
     if opcode in opcodes.TILEWISE:
         return _tiles(opcode, column)
     return _products(opcode, column, machine)
@@ -190,6 +195,31 @@ def _results(column: tuple[Int64, ...], row_channels: Int64, bits: Int64, machin
         _access(Memory.ACCUMULATOR, sums, sums_stride, rows, machine.operand.sum_bytes * columns),
         _access(Memory.WEIGHT, constants, zero, zero + 1, machine.constant_bytes * channels),
         _access(Memory.OUTPUT, address, stride, rows, ceil_div(columns * bits, 8), write=True),
+    ]
+
+
+def _quantized(column: tuple[Int64, ...], machine: Machine) -> list[Access]:
+    """Floats to integers and their rows' scales."""
+    address, stride, rows, columns, scales, result, result_stride, bits = column[:8]
+    zero = np.zeros_like(address)
+    return [
+        _access(Memory.ACTIVATION, address, stride, rows, machine.operand.rows_bytes(columns)),
+        _access(Memory.ACTIVATION, scales, zero, zero + 1, FLOAT_BYTES * rows, write=True),
+        _access(Memory.ACTIVATION, result, result_stride, rows, ceil_div(columns * bits, 8), write=True),
+    ]
+
+
+def _dequantized(column: tuple[Int64, ...]) -> list[Access]:
+    """int32 sums and both scales into or onto float32 sums."""
+    sums, sums_stride, rows, columns, scales, constants, result, result_stride, accumulate = column[:9]
+    zero = np.zeros_like(sums)
+    results = (result, result_stride, rows, FLOAT_BYTES * columns)
+    return [
+        _access(Memory.ACCUMULATOR, sums, sums_stride, rows, SUM_BYTES * columns),
+        _access(Memory.ACTIVATION, scales, zero, zero + 1, FLOAT_BYTES * rows),
+        _access(Memory.WEIGHT, constants, zero, zero + 1, FLOAT_BYTES * columns),
+        _access(Memory.ACCUMULATOR, result, result_stride, rows * accumulate, results[3], until=Moment.END),
+        _access(Memory.ACCUMULATOR, *results, write=True),
     ]
 
 
@@ -237,8 +267,8 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
     one = zero + 1
     registers = (zero, zero, one, zero + register_bytes(matrix))
     if opcode == opcodes.PRELOAD:
-        address, stride, depth, columns, packed = column[:5]
-        rows, row_bytes = depth, operand.rows_bytes(columns)
+        address, stride, depth, columns, packed, integer_bits = column[:6]
+        rows, row_bytes = depth, _rows_bytes(columns, operand, integer_bits)
         if isinstance(matrix, StructuredSparse):
             whole = nm.stored_bytes(depth, columns, matrix.kept, matrix.group)
             rows, row_bytes = np.where(packed == 1, 1, rows), np.where(packed == 1, whole, row_bytes)
@@ -255,10 +285,10 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
             _access(Memory.REGISTERS, *registers, write=True),
         ]
     if opcode == opcodes.MATMUL:
-        address, stride, rows, depth, columns, sums, sums_stride, accumulate = column[:8]
+        address, stride, rows, depth, columns, sums, sums_stride, accumulate, _, integer_bits = column[:10]
         taken = Moment.END if isinstance(matrix, _Single) and not _double_buffered(matrix) else Moment.START
         return [
-            _access(streaming_memory(matrix), address, stride, rows, operand.rows_bytes(depth)),
+            _access(streaming_memory(matrix), address, stride, rows, _rows_bytes(depth, operand, integer_bits)),
             _access(Memory.REGISTERS, *registers, until=taken),
             *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
@@ -290,6 +320,11 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
     if register_bytes(matrix):
         found.append(_access(Memory.REGISTERS, *registers, until=Moment.START))
     return [*found, *_sums(machine, sums, sums_stride, *tile, accumulate)]
+
+
+def _rows_bytes(elements: Int64, operand: Operand, integer_bits: Int64) -> Int64:
+    """Bytes of rows of the machine's operands, or of integers of so many bits."""
+    return ceil_div(elements * np.where(integer_bits > 0, integer_bits, operand.bits), 8)
 
 
 def _sums(

@@ -32,11 +32,9 @@ def datapath_limits(machine: Machine) -> list[Limit]:
     sides: tuple[int, ...]
     match matrix:
         case WeightStationary() | InputStationary():
-            limits = [
-                Limit(PRELOAD, "depth", matrix.rows, "rows"),
-                Limit(PRELOAD, "packed", 0, "N:M formats"),
-                Limit(MATMUL, "depth", matrix.rows, "rows"),
-            ]
+            limits = [Limit(PRELOAD, "packed", 0, "N:M formats")]
+            if isinstance(matrix, InputStationary) or not matrix.integers:  # see `isa.integers` for those
+                limits += [Limit(opcode, "depth", matrix.rows, "rows") for opcode in (PRELOAD, MATMUL)]
             sides = (PRELOAD, MATMUL)
         case StructuredSparse():
             depth = matrix.rows * matrix.group // matrix.kept

@@ -104,6 +104,7 @@ class Preload(NamedTuple):
     depth: int
     columns: int
     packed: int
+    integer_bits: int = 0
 
 
 class PreloadMask(NamedTuple):
@@ -128,6 +129,7 @@ class Matmul(NamedTuple):
     sums_stride: int
     accumulate: int
     signed: int
+    integer_bits: int = 0
 
 
 class Multiply(NamedTuple):
@@ -193,6 +195,33 @@ class Activate(NamedTuple):
     stride: int
     relu: int
     row_channels: int
+
+
+class Quantize(NamedTuple):
+    """Operands of quantize: rows of floats to rows of integers and a scale each, all in the activation scratchpad."""
+
+    address: int
+    stride: int
+    rows: int
+    columns: int
+    scales: int
+    result: int
+    result_stride: int
+    integer_bits: int
+
+
+class Dequantize(NamedTuple):
+    """Operands of dequantize_sums: a tile of int32 sums, times its rows' and columns' scales, onto float32 sums."""
+
+    sums: int
+    sums_stride: int
+    rows: int
+    columns: int
+    scales: int
+    constants: int
+    result: int
+    result_stride: int
+    accumulate: int
 
 
 class Decode(NamedTuple):
@@ -299,6 +328,8 @@ Operands = (
     | Spmv
     | Requantize
     | Activate
+    | Quantize
+    | Dequantize
     | Decode
     | Unary
     | Binary
@@ -346,6 +377,9 @@ _SUMS = (
     Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
     Field("signed", 0, 1, "1 for signed activations, 0 for unsigned"),
 )
+_INTEGERS = Field(
+    "integer_bits", 0, 8, "8 or 4 for signed integers of so many bits and int32 sums, 0 for the machine's own type"
+)
 _SCRATCHPAD = Field("memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad: 1 activation, 2 weight, 3 output")
 _FROM = (
     Field("address", 0, _A48, "first element in that memory"),
@@ -378,6 +412,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("depth", 1, _N24, "rows of the fold, k; at most what the array holds"),
             Field("columns", 1, 4096, "columns of the fold; at most the array's columns"),
             Field("packed", 0, 1, "1 for N:M weights: kept values row by row, then their indices, in one run"),
+            _INTEGERS,
         ),
         "scratchpad to shadow registers",
     ),
@@ -405,6 +440,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("depth", 1, _N24, "elements of a row, k of the fold"),
             Field("columns", 1, 4096, "sums of a row, columns of the fold"),
             *_SUMS,
+            _INTEGERS,
         ),
         "streaming rows times the fold into the accumulator; takes the shadow registers over at its start",
     ),
@@ -493,7 +529,12 @@ OPCODES: tuple[Opcode, ...] = (
             Field("bytes", 1, _S31, "encoded bytes"),
             Field("result", 0, _A48, "first byte of the values in the weight scratchpad"),
             Field("values", 1, _S31, "bytes of the values"),
-            Field("format", 0, 255, "storage format: 0 packed, 1 relative, 2 bitmask, 3 codebook, 4 huffman"),
+            Field(
+                "format",
+                0,
+                255,
+                "storage format: 0 packed, 1 relative, 2 bitmask, 3 codebook, 4 huffman, 5 relative_huffman",
+            ),
             Field("bits", 0, 8, "bits of a packed integer, a relative or a codebook index; else 0"),
             Field("rows", 1, _N24, "rows (K) of the matrix of values"),
             Field("group", 0, _N24, "rows that share the scales of packed integers; 0 if they have none"),
@@ -627,10 +668,44 @@ OPCODES: tuple[Opcode, ...] = (
     ),
     Opcode("receive", Unit.IO, HostTransfer, _TRANSFER[:4], "host to DRAM, over the host's link"),
     Opcode("send", Unit.IO, HostTransfer, _TRANSFER[:4], "DRAM to host, over the host's link"),
+    Opcode(
+        "quantize",
+        Unit.VECTOR,
+        Quantize,
+        (
+            Field("address", 0, _A48, "first float in the activation scratchpad"),
+            Field("stride", 0, _S31, "bytes from row to row of floats"),
+            Field("rows", 1, _N24, "rows of the tile, each with a scale of its own"),
+            Field("columns", 1, MAX_CHANNELS, "columns of the tile"),
+            Field("scales", 0, _A48, "in the activation scratchpad, without gaps: n float32, one a row"),
+            Field("result", 0, _A48, "first integer in the activation scratchpad"),
+            Field("result_stride", 0, _S31, "bytes from row to row of integers"),
+            Field("integer_bits", 4, 8, "bits of an integer, 8 or 4"),
+        ),
+        "rows of floats over their largest magnitude, to signed integers of the range that is symmetric to 0",
+    ),
+    Opcode(
+        "dequantize_sums",
+        Unit.VECTOR,
+        Dequantize,
+        (
+            Field("sums", 0, _A48, "first sum in the accumulator, int32"),
+            Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
+            Field("rows", 1, _N24, "rows of the tile"),
+            Field("columns", 1, _N24, "columns of the tile"),
+            Field("scales", 0, _A48, "in the activation scratchpad, without gaps: float32, one a row"),
+            Field("constants", 0, _A48, "in the weight scratchpad, without gaps: float32, one a column"),
+            Field("result", 0, _A48, "first result in the accumulator, float32"),
+            Field("result_stride", 0, _S31, "bytes from row to row of results"),
+            Field("accumulate", 0, 1, "1 adds to the float32 sums that are there, 0 replaces them"),
+        ),
+        "int32 sums times their row's and their column's scale into or onto float32 sums",
+    ),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
-ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, len(OPCODES))
+ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, 20)
+QUANTIZE, DEQUANTIZE_SUMS = range(20, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.

@@ -23,6 +23,7 @@ from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import Fault, ProgramError, reason
 from accelsim.formats.operands import unpack_rows
 from accelsim.isa.opcodes import INSTRUCTION
+from accelsim.memory.region import Region, view
 
 FORMAT: Literal["accelsim-program-1"] = "accelsim-program-1"
 METADATA = "accelsim"
@@ -78,9 +79,17 @@ class RegionInfo(Frozen):
     features: list[int] | None = quantity(
         "numbers", "Which features of the full tensor these are; null for all of them", default=None
     )
+    pitch: int | None = quantity(
+        "bytes", "From row to row, where more than the region's own bytes lie between; null if none do", default=None,
+        ge=1, le=2**31,
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _every_column_is_a_feature(self) -> RegionInfo:
+        _, elements = self._rows
+        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        if self.pitch is not None and self.pitch < row_bytes:
+            raise ValueError(f"pitch must be at least {row_bytes}, the bytes of a row, not {self.pitch}")
         if self.features is not None and len(self.features) != self.columns:
             raise ValueError(f"features must be {self.columns} numbers, one a column, not {len(self.features)}")
         if any(a >= b for a, b in pairwise(self.features or ())) or min(self.features or (0,)) < 0:
@@ -89,9 +98,10 @@ class RegionInfo(Frozen):
 
     @property
     def bytes(self) -> int:
-        """Bytes that the region takes."""
+        """Bytes from the region's first to its last."""
         rows, elements = self._rows
-        return rows * OPERANDS[self.operand].row_bytes(elements)
+        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        return (rows - 1) * (self.pitch or row_bytes) + row_bytes
 
     @property
     def _rows(self) -> tuple[int, int]:
@@ -105,7 +115,8 @@ class RegionInfo(Frozen):
     def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Integers, or float32 values, that stand in DRAM; shape (samples, features)."""
         rows, elements = self._rows
-        data = dram[self.address : self.address + self.bytes].reshape(rows, -1)
+        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        data = view(dram, Region(self.address, self.pitch or row_bytes, rows, row_bytes))
         values = unpack_rows(data, elements, self.operand, signed=self.signed)
         return values.T if self.feature_major else values
 

@@ -25,7 +25,7 @@ from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.isa import accesses, hazards, opcodes, tilewise
+from accelsim.isa import accesses, hazards, integers, opcodes, tilewise
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
@@ -207,6 +207,7 @@ def _limits(program: Program, machine: Machine) -> list[str]:
         ]
     faults += _ranges(program, machine)
     faults += [f"{name_of(program, i)}: {text}" for i, text in tilewise.faults(program.instructions, machine)]
+    faults += [f"{name_of(program, i)}: {text}" for i, text in integers.faults(program.instructions, machine)]
     for number, name, limit, what in [*given, schemes]:
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         values = _operand(program, index, number, name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters, count
 from accelsim.isa.accesses import Accesses
-from accelsim.isa.opcodes import MATMUL, OPCODES, OPERANDS, PRELOAD, Memory
+from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, OPERANDS, PRELOAD, QUANTIZE, Memory
 from accelsim.isa.program import Program
 from accelsim.kernels import classes
 from accelsim.kernels import engine_records as record
@@ -24,7 +24,7 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 #: Operands that are addresses on chip, by name.
-_ADDRESSES = {"address", "mask", "weights", "sums", "constants", "result", "other"}
+_ADDRESSES = {"address", "mask", "weights", "sums", "scales", "constants", "result", "other"}
 #: Column of a matmul's row, behind its operands, for whether the fold in the array is packed.
 _FOLD = OPERANDS - 1
 
@@ -46,8 +46,8 @@ class Amounts:
     def of(cls, core: Core, program: Program, works: dict[int, Work]) -> Amounts:
         """Find the amounts of all instructions, and charge them to `core.counters`.
 
-        An instruction's time and events follow from its opcode and operands, of an address only the place in a word. So
-        each different one is worked out once.
+        An instruction's time and events follow from its opcode and operands, of most addresses only the place in a
+        word. So each different one is worked out once.
 
         Parameters
         ----------
@@ -80,11 +80,16 @@ def _rows(code: NDArray[np.void], machine: Machine) -> Int64:
 
 
 def _modulus(machine: Machine) -> Int64:
-    """Bytes after which the place of an address in its word repeats; int64, shape (opcodes, OPERANDS)."""
+    """Bytes after which the place of an address in its word repeats; int64, shape (opcodes, OPERANDS).
+
+    0 where the whole address counts: tiles of one bank share the port that an instruction holds of it.
+    """
     pads = (machine.activation, machine.weight, machine.output, machine.accumulator)
     word = math.lcm(*(sram.width_bytes for sram in pads))
     modulus = np.zeros((len(OPCODES), OPERANDS), np.int64)
     for number, opcode in enumerate(OPCODES):
+        if number in {QUANTIZE, DEQUANTIZE_SUMS}:
+            continue
         for j, field in enumerate(opcode.fields):
             if field.name in _ADDRESSES:
                 modulus[number, j] = word

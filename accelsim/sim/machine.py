@@ -101,6 +101,8 @@ class Core:
                 self._requantize(operands)
             case opcodes.Activate():
                 self._activate(operands)
+            case opcodes.Quantize() | opcodes.Dequantize():
+                self.vector.move(operands)
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
 
@@ -117,6 +119,8 @@ class Core:
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)
                 return self._results(counters, operands)
+            case opcodes.Quantize() | opcodes.Dequantize():
+                return self.vector.take(counters, operands)
             case _:
                 return self.matrix.take(counters, operands)
 

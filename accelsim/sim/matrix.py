@@ -20,6 +20,7 @@ from accelsim.datapath.tensor_core import GROUP, KEPT, TensorCore
 from accelsim.datapath.weight_stationary import Array
 from accelsim.errors import DefectError, ProgramError
 from accelsim.formats import nm
+from accelsim.formats.operands import unpack_rows
 from accelsim.formats.relative import EncodedLanes, Relative
 from accelsim.isa import accesses, opcodes
 from accelsim.isa.accesses import SUM_BYTES
@@ -28,6 +29,7 @@ from accelsim.kernels import counting
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
+from accelsim.units import ceil_div
 
 StoredT = TypeVar("StoredT")
 
@@ -94,8 +96,11 @@ class _Systolic:
         self.array = array
         self.memories = memories
         self.operand = config.operand
+        self.widths = {bits: array.of_integers(bits) for bits in (0, *config.integer_widths)}
         self.held, self.streamed = accesses.stationary_memory(config), accesses.streaming_memory(config)
-        self.registers = np.zeros((config.rows, self.operand.row_bytes(config.columns)), np.uint8)
+        # a row of multipliers holds one row of operands, or several of narrower integers
+        rows = config.rows * max(of_width.pairs for of_width in self.widths.values())
+        self.registers = np.zeros((rows, self.operand.row_bytes(config.columns)), np.uint8)
 
     def move(self, operands: opcodes.Operands) -> int:
         """Fill the shadow registers, or stream rows through the array."""
@@ -112,11 +117,13 @@ class _Systolic:
     def _multiply(self, p: opcodes.Matmul) -> int:
         weights_stay = self.held == Memory.WEIGHT
         signed = bool(p.signed)
-        held = self.registers[: p.depth, : self.operand.row_bytes(p.columns)]
-        fold = self.memories.values(held, p.columns, signed=weights_stay or signed)
+        array = self.widths[p.integer_bits]
+        held = self.registers[: p.depth, : self._row_bytes(p.columns, p.integer_bits)]
+        fold = unpack_rows(held, p.columns, array.operand, signed=weights_stay or signed)
         rows = self.memories.bytes(self.streamed, self._rows(p))
-        x = self.memories.values(rows, p.depth, signed=not weights_stay or signed)
-        self.memories.add(self._sums(p), self.array.multiply(x, fold), accumulate=bool(p.accumulate))
+        x = unpack_rows(rows, p.depth, array.operand, signed=not weights_stay or signed)
+        products, integers = array.multiply(x, fold), p.integer_bits > 0
+        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate), integers=integers)
         return effectual(x, fold)
 
     def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
@@ -126,22 +133,28 @@ class _Systolic:
                 fold = self._fold(p)
                 words = self.memories.port(counters, self.held, fold, Operation.SRAM_READ)
                 first = self.memories.words(self.held, fold._replace(rows=1))
-                cycles = self.array.preload_cycles(words, p.depth, first)
-                self.array.preload_events(counters, p.depth, p.columns)
+                array = self.widths[p.integer_bits]
+                cycles = array.preload_cycles(words, ceil_div(p.depth, array.pairs), first)
+                array.preload_events(counters, p.depth, p.columns)
                 return Work(cycles, cycles)
             case opcodes.Matmul() as p:
                 read = self.memories.port(counters, self.streamed, self._rows(p), Operation.SRAM_READ)
                 added = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
-                self.array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
-                free, end = self.array.matmul_cycles(p.rows, max(read, added))
-                return Work(free, end, swap=self.array.swap_cycles)
+                array = self.widths[p.integer_bits]
+                array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
+                free, end = array.matmul_cycles(p.rows, max(read, added))
+                return Work(free, end, swap=array.swap_cycles)
         raise _foreign(operands)
 
+    def _row_bytes(self, elements: int, integer_bits: int) -> int:
+        """Bytes of a row of integers of so many bits, or of operands of the array's own type."""
+        return ceil_div(elements * (integer_bits or self.operand.bits), 8)
+
     def _fold(self, p: opcodes.Preload) -> Region:
-        return Region(p.address, p.stride, p.depth, self.operand.row_bytes(p.columns))
+        return Region(p.address, p.stride, p.depth, self._row_bytes(p.columns, p.integer_bits))
 
     def _rows(self, p: opcodes.Matmul) -> Region:
-        return Region(p.address, p.stride, p.rows, self.operand.row_bytes(p.depth))
+        return Region(p.address, p.stride, p.rows, self._row_bytes(p.depth, p.integer_bits))
 
     def _sums(self, p: opcodes.Matmul) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)

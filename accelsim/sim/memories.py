@@ -19,6 +19,8 @@ from accelsim.units import ceil_div
 
 Bank = tuple[Memory, int]
 
+_INT32 = np.dtype("<i4")
+
 _COMPONENT = {
     Memory.ACTIVATION: Component.ACTIVATION,
     Memory.WEIGHT: Component.WEIGHT,
@@ -127,18 +129,20 @@ class Memories:
         """Operands of the machine's type that rows of bytes hold, shape (rows, elements)."""
         return unpack_rows(data, elements, self._type, signed=signed)
 
-    def sums(self, tile: Region) -> NDArray[Any]:
+    def sums(self, tile: Region, *, integers: bool = False) -> NDArray[Any]:
         """Values of a tile of sums: int64, or float32; shape (rows, row_bytes / sum_bytes)."""
-        found = np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view(self._sum_type)
-        return found if self._sum_type.kind == "f" else found.astype(np.int64)
+        kind = _INT32 if integers else self._sum_type
+        found = np.ascontiguousarray(self.bytes(Memory.ACCUMULATOR, tile)).view(kind)
+        return found if kind.kind == "f" else found.astype(np.int64)
 
-    def add(self, tile: Region, products: NDArray[Any], *, accumulate: bool) -> None:
-        """Put products into a tile of sums, or add them to it."""
+    def add(self, tile: Region, products: NDArray[Any], *, accumulate: bool, integers: bool = False) -> None:
+        """Put products into a tile of sums, or add them to it; of the machine's type, or of packed integers."""
         if accumulate:
             with np.errstate(over="ignore", invalid="ignore"):  # float sums overflow to infinity
-                products = self.sums(tile) + products
+                products = self.sums(tile, integers=integers) + products
         # integers wrap as the adders do
-        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype(self._sum_type)).view(np.uint8)
+        kind = _INT32 if integers else self._sum_type
+        self.bytes(Memory.ACCUMULATOR, tile)[:] = np.ascontiguousarray(products.astype(kind)).view(np.uint8)
 
     def sums_port(self, counters: Counters, tile: Region, *, accumulate: bool) -> int:
         """Charge a tile of sums that is written, or added to; return the cycles that it takes on the port.

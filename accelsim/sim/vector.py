@@ -10,15 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
+from accelsim.config.operands import INTEGERS, Operand
 from accelsim.config.tech import Counters, Operation
-from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, norm, softmax
+from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, integers, norm, softmax
 from accelsim.datapath.vector.dequantize import Fp8
 from accelsim.errors import ProgramError
+from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa import accesses, constants, opcodes
+from accelsim.isa.accesses import FLOAT_BYTES, SUM_BYTES
 from accelsim.isa.opcodes import OPCODES, Addend, Code, Exponential, Memory, Normalization
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Bank, Memories
 from accelsim.sim.work import Work
+from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 Cycles = tuple[int, int]
@@ -70,6 +74,37 @@ class VectorUnit:
             return self._add(counters, named, *tiles)
         assert isinstance(named, opcodes.Unary)  # noqa: S101 - the vector unit has no others
         return self._unary(counters, opcode, named, tiles)
+
+    def move(self, operands: opcodes.Quantize | opcodes.Dequantize) -> None:
+        """Do what an instruction does whose time and events `take` tells."""
+        if isinstance(operands, opcodes.Quantize):
+            source, scales, result = _quantize_tiles(operands, self.machine.operand)
+            values = unpack_rows(self.memories.bytes(*source), operands.columns, self.machine.matrix.operands)
+            rows = integers.quantize(values.astype(np.float32), operands.integer_bits)
+            self._write(scales, rows.scales.astype("<f4")[None])
+            self._write(result, pack_rows(rows.integers, INTEGERS[operands.integer_bits]))
+            return
+        sums, rows_scales, columns_scales, result = _dequantize_tiles(operands)
+        scaled = integers.dequantize_sums(
+            self.memories.sums(sums.region, integers=True), self._float32(rows_scales), self._float32(columns_scales)
+        )
+        self.memories.add(result.region, scaled, accumulate=bool(operands.accumulate))
+
+    def take(self, counters: Counters, operands: opcodes.Quantize | opcodes.Dequantize) -> Work:
+        """Count an instruction's events and say what it takes."""
+        rows, columns = operands.rows, operands.columns
+        if isinstance(operands, opcodes.Quantize):
+            source, scales, result = _quantize_tiles(operands, self.machine.operand)
+            integers.quantize_events(counters, rows, columns)
+            words = self._passes(counters, ([source], []), ([source], [scales, result]))
+            return _after(0, integers.quantize_cycles(rows, columns, self.lanes, words))
+        sums, rows_scales, columns_scales, result = _dequantize_tiles(operands)
+        integers.dequantize_events(counters, rows * columns, accumulate=bool(operands.accumulate))
+        fill = self._fill(counters, columns_scales)
+        if operands.accumulate:  # a sum is read, added to and written back at once
+            self.memories.port(counters, *result, Operation.SRAM_READ)
+        words = self._passes(counters, ([sums, rows_scales], [result]))
+        return _after(fill, integers.dequantize_cycles(rows, columns, self.lanes, words))
 
     def _unary(self, counters: Counters, opcode: int, p: opcodes.Unary, tiles: list[Tile]) -> Work:
         source, block, result = tiles[:3]
@@ -197,6 +232,11 @@ class VectorUnit:
         """int32 elements of a tile."""
         return np.ascontiguousarray(self.memories.bytes(*tile)).view("<i4").astype(np.int64)
 
+    def _float32(self, tile: Tile) -> NDArray[np.float32]:
+        """float32 values of a run."""
+        values: NDArray[np.float32] = self.memories.bytes(*tile)[0].copy().view("<f4")
+        return values
+
     def _write(self, tile: Tile, values: NDArray[Any]) -> None:
         """Put values, of the width that stands in memory, into a tile."""
         self.memories.bytes(*tile)[:] = np.ascontiguousarray(values).view(np.uint8)
@@ -219,6 +259,25 @@ class VectorUnit:
                     taken[bank] += self.memories.words(*tile)
             busiest = max(busiest, *taken.values(), 0)
         return busiest
+
+
+def _quantize_tiles(p: opcodes.Quantize, operand: Operand) -> tuple[Tile, Tile, Tile]:
+    """Floats, scales and integers."""
+    return (
+        Tile(Memory.ACTIVATION, Region(p.address, p.stride, p.rows, operand.row_bytes(p.columns))),
+        Tile(Memory.ACTIVATION, Region(p.scales, 0, 1, FLOAT_BYTES * p.rows)),
+        Tile(Memory.ACTIVATION, Region(p.result, p.result_stride, p.rows, ceil_div(p.columns * p.integer_bits, 8))),
+    )
+
+
+def _dequantize_tiles(p: opcodes.Dequantize) -> tuple[Tile, Tile, Tile, Tile]:
+    """Sums, the scales of rows and of columns, and results."""
+    return (
+        Tile(Memory.ACCUMULATOR, Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)),
+        Tile(Memory.ACTIVATION, Region(p.scales, 0, 1, FLOAT_BYTES * p.rows)),
+        Tile(Memory.WEIGHT, Region(p.constants, 0, 1, FLOAT_BYTES * p.columns)),
+        Tile(Memory.ACCUMULATOR, Region(p.result, p.result_stride, p.rows, FLOAT_BYTES * p.columns)),
+    )
 
 
 def _after(fill: int, cycles: Cycles) -> Work:

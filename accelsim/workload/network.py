@@ -43,6 +43,10 @@ class Linear:
         Real value of one integer step of the weights, float32, shape (N,) or (1,), if training or a scheme fixed it.
     input_step
         Real value of one integer step of the inputs, if training fixed it; of signs, what they stand for.
+    wide
+        Last inputs that stay floats of 16 bits where the others become integers.
+    appends
+        Whether the outputs are more inputs of the next layer, behind those of this one.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Linear:
     pattern: tuple[int, int] = (1, 1)
     weight_step: Float32 | None = None
     input_step: float | None = None
+    wide: int = 0
+    appends: bool = False
 
     @property
     def inputs(self) -> int:

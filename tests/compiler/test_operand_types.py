@@ -107,7 +107,8 @@ def test_more_bits_are_nearer_to_the_float_network() -> None:
 def test_golden_float_sums_are_added_fold_by_fold(m: int, k: int, fold: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x, w = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, 2)).astype(np.float32)
-    got = floating.sums(x, w, fold)
+    bias, kind = np.zeros(2, np.float32), FloatFormat("fp32")
+    got = floating.sums(FloatLayer("fc", w, bias, False, kind, kind), x, fold)
     for i, j in np.ndindex(m, 2):
         total: np.float32 | None = None
         for first in range(0, k, fold):

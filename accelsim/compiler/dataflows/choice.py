@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.dataflows.input_stationary import InputStationaryFlow
+from accelsim.compiler.dataflows.mixed import MixedFlow
 from accelsim.compiler.dataflows.outer_product import OuterProductFlow, OutputStationaryFlow
 from accelsim.compiler.dataflows.sparse_lanes import SparseLanesFlow
 from accelsim.compiler.dataflows.structured_sparse import StructuredSparseFlow
@@ -17,6 +18,8 @@ from accelsim.config.arch import Machine
 def dataflow(gemm: Gemm, machine: Machine) -> Dataflow:  # noqa: PLR0911 - one a datapath
     """Dataflow of a product: that of the machine's datapath."""
     match machine.matrix:
+        case datapaths.WeightStationary() as config if gemm.layer.integers:
+            return MixedFlow(gemm, machine, config, gemm.layer.integers)
         case datapaths.WeightStationary() as config:
             return WeightStationaryFlow(gemm, machine, config)
         case datapaths.InputStationary() as config:

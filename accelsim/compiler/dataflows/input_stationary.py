@@ -56,6 +56,7 @@ class InputStationaryFlow(Dataflow):
             depth=depth,
             columns=samples,
             packed=0,
+            integer_bits=0,
         )
         matmul = issue(
             MATMUL,
@@ -70,6 +71,7 @@ class InputStationaryFlow(Dataflow):
             sums_stride=tiles.sums.layout.pitch,
             accumulate=np.where(low > 0, 1, tiles.adds),
             signed=self.signed,
+            integer_bits=0,
         )
         return in_turn(preload, matmul)
 

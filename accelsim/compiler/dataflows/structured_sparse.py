@@ -55,6 +55,7 @@ class StructuredSparseFlow(Dataflow):
             depth=folds.size,
             columns=tiles.n,
             packed=int(self.sparse),
+            integer_bits=0,
         )
         return in_turn(preload, self.samples_times_folds(tiles, folds))
 

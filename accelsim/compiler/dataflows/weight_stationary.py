@@ -42,6 +42,7 @@ class WeightStationaryFlow(Dataflow):
             depth=folds.size,
             columns=tiles.n,
             packed=0,
+            integer_bits=0,
         )
         return in_turn(preload, self.samples_times_folds(tiles, folds))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from accelsim.compress.quantize.integers import integer_layer
 from accelsim.config.model import Frozen, quantity
+from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
 from accelsim.golden.network import Binary, IntegerLayer, Quantization
 from accelsim.workload.network import Inputs, Linear, Network, each
@@ -30,6 +31,11 @@ class Signs(Frozen):
 
     scheme: Literal["binary"] = quantity("name", "Name of the scheme")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+
+    @property
+    def operand(self) -> OperandType:
+        """Type of a layer's activations in memory."""
+        return self.scheme
 
 
 def activation_scale(values: NDArray[np.float64]) -> Binary:

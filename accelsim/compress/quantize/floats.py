@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from accelsim.config.model import Frozen, quantity
+from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
 from accelsim.golden.network import FloatFormat, FloatLayer
 from accelsim.workload.network import Linear
@@ -17,6 +18,11 @@ class Floats(Frozen):
 
     scheme: Literal["fp32", "bf16", "fp16", "fp8_e4m3", "fp8_e5m2"] = quantity("name", "Name of the type")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+
+    @property
+    def operand(self) -> OperandType:
+        """Type of a layer's activations in memory."""
+        return self.scheme
 
 
 def round_layer(layer: Linear, step: Floats) -> FloatLayer:
@@ -31,4 +37,5 @@ def round_layer(layer: Linear, step: Floats) -> FloatLayer:
     weight = kind.quantize(layer.weight).astype(np.float32)
     if not np.isfinite(weight).all():
         raise WorkloadError(f"layer {layer.name}: weights must fit {step.scheme}, but some overflow")
-    return FloatLayer(layer.name, weight, layer.bias.astype(np.float32), layer.relu, kind, kind)
+    bias = layer.bias.astype(np.float32)
+    return FloatLayer(layer.name, weight, bias, layer.relu, kind, kind, appends=layer.appends)

@@ -15,6 +15,7 @@ from pydantic import model_validator
 
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.config.model import Frozen, Integer, quantity
+from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
 from accelsim.golden.network import Binary, IntegerLayer, Quantization
 from accelsim.workload.network import Linear
@@ -75,6 +76,11 @@ class Integers(Frozen):
     def bits(self) -> int:
         """Bits of an integer."""
         return _BITS[self.scheme]
+
+    @property
+    def operand(self) -> OperandType:
+        """Type of a layer's activations in memory."""
+        return self.scheme
 
     @property
     def chosen_rounding(self) -> str:

@@ -229,11 +229,12 @@ class _Scanner:
     @classmethod
     def of(cls, workload: str, base: Recipe) -> _Scanner:
         """Load and evaluate."""
-        trained = load_network(workload)
-        if trained.independent:
+        outline = load_network(workload, values=False)  # so that nothing large is drawn in vain
+        if outline.independent:
             raise WorkloadError(
-                f"{trained.name}: layers must form a chain, whose last outputs are judged, not be independent"
+                f"{outline.name}: layers must form a chain, whose last outputs are judged, not be independent"
             )
+        trained = load_network(workload)
         begun = load_network(workload, base.weights) if base.weights else trained
         rewrote = rewritten(begun, base)
         fold_inputs = load_machine(base.arch or api.DEFAULT_ARCH).fold_inputs

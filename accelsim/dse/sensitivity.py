@@ -260,11 +260,9 @@ class _Scanner:
 
     def budgets(self, scheme: str, rows: Sequence[Row], tolerance: _Tolerance) -> Budgets:
         """For each layer the row within that saves most, and what they do together."""
-        best: dict[str, Row] = {}
-        for row in rows:
-            if row.within and row.saved_bits > max(0, best[row.layer].saved_bits if row.layer in best else 0):
-                best[row.layer] = row
-        steps = [row.step for row in best.values()]
+        fit = [row for row in rows if row.within and row.saved_bits > 0]
+        layers = dict.fromkeys(row.layer for row in fit)
+        steps = [max((row for row in fit if row.layer == x), key=lambda row: row.saved_bits).step for x in layers]
         done = self._change(steps)
         told = (
             f"{scheme} on {self.base.name}, for each layer of {self.trained.name} as much as alone {tolerance}; "

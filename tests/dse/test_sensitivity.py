@@ -22,7 +22,7 @@ Float64 = NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def pruned() -> Sensitivity:
-    return scan(values=(0.0, 0.5, 0.7, 0.9), loss=0.01)
+    return scan(values=(0.0, 0.3, 0.5, 0.7, 0.9), loss=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def outputs(network: Network, weights: list[Float64]) -> Float64:
 def test_a_row_is_what_plain_numpy_finds_with_one_layer_pruned(pruned: Sensitivity, digits: Network) -> None:
     whole = [layer.weight.astype(np.float64) for layer in digits.layers]
     exact = outputs(digits, whole)
-    expected = [(layer.name, share) for layer in digits.layers for share in (0.0, 0.5, 0.7, 0.9)]
+    expected = [(layer.name, share) for layer in digits.layers for share in (0.0, 0.3, 0.5, 0.7, 0.9)]
     assert [(row.layer, row.value) for row in pruned.rows] == expected
     for row in pruned.rows:
         if not row.value:
@@ -164,11 +164,11 @@ def test_what_layers_bear_alone_they_need_not_bear_together() -> None:
 
 
 def test_a_floor_of_sqnr_holds_too(pruned: Sensitivity) -> None:
-    found = scan(values=(0.5, 0.7, 0.9), sqnr_db=12.0)
+    found = scan(values=(0.3, 0.5, 0.7, 0.9), sqnr_db=12.0)
     for row in found.rows:
         assert row.quality.sqnr_db is not None
         assert row.within == (row.quality.sqnr_db >= 12)
-    both = scan(values=(0.5, 0.7, 0.9), loss=0.01, sqnr_db=12.0)
+    both = scan(values=(0.3, 0.5, 0.7, 0.9), loss=0.01, sqnr_db=12.0)
     loss = [row.within for row in pruned.rows if row.value]
     alone = [row.within for row in found.rows]
     assert [row.within for row in both.rows] == [a and b for a, b in zip(loss, alone, strict=True)]

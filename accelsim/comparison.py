@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.config.model import Frozen, quantity
-from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.files import write_all
 from accelsim.results import Summary
 
 if TYPE_CHECKING:
@@ -81,24 +80,13 @@ class Comparison(Frozen):
         AccelSimError
             If the folder can't be written.
         """
-        files = {name: folder / name for name in ("compare.json", "compare.parquet")}
-        partial = {name: folder / f".{name}.partial" for name in files}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial["compare.json"].write_text(self.to_json() + "\n")
-            self.frame.to_parquet(partial["compare.parquet"], index=False)
-            for path in files.values():
-                if path.is_dir():
-                    raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
-            for name, path in files.items():
-                partial[name].replace(path)
-        except OSError as error:
-            raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(folder))) from None
-        finally:
-            for path in partial.values():
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-        return list(files.values())
+        return write_all(
+            folder,
+            {
+                "compare.json": lambda path: path.write_text(self.to_json() + "\n"),
+                "compare.parquet": lambda path: self.frame.to_parquet(path, index=False),
+            },
+        )
 
 
 def _relative(summary: Summary, baseline: Summary | None) -> Relative | None:

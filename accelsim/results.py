@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
-from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.files import write_all
 from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
@@ -418,22 +417,11 @@ class RunResult:
         AccelSimError
             If the folder can't be written.
         """
-        files = {name: folder / name for name in ("result.json", "layers.parquet", "timeline.parquet")}
-        partial = {name: folder / f".{name}.partial" for name in files}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            partial["result.json"].write_text(self.to_json() + "\n")
-            self.layers.to_parquet(partial["layers.parquet"], index=False)
-            self.timeline.to_parquet(partial["timeline.parquet"], index=False)
-            for path in files.values():
-                if path.is_dir():
-                    raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
-            for name, path in files.items():
-                partial[name].replace(path)
-        except OSError as error:
-            raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(folder))) from None
-        finally:
-            for path in partial.values():
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
-        return list(files.values())
+        return write_all(
+            folder,
+            {
+                "result.json": lambda path: path.write_text(self.to_json() + "\n"),
+                "layers.parquet": lambda path: self.layers.to_parquet(path, index=False),
+                "timeline.parquet": lambda path: self.timeline.to_parquet(path, index=False),
+            },
+        )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import accelsim
 from accelsim.dse.compare import compare
-from accelsim.report import comparison, tables
+from accelsim.dse.sensitivity import scan
+from accelsim.report import comparison, sensitivity, tables
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -26,3 +27,26 @@ def test_the_shown_comparison_is_what_compare_prints() -> None:
     assert " ".join(shown.columns) in lines
     for row in shown.rows:
         assert " ".join(" ".join(row).split()) in lines, row
+
+
+def test_the_shown_scan_is_what_sensitivity_prints() -> None:
+    lines = {" ".join(line.split()) for line in README.read_text().splitlines()}
+    found = scan(scheme="prune_wanda", loss=0.01)
+    shown = sensitivity.layers(found)
+    for row in ((sensitivity.headline(found),), shown.columns, *shown.rows, (sensitivity.budgets(found),)):
+        assert " ".join(" ".join(row).split()) in lines, row
+
+
+def test_a_global_budget_keeps_what_is_said_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    for scheme, budget, said in (
+        ("prune_wanda", "global", "97.8"),
+        ("prune_magnitude", "global", "95.0"),
+        ("prune_magnitude", "layer", "92.2"),
+    ):
+        pruning = f"{{scheme: {scheme}, sparsity: 0.7, budget: {budget}}}"
+        file.write_text(f"kind: recipe\nname: r\ndescription: d\nsteps: [{pruning}, {{scheme: fp32}}]\n")
+        task = scan(recipe=str(file), values=(0.0,)).baseline.task
+        assert task
+        assert f"{100 * task.value:.1f}" == said
+        assert f"{said} %" in README.read_text()

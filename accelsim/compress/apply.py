@@ -6,7 +6,6 @@ import dataclasses
 from fnmatch import fnmatchcase
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.compress.outline import outline
 from accelsim.compress.quantize import binary, dynamic, floats, integers
@@ -24,7 +23,7 @@ from accelsim.golden.network import (
     IntegerLayer,
     IntegerNetwork,
 )
-from accelsim.workload.network import Linear, Network, each
+from accelsim.workload.network import Linear, Network
 
 
 def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
@@ -54,18 +53,9 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     """
     for step in recipe.rewrites:
         _require_match(step.layers, network, recipe)
-        for name in [layer.name for layer in network.layers if fnmatchcase(layer.name, step.layers)]:
-            number = [layer.name for layer in network.layers].index(name)  # a step may have split a layer before it
-            network = step.rewrite(network, number, _inputs(network, number))
+        names = [layer.name for layer in network.layers if fnmatchcase(layer.name, step.layers)]
+        network = step.rewrite_all(network, names)
     return network
-
-
-def _inputs(network: Network, number: int) -> NDArray[np.float64]:
-    """Inputs of a layer for the calibration data, shape (samples, K)."""
-    if network.independent or not number:
-        return each(network.calibration)[number].astype(np.float64)
-    outputs = float_network.forward(network, network.calibration)
-    return float_network.inputs(network, network.calibration, outputs)[number]
 
 
 def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
@@ -73,7 +63,7 @@ def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
             _require_match(other.layers, network, recipe)
-    steps = [_step(layer, recipe) for layer in network.layers]
+    steps = [quantizer_of(layer, recipe) for layer in network.layers]
     _one_type(network, recipe, steps)
     layers = _quantize(network, steps) if network.values else outline(network, steps)
     if isinstance(steps[0], floats.Floats | dynamic.DynamicIntegers):
@@ -141,8 +131,14 @@ def _require_match(pattern: str, network: Network, recipe: Recipe) -> None:
         )
 
 
-def _step(layer: Linear, recipe: Recipe) -> Quantizer:
-    """The last quantizing step that matches a layer."""
+def quantizer_of(layer: Linear, recipe: Recipe) -> Quantizer:
+    """The last quantizing step that matches a layer.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
     steps = [s for s in recipe.steps if isinstance(s, Quantizer) and fnmatchcase(layer.name, s.layers)]
     if not steps:
         raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -33,6 +35,9 @@ Rewriter = (
     | Outliers
 )  # fmt: skip
 Step = Annotated[Rewriter | Quantizer | Store, Field(discriminator="scheme")]
+
+#: Words that are no text in YAML 1.2 or 1.1.
+_NO_NAMES = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 class Recipe(Frozen):
@@ -68,6 +73,24 @@ class Recipe(Frozen):
     def rewrites(self) -> list[Rewriter]:
         """Steps that change float weights, which come before all others do their part."""
         return [step for step in self.steps if isinstance(step, Rewrite)]
+
+    def to_yaml(self) -> str:
+        """The text of a file that holds this recipe."""
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude={"steps"})
+        lines = [f"{key}: {_scalar(value)}" for key, value in {"kind": self.kind, **fields}.items()]
+        lines.append("steps:")
+        for step in self.steps:
+            keys = {"scheme": None, **step.model_dump(mode="json", exclude_defaults=True)}  # the scheme comes first
+            pairs = [f"{key}: {_scalar(value)}" for key, value in keys.items()]
+            lines += [f"  - {pairs[0]}", *(f"    {pair}" for pair in pairs[1:])]
+        return "\n".join(lines) + "\n"
+
+
+def _scalar(value: object) -> str:
+    """A value as YAML 1.2 has it, which reads JSON; names that no YAML takes for something else have no quotes."""
+    if isinstance(value, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_-]*", value) and value.lower() not in _NO_NAMES:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def load_recipe(name_or_path: str, beside: str = "") -> Recipe:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import ConfigError
+from accelsim.golden import float_network
 from accelsim.workload.network import Float32, Network, each
 
 Float64 = NDArray[np.float64]
@@ -22,6 +23,13 @@ class Rewrite(Frozen, ABC):
     """A recipe step that turns a float network into another one."""
 
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
+
+    def rewrite_all(self, network: Network, names: list[str]) -> Network:
+        """Change the layers of these names, one after the other: each sees what was done before it."""
+        for name in names:
+            number = number_of(network, name)  # a layer before it may have been split
+            network = self.rewrite(network, number, inputs_of(network, number))
+        return network
 
     @abstractmethod
     def rewrite(self, network: Network, number: int, x: Float64) -> Network:
@@ -34,6 +42,19 @@ class Rewrite(Frozen, ABC):
         x
             Its inputs for the calibration data, shape (samples, K).
         """
+
+
+def number_of(network: Network, name: str) -> int:
+    """Place of a layer in its network."""
+    return [layer.name for layer in network.layers].index(name)
+
+
+def inputs_of(network: Network, number: int) -> Float64:
+    """Inputs of a layer for the calibration data, shape (samples, K)."""
+    if network.independent or not number:
+        return each(network.calibration)[number].astype(np.float64)
+    outputs = float_network.forward(network, network.calibration)
+    return float_network.inputs(network, network.calibration, outputs)[number]
 
 
 def with_layer(network: Network, number: int, **changes: Any) -> Network:

@@ -331,7 +331,8 @@ def recipe_with(folder: Path, step: str) -> Path:
     ("step", "expected"),
     [
         ("{scheme: store, format: zip}",
-         "r.yaml:6:21: steps.1.format: must be packed or relative or bitmask or codebook or huffman or relative_huffman, not 'zip'"),
+         "r.yaml:6:21: steps.1.format: must be packed or relative or bitmask or codebook or huffman or "
+         "relative_huffman, not 'zip'"),
         ("{scheme: store, format: codebook, bits: 9}",
          "r.yaml:6:39: steps.1.bits: must be less than or equal to 8, not 9"),
         ("{scheme: store, format: huffman, bits: 4}",

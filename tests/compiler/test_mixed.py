@@ -249,7 +249,7 @@ def test_hazards_of_the_new_instructions_are_found() -> None:
 def test_recipes_that_cannot_be_are_refused() -> None:
     net = network(np.random.default_rng(0), [16, 12, 8], 2)
     branch, dynamic = {"scheme": "low_rank_branch", "rank": 2}, {"scheme": "dynamic_int8"}
-    with pytest.raises(ConfigError, match="layer fc0.branch has inputs that stay floats"):
+    with pytest.raises(ConfigError, match=r"layer fc0\.branch has inputs that stay floats"):
         compress(net, recipe(branch, {"scheme": "int8"}))
     with pytest.raises(ConfigError, match="steps that change inputs must stand before those that keep some"):
         compress(net, recipe(branch, {"scheme": "smoothquant"}, dynamic))

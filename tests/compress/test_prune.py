@@ -152,3 +152,65 @@ def test_wanda_weighs_by_the_norm_of_inputs(shape: tuple[int, int], seed: int) -
 def test_a_share_or_a_threshold_is_given(fields: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="sparsity or threshold must be given, and not both"):
         PruneMagnitude(scheme="prune_magnitude", **fields)
+
+
+@given(st.integers(0, 2**32), SPARSITIES, st.integers(1, 12), st.integers(1, 12))
+def test_a_global_budget_keeps_the_largest_magnitudes_of_all_layers(
+    seed: int, sparsity: float, inputs: int, hidden: int
+) -> None:
+    network = chain(seed, inputs, hidden, 3)
+    layers = after(network, PruneMagnitude(scheme="prune_magnitude", sparsity=sparsity, budget="global")).layers
+    every = sorted((abs(w) for layer in network.layers for w in layer.weight.ravel().tolist()), reverse=True)
+    kept = every[: len(every) - round(sparsity * len(every))]
+    found = [abs(w) for layer in layers for w in layer.weight.ravel().tolist() if w]
+    assert sorted(found, reverse=True) == kept
+    for before, layer in zip(network.layers, layers, strict=True):
+        assert (layer.weight[layer.weight != 0] == before.weight[layer.weight != 0]).all()
+
+
+@given(st.integers(0, 2**32))
+def test_a_global_budget_is_that_of_the_layers_it_matches(seed: int) -> None:
+    network = chain(seed, 6, 8, 9, 4)
+    step = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, budget="global", layers="fc[02]")
+    layers = after(network, step).layers
+    np.testing.assert_array_equal(layers[1].weight, network.layers[1].weight)
+    assert sum(np.count_nonzero(layers[i].weight == 0) for i in (0, 2)) == round(0.5 * (6 * 8 + 9 * 4))
+    alone = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, layers="fc1")
+    both = [after(network, alone.model_copy(update={"budget": b})).layers[1].weight for b in ("layer", "global")]
+    np.testing.assert_array_equal(*both)
+
+
+def test_a_global_budget_takes_most_where_weights_are_small() -> None:
+    network = chain(3, 20, 30, 10)
+    small = Linear("small", network.layers[0].weight / 100, network.layers[0].bias, relu=True)
+    network = Network("random", (small, network.layers[1]), network.inputs, None, network.calibration, {})
+    step = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, budget="global")
+    zeros = [float((layer.weight == 0).mean()) for layer in after(network, step).layers]
+    assert zeros[0] > 0.7
+    assert zeros[1] < 0.2
+
+
+@given(st.integers(0, 2**32), SPARSITIES)
+def test_a_global_wanda_weighs_by_what_all_layers_read_before_any_is_pruned(seed: int, sparsity: float) -> None:
+    network = chain(seed, 5, 6, 4)
+    layers = after(network, PruneWanda(scheme="prune_wanda", sparsity=sparsity, budget="global")).layers
+    x = network.calibration.astype(np.float64)  # type: ignore[union-attr] # a chain's
+    read = [x, np.maximum(x @ network.layers[0].weight.astype(np.float64) + network.layers[0].bias, 0)]
+    scores = [
+        [
+            abs(float(layer.weight[k, n])) * float(np.sqrt((given[:, k] ** 2).sum()))
+            for k, n in np.ndindex(layer.weight.shape)
+        ]
+        for layer, given in zip(network.layers, read, strict=True)
+    ]
+    zero = [(layer.weight == 0).ravel().tolist() for layer in layers]
+    gone = [s for row, flags in zip(scores, zero, strict=True) for s, z in zip(row, flags, strict=True) if z]
+    stay = [s for row, flags in zip(scores, zero, strict=True) for s, z in zip(row, flags, strict=True) if not z]
+    assert len(gone) == round(sparsity * (5 * 6 + 6 * 4))
+    assert max(gone, default=0) <= min(stay) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("step", "fields"), [(PruneMagnitude, {"threshold": 1.0}), (PruneWanda, {"pattern": (2, 4)})])
+def test_a_global_budget_is_a_share(step: type[PruneMagnitude | PruneWanda], fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="budget must be layer for a"):
+        step(scheme=step.model_fields["scheme"].annotation.__args__[0], budget="global", **fields)  # type: ignore[arg-type, union-attr] # its own name

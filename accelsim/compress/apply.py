@@ -93,11 +93,16 @@ def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]
         match step:
             case integers.Integers():
                 bits = max(step.bits, integers.LAST_BITS) if last else step.bits
-                types = integers.tensor_type(layer, given, step.bits), integers.tensor_type(after, found, bits)
+                reader = step if after is None else steps[number + 1]
+                assert isinstance(reader, integers.Integers)  # noqa: S101 - `_one_type` has refused others
+                types = (
+                    integers.tensor_type(layer, given, step.bits, step),
+                    integers.tensor_type(after, found, bits, reader),
+                )
                 layers.append(integers.quantize_layer(layer, step, *types))
             case binary.Signs():
                 signs = binary.tensor_type(after, found)
-                formed = integers.tensor_type(None, found, integers.LAST_BITS) if last else signs
+                formed = integers.activation_range(found, integers.LAST_BITS) if last else signs
                 layers.append(binary.binarize_layer(layer, binary.tensor_type(layer, given), formed))
             case floats.Floats():
                 layers.append(floats.round_layer(layer, step))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from accelsim.compress.quantize import clipping
+from accelsim.compress.quantize.clipping import Clip
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.config.operands import OperandType
@@ -49,6 +51,16 @@ class Integers(Frozen):
     weights_per: Literal["channel", "tensor"] = quantity(
         "name", "What has a step of its own: each output's weights, or the whole layer's", default="channel"
     )
+    weight_clip: Literal["max", "mse"] = quantity(
+        "name", "Range of the weights: up to the largest, or that of the least squared error", default="max"
+    )
+    activation_clip: Clip = quantity(
+        "name", "Range of activations: all, that of the least squared error, or of a percentile", default="max"
+    )
+    percentile: float = quantity(
+        "percent", "Of positive and of negative activations within the range, if it is of a percentile", default=99.9,
+        gt=50, le=100,
+    )  # fmt: skip
     rounding: Rounding | None = quantity(
         "name",
         "Rounding of the requantize unit; tflite_single_round, or for int16 tflite_int64_reduced, if absent",
@@ -98,7 +110,7 @@ def _sum_bits(rounding: str) -> int:
     return 48 if rounding == WIDE else 32
 
 
-def activation_range(values: Float64, bits: int = 8) -> Quantization:
+def activation_range(values: Float64, bits: int = 8, clip: Clip = "max", percentile: float = 100.0) -> Quantization:
     """Choose type, scale and zero point of a tensor from the values that it takes.
 
     A tensor without negative values, as after ReLU, is unsigned with zero point 0, so that a real zero is the
@@ -107,20 +119,25 @@ def activation_range(values: Float64, bits: int = 8) -> Quantization:
     low = min(float(values.min()), 0.0)
     high = max(float(values.max()), 0.0)
     steps = 2**bits - 1
+    if clip == "mse":
+        low, high = clipping.least_squared_range(values, low, high, bits)
+    elif clip == "percentile":
+        low, high = clipping.percentile_range(values, percentile)
     if low == 0:
         return Quantization(high / steps or 1.0, 0, signed=False, bits=bits)
     scale = (high - low) / steps or 1.0
     return Quantization(scale, round(-(2 ** (bits - 1)) - low / scale), signed=True, bits=bits)
 
 
-def tensor_type(reader: Linear | None, values: Float64, bits: int) -> Quantization:
+def tensor_type(reader: Linear | None, values: Float64, bits: int, step: Integers) -> Quantization:
     """Type of a tensor: by the step that training fixed for the layer that reads it, else by the values that it takes.
 
-    A trained step is that of unsigned integers, because inputs and the outputs of ReLU are not negative.
+    A trained step is that of unsigned integers, because inputs and the outputs of ReLU are not negative. Outputs that
+    no layer reads keep their whole range.
     """
     if reader is not None and reader.input_step is not None:
         return Quantization(reader.input_step, 0, signed=False, bits=bits)
-    return activation_range(values, bits)
+    return activation_range(values, bits, step.activation_clip if reader else "max", step.percentile)
 
 
 def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
@@ -131,13 +148,8 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     WorkloadError
         If the bias or a scale leaves the range of the sums.
     """
-    low, high = -(2 ** (step.bits - 1)), 2 ** (step.bits - 1) - 1
-    if layer.weight_step is None:
-        scale = weight_step(layer.weight.astype(np.float64), step.chosen_weight_bits)
-        if step.weights_per == "tensor":
-            scale = np.full_like(scale, scale.max())
-    else:
-        scale = np.broadcast_to(layer.weight_step.astype(np.float64), layer.outputs)
+    low, high = -(2 ** (step.chosen_weight_bits - 1)), 2 ** (step.chosen_weight_bits - 1) - 1
+    scale = np.broadcast_to(_weight_scale(layer, step), layer.outputs)
     # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
     bias_limit = 2.0 ** (step.sum_bits - 2)
     # where a bias is huge beside its weights, they get a coarser step, so that it fits
@@ -145,6 +157,19 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     weight = np.clip(np.rint(layer.weight / scale), low, high)
     integers = weight.astype(np.int16) if step.bits == 16 else weight.astype(np.int8)
     return integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
+
+
+def _weight_scale(layer: Linear, step: Integers) -> Float64:
+    """Steps of a layer's weights, shape (N,) or (1,)."""
+    if layer.weight_step is not None:
+        return layer.weight_step.astype(np.float64)
+    weight = layer.weight.astype(np.float64)
+    if step.weights_per == "tensor":
+        weight = weight.reshape(-1, 1)
+    scale = weight_step(weight, step.chosen_weight_bits)
+    if step.weight_clip == "mse":
+        scale = clipping.least_squared_step(weight, scale, step.chosen_weight_bits)
+    return scale
 
 
 def weight_step(weight: Float64, bits: int) -> Float64:

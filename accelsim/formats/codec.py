@@ -124,7 +124,7 @@ def pack(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     """
     little = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).reshape(-1, 1)
     if bits == 8 * little.itemsize:
-        return little.reshape(-1).view(np.uint8)
+        return little.reshape(-1).view(np.uint8).copy()  # a stored tensor is no window on the caller's
     stream = np.unpackbits(little.view(np.uint8), axis=1, count=bits, bitorder="little")
     return np.packbits(stream, bitorder="little")
 
@@ -168,7 +168,7 @@ def unpack(
         return fields.reshape(-1)[:values].astype(word, copy=False)
     size = np.dtype(word).itemsize
     if bits == 8 * size:
-        return data.view(np.dtype(word).newbyteorder("<")).astype(word, copy=False)
+        return data.view(np.dtype(word).newbyteorder("<")).astype(word)
     stream = np.unpackbits(data, count=values * bits, bitorder="little").reshape(values, bits)
     low = np.zeros((values, size), np.uint8)
     low[:, : packed_bytes(bits, 1)] = np.packbits(stream, axis=1, bitorder="little")

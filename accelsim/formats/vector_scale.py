@@ -9,8 +9,8 @@ column's largest s over 2^scale_bits - 1, and a scale is s / gamma rounded to ne
 Rounding up instead would clip nothing, but measured on drawn weights it errs more where the format is used, at 4 bits
 and fewer; from 6 bits on it errs less. Two choices are this module's own. A scale is 1 at least where a vector has a
 nonzero, or the vector would be lost. And elements are divided by the scale that is stored, rounded to nearest, ties to
-even, and clipped to Q, so none is farther from its value than it must be. gamma is rounded down, to the lowest float32
-above zero at least, so that no value exceeds the largest float32.
+even, and clipped to Q, so none is farther from its value than it must be. gamma is rounded down, so that no value
+exceeds the largest float32, but not to 0; where gamma is below 2^-126 that clips more than a last bit.
 
 Bytes: the gammas (float32, little endian); the scales row by row, packed low bits first; the elements row by row in
 two's complement, packed likewise. Each of the last two is filled up with zero bits to whole bytes.

@@ -48,6 +48,18 @@ def test_every_integer_that_fits_comes_back(bits: int, signed: bool, seed: int, 
     assert found.dtype == encoded.dtype == x.dtype
 
 
+@pytest.mark.parametrize("bits", [4, 8, 12, 16])
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_stored_tensor_shares_no_memory(bits: int, signed: bool) -> None:
+    x = np.ones((3, 2), kind(bits, signed))
+    encoded = Packed(bits).encode(x)
+    x[:] = 0
+    for one in (encoded, Packed(bits).from_bytes(encoded.to_bytes(), x.shape, x.dtype)):
+        decoded = one.decode()
+        decoded += 1  # it is the caller's to write
+        assert (one.decode() == 1).all()
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 9, 12, 15])
 @pytest.mark.parametrize("signed", [True, False])
 def test_the_first_integer_that_does_not_fit_is_refused(bits: int, signed: bool) -> None:

@@ -2,14 +2,15 @@
 
 A codec holds a format's parameters. It turns an array of int8 or uint8 into an `Encoded` value and finds one again in
 stored bytes, given the array's shape and type, which a program's tables carry. Bytes that don't describe such an array
-are refused, and sizes are held against the bytes present before memory is taken.
+are refused, and sizes are held against the bytes present before memory is taken. Packed integers of more than 8 bits
+stand for int16 or uint16; formats that scale blocks of narrow numbers take float32 and give back the nearest they hold.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 MAX_VALUES = 2**31
 
 Shape = tuple[int, ...]
+Word = TypeVar("Word", bound=np.unsignedinteger[Any])
 
 
 class Encoded(ABC):
@@ -31,7 +33,7 @@ class Encoded(ABC):
     @property
     @abstractmethod
     def dtype(self) -> np.dtype[np.generic]:
-        """Type of the tensor: int8 or uint8."""
+        """Type of the tensor: int8 or uint8; int16, uint16 or float32 of the formats that say so."""
 
     @abstractmethod
     def to_bytes(self) -> bytes:
@@ -70,12 +72,24 @@ class Codec(Protocol):
         """Find a tensor in its stored bytes; raises ValueError for bytes that `to_bytes` can't have written."""
 
 
-def checked_type(dtype: DTypeLike) -> np.dtype[np.generic]:
-    """Type of a tensor, which must be int8 or uint8."""
-    found = np.dtype(dtype)
-    if found not in (np.int8, np.uint8):
-        raise ValueError(f"stored tensors must be int8 or uint8, not {found}")
+def checked_type(dtype: DTypeLike, bits: int = 8) -> np.dtype[np.generic]:
+    """Type of a tensor: int8 or uint8, or for values of more than 8 bits int16 or uint16."""
+    found, width = np.dtype(dtype), 8 if bits <= 8 else 16
+    if found not in (np.dtype(f"int{width}"), np.dtype(f"uint{width}")):
+        raise ValueError(f"stored tensors must be int{width} or uint{width}, not {found}")
     return found
+
+
+def checked_floats(array: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Matrix to be quantized: float32, shape (k, n), neither infinite nor NaN."""
+    if array.dtype != np.float32:
+        raise ValueError(f"a matrix to be quantized must be float32, not {array.dtype}")
+    checked_shape(array.shape, 2)
+    floats = array.astype(np.float32, copy=False)
+    finite = np.isfinite(floats)
+    if not finite.all():
+        raise ValueError(f"a matrix to be quantized must be finite, not {floats[~finite].flat[0]}")
+    return floats
 
 
 def checked_shape(shape: Shape, dimensions: int | None = None) -> Shape:
@@ -104,21 +118,58 @@ def pack(values: NDArray[np.generic], bits: int) -> NDArray[np.uint8]:
     Parameters
     ----------
     values
-        int8 or uint8, any shape, taken row by row.
+        Integers of 8 to 64 bits, any shape, taken row by row.
     bits
-        Bits of a value, 1 to 8.
+        Bits of a value, 0 to 32; values of no bits take no bytes.
     """
-    low = np.ascontiguousarray(values).reshape(-1, 1).view(np.uint8)
-    return np.packbits(np.unpackbits(low, axis=1, count=bits, bitorder="little"), bitorder="little")
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<")).reshape(-1, 1)
+    if bits == 8 * little.itemsize:
+        return little.reshape(-1).view(np.uint8).copy()  # a stored tensor is no window on the caller's
+    stream = np.unpackbits(little.view(np.uint8), axis=1, count=bits, bitorder="little")
+    return np.packbits(stream, bitorder="little")
 
 
-def unpack(data: NDArray[np.uint8], bits: int, values: int) -> NDArray[np.uint8]:
-    """Unpack values, the inverse of `pack`; raises ValueError if bits beyond the last value are set."""
+@overload
+def unpack(data: NDArray[np.uint8], bits: int, values: int) -> NDArray[np.uint8]: ...
+
+
+@overload
+def unpack(data: NDArray[np.uint8], bits: int, values: int, word: type[Word]) -> NDArray[Word]: ...
+
+
+def unpack(
+    data: NDArray[np.uint8], bits: int, values: int, word: type[np.unsignedinteger[Any]] = np.uint8
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Unpack values, the inverse of `pack`.
+
+    Parameters
+    ----------
+    data
+        As many bytes as `packed_bytes` says.
+    bits
+        Bits of a value, at most those of a word; values of no bits are zeros that share one word of memory.
+    values
+        How many.
+    word
+        Unsigned type of the result.
+
+    Raises
+    ------
+    ValueError
+        If bits beyond the last value are set.
+    """
     used = values * bits - 8 * (len(data) - 1)
     if len(data) and data[-1] >> used:
         raise ValueError("bits after the last packed value must be 0")
+    if not bits:
+        return np.broadcast_to(word(0), (values,))
     if 8 % bits == 0:  # the usual widths, without a byte for each bit
         fields = (data[:, None] >> np.arange(0, 8, bits, dtype=np.uint8)) & np.uint8(2**bits - 1)
-        return fields.reshape(-1)[:values]
+        return fields.reshape(-1)[:values].astype(word, copy=False)
+    size = np.dtype(word).itemsize
+    if bits == 8 * size:
+        return data.view(np.dtype(word).newbyteorder("<")).astype(word)
     stream = np.unpackbits(data, count=values * bits, bitorder="little").reshape(values, bits)
-    return np.packbits(stream, axis=1, bitorder="little").reshape(values)
+    low = np.zeros((values, size), np.uint8)
+    low[:, : packed_bytes(bits, 1)] = np.packbits(stream, axis=1, bitorder="little")
+    return low.view(np.dtype(word).newbyteorder("<")).reshape(values).astype(word, copy=False)

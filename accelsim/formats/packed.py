@@ -1,7 +1,7 @@
-"""Integers of 1 to 8 bits, packed low bits first without gaps; with group scales they stand for int8.
+"""Integers of 1 to 16 bits, packed low bits first without gaps; with group scales they stand for int8.
 
-int8 tensors are packed as two's complement, uint8 tensors as they are; `binary` packs -1 and +1 as the bits 0 and 1,
-which is what XNOR and popcount work on.
+int8 tensors are packed as two's complement, uint8 tensors as they are; integers of 9 bits and more are int16 and uint16
+tensors. `binary` packs -1 and +1 as the bits 0 and 1, which is what XNOR and popcount work on.
 
 With group scales, a (k, n) tensor of int8 has one integer multiplier for every `group` rows of a column, and one right
 shift: the tensor is clamp(round(q * multiplier / 2^shift)) to int8, ties to even, so that no hardware needs floats.
@@ -78,15 +78,19 @@ class PackedTensor(Encoded):
         head = bytes([self.right_shift]) + self.multipliers.tobytes() if self.codec.group else b""
         return head + self.data.tobytes()
 
+    def fields(self) -> NDArray[np.unsignedinteger[Any]]:
+        """Bits of each integer, uint8 or uint16, shape of the tensor; raises ValueError if odd bits follow the last."""
+        word = np.uint8 if self.codec.bits <= 8 else np.uint16
+        return unpack(self.data, self.codec.bits, self.size, word).reshape(self.sides)
+
     def quantized(self) -> NDArray[np.generic]:
         """Integers as they are stored, before they are scaled."""
-        bits = self.codec.bits
-        low = unpack(self.data, bits, self.size).reshape(self.sides)
+        bits, width, low = self.codec.bits, 8 * self.kind.itemsize, self.fields()
         if self.codec.binary:
             return (2 * low.astype(np.int8) - 1).astype(np.int8)
-        if self.kind == np.uint8:
+        if self.kind.kind == "u":
             return low
-        return (low << np.uint8(8 - bits)).view(np.int8) >> (8 - bits)
+        return (low << low.dtype.type(width - bits)).view(f"i{width // 8}") >> (width - bits)
 
     def decode(self) -> NDArray[np.generic]:
         """Tensor, scaled if it has groups."""
@@ -103,9 +107,9 @@ class Packed:
     Parameters
     ----------
     bits
-        Bits of an integer, 1 to 8.
+        Bits of an integer, 1 to 16.
     group
-        Rows (K) that share a multiplier; 0 for integers that are the tensor itself.
+        Rows (K) that share a multiplier; 0 for integers that are the tensor itself, as those of more than 8 bits are.
     binary
         Whether the values are -1 and +1; needs 1 bit.
     """
@@ -115,12 +119,14 @@ class Packed:
     binary: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise ValueError(f"bits must lie between 1 and 8, not {self.bits}")
+        if not 1 <= self.bits <= 16:
+            raise ValueError(f"bits must lie between 1 and 16, not {self.bits}")
         if self.binary and self.bits != 1:
             raise ValueError(f"binary values must take 1 bit, not {self.bits}")
         if self.group < 0:
             raise ValueError(f"group must be 0 or more rows, not {self.group}")
+        if self.group and self.bits > 8:
+            raise ValueError(f"integers that share a multiplier must take at most 8 bits, not {self.bits}")
 
     @property
     def name(self) -> str:
@@ -128,7 +134,7 @@ class Packed:
         return ("binary" if self.binary else f"int{self.bits}") + (f"_g{self.group}" if self.group else "")
 
     def _tensor(self, shape: Shape, dtype: DTypeLike) -> tuple[Shape, np.dtype[np.generic]]:
-        kind = checked_type(dtype)
+        kind = checked_type(dtype, self.bits)
         if kind == np.uint8 and (self.group or self.binary):
             raise ValueError(f"{self.name} tensors must be int8, not uint8")
         return checked_shape(shape, 2 if self.group else None), kind
@@ -147,7 +153,7 @@ class Packed:
         Parameters
         ----------
         q
-            int8 (or uint8, without groups), each of at most `bits` bits.
+            int8 (without groups uint8, int16 or uint16 too, by the width), each of at most `bits` bits.
         multipliers
             Integers of 0 to 255, shape (ceil(k / group), n).
         shift
@@ -159,9 +165,9 @@ class Packed:
             If a value, multiplier or shift does not fit, or a shape does not match.
         """
         shape, kind = self._tensor(q.shape, q.dtype)
-        values = q.astype(np.int16)
-        high = 2 ** (self.bits if kind == np.uint8 else self.bits - 1) - 1
-        low = 0 if kind == np.uint8 else -high - 1
+        values: NDArray[np.integer[Any]] = q.astype(np.int16 if kind.itemsize == 1 else np.int32)
+        high = 2 ** (self.bits if kind.kind == "u" else self.bits - 1) - 1
+        low = 0 if kind.kind == "u" else -high - 1
         fits = np.abs(values) == 1 if self.binary else (values >= low) & (values <= high)
         if not fits.all():
             required = "-1 or +1" if self.binary else f"{low} to {high}"
@@ -185,5 +191,5 @@ class Packed:
             raise ValueError(f"the shift must lie between 0 and {MAX_SHIFT}, not {shift}")
         multipliers = np.frombuffer(data[1:head], np.uint8).reshape(groups)
         found = PackedTensor(self, shape, kind, np.frombuffer(data, np.uint8, offset=head), multipliers, shift)
-        unpack(found.data, self.bits, values)  # refuses odd bits after the last value
+        found.fields()  # refuses odd bits after the last value
         return found

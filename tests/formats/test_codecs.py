@@ -13,6 +13,7 @@ from accelsim.formats import codec
 from accelsim.formats.bitmask import Bitmask
 from accelsim.formats.codebook import Codebook
 from accelsim.formats.codec import Codec
+from accelsim.formats.csr import Csc, Csr
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
@@ -21,16 +22,18 @@ from accelsim.formats.relative_huffman import RelativeHuffman
 CODECS: list[Codec] = [
     Packed(8),
     Packed(8, group=3),
+    Packed(16),
     Relative(4, 1),
     Relative(2, 3),
     Bitmask(),
+    Csr(),
+    Csc(),
     Codebook(8),
     Huffman(),
     RelativeHuffman(),
     RelativeHuffman(index_bits=2, streams=3),
     Huffman(streams=3, max_length=8),
 ]
-byte_types = st.sampled_from([np.dtype(np.int8), np.dtype(np.uint8)])
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=25)
 
 
@@ -39,7 +42,16 @@ def elements(dtype: np.dtype[np.generic]) -> st.SearchStrategy[int]:
     return st.one_of(st.just(0), st.integers(np.iinfo(dtype).min, np.iinfo(dtype).max))
 
 
-arrays = byte_types.flatmap(lambda dtype: hnp.arrays(dtype, shapes, elements=elements(dtype)))
+def signed_type(coder: Codec) -> np.dtype[np.generic]:
+    """Type of the signed tensors that a codec takes."""
+    return np.dtype(np.int16 if getattr(coder, "bits", 8) > 8 else np.int8)
+
+
+def arrays(coder: Codec) -> st.SearchStrategy[NDArray[np.generic]]:
+    """Matrices of the signed and the unsigned type; scaled tensors are signed."""
+    signed = signed_type(coder)
+    types = [signed] if getattr(coder, "group", 0) else [signed, np.dtype(f"u{signed}")]
+    return st.sampled_from(types).flatmap(lambda dtype: hnp.arrays(dtype, shapes, elements=elements(dtype)))
 
 
 def assert_round_trip(coder: Codec, x: NDArray[np.generic]) -> None:
@@ -55,11 +67,9 @@ def assert_round_trip(coder: Codec, x: NDArray[np.generic]) -> None:
 
 
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
-@given(x=arrays)
-def test_every_array_comes_back_from_its_bytes(coder: Codec, x: NDArray[np.generic]) -> None:
-    if getattr(coder, "group", 0):
-        x = x.view(np.int8)  # scaled tensors are signed
-    assert_round_trip(coder, x)
+@given(data=st.data())
+def test_every_array_comes_back_from_its_bytes(coder: Codec, data: st.DataObject) -> None:
+    assert_round_trip(coder, data.draw(arrays(coder)))
 
 
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
@@ -78,14 +88,15 @@ def test_every_array_comes_back_from_its_bytes(coder: Codec, x: NDArray[np.gener
     ids=["empty", "no rows", "no columns", "zeros", "one symbol", "all symbols", "column order", "strides"],
 )
 def test_arrays_at_the_edges_come_back(coder: Codec, x: NDArray[np.int8]) -> None:
-    assert_round_trip(coder, x)
+    wide = signed_type(coder)
+    assert_round_trip(coder, x if wide == np.int8 else x.astype(wide, order="K") * 257)
 
 
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
 @given(data=st.binary(max_size=100), shape=shapes)
 def test_any_bytes_are_a_tensor_or_refused_in_one_sentence(coder: Codec, data: bytes, shape: tuple[int, int]) -> None:
     try:
-        found = coder.from_bytes(data, shape)
+        found = coder.from_bytes(data, shape, signed_type(coder))
     except ValueError as error:
         assert str(error)
         assert "\n" not in str(error)
@@ -97,13 +108,13 @@ def test_any_bytes_are_a_tensor_or_refused_in_one_sentence(coder: Codec, data: b
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
 @given(data=st.data())
 def test_damaged_bytes_are_another_tensor_or_refused(coder: Codec, data: st.DataObject) -> None:
-    x = data.draw(hnp.arrays(np.int8, (3, 5), elements=st.sampled_from([0, 0, 1, -7, 100])))
+    x = data.draw(hnp.arrays(signed_type(coder), (3, 5), elements=st.sampled_from([0, 0, 1, -7, 100])))
     good = bytearray(coder.encode(x).to_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     cut = bytes(good[: data.draw(st.integers(len(good) - 2, len(good)))])
     try:
-        found = coder.from_bytes(cut, x.shape)
+        found = coder.from_bytes(cut, x.shape, x.dtype)
     except ValueError:
         return
     assert found.to_bytes() == cut
@@ -114,38 +125,67 @@ def test_damaged_bytes_are_another_tensor_or_refused(coder: Codec, data: st.Data
 @pytest.mark.parametrize("shape", [(2**40, 2**40), (2**40, 0), (3, -1)])
 def test_a_hostile_shape_is_refused_before_memory_is_taken(coder: Codec, shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="must hold between 0 and 2147483648 values"):
-        coder.from_bytes(b"\2" * 50, shape)
+        coder.from_bytes(b"\2" * 50, shape, signed_type(coder))
 
 
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
 def test_a_large_shape_needs_as_many_bytes(coder: Codec) -> None:
     for data in (b"", b"\1" * 200):
         with pytest.raises(ValueError, match="must"):
-            coder.from_bytes(data, (2**15, 2**15))
+            coder.from_bytes(data, (2**15, 2**15), signed_type(coder))
 
 
 @pytest.mark.parametrize("coder", CODECS, ids=repr)
 def test_other_types_are_refused(coder: Codec) -> None:
-    with pytest.raises(ValueError, match="stored tensors must be int8 or uint8, not float32"):
-        coder.encode(np.zeros((2, 2), np.float32))
-    with pytest.raises(ValueError, match="stored tensors must be int8 or uint8, not int16"):
-        coder.from_bytes(b"", (2, 2), np.int16)
+    width, other = (8, 16) if signed_type(coder) == np.int8 else (16, 8)
+    for dtype in ("float32", f"int{other}", "int32"):
+        message = f"stored tensors must be int{width} or uint{width}, not {dtype}"
+        with pytest.raises(ValueError, match=message):
+            coder.encode(np.zeros((2, 2), dtype))
+        with pytest.raises(ValueError, match=message):
+            coder.from_bytes(b"", (2, 2), dtype)
 
 
-@given(values=hnp.arrays(np.uint8, st.integers(0, 40)), bits=st.integers(1, 8))
-def test_packing_is_the_number_that_the_values_write_to_that_base(values: NDArray[np.uint8], bits: int) -> None:
-    low = values & (2**bits - 1)
-    number = sum(int(value) << (bits * i) for i, value in enumerate(low))
-    size = codec.packed_bytes(len(values), bits)
+@given(
+    values=hnp.arrays(st.sampled_from([np.uint8, np.uint16, np.uint32, np.int32]), st.integers(0, 40)),
+    bits=st.integers(0, 32),
+)
+def test_packing_is_the_number_that_the_values_write_to_that_base(values: NDArray[np.generic], bits: int) -> None:
+    low = [int(value) & (2**bits - 1) for value in values.astype(np.int64)]
+    if values.dtype == np.int32 or bits <= 8 * values.dtype.itemsize:
+        number = sum(value << (bits * i) for i, value in enumerate(low))
+    else:  # a value has no bits above its own
+        number = sum(int(value) << (bits * i) for i, value in enumerate(values))
     packed = codec.pack(values, bits)
-    assert packed.tobytes() == number.to_bytes(size, "little")
-    np.testing.assert_array_equal(codec.unpack(packed, bits, len(values)), low)
+    assert packed.dtype == np.uint8
+    assert packed.tobytes() == number.to_bytes(codec.packed_bytes(len(values), bits), "little")
+    for word in (np.uint8, np.uint16, np.uint32):
+        if bits <= 8 * np.dtype(word).itemsize:
+            found = codec.unpack(packed, bits, len(values), word)
+            assert found.dtype == word
+            assert found.tolist() == low
+    if bits <= 8:
+        assert codec.unpack(packed, bits, len(values)).dtype == np.uint8
+
+
+@pytest.mark.parametrize("bits", [1, 5, 7, 8, 9, 11, 15, 16, 17, 31, 32])
+def test_bits_behind_the_last_value_must_be_zero(bits: int) -> None:
+    free = 8 * codec.packed_bytes(3, bits) - 3 * bits
+    data = codec.pack(np.full(3, 2**bits - 1, np.uint32), bits)
+    assert codec.unpack(data, bits, 3, np.uint32).tolist() == [2**bits - 1] * 3
+    for bit in range(8 - free, 8):
+        odd = data.copy()
+        odd[-1] |= 1 << bit
+        with pytest.raises(ValueError, match="bits after the last packed value must be 0"):
+            codec.unpack(odd, bits, 3, np.uint32)
 
 
 def test_sizes_of_each_format_by_hand() -> None:
     x = np.zeros((4, 8), np.int8)
     x[0, 0], x[3, 7] = 5, -5
-    bits = {type(coder).__name__: coder.encode(x).stored_bits for coder in (Packed(4), Bitmask(), Codebook(2))}
-    assert bits == {"Packed": 32 * 4, "Bitmask": 32 + 2 * 8, "Codebook": 4 * 8 + 32 * 2}
+    bits = {type(coder).__name__: coder.encode(x).stored_bits for coder in (Packed(4), Bitmask(), Codebook(2), Csr())}
+    # compressed rows: a count, 5 pointers of 2 bits, 2 indices of 3 bits, filled up to bytes, 2 values
+    assert bits == {"Packed": 32 * 4, "Bitmask": 32 + 2 * 8, "Codebook": 4 * 8 + 32 * 2, "Csr": 32 + 16 + 8 + 16}
+    assert Packed(12).encode(x.astype(np.int16)).stored_bits == 32 * 12
     # a mask of symbols, three lengths in 4 bits, one size, and 30 + 2 * 2 bits of code
     assert Huffman().encode(x).stored_bits == 256 + 16 + 32 + 40

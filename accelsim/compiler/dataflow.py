@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from itertools import product
@@ -118,7 +119,9 @@ class Dataflow(ABC):
         self.encoder = Encoder.of(gemm.layer, machine)
         self.gemm = gemm
         self.machine = machine
-        self.grain = grain
+        storage = gemm.layer.storage
+        # a chunk begins at a group of encoded weights
+        self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
         self.block = block
 
@@ -169,7 +172,7 @@ class Dataflow(ABC):
         """Encode a chunk, or remember what it was encoded to: tilings share chunks."""
         key = (chunk.k, chunk.n)
         if key not in self._encoded:
-            self._encoded[key] = encoder.encode(self.pack(chunk))
+            self._encoded[key] = encoder.encode(self.pack(chunk), chunk.k, chunk.n)
         return self._encoded[key]
 
     def staged(self, tile_k: int) -> Staged:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.tiles import Span
 from accelsim.config.arch import Machine
+from accelsim.config.operands import OperandType
 from accelsim.datapath.decode import Decoder
 from accelsim.errors import CompileError
 from accelsim.formats.codec import Codec
+from accelsim.formats.groups import GroupedTensor, Progressive, VectorScaled
+from accelsim.formats.microscale import Microscale
+from accelsim.formats.operands import pack_rows
+from accelsim.formats.storage import MATRICES, FormatName
 from accelsim.golden.network import CompressedLayer
+from accelsim.units import ceil_div
 
 
 class Encoded(NamedTuple):
@@ -33,9 +40,11 @@ class Encoder:
     """
 
     weights: str
-    format: str
-    codec: Codec
+    format: FormatName
+    codec: Codec | Microscale
     decoder: Decoder
+    layer: CompressedLayer
+    operand: OperandType
 
     @classmethod
     def of(cls, layer: CompressedLayer, machine: Machine) -> Encoder | None:
@@ -56,18 +65,50 @@ class Encoder:
             )
         codec = storage.codec(machine.decode.huffman_decoders)
         weights = f"layer {layer.name}: weights, as {machine.name} packs them,"
-        return cls(weights, storage.format, codec, Decoder.of(machine.decode))
+        return cls(weights, storage.format, codec, Decoder.of(machine.decode), layer, machine.matrix.operands)
 
-    def encode(self, packed: NDArray[np.uint8]) -> Encoded:
-        """Encode a chunk as one run of values of 8 bits, whatever they stand for.
+    def rows(self, inputs: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the matrices that chunks of so many inputs are encoded as, from their bytes as the datapath has them.
+
+        Bytes that are not as many for each input, because a mask stands among them, are one row.
+        """
+        return np.where((self.format in MATRICES) & (size % inputs == 0), inputs, 1)
+
+    def encode(self, packed: NDArray[np.uint8], k: Span, n: Span) -> Encoded:
+        """Encode a chunk, inputs k and outputs n, from its bytes as the datapath takes them.
+
+        Most formats hold one run of values of 8 bits, whatever they stand for; groups and blocks are those of weights.
 
         Raises
         ------
         CompileError
-            If the format can't hold them.
+            If the format can't hold them, or its rows are not those of the datapath.
         """
+        part = np.ix_(range(k.low, k.high), range(n.low, n.high))
         try:
-            encoded = self.codec.encode(packed.view(np.int8).reshape(1, -1))
+            if isinstance(self.codec, Microscale):
+                blocks = self.codec.encode(self.layer.weight[part])
+                expanded = pack_rows(blocks.decode(), self.operand)
+                found: Any = blocks
+            elif isinstance(self.codec, Progressive | VectorScaled) and self.layer.groups:
+                found = self._groups(self.codec, self.layer.groups, k, n)
+                expanded = found.decode().view(np.uint8)
+            else:
+                rows = self.rows(np.array(k.size), np.array(packed.size))
+                found = self.codec.encode(packed.view(np.int8).reshape(int(rows), -1))
+                expanded = packed
         except ValueError as error:
             raise CompileError(f"{self.weights} must fit the format {self.format}: {error}") from None
-        return Encoded(np.frombuffer(encoded.to_bytes(), np.uint8), self.decoder.cycles(encoded)[0])
+        if not np.array_equal(expanded.reshape(-1), packed):
+            raise CompileError(
+                f"{self.weights} must lie in memory input by input, an output each, for the format {self.format}"
+            )
+        return Encoded(np.frombuffer(found.to_bytes(), np.uint8), self.decoder.cycles(found)[0])
+
+    @staticmethod
+    def _groups(codec: Progressive | VectorScaled, whole: GroupedTensor, k: Span, n: Span) -> GroupedTensor:
+        """Part of a grouped matrix, which begins at a group."""
+        columns = slice(n.low, n.high)
+        groups = slice(k.low // codec.group, ceil_div(k.high, codec.group))
+        zeros = None if whole.zeros is None else whole.zeros[groups, columns]
+        return codec.encode_parts(whole.integers[k.low : k.high, columns], whole.scales[groups, columns], zeros)

@@ -15,6 +15,7 @@ from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.code import Code, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
+from accelsim.compiler.encoding import Encoder
 from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
@@ -192,15 +193,15 @@ class _LayerScheduler:
         chunk = self.steps.chunk[self.steps.weights.fills]
         whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
         dram = np.array(self.placement.chunks)[chunk]
-        storage = self.flow.gemm.layer.storage
-        if storage:
-            return self._expand_weights(scratchpad, storage, chunk, dram, whole)
+        storage, encoder = self.flow.gemm.layer.storage, self.flow.encoder
+        if storage and encoder:
+            return self._expand_weights(scratchpad, storage, encoder, chunk, dram, whole)
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
         before = scratchpad.place(fills)
         return [_Moves(self.number, before, fills.first, _runs(dram, fills.addresses, whole))]
 
     def _expand_weights(
-        self, scratchpad: Scratchpad, storage: Storage, chunk: Int64, dram: Int64, whole: Int64
+        self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, chunk: Int64, dram: Int64, whole: Int64
     ) -> list[_Moves]:
         """Load encoded chunks to their places and decode them into their slots; load constants straight there.
 
@@ -229,7 +230,7 @@ class _LayerScheduler:
             values=self.w_bytes[chunk, None],
             format=FORMATS.index(storage.format),
             bits=storage.bits,
-            rows=1,
+            rows=encoder.rows(self.steps.chunks.k_size[chunk], self.w_bytes[chunk])[:, None],
             group=storage.group,
         )
         last = np.flatnonzero(self.steps.chunks.last[chunk])

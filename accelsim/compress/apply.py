@@ -13,7 +13,6 @@ from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.formats.storage import Storage
 from accelsim.golden import float_network
 from accelsim.golden.network import (
     CompressedLayer,
@@ -71,7 +70,7 @@ def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
             raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
         rounded = tuple(x for x in layers if isinstance(x, FloatLayer))
         return FloatNetwork(network.name, recipe.name, rounded, network.independent)
-    stored = (dataclasses.replace(x, storage=_storage(x, recipe)) for x in layers if isinstance(x, IntegerLayer))
+    stored = (_stored(x, recipe) for x in layers if isinstance(x, IntegerLayer))
     return IntegerNetwork(network.name, recipe.name, tuple(stored), network.independent)
 
 
@@ -150,7 +149,14 @@ def quantizer_of(layer: Linear, recipe: Recipe) -> Quantizer:
     return steps[-1]
 
 
-def _storage(layer: IntegerLayer, recipe: Recipe) -> Storage | None:
-    """Format of the last storing step that matches a layer, if there is one."""
+def _stored(layer: IntegerLayer, recipe: Recipe) -> IntegerLayer:
+    """A layer whose weights stand in the format of the last storing step that matches it, if there is one."""
     steps = [s for s in recipe.steps if isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
-    return steps[-1].storage if steps else None
+    if not steps:
+        return layer
+    if layer.storage:
+        raise ConfigError(
+            f"recipe {recipe.name}: no step may store layer {layer.name}, whose groups are stored as "
+            f"{layer.storage.format}"
+        )
+    return dataclasses.replace(layer, storage=steps[-1].storage)

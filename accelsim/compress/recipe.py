@@ -62,12 +62,18 @@ class Recipe(Frozen):
         floats = [step.scheme for step in self.steps if isinstance(step, Floats | DynamicIntegers)]
         if self.compact and floats:
             raise ValueError(f"compact must be false for {floats[0]}, whose sums depend on how inputs are folded")
+        if self.compact and any(isinstance(step, Integers) and step.weight_scales for step in self.steps):
+            raise ValueError("compact must be false for weight_scales, whose groups are of all inputs")
         return self
 
     @property
     def sets_types_alone(self) -> bool:
         """Whether no byte count depends on the weights' values: nothing is removed or stored encoded."""
-        return not self.compact and not any(isinstance(step, Store | Rewrite) for step in self.steps)
+        encoded = any(
+            (isinstance(step, Integers) and step.weight_scales) or (isinstance(step, Floats) and step.weights)
+            for step in self.steps
+        )
+        return not self.compact and not encoded and not any(isinstance(step, Store | Rewrite) for step in self.steps)
 
     @property
     def rewrites(self) -> list[Rewriter]:

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import model_validator
 
 from accelsim.config.model import Frozen, Integer, quantity
-from accelsim.formats.storage import FormatName, Storage
+from accelsim.formats.storage import PlainFormat, Storage
 
 #: Widths that a format has by default: int4, EIE's relative index, Deep Compression's 5-bit codebook.
-_BITS: dict[FormatName, int] = {"packed": 4, "relative": 4, "codebook": 5, "relative_huffman": 4}
+_BITS: dict[PlainFormat, int] = {"packed": 4, "relative": 4, "codebook": 5, "relative_huffman": 4}
 
 
 class Store(Frozen):
@@ -18,7 +18,7 @@ class Store(Frozen):
 
     scheme: Literal["store"] = quantity("name", "Name of the scheme")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
-    format: FormatName = quantity("name", "Storage format of the weights")
+    format: PlainFormat = quantity("name", "Storage format of the weights")
     bits: Integer | None = quantity(
         "bits", "Of a packed integer or an index; 4, or 5 for a codebook, if absent", default=None, ge=1, le=8
     )

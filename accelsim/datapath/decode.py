@@ -3,7 +3,10 @@
 =========  =========================================================================================================
 format     cycles
 =========  =========================================================================================================
-packed     the narrower of symbols and outputs a cycle; a group's multipliers arrive beside its integers
+packed     the narrower of symbols and outputs a cycle; a group's multipliers arrive beside its integers, and so do
+           the scales and zero points of `progressive` and `vector_scaled`, and the scales of microscaling blocks
+csr        as relative, over all rows
+csc        zeros are written first, `outputs_per_cycle` of them; then each nonzero to its place, one a cycle
 relative   entries in order, `symbols_per_cycle` read and `outputs_per_cycle` written at most; an entry with z zeros
            before it writes z + 1 outputs, and the zeros that end a lane's column need no entry
 bitmask    a word of `outputs_per_cycle` mask bits takes a cycle, or more if it names more than `symbols_per_cycle`
@@ -33,7 +36,10 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.formats.bitmask import MaskedTensor
 from accelsim.formats.codebook import IndexedTensor
 from accelsim.formats.codec import Codec, Encoded, Shape
+from accelsim.formats.csr import CompressedLines
+from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.huffman import MAX_LENGTH, HuffmanTensor
+from accelsim.formats.microscale import MicroscaledTensor
 from accelsim.formats.packed import PackedTensor
 from accelsim.formats.relative import EncodedLanes, slots
 from accelsim.formats.relative_huffman import CodedRuns
@@ -41,6 +47,8 @@ from accelsim.kernels import decode as kernel
 from accelsim.units import ceil_div
 
 VALUE_BITS = 8
+#: Bits of a float that a microscaled element becomes.
+FLOAT_BITS = 16
 #: Bits of an output's place in its tile.
 ADDRESS_BITS = 16
 #: Bits of a decoder's window on its stream: the longest code, and as many to refill it.
@@ -103,8 +111,12 @@ class Decoder:
         """Cycles until the unit takes the next tensor, at least 1, and until the last value of this one is there."""
         narrow = min(self.symbols_per_cycle, self.outputs_per_cycle)
         match encoded:
-            case PackedTensor():
+            case PackedTensor() | GroupedTensor() | MicroscaledTensor():
                 busy = ceil_div(encoded.size, narrow)
+            case CompressedLines(axis=0):
+                busy = self._line_cycles(encoded)
+            case CompressedLines():
+                busy = ceil_div(encoded.size, self.outputs_per_cycle) + len(encoded.values)
             case IndexedTensor():
                 busy = ceil_div(len(encoded.table), self.symbols_per_cycle) + ceil_div(encoded.size, narrow)
             case HuffmanTensor():
@@ -126,6 +138,18 @@ class Decoder:
         free = max(1, busy)
         return free, free + self.latency_cycles - 1
 
+    def _line_cycles(self, encoded: CompressedLines) -> int:
+        """Cycles of rows: entries with the zeros before them, and the zeros behind the last entry of a row."""
+        rows, columns = encoded.sides
+        starts = encoded.pointers.astype(np.int64)
+        place = encoded.indices.astype(np.int64)
+        before = np.concatenate((np.full(1, -1), place))[:-1]
+        before[starts[:-1][starts[:-1] < starts[1:]]] = -1  # the first of each row that has entries
+        ends = np.full(rows, -1)
+        filled = starts[:-1] < starts[1:]
+        ends[filled] = place[starts[1:][filled] - 1]
+        return self._item_cycles(place - before, starts[None], (columns - 1 - ends)[None])
+
     def _mask_cycles(self, mask: NDArray[np.bool_]) -> int:
         """Cycles of each word of the mask: one, or what its values take."""
         word = self.outputs_per_cycle
@@ -136,13 +160,22 @@ class Decoder:
 
     def _run_cycles(self, encoded: EncodedLanes) -> int:
         """Cycles of entries, and of the zeros between the last entry of a lane's column and its end."""
-        k = encoded.matrix[0]
         outputs = encoded.indices.astype(np.int64) + 1
         before = np.concatenate((np.zeros(1, np.int64), np.cumsum(outputs)))
         starts = encoded.starts
         tails = slots(encoded.matrix[1], encoded.lanes)[:, None] - (before[starts[:, 1:]] - before[starts[:, :-1]])
+        return self._item_cycles(outputs, starts, tails)
+
+    def _item_cycles(self, outputs: NDArray[np.int64], starts: NDArray[np.int64], tails: NDArray[np.int64]) -> int:
+        """Cycles of entries that write so many outputs each, and of the zeros after those of each line.
+
+        Parameters
+        ----------
+        starts, tails
+            First entry of each line, and one past the last, shape (lanes, lines + 1); zeros of each, (lanes, lines).
+        """
         items = np.insert(outputs, starts[:, 1:].ravel(), tails.ravel())
-        entry = np.insert(np.ones(len(outputs), bool), starts[:, 1:].ravel(), np.zeros(encoded.lanes * k, bool))
+        entry = np.insert(np.ones(len(outputs), bool), starts[:, 1:].ravel(), np.zeros(tails.size, bool))
         real = items > 0
         return int(kernel.run_cycles(items[real], entry[real], self.symbols_per_cycle, self.outputs_per_cycle))
 
@@ -152,8 +185,20 @@ class Decoder:
         Whatever the format, a value is written to the output register.
         """
         values = encoded.size
-        count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), values)
+        width = FLOAT_BITS if isinstance(encoded, MicroscaledTensor) else VALUE_BITS
+        count(counters, _event(Operation.REGISTER_WRITE, width), values)
         match encoded:
+            case GroupedTensor():
+                _grouped_events(counters, encoded, values)
+            case MicroscaledTensor():
+                # a block's scale waits in a register for its elements' exponents
+                count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), encoded.scales.size)
+                count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
+                count(counters, _event(Operation.INT_ADD, VALUE_BITS), values)
+            case CompressedLines():
+                lines = len(encoded.pointers) - 1
+                count(counters, _event(Operation.INT_ADD, ADDRESS_BITS), lines + len(encoded.values))
+                count(counters, _event(Operation.INT_COMPARE, ADDRESS_BITS), lines + len(encoded.values))
             case PackedTensor():
                 _packed_events(counters, encoded, values)
             case IndexedTensor():
@@ -193,6 +238,18 @@ def _packed_events(counters: Counters, encoded: PackedTensor, values: int) -> No
     count(counters, _event(Operation.INT_MULTIPLY, VALUE_BITS, bits), values)
     count(counters, _event(Operation.INT_ADD, VALUE_BITS + bits), values)
     count(counters, _event(Operation.INT_SHIFT, VALUE_BITS + bits), values)
+
+
+def _grouped_events(counters: Counters, encoded: GroupedTensor, values: int) -> None:
+    """Count the scale's read and product, and the zero point's subtraction; sign and clamp are wiring."""
+    bits, scale_bits = encoded.codec.bits, encoded.codec.scale_bits
+    count(counters, _event(Operation.REGISTER_WRITE, scale_bits), encoded.scales.size)
+    count(counters, _event(Operation.REGISTER_READ, scale_bits), values)
+    if encoded.zeros is not None:
+        count(counters, _event(Operation.REGISTER_WRITE, bits), encoded.zeros.size)
+        count(counters, _event(Operation.REGISTER_READ, bits), values)
+        count(counters, _event(Operation.INT_ADD, bits + 1), values)
+    count(counters, _event(Operation.INT_MULTIPLY, bits + (encoded.zeros is not None), scale_bits), values)
 
 
 def _huffman_events(counters: Counters, encoded: HuffmanTensor, values: int) -> None:

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from accelsim.formats.bitmask import Bitmask
 from accelsim.formats.codebook import Codebook
 from accelsim.formats.codec import Codec
+from accelsim.formats.csr import Csc, Csr
+from accelsim.formats.groups import Progressive, VectorScaled
 from accelsim.formats.huffman import Huffman
+from accelsim.formats.microscale import Microscale
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
 from accelsim.formats.relative_huffman import RelativeHuffman
 
-FormatName = Literal["packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman"]
+MxName = Literal["mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8"]
+#: Formats that a step of a recipe chooses by themselves; the others hold what quantization says of groups or blocks.
+PlainFormat = Literal["packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman", "csr", "csc"]
+FormatName = PlainFormat | Literal["progressive", "vector_scaled"] | MxName
 #: Names of the formats; their order is their number in an instruction.
 FORMATS: tuple[FormatName, ...] = (
-    "packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman"
+    "packed", "relative", "bitmask", "codebook", "huffman", "relative_huffman", "csr", "csc",
+    "progressive", "vector_scaled", "mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8",
 )  # fmt: skip
+_MICROSCALING: frozenset[FormatName] = frozenset(
+    {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e3m2", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8"}
+)
+#: Formats of a matrix, whose rows are the inputs (K); the others hold a run of values.
+MATRICES: frozenset[FormatName] = frozenset({"csr", "csc", "progressive", "vector_scaled", *_MICROSCALING})
+_GROUPED: frozenset[FormatName] = frozenset({"packed", "progressive", "vector_scaled", *_MICROSCALING})
+_WITH_WIDTH: frozenset[FormatName] = frozenset(
+    {"packed", "relative", "codebook", "relative_huffman", "progressive", "vector_scaled"}
+)
 
 
 class Storage(NamedTuple):
@@ -27,14 +44,14 @@ class Storage(NamedTuple):
     bits
         Of a packed integer, a relative index or a codebook index; 0 for the formats that have no such width.
     group
-        Inputs (K) that share a scale of packed integers; 0 if they have none.
+        Inputs (K) that share a scale; 0 if none do.
     """
 
     format: FormatName
     bits: int
     group: int = 0
 
-    def codec(self, huffman_decoders: int) -> Codec:
+    def codec(self, huffman_decoders: int) -> Codec | Microscale:
         """Codec of the format; Huffman codes stand in a stream for each of the decoders that read them.
 
         Raises
@@ -42,20 +59,29 @@ class Storage(NamedTuple):
         ValueError
             If the format has no such width, or no scales.
         """
-        if self.bits and self.format in {"bitmask", "huffman"}:
+        if self.bits and self.format not in _WITH_WIDTH:
             raise ValueError(f"bits must be 0 for {self.format}, not {self.bits}")
-        if self.group and self.format != "packed":
+        if self.group and self.format not in _GROUPED:
             raise ValueError(f"group must be 0 for {self.format}, not {self.group}")
-        match self.format:
-            case "packed":
-                return Packed(self.bits, self.group)
-            case "relative":
-                return Relative(self.bits)
-            case "codebook":
-                return Codebook(self.bits)
-            case "bitmask":
-                return Bitmask()
-            case "huffman":
-                return Huffman(streams=huffman_decoders)
-            case "relative_huffman":  # a decoder for the values, one for the indices
-                return RelativeHuffman(self.bits, max(1, huffman_decoders // 2))
+        return _CODECS[self.format](self, huffman_decoders)
+
+
+_CODECS: dict[FormatName, Callable[[Storage, int], Codec | Microscale]] = {
+    "packed": lambda storage, _: Packed(storage.bits, storage.group),
+    "relative": lambda storage, _: Relative(storage.bits),
+    "bitmask": lambda *_: Bitmask(),
+    "codebook": lambda storage, _: Codebook(storage.bits),
+    "huffman": lambda _, decoders: Huffman(streams=decoders),
+    # a decoder for the values, one for the indices
+    "relative_huffman": lambda storage, decoders: RelativeHuffman(storage.bits, max(1, decoders // 2)),
+    "csr": lambda *_: Csr(),
+    "csc": lambda *_: Csc(),
+    "progressive": lambda storage, _: Progressive(storage.bits, storage.group),
+    "vector_scaled": lambda storage, _: VectorScaled(storage.bits, storage.group),
+    "mxfp8_e4m3": lambda storage, _: Microscale("e4m3", storage.group),
+    "mxfp8_e5m2": lambda storage, _: Microscale("e5m2", storage.group),
+    "mxfp6_e3m2": lambda storage, _: Microscale("e3m2", storage.group),
+    "mxfp6_e2m3": lambda storage, _: Microscale("e2m3", storage.group),
+    "mxfp4_e2m1": lambda storage, _: Microscale("e2m1", storage.group),
+    "mxint8": lambda storage, _: Microscale("int8", storage.group),
+}

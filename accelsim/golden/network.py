@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.operands import INTEGERS, OperandType
+from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
 from accelsim.workload.network import Inputs, each, without_values
 
@@ -168,6 +169,8 @@ class IntegerLayer:
         Which features of the full layer these are, if the layer was compacted.
     storage
         Format that the weights stand in, which a decode unit expands; None if they stand as they are.
+    groups
+        The integers that the weights are stored as, and their groups' scales, if `storage` has them.
     pattern
         If the weights have no values: N and M, of every M along K at most N are taken to be nonzero, 1 and 1 for dense
         ones; None if they have values.
@@ -185,6 +188,7 @@ class IntegerLayer:
     survivors: Survivors | None = None
     storage: Storage | None = None
     pattern: tuple[int, int] | None = None
+    groups: GroupedTensor | None = None
 
     integers: ClassVar[None] = None
     appends: ClassVar[bool] = False
@@ -263,6 +267,8 @@ class FloatLayer:
         Part of the first inputs, if there is one.
     appends
         Whether the outputs are more inputs of the next layer, behind those of this one.
+    storage
+        Microscaling format that the weights stand in, which a decode unit expands; None if they stand as they are.
     """
 
     name: str
@@ -274,9 +280,10 @@ class FloatLayer:
     pattern: tuple[int, int] | None = None
     integers: IntegerPart | None = None
     appends: bool = False
+    storage: Storage | None = None
 
     survivors: ClassVar[None] = None
-    storage: ClassVar[None] = None
+    groups: ClassVar[None] = None
 
     @property
     def inputs(self) -> int:

@@ -8,6 +8,9 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters, Operation
 from accelsim.datapath.decode import Decoder
 from accelsim.errors import DefectError, ProgramError
+from accelsim.formats.codec import Encoded
+from accelsim.formats.microscale import Microscale
+from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import Memory
@@ -22,6 +25,7 @@ class DecodeUnit:
     def __init__(self, machine: Machine, memories: Memories) -> None:
         self.unit = Decoder.of(machine.decode) if machine.decode else None
         self.memories = memories
+        self.type, self.operand = machine.matrix.operands, machine.operand
 
     def execute(self, counters: Counters, p: opcodes.Decode) -> Work:
         """Expand a run of encoded bytes, count its events, and say what it takes.
@@ -37,15 +41,21 @@ class DecodeUnit:
         source, target = Region(p.address, 0, 1, p.bytes), Region(p.result, 0, 1, p.values)
         data = self.memories.bytes(Memory.WEIGHT, source).tobytes()
         codec = Storage(FORMATS[p.format], p.bits, p.group).codec(unit.huffman_decoders)
+        found: Encoded
         try:
-            encoded = codec.from_bytes(data, (p.rows, p.values // p.rows))
+            if isinstance(codec, Microscale):
+                found = codec.from_bytes(data, (p.rows, 8 * p.values // p.rows // self.operand.bits))
+                values = pack_rows(found.decode(), self.type)
+            else:
+                found = codec.from_bytes(data, (p.rows, p.values // p.rows))
+                values = found.decode().view(np.uint8)
         except ValueError as error:
             raise ProgramError(f"stored weights: {error}") from None
-        self.memories.bytes(Memory.WEIGHT, target)[:] = encoded.decode().view(np.uint8).reshape(1, -1)
+        self.memories.bytes(Memory.WEIGHT, target)[:] = values.reshape(1, -1)
         read = self.memories.port(counters, Memory.WEIGHT, source, Operation.SRAM_READ)
         written = self.memories.port(counters, Memory.WEIGHT, target, Operation.SRAM_WRITE)
-        unit.events(counters, encoded)
-        free, _ = unit.cycles(encoded)
+        unit.events(counters, found)
+        free, _ = unit.cycles(found)
         # in a bank that both touch, encoded words and values pass the port one after the other
         banks = (set(self.memories.banks([(Memory.WEIGHT, region)])) for region in (source, target))
         shared = not set.isdisjoint(*banks)

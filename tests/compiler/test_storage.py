@@ -18,7 +18,7 @@ from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Component, Operation
 from accelsim.cost import energy
 from accelsim.errors import CompileError, ProgramError
-from accelsim.formats.storage import FORMATS, Storage
+from accelsim.formats.storage import FORMATS, MATRICES, Storage
 from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import DECODE, LOAD, NONE, Memory, Unit
 from accelsim.isa.verify import verify
@@ -32,6 +32,8 @@ STORAGES = [
     Storage("bitmask", 0),
     Storage("codebook", 8),
     Storage("huffman", 0),
+    Storage("csr", 0),
+    Storage("csc", 0),
 ]
 
 
@@ -87,7 +89,8 @@ def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage, weight
     blocks = [
         weight[low : low + info.k_tile, n : n + 16] for n in range(0, 48, 16) for low in range(0, 64, info.k_tile)
     ]
-    sizes = [len(codec.encode(block.reshape(1, -1)).to_bytes()) for block in blocks]
+    shapes = [block.shape if storage.format in MATRICES else (1, -1) for block in blocks]
+    sizes = [len(codec.encode(block.reshape(shape)).to_bytes()) for block, shape in zip(blocks, shapes, strict=True)]
     loads = program.instructions[program.instructions["opcode"] == LOAD]["operands"]
     to_weights = loads[loads[:, 4] == Memory.WEIGHT]
     assert (info.k_tile < 64) == (weight_bytes == 1536)

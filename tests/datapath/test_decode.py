@@ -19,7 +19,10 @@ from accelsim.datapath.decode import Decoder
 from accelsim.formats.bitmask import Bitmask
 from accelsim.formats.codebook import Codebook
 from accelsim.formats.codec import Codec, Encoded
+from accelsim.formats.csr import Csc, Csr
+from accelsim.formats.groups import Progressive, VectorScaled
 from accelsim.formats.huffman import Huffman
+from accelsim.formats.microscale import Microscale
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
 from accelsim.formats.relative_huffman import RelativeHuffman
@@ -132,6 +135,72 @@ def test_runs_of_zeros_take_as_many_cycles_as_outputs_and_entries_ask_for(
     unit: Decoder, x: NDArray[np.int8], lanes: int, bits: int
 ) -> None:
     assert_steps(unit, Relative(bits, lanes), x, step_runs(unit, x, lanes, bits))
+
+
+@given(unit=units, x=matrices)
+@settings(max_examples=200)
+def test_rows_take_as_long_as_runs_without_a_longest_one(unit: Decoder, x: NDArray[np.int8]) -> None:
+    assert_steps(unit, Csr(), x, step_runs(unit, x, 1, 12))
+
+
+@given(unit=units, x=matrices)
+def test_columns_take_the_zeros_first_and_then_a_cycle_a_nonzero(unit: Decoder, x: NDArray[np.int8]) -> None:
+    written, cycles = [0] * x.size, 0
+    for _ in range(0, x.size, unit.outputs_per_cycle):
+        cycles += 1
+    for column in range(x.shape[1]):
+        for row in range(x.shape[0]):
+            if x[row, column]:
+                written[row * x.shape[1] + column] = int(x[row, column])
+                cycles += 1
+    assert_steps(unit, Csc(), x, (written, cycles))
+
+
+@given(unit=units, x=matrices, group=st.integers(1, 5))
+def test_groups_take_as_long_as_packed_integers(unit: Decoder, x: NDArray[np.int8], group: int) -> None:
+    for codec in (VectorScaled(4, group), Progressive(5, group)):
+        assert_steps(unit, codec, x, step_packed(unit, x.ravel().tolist()))
+
+
+def test_blocks_take_as_long_as_packed_integers_and_add_exponents() -> None:
+    unit, codec = Decoder(4, 3, 1, 2), Microscale("e2m1", 2)
+    blocks = codec.encode(np.array([[1.0, 2], [3, 4], [0.5, 6]], np.float32))
+    assert unit.cycles(blocks) == (2, 3)
+    counters: Counters = {}
+    unit.events(counters, blocks)
+    assert counters == {
+        of(Operation.REGISTER_WRITE, 16): 6,
+        of(Operation.REGISTER_WRITE, 8): 4,
+        of(Operation.REGISTER_READ, 8): 6,
+        of(Operation.INT_ADD, 8): 6,
+    }
+
+
+def test_events_of_groups_and_lines() -> None:
+    unit = Decoder(4, 4, 1, 2)
+    progressive = Progressive(4, 1).encode_parts(np.ones((2, 5)), np.ones((2, 5), int), np.ones((2, 5), int))
+    counters: Counters = {}
+    unit.events(counters, progressive)
+    assert counters == {
+        of(Operation.REGISTER_WRITE, 8): 10 + 10,  # values, and scales
+        of(Operation.REGISTER_READ, 8): 10,
+        of(Operation.REGISTER_WRITE, 4): 10,
+        of(Operation.REGISTER_READ, 4): 10,
+        of(Operation.INT_ADD, 5): 10,
+        of(Operation.INT_MULTIPLY, 5, 8): 10,
+    }
+    assert found_events(unit, VectorScaled(4, 2), X) == {
+        of(Operation.REGISTER_WRITE, 8): 10,
+        of(Operation.REGISTER_WRITE, 4): 5,
+        of(Operation.REGISTER_READ, 4): 10,
+        of(Operation.INT_MULTIPLY, 4, 4): 10,
+    }
+    for codec, lines in ((Csr(), 2), (Csc(), 5)):
+        assert found_events(unit, codec, X) == {
+            of(Operation.REGISTER_WRITE, 8): 10,
+            of(Operation.INT_ADD, 16): lines + 3,
+            of(Operation.INT_COMPARE, 16): lines + 3,
+        }
 
 
 def test_an_entry_with_z_zeros_writes_z_and_one_outputs() -> None:

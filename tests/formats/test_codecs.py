@@ -14,6 +14,7 @@ from accelsim.formats.bitmask import Bitmask
 from accelsim.formats.codebook import Codebook
 from accelsim.formats.codec import Codec
 from accelsim.formats.csr import Csc, Csr
+from accelsim.formats.groups import Progressive, VectorScaled
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.packed import Packed
 from accelsim.formats.relative import Relative
@@ -23,6 +24,8 @@ CODECS: list[Codec] = [
     Packed(8),
     Packed(8, group=3),
     Packed(16),
+    Progressive(8, 3),
+    VectorScaled(8, 3),
     Relative(4, 1),
     Relative(2, 3),
     Bitmask(),

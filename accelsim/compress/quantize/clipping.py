@@ -34,7 +34,7 @@ def least_squared_step(weight: Float64, step: Float64, bits: int) -> Float64:
 def least_squared_range(values: Float64, low: float, high: float, bits: int) -> tuple[float, float]:
     """Part of a range, in proportion, whose 2^bits steps are nearest to the values."""
     best, least = (low, high), np.inf
-    for fraction in FRACTIONS:
+    for fraction in FRACTIONS.tolist():
         tried = low * fraction, high * fraction
         step = (tried[1] - tried[0]) / (2**bits - 1) or 1.0
         rounded = np.rint((np.clip(values, *tried) - tried[0]) / step) * step + tried[0]

@@ -7,18 +7,21 @@ Jacob et al., "Quantization and Training of Neural Networks for Efficient Intege
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from accelsim.compress.quantize import clipping
+from accelsim.compress.quantize import clipping, groups
 from accelsim.compress.quantize.clipping import Clip
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
+from accelsim.compress.quantize.groups import Scales
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
+from accelsim.formats.storage import Storage
 from accelsim.golden.network import Binary, IntegerLayer, Quantization
 from accelsim.workload.network import Linear
 
@@ -48,6 +51,16 @@ class Integers(Frozen):
     weight_bits: Integer | None = quantity(
         "bits", "Of a weight, if they are fewer than the type has; stored packed, they take no more", default=None, ge=2
     )
+    weight_group: Integer | None = quantity(
+        "inputs", "Inputs of an output whose weights share a small integer scale, if `weight_scales` is given",
+        default=None, ge=2,
+    )  # fmt: skip
+    weight_scales: Scales | None = quantity(
+        "name",
+        "Scales of groups with which narrow weights become int8 on chip: 8 bits and a zero point (QServe), or 4 bits "
+        "(VS-Quant); weights are stored so",
+        default=None,
+    )
     weights_per: Literal["channel", "tensor"] = quantity(
         "name", "What has a step of its own: each output's weights, or the whole layer's", default="channel"
     )
@@ -71,6 +84,18 @@ class Integers(Frozen):
     def _sums_fit(self) -> Integers:
         if (self.scheme == "int16") != (self.chosen_rounding == WIDE):
             raise ValueError(f"rounding must be {WIDE} for int16 and only for it, not {self.rounding}")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_have_scales(self) -> Integers:
+        if (self.weight_group is None) != (self.weight_scales is None):
+            raise ValueError("weight_group and weight_scales must be given together, or neither")
+        if self.weight_scales is None:
+            return self
+        if self.scheme != "int8" or self.chosen_weight_bits >= self.bits:
+            raise ValueError(f"weight_scales must be for int8 and weight_bits below 8, not {self.scheme}")
+        if self.weight_clip != "max" or self.weights_per != "channel":
+            raise ValueError("weight_clip must be max, and weights_per channel, where groups have scales")
         return self
 
     @model_validator(mode="after")
@@ -148,6 +173,8 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     WorkloadError
         If the bias or a scale leaves the range of the sums.
     """
+    if step.weight_group and step.weight_scales:
+        return _quantize_groups(layer, step, step.weight_group, step.weight_scales, given, result)
     low, high = -(2 ** (step.chosen_weight_bits - 1)), 2 ** (step.chosen_weight_bits - 1) - 1
     scale = np.broadcast_to(_weight_scale(layer, step), layer.outputs)
     # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
@@ -157,6 +184,23 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     weight = np.clip(np.rint(layer.weight / scale), low, high)
     integers = weight.astype(np.int16) if step.bits == 16 else weight.astype(np.int8)
     return integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
+
+
+def _quantize_groups(
+    layer: Linear, step: Integers, group: int, scales: Scales, given: Quantization, result: Quantization
+) -> IntegerLayer:
+    """Quantize a layer whose groups of weights have scales; errors as for `quantize_layer`."""
+    if layer.weight_step is not None:
+        raise WorkloadError(f"layer {layer.name}: weight_scales must be absent, because the weights' steps are fixed")
+    bits = step.chosen_weight_bits
+    try:
+        found = groups.grouped(layer.weight.astype(np.float64), bits, group, scales)
+    except ValueError as error:
+        raise WorkloadError(f"layer {layer.name}: {error}") from None
+    weight = found.tensor.decode().view(np.int8)
+    whole = integer_layer(layer, weight, found.step, given, result, step.chosen_rounding)
+    storage = Storage("progressive" if scales == "progressive" else "vector_scaled", bits, group)
+    return dataclasses.replace(whole, storage=storage, groups=found.tensor)
 
 
 def _weight_scale(layer: Linear, step: Integers) -> Float64:

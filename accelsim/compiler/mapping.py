@@ -12,6 +12,7 @@ from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.gemm import Gemm
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
+from accelsim.config.datapaths import WeightStationary
 from accelsim.errors import CompileError, DefectError
 from accelsim.golden.network import CompressedLayer, IntegerLayer
 
@@ -25,6 +26,13 @@ def map_layers(lowering: Lowering, machine: Machine) -> Lowering:
             raise CompileError(
                 f"layer {layer.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
                 f"but recipe {lowering.network.recipe} makes them {layer.input.operand}"
+            )
+        looked_up = isinstance(machine.matrix, WeightStationary) and machine.matrix.lookup
+        if layer.lookup != looked_up:
+            raise CompileError(
+                f"layer {layer.name}: weights must be {'numbers of shared values' if looked_up else 'values'} on "
+                f"{machine.name}, not {'values' if looked_up else 'numbers of shared ones'} as recipe "
+                f"{lowering.network.recipe} makes them"
             )
         if isinstance(layer, IntegerLayer) and lowering.values:
             _bound_sums(layer)

@@ -77,6 +77,21 @@ class WeightStationary(_Grid):
         default=[],
     )
 
+    lookup: bool = quantity(
+        "flag",
+        "Whether weights are 4-bit numbers of 16 shared values of 8 bits, and a table of products takes the place of "
+        "each multiplier; for int4 operands",
+        default=False,
+    )
+
+    @model_validator(mode="after")
+    def _tables_of_four_bits(self) -> WeightStationary:
+        if self.lookup and self.operands != "int4":
+            raise ValueError(f"lookup must be false for {self.operands}, of which a table would have too many products")
+        if self.lookup and self.weight_load != "shift_chain":
+            raise ValueError(f"weight_load must be shift_chain where lookup is true, not {self.weight_load}")
+        return self
+
     @model_validator(mode="after")
     def _whole_folds(self) -> WeightStationary:
         if self.integers and (not self.operand.is_float or self.operand.bits != PACKED_BITS):

@@ -21,6 +21,7 @@ class Operation(StrEnum):
     INT_COMPARE = "int_compare"
     LOGIC = "logic"
     XNOR = "xnor"
+    LOOK_UP = "look_up"
     FLOAT_ADD = "float_add"
     FLOAT_MULTIPLY = "float_multiply"
     REGISTER_READ = "register_read"

@@ -141,7 +141,7 @@ def moved(counters: Counters) -> Bytes:
 
 
 #: Products of the array's multipliers.
-_PRODUCTS = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR}
+_PRODUCTS = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR, Operation.LOOK_UP}
 
 
 def products(counters: Counters) -> int:

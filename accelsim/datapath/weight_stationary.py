@@ -19,6 +19,10 @@ max(M, R, C) cycles apart, or max(M, R + C - 1) if a matmul waits for its whole 
 more slowly than one a cycle makes one wait longer than a cycle.
 
 An array that broadcasts along its rows instead has no column skew: C is 1 in these laws.
+
+An array of tables (CodeQuant's lookups of input codes by shared values of weights, in the lecture notes) has one of
+16 x 16 products in the place of its multipliers, filled while a fold shifts in: one input a cycle, each of 16 products
+a value more than the one before.
 """
 
 from __future__ import annotations
@@ -31,8 +35,11 @@ from numpy.typing import NDArray
 
 from accelsim.config.datapaths import PACKED_BITS, WeightStationary
 from accelsim.config.operands import INTEGERS, OperandType
-from accelsim.config.tech import Counters, count
+from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import multiplier
+
+#: Inputs and shared values of a table, and bits of a product of 4 bits and 8.
+TABLE_STEPS, SHARED_VALUES, PRODUCT_BITS = 16, 16, 12
 
 
 class SramAccesses(NamedTuple):
@@ -56,6 +63,7 @@ class Array:
     weight_load: Literal["shift_chain", "row_addressed"] = "shift_chain"
     operand: OperandType = "int8"
     pairs: int = 1  # of operands that a multiplier takes at once, whose products it adds up
+    lookup: bool = False
 
     @classmethod
     def of(cls, config: WeightStationary) -> Array:
@@ -66,6 +74,7 @@ class Array:
             config.double_buffered_weights,
             config.weight_load,
             config.operands,
+            lookup=config.lookup,
         )
 
     @property
@@ -94,7 +103,7 @@ class Array:
         """
         if self.weight_load == "row_addressed":
             return self.rows + self._lag(words, depth, first)
-        return max(self.rows, words)
+        return max(self.rows, words, TABLE_STEPS if self.lookup else 0)
 
     def chase_cycles(self, words: int, depth: int | None = None, first: int = 1) -> int:
         """Cycles after a load's start before a matmul may start that multiplies by its fold.
@@ -161,6 +170,12 @@ class Array:
         """Product of (m, k) and (k, n) operands: int64, exact, or float32, summed down the columns in order."""
         return multiplier.multiply(activations, weights, self.operand)
 
+    def table_events(self, counters: Counters) -> None:
+        """Count how a table of products is formed: each value is added to the products of the input before it."""
+        products = TABLE_STEPS * SHARED_VALUES
+        count(counters, Event(Component.MAC, Operation.INT_ADD, PRODUCT_BITS), products)
+        count(counters, Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, PRODUCT_BITS), products)
+
     def preload_events(self, counters: Counters, k: int, n: int) -> None:
         """Count a fold's way into the array, and its later swap.
 
@@ -183,7 +198,10 @@ class Array:
         e = multiplier.mac_events(self.operand)
         active = m * k * n
         elements = m * -(-k // self.pairs) * n
-        count(counters, e.multiply, active)
+        if self.lookup:
+            count(counters, Event(Component.MAC, Operation.LOOK_UP, PRODUCT_BITS), active)
+        else:
+            count(counters, e.multiply, active)
         count(counters, e.add, active + (m * n if accumulate else 0))
         count(counters, e.gated, m * self.rows * self.columns - elements)
         count(counters, e.read_operand, 2 * active)

@@ -169,6 +169,8 @@ class IntegerLayer:
         Which features of the full layer these are, if the layer was compacted.
     storage
         Format that the weights stand in, which a decode unit expands; None if they stand as they are.
+    lookup
+        Whether weights are numbers of at most 16 shared values, so that products can be looked up.
     groups
         The integers that the weights are stored as, and their groups' scales, if `storage` has them.
     pattern
@@ -189,6 +191,7 @@ class IntegerLayer:
     storage: Storage | None = None
     pattern: tuple[int, int] | None = None
     groups: GroupedTensor | None = None
+    lookup: bool = False
 
     integers: ClassVar[None] = None
     appends: ClassVar[bool] = False
@@ -284,6 +287,7 @@ class FloatLayer:
 
     survivors: ClassVar[None] = None
     groups: ClassVar[None] = None
+    lookup: ClassVar[bool] = False
 
     @property
     def inputs(self) -> int:

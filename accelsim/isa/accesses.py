@@ -31,6 +31,8 @@ Int64 = NDArray[np.int64]
 
 #: Bytes of the vector unit's int32 sums, and of its float32 results.
 SUM_BYTES, FLOAT_BYTES = 4, 4
+#: Values, a byte each, that the weights of an array of tables are numbers of.
+SHARED_VALUES = 16
 
 
 class Access(NamedTuple):
@@ -267,14 +269,16 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
     one = zero + 1
     registers = (zero, zero, one, zero + register_bytes(matrix))
     if opcode == opcodes.PRELOAD:
-        address, stride, depth, columns, packed, integer_bits = column[:6]
+        address, stride, depth, columns, packed, integer_bits, table = column[:7]
         rows, row_bytes = depth, _rows_bytes(columns, operand, integer_bits)
         if isinstance(matrix, StructuredSparse):
             whole = nm.stored_bytes(depth, columns, matrix.kept, matrix.group)
             rows, row_bytes = np.where(packed == 1, 1, rows), np.where(packed == 1, whole, row_bytes)
         until = np.where(chases(address, row_bytes, machine), Moment.START, Moment.END)
+        shared = zero + (isinstance(matrix, WeightStationary) and matrix.lookup)
         return [
             _access(stationary_memory(matrix), address, stride, rows, row_bytes),
+            _access(Memory.WEIGHT, table, zero, shared, zero + SHARED_VALUES),
             _access(Memory.REGISTERS, *registers, write=True, until=until),
         ]
     if opcode == opcodes.PRELOAD_MASK:

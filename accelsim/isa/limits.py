@@ -35,11 +35,14 @@ def datapath_limits(machine: Machine) -> list[Limit]:
             limits = [Limit(PRELOAD, "packed", 0, "N:M formats")]
             if isinstance(matrix, InputStationary) or not matrix.integers:  # see `isa.integers` for those
                 limits += [Limit(opcode, "depth", matrix.rows, "rows") for opcode in (PRELOAD, MATMUL)]
+            if isinstance(matrix, InputStationary) or not matrix.lookup:
+                limits.append(Limit(PRELOAD, "table", 0, "tables of products"))
             sides = (PRELOAD, MATMUL)
         case StructuredSparse():
             depth = matrix.rows * matrix.group // matrix.kept
             limits = [
                 Limit(PRELOAD, "depth", depth, "inputs of a sparse fold"),
+                Limit(PRELOAD, "table", 0, "tables of products"),
                 Limit(MATMUL, "depth", depth, "inputs of a sparse fold"),
             ]
             sides = (PRELOAD, MATMUL)

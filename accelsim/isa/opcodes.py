@@ -105,6 +105,7 @@ class Preload(NamedTuple):
     columns: int
     packed: int
     integer_bits: int = 0
+    table: int = 0
 
 
 class PreloadMask(NamedTuple):
@@ -413,6 +414,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("columns", 1, 4096, "columns of the fold; at most the array's columns"),
             Field("packed", 0, 1, "1 for N:M weights: kept values row by row, then their indices, in one run"),
             _INTEGERS,
+            Field("table", 0, _A48, "in the weight scratchpad, 16 int8: values that weights are numbers of; else 0"),
         ),
         "scratchpad to shadow registers",
     ),

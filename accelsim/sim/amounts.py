@@ -24,7 +24,7 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 #: Operands that are addresses on chip, by name.
-_ADDRESSES = {"address", "mask", "weights", "sums", "scales", "constants", "result", "other"}
+_ADDRESSES = {"address", "mask", "weights", "sums", "scales", "constants", "result", "other", "table"}
 #: Column of a matmul's row, behind its operands, for whether the fold in the array is packed.
 _FOLD = OPERANDS - 1
 

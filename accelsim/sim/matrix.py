@@ -23,7 +23,7 @@ from accelsim.formats import nm
 from accelsim.formats.operands import unpack_rows
 from accelsim.formats.relative import EncodedLanes, Relative
 from accelsim.isa import accesses, opcodes
-from accelsim.isa.accesses import SUM_BYTES
+from accelsim.isa.accesses import SHARED_VALUES, SUM_BYTES
 from accelsim.isa.opcodes import Memory
 from accelsim.kernels import counting
 from accelsim.memory.region import Region
@@ -101,6 +101,7 @@ class _Systolic:
         # a row of multipliers holds one row of operands, or several of narrower integers
         rows = config.rows * max(of_width.pairs for of_width in self.widths.values())
         self.registers = np.zeros((rows, self.operand.row_bytes(config.columns)), np.uint8)
+        self.shared = np.zeros(SHARED_VALUES, np.int8)  # values that weights are numbers of, if products are looked up
 
     def move(self, operands: opcodes.Operands) -> int:
         """Fill the shadow registers, or stream rows through the array."""
@@ -109,6 +110,8 @@ class _Systolic:
                 fold = self._fold(operands)
                 self.registers[:] = 0
                 self.registers[:depth, : fold.row_bytes] = self.memories.bytes(self.held, fold)
+                if self.array.lookup:
+                    self.shared = self.memories.bytes(Memory.WEIGHT, _table(operands))[0].view(np.int8).copy()
                 return 0
             case opcodes.Matmul():
                 return self._multiply(operands)
@@ -119,7 +122,10 @@ class _Systolic:
         signed = bool(p.signed)
         array = self.widths[p.integer_bits]
         held = self.registers[: p.depth, : self._row_bytes(p.columns, p.integer_bits)]
-        fold = unpack_rows(held, p.columns, array.operand, signed=weights_stay or signed)
+        if array.lookup:
+            fold: NDArray[np.generic] = self.shared[unpack_rows(held, p.columns, array.operand, signed=False)]
+        else:
+            fold = unpack_rows(held, p.columns, array.operand, signed=weights_stay or signed)
         rows = self.memories.bytes(self.streamed, self._rows(p))
         x = unpack_rows(rows, p.depth, array.operand, signed=not weights_stay or signed)
         products, integers = array.multiply(x, fold), p.integer_bits > 0
@@ -134,6 +140,9 @@ class _Systolic:
                 words = self.memories.port(counters, self.held, fold, Operation.SRAM_READ)
                 first = self.memories.words(self.held, fold._replace(rows=1))
                 array = self.widths[p.integer_bits]
+                if array.lookup:
+                    words += self.memories.port(counters, Memory.WEIGHT, _table(p), Operation.SRAM_READ)
+                    array.table_events(counters)
                 cycles = array.preload_cycles(words, ceil_div(p.depth, array.pairs), first)
                 array.preload_events(counters, p.depth, p.columns)
                 return Work(cycles, cycles)
@@ -158,6 +167,10 @@ class _Systolic:
 
     def _sums(self, p: opcodes.Matmul) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)
+
+
+def _table(p: opcodes.Preload) -> Region:
+    return Region(p.table, 0, 1, SHARED_VALUES)
 
 
 class _StructuredSparse:

@@ -57,6 +57,7 @@ class InputStationaryFlow(Dataflow):
             columns=samples,
             packed=0,
             integer_bits=0,
+            table=0,
         )
         matmul = issue(
             MATMUL,

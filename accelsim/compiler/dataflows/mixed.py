@@ -160,6 +160,7 @@ class MixedFlow(WeightStationaryFlow):
             columns=tiles.n,
             packed=0,
             integer_bits=self.part.bits,
+            table=0,
         )
         sums = tiles.sums._replace(address=partial)
         matmul = self._matmul(tiles._replace(x=x, sums=sums), folds)

@@ -56,6 +56,7 @@ class StructuredSparseFlow(Dataflow):
             columns=tiles.n,
             packed=int(self.sparse),
             integer_bits=0,
+            table=0,
         )
         return in_turn(preload, self.samples_times_folds(tiles, folds))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.gemm import Gemm
@@ -10,8 +12,9 @@ from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
 from accelsim.formats.operands import pack_rows
+from accelsim.isa.accesses import SHARED_VALUES
 from accelsim.isa.opcodes import PRELOAD
-from accelsim.units import ceil_div
+from accelsim.units import align_up, ceil_div
 
 
 class WeightStationaryFlow(Dataflow):
@@ -20,15 +23,27 @@ class WeightStationaryFlow(Dataflow):
     def __init__(self, gemm: Gemm, machine: Machine, config: WeightStationary) -> None:
         super().__init__(gemm, machine, grain=config.rows, columns=config.columns, block=gemm.m)
         self.rows = config.rows
+        self.lookup = config.lookup
         self.array = Array.of(config)
 
     def weights_bytes(self, chunk: Chunk) -> int:
-        """Rows of packed operands."""
-        return chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)
+        """Rows of packed operands, behind the values that they are numbers of, if products are looked up."""
+        return self._shared_bytes + chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)
 
     def pack(self, chunk: Chunk) -> Bytes:
-        """Rows of packed operands."""
-        return pack_rows(self.weights(chunk), self.machine.matrix.operands).reshape(-1)
+        """Those bytes."""
+        if not self.lookup:
+            return pack_rows(self.weights(chunk), self.machine.matrix.operands).reshape(-1)
+        values, numbers = np.unique(self.weights(chunk), return_inverse=True)
+        data = np.zeros(self.weights_bytes(chunk), np.uint8)
+        data[: len(values)] = values.astype(np.int8).view(np.uint8)
+        packed = pack_rows(numbers.reshape(chunk.k.size, -1), self.machine.matrix.operands)
+        data[self._shared_bytes :] = packed.reshape(-1)
+        return data
+
+    @property
+    def _shared_bytes(self) -> int:
+        return align_up(SHARED_VALUES, self.machine.weight.width_bytes) if self.lookup else 0
 
     def products(self, tiles: Tiles) -> Code:
         """Preload and matmul of each fold."""
@@ -37,12 +52,13 @@ class WeightStationaryFlow(Dataflow):
             PRELOAD,
             tiles.steps,
             len(folds.low),
-            address=tiles.w + folds.low * pitch,
+            address=tiles.w + self._shared_bytes + folds.low * pitch,
             stride=pitch,
             depth=folds.size,
             columns=tiles.n,
             packed=0,
             integer_bits=0,
+            table=tiles.w if self.lookup else 0,
         )
         return in_turn(preload, self.samples_times_folds(tiles, folds))
 

@@ -35,6 +35,8 @@ Rounding = Literal[
 ]
 #: Bits of what a network's last layer forms, at least: narrower ones would make classes equal.
 LAST_BITS = 8
+#: Values whose products are looked up, and bits of each.
+SHARED_VALUES, SHARED_BITS = 16, 8
 #: Rounding of sums that do not fit 32 bits.
 WIDE = "tflite_int64_reduced"
 #: Its largest left shift: 15 bits of multiplier leave no room for more.
@@ -60,6 +62,12 @@ class Integers(Frozen):
         "Scales of groups with which narrow weights become int8 on chip: 8 bits and a zero point (QServe), or 4 bits "
         "(VS-Quant); weights are stored so",
         default=None,
+    )
+    lookup: bool = quantity(
+        "flag",
+        "Whether weights are 4-bit numbers of 16 values of 8 bits that a layer shares, whose products with int4 "
+        "activations are looked up (CodeQuant); a clustering step before makes them few",
+        default=False,
     )
     weights_per: Literal["channel", "tensor"] = quantity(
         "name", "What has a step of its own: each output's weights, or the whole layer's", default="channel"
@@ -99,15 +107,21 @@ class Integers(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _few_enough_to_look_up(self) -> Integers:
+        if self.lookup and (self.scheme != "int4" or self.weights_per != "tensor" or self.weight_bits is not None):
+            raise ValueError("lookup must be for int4, with weights_per: tensor and without weight_bits")
+        return self
+
+    @model_validator(mode="after")
     def _weights_fit(self) -> Integers:
-        if self.chosen_weight_bits > self.bits:
+        if not self.lookup and self.chosen_weight_bits > self.bits:
             raise ValueError(f"weight_bits must be at most {self.bits}, those of {self.scheme}, not {self.weight_bits}")
         return self
 
     @property
     def chosen_weight_bits(self) -> int:
-        """Bits of a weight, the default resolved."""
-        return self.weight_bits or self.bits
+        """Bits of a weight, the default resolved; of a shared value, if weights are numbers of them."""
+        return SHARED_BITS if self.lookup else self.weight_bits or self.bits
 
     @property
     def bits(self) -> int:
@@ -183,7 +197,14 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     scale = np.maximum(scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
     weight = np.clip(np.rint(layer.weight / scale), low, high)
     integers = weight.astype(np.int16) if step.bits == 16 else weight.astype(np.int8)
-    return integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
+    shared = len(np.unique(integers)) if step.lookup else 0
+    if shared > SHARED_VALUES:
+        raise WorkloadError(
+            f"layer {layer.name}: weights must be at most {SHARED_VALUES} different values to be looked up, "
+            f"not {shared}; a kmeans step of 4 bits makes them so"
+        )
+    whole = integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
+    return dataclasses.replace(whole, lookup=step.lookup)
 
 
 def _quantize_groups(

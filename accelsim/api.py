@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim import provenance
 from accelsim.compiler import alike
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import can_execute, compile_network
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
@@ -107,6 +107,15 @@ def compile_workload(
     program = compile_network(*_compacted(compressed, inputs, chosen), machine, _named(progress, "compiling"))
     verify(program, machine)
     return program
+
+
+def machines_for(workload: str, recipe: str) -> list[str]:
+    """Shipped machines that can execute a network as a recipe compresses it; arguments and errors as for `run`."""
+    chosen = load_recipe(recipe)
+    network = rewritten(load_network(workload, chosen.weights), chosen)
+    compressed = quantize(network, chosen)
+    executed = _compacted(compressed, quantized(compressed, network.inputs), chosen)
+    return [name for name in shipped.names("arch") if can_execute(*executed, load_machine(name))]
 
 
 def execute(

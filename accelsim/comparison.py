@@ -42,6 +42,7 @@ class Refused(Frozen):
     recipe: str = quantity("name", "Compression recipe")
     arch: str = quantity("name", "Machine")
     reason: str = quantity("text", "Why it can't")
+    machines: list[str] = quantity("names", "Shipped machines that can")
 
 
 class Comparison(Frozen):

@@ -49,4 +49,5 @@ def compare(
         output.show(table(found))
         typer.echo()
     for refused in found.refused:
-        typer.echo(f"refused: {refused.recipe} on {refused.arch}: {refused.reason}")
+        able = f"; machines that can: {', '.join(refused.machines)}" if refused.machines else ""
+        typer.echo(f"refused: {refused.recipe} on {refused.arch}: {refused.reason}{able}")

@@ -11,6 +11,7 @@ import numpy as np
 from accelsim.compiler import alike, allocate, emit, mapping, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
+from accelsim.errors import CompileError
 from accelsim.golden.network import CompressedNetwork
 from accelsim.isa.program import Program
 from accelsim.workload.network import Inputs, each
@@ -26,6 +27,9 @@ class Pass(NamedTuple):
     check: Callable[[Lowering, Machine], None] | None
 
 
+#: Passes that find whether a machine can compute the layers at all, and hold their tiles.
+_DECISIVE = ("map", "tile")
+
 PASSES = (
     Pass("map", mapping.map_layers, mapping.check),
     Pass("tile", tiling.tile, tiling.check),
@@ -35,6 +39,18 @@ PASSES = (
     Pass("synchronize", synchronize.synchronize, None),  # what it must achieve is what verify checks
     Pass("emit", emit.emit, None),
 )
+
+
+def can_execute(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine) -> bool:
+    """Whether a machine computes a network's layers and holds their tiles; parameters as of `compile_network`."""
+    lowering = Lowering(network, each(inputs))
+    try:
+        for step in PASSES:
+            if step.name in _DECISIVE:
+                lowering = step.run(lowering, machine)
+    except CompileError:
+        return False
+    return True
 
 
 def compile_network(

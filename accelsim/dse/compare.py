@@ -87,7 +87,8 @@ def compare(
         except (CompileError, ConfigError, WorkloadError) as error:
             if not load_recipe(scheme.recipe).weights and isinstance(error, WorkloadError):
                 raise
-            refused.append(Refused(recipe=scheme.recipe, arch=scheme.arch, reason=str(error)))
+            able = api.machines_for(workload, scheme.recipe) if isinstance(error, CompileError) else []
+            refused.append(Refused(recipe=scheme.recipe, arch=scheme.arch, reason=str(error), machines=able))
             continue
         if number == 0:
             baseline = found[0]

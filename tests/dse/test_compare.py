@@ -74,6 +74,7 @@ def test_recipes_that_a_machine_cannot_execute_are_listed_with_the_reason() -> N
     assert [(row.recipe, row.arch) for row in found.rows] == [("int8", "edge-eie"), ("fp32", "edge-ws-fp32")]
     assert [(refused.recipe, refused.arch) for refused in found.refused] == [("int4", "edge-eie"), ("lsq2", "edge-eie")]
     assert "operands must be int8, the type of edge-eie" in found.refused[0].reason
+    assert [refused.machines for refused in found.refused] == [["edge-ws-int4"], ["edge-ws-int2"]]
 
 
 def test_a_recipe_without_its_variant_is_refused_and_the_baseline_may_be_refused_too() -> None:
@@ -105,13 +106,13 @@ def test_the_command_prints_json_and_keeps_parquet(tmp_path: Path) -> None:
     assert list(frame["energy_pj.total"]) == [row["energy_pj"]["total"] for row in found["rows"]]
     table = accelsim("compare", "--recipes", "int8,int4@edge-ws")
     assert "refused: int4 on edge-ws: " in table.stdout
+    assert table.stdout.endswith("; machines that can: edge-ws-int4\n")
+    assert refused("run", "--recipe", "w4a4")[-1] == "machines that can execute w4a4: edge-ws-mixed"
     assert refused("compare", "--recipes", "int8,nothing")[0].startswith("must be a known recipe")
 
 
 @pytest.mark.parametrize("recipe", shipped.names("recipe"))
 def test_every_recipe_is_bit_exact_on_the_machine_that_it_names(recipe: str) -> None:
     arch = load_recipe(recipe).arch
-    if arch is None:
-        assert recipe in {"bf16", "fp8-e4m3", "fp8-e5m2", "int16"}  # no shipped machine has these types
-        return
+    assert arch is not None
     assert api.run("digits-mlp", arch, recipe).summary.bit_exact

@@ -62,7 +62,9 @@ class Candidates:
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
         shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
         kept = np.broadcast_to(different[:, :, :, None, :, None], shape).copy()
-        kept[:, :, 0] &= not flow.split  # rows of integers are formed chunk by chunk
+        if flow.split:  # sums of a group stay where they are until it is complete
+            kept[np.array(tiles_k) < flow.group, :, 1] = False
+            kept[:, :, 0] &= flow.resident_groups
         at = np.nonzero(kept)
         number_k, number_n, number_resident, number_outer, _, number_staging = at
         return cls(
@@ -117,6 +119,7 @@ class Candidates:
             outputs=int(counts.outputs[number]),
             staging=int(self.staging[number]),
             split=self.flow.split,
+            group=self.flow.group,
         )
 
     @cached_property

@@ -44,6 +44,11 @@ def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> C
     return Code(np.full(times, opcode, np.uint8), table)
 
 
+def each_one(code: Code) -> list[Code]:
+    """The instructions that every step issues, one by one."""
+    return [Code(code.opcodes[i : i + 1], code.operands[:, i : i + 1]) for i in range(len(code.opcodes))]
+
+
 def in_turn(*codes: Code) -> Code:
     """Issue the first instruction of each, then the second of each, and so on; all have as many."""
     opcodes = np.stack([code.opcodes for code in codes], axis=1)

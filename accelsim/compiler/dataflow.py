@@ -99,13 +99,19 @@ class Dataflow(ABC):
         Inputs (K) of the largest chunk that an instruction takes.
     split
         First inputs, which are multiplied as integers on a machine of floats.
+    group
+        Of those, inputs that share scales.
     tiles_k
         Inputs of a chunk, to choose among; none if any will do.
+    resident_groups
+        Whether the groups of a row can lie side by side in a tile.
     partial_sums
         Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
 
     split: int = 0
+    group: int = 1
+    resident_groups: bool = True
     partial_sums: int = 0
     tiles_k: tuple[int, ...] = ()
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.allocate import stored_constants_offset
-from accelsim.compiler.code import Code, issue, joined
+from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
@@ -132,7 +132,7 @@ class _LayerScheduler:
     def _place(self) -> Quantized:
         """Where the integers and scales of an activation tile lie."""
         assert isinstance(self.flow, MixedFlow)  # noqa: S101 - no other flow has integers of its own
-        return self.flow.quantized(self.tiling.tile_m, self._x.pitch)
+        return self.flow.quantized(self.tiling.tile_m, self.tiling.features, self._x.pitch)
 
     @property
     def stored(self) -> _Stored:
@@ -183,10 +183,12 @@ class _LayerScheduler:
             received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
             loads.insert(0, _Moves(self.number, before[once], fills.first[once], received))
         if isinstance(self.flow, MixedFlow):
-            some = steps.chunks.integers[chunk]
+            # a resident tile has integers whatever its first chunk
+            some = steps.chunks.integers[chunk] | self.tiling.resident
             code = self.flow.quantize(fills.addresses[some], samples[some], features[some], self._x.pitch, self._place)
             # a step ahead, so that the vector unit does not wait for the load while sums wait for it
-            loads.append(_Moves(self.number, np.maximum(before, fills.first - 1)[some], fills.first[some], code))
+            ahead, need = np.maximum(before, fills.first - 1)[some], fills.first[some]
+            loads += [_Moves(self.number, ahead, need, part) for part in each_one(code)]
         return loads
 
     def _load_weights(self, scratchpad: Scratchpad) -> list[_Moves]:
@@ -253,7 +255,8 @@ class _LayerScheduler:
         row, chunk = steps.row[kind], steps.chunk[kind]
         m, tile = int(steps.rows.size[row[0]]), chunks.tile[chunk]
         k, n = int(chunks.k_size[chunk[0]]), int(chunks.n_size[chunk[0]])
-        x = taken(self.placement.activation, steps.activations.number[kind])
+        x = x_slot = taken(self.placement.activation, steps.activations.number[kind])
+        first_group = chunks.k_low[chunk, None] < self.tiling.group
         if self.tiling.resident:
             x = x + self._x.at(np.zeros_like(chunk), chunks.k_low[chunk])
         w = taken(self.placement.weight, steps.weights.number[kind])[:, None]
@@ -262,8 +265,14 @@ class _LayerScheduler:
         x_tiles, sums_tiles = Matrices(x[:, None], self._x), Matrices(sums, self._sums)
         tiles = Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds)
         if isinstance(self.flow, MixedFlow) and chunks.integers[chunk[0]]:
-            partial = taken(self.placement.partial, kind)[:, None]  # in turn, whatever the block
-            code = self.flow.groups(tiles, self._place, partial)
+            low = chunks.k_low[chunk, None]
+            # groups in turn, whatever the block; a group's chunks follow each other
+            turn = steps.groups[kind]
+            partial = taken(self.placement.partial, turn)[:, None]
+            low = low if self.tiling.resident else np.zeros_like(low)
+            tiles = tiles._replace(x=Matrices(x_slot[:, None], self._x), adds=np.where(first_group, 0, 1))
+            scaled = bool(chunks.scaled[chunk[0]])
+            code = self.flow.integer_products(tiles, self._place, low, partial, scaled=scaled)
         else:
             code = self.flow.products(tiles)
         if not chunks.last[chunk[0]]:

@@ -29,6 +29,8 @@ class Steps:
         Turns of the slots for activation tiles and for chunks.
     sums, outputs
         Turn in which the step's block of sums, and its output tile, take a slot.
+    groups
+        Number of each step's group of inputs that share scales, among all steps; those that have none count as one.
     kinds
         Steps by number, those together that issue the same opcodes on tiles of one shape.
     """
@@ -42,6 +44,7 @@ class Steps:
     weights: Turns
     sums: Int64
     outputs: Int64
+    groups: Int64
     kinds: list[Int64]
 
     @classmethod
@@ -74,12 +77,14 @@ class Steps:
         block = (chunks.n_low[chunk] - tiles.low[column_tile]) // tiling.columns
         sums = take_turns(outputs, block, np.array([tiling.blocks]), part, tiling.sums).number
         kinds = _kinds(tiling, rows, chunks, row, chunk)
-        return cls(rows, tiles, chunks, row, chunk, activations, weights, sums, outputs, kinds)
+        complete = (~chunks.integers | chunks.scaled)[chunk]
+        groups: Int64 = np.cumsum(complete) - complete
+        return cls(rows, tiles, chunks, row, chunk, activations, weights, sums, outputs, groups, kinds)
 
 
 def _kinds(tiling: Tiling, rows: Cuts, chunks: Chunks, row: Int64, chunk: Int64) -> list[Int64]:
     short = chunks.k_size < tiling.tile_k, chunks.n_size < tiling.columns
-    flags = (*short, chunks.last, chunks.done, chunks.integers)
+    flags = (*short, chunks.last, chunks.done, chunks.integers, chunks.scaled)
     kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][chunk]
     kind += (rows.size < tiling.tile_m).astype(np.uint8)[row] << len(flags)
     return [np.flatnonzero(kind == number) for number in np.flatnonzero(np.bincount(kind))]

@@ -59,6 +59,8 @@ class Chunks(NamedTuple):
         Whether the output tile is complete after it.
     integers
         Whether its inputs are multiplied as integers on a machine of floats.
+    scaled
+        Whether it completes the int32 sums of a group of such inputs, which are then scaled.
     """
 
     k_low: Int64
@@ -70,6 +72,7 @@ class Chunks(NamedTuple):
     last: Bools
     done: Bools
     integers: Bools
+    scaled: Bools
 
 
 class Order(NamedTuple):
@@ -118,6 +121,8 @@ class Tiling:
         Places that chunks share while they are still encoded; 0 if each slot for weights has one of its own behind it.
     split
         First inputs, which are multiplied as integers on a machine of floats; no chunk has them and others.
+    group
+        Of those, inputs that share scales: a multiple of a chunk's, and as many unless all inputs are resident.
     """
 
     m: int
@@ -135,6 +140,7 @@ class Tiling:
     outputs: int = 1
     staging: int = 0
     split: int = 0
+    group: int = 1
 
     @property
     def loops(self) -> str:
@@ -182,8 +188,10 @@ class Tiling:
             order = np.lexsort((block, part, tile))
             block, part, tile = block[order], part[order], tile[order]
         last, done = part == len(k_low) - 1, np.append(np.diff(tile) > 0, True)
-        integers = k_low[part] < self.split
-        return Chunks(k_low[part], k_size[part], n_low[block], n_size[block], tile, part == 0, last, done, integers)
+        k_low, k_high = k_low[part], (k_low + k_size)[part]
+        integers = k_low < self.split
+        scaled = integers & ((k_high % self.group == 0) | (k_high == self.split))
+        return Chunks(k_low, k_size[part], n_low[block], n_size[block], tile, part == 0, last, done, integers, scaled)
 
     def chunks(self) -> list[Chunk]:
         """All weight chunks, one by one."""

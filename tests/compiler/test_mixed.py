@@ -111,6 +111,21 @@ def test_tiles_that_hardly_fit_compute_the_same(kilobytes: int) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_group_of_many_inputs_is_cut_where_rows_are_resident() -> None:
+    net = network(np.random.default_rng(4), [256, 24], 8)
+    on = mixed(rows=4, columns=8)
+    sram = on.weight.model_copy(update={"capacity_bytes": 2048})
+    small = on.model_copy(update={"weight": sram})
+    for group, scalings in ((None, 1), (128, 2)):
+        steps = recipe({"scheme": "dynamic_int8", "group": group})
+        program, expected = run(net, steps, small)
+        assert program.header.layers[0].k_tile < (group or 256)
+        assert rows(program, DEQUANTIZE_SUMS) == 3 * 8 * scalings
+        assert rows(program, QUANTIZE) == 8 * scalings
+        _, again = run(net, steps, on)
+        np.testing.assert_array_equal(expected[0], again[0])
+
+
 def test_the_integers_are_what_a_plain_implementation_says() -> None:
     """Vector-wise int8 of LLM.int8(), equation by equation, in float64 beside which float32 differs by little."""
     rng = np.random.default_rng(3)

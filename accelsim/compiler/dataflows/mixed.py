@@ -1,9 +1,10 @@
 """The first inputs of a layer as integers, the others as floats, on an array that takes both.
 
-A chunk of integers is a group of inputs that share scales. Its activations are rounded on chip, when their tile is
-there, and its int32 sums are scaled onto the float32 sums of the block before the next chunk's are added: both on the
-vector unit, once for every group. Behind each tile of activations lie its integers and its rows' scales; beside the
-blocks of sums two of int32 take turns, so that a group's can be scaled while the next one's are formed.
+Inputs of a group share scales; a chunk of integers is a group, or part of one where a tile holds all inputs of its
+rows. Activations are rounded on chip, when their tile is there, and a group's int32 sums are scaled onto the float32
+sums of the block before the next group's are added: both on the vector unit, once for every group. Behind each tile of
+activations lie its integers and its rows' scales; beside the blocks of sums two of int32 take turns, so that a group's
+can be scaled while the next one's are formed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from accelsim.compiler.code import Code, in_turn, issue, joined
 from accelsim.compiler.dataflow import Bytes, Float64, Int64, Matrices, Tiles, tabulate
 from accelsim.compiler.dataflows.weight_stationary import WeightStationaryFlow
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, Chunks, Cuts, Footprint, Place, Span, cut, cuts
+from accelsim.compiler.tiles import Chunk, Chunks, Footprint, Place, Span, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.config.operands import INTEGERS
@@ -31,12 +32,23 @@ SCALE_BYTES = 4
 
 
 class Quantized(NamedTuple):
-    """Where an activation tile's integers and scales lie, from its slot's first byte."""
+    """Where an activation tile's integers and scales lie, from its slot's first byte.
+
+    Parameters
+    ----------
+    integers, pitch
+        First row of integers, and bytes from row to row.
+    scales, scales_bytes
+        Scales of the tile's first group, and bytes from group to group.
+    inputs
+        Integers of a row, at most.
+    """
 
     integers: int
     pitch: int
     scales: int
-    end: int
+    scales_bytes: int
+    inputs: int
 
 
 class MixedFlow(WeightStationaryFlow):
@@ -53,19 +65,24 @@ class MixedFlow(WeightStationaryFlow):
         super().__init__(gemm, machine, config)
         self.part = part
         self.split = part.inputs
-        self.tiles_k = (part.group,)
+        self.group = part.group
         self.depth = config.fold_rows(part.bits)
+        self.resident_groups = self.split <= self.group or self.group * part.bits % 8 == 0
+        # parts of a group in whole folds, of which its rows have whole bytes
+        parts = {part.group // n for n in range(1, 65) if not part.group % n and not part.group // n % self.depth}
+        self.tiles_k = tuple(sorted({part.group, *parts}, reverse=True))
 
     @property
     def likeness(self) -> Hashable:
         """What the best tiling depends on: integers, too."""
-        return super().likeness, self.split, self.part.group, self.part.bits
+        return super().likeness, self.split, self.group, self.part.bits
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """Rows of packed operands, or of packed integers and their scales."""
         if not self._of_integers(chunk):
             return super().weights_bytes(chunk)
-        return self._scales_offset(chunk.k.size, chunk.n.size) + SCALE_BYTES * chunk.n.size
+        scales = SCALE_BYTES * chunk.n.size if self._ends_group(chunk) else 0
+        return self._scales_offset(chunk.k.size, chunk.n.size) + scales
 
     def pack(self, chunk: Chunk) -> Bytes:
         """Those bytes."""
@@ -76,12 +93,16 @@ class MixedFlow(WeightStationaryFlow):
         packed = pack_rows(self.part.weight[chunk.k.low : chunk.k.high, columns], INTEGERS[self.part.bits])
         data = np.zeros(self.weights_bytes(chunk), np.uint8)
         data[: packed.size] = packed.reshape(-1)
-        scales = self.part.scale[chunk.k.low // self.part.group, columns].astype("<f4")
-        data[self._scales_offset(chunk.k.size, chunk.n.size) :] = scales.view(np.uint8)
+        if self._ends_group(chunk):
+            scales = self.part.scale[chunk.k.low // self.group, columns].astype("<f4")
+            data[self._scales_offset(chunk.k.size, chunk.n.size) :] = scales.view(np.uint8)
         return data
 
     def _of_integers(self, chunk: Chunk) -> bool:
         return chunk.k.low < self.split
+
+    def _ends_group(self, chunk: Chunk) -> bool:
+        return chunk.k.high % self.group == 0 or chunk.k.high == self.split
 
     def _scales_offset(self, k: int, n: int) -> int:
         return align_up(k * ceil_div(n * self.part.bits, 8), self.machine.weight.width_bytes)
@@ -106,37 +127,37 @@ class MixedFlow(WeightStationaryFlow):
     def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
         """Bytes for tiles of samples by features and by outputs, and so many for weights."""
         floats = super().slots_bytes(samples, features, outputs, weight)
-        words = self.machine.activation.width_bytes
-        integers = samples * self._pitch + align_up(SCALE_BYTES * samples, words)
-        return floats._replace(activation=floats.activation + integers)
+        words, inputs = self.machine.activation.width_bytes, np.minimum(features, self.split)
+        integers = samples * align_up(ceil_div(inputs * self.part.bits, 8), words)
+        scales = ceil_div(inputs, self.group) * align_up(SCALE_BYTES * samples, words)
+        return floats._replace(activation=floats.activation + integers + scales)
 
-    @property
-    def _pitch(self) -> int:
-        return align_up(ceil_div(self.part.group * self.part.bits, 8), self.machine.activation.width_bytes)
-
-    def quantized(self, samples: int, pitch: int) -> Quantized:
-        """Where the integers of a tile of so many samples, whose floats have a pitch, lie."""
-        integers = samples * pitch
-        scales = integers + samples * self._pitch
-        return Quantized(integers, self._pitch, scales, scales + SCALE_BYTES * samples)
+    def quantized(self, samples: int, features: int, pitch: int) -> Quantized:
+        """Where the integers of a tile of so many samples and features, whose floats have a pitch, lie."""
+        words, inputs = self.machine.activation.width_bytes, min(features, self.split)
+        integers, row = samples * pitch, align_up(ceil_div(inputs * self.part.bits, 8), words)
+        return Quantized(integers, row, integers + samples * row, align_up(SCALE_BYTES * samples, words), inputs)
 
     def quantize(self, address: Int64, samples: Int64, features: Int64, pitch: int, place: Quantized) -> Code:
-        """Round tiles of floats; shape (tiles,) each."""
+        """Round tiles of floats, group by group; shape (tiles,) each."""
+        low, size = cuts(place.inputs, self.group)
+        columns = np.minimum(size, features[:, None] - low)
         return issue(
             QUANTIZE,
             len(address),
-            address=address[:, None],
+            len(low),
+            address=address[:, None] + self.machine.operand.bits // 8 * low,
             stride=pitch,
             rows=samples[:, None],
-            columns=features[:, None],
-            scales=address[:, None] + place.scales,
-            result=address[:, None] + place.integers,
+            columns=columns,
+            scales=address[:, None] + place.scales + np.arange(len(low)) * place.scales_bytes,
+            result=address[:, None] + place.integers + low * self.part.bits // 8,
             result_stride=place.pitch,
             integer_bits=self.part.bits,
         )
 
-    def groups(self, tiles: Tiles, place: Quantized, partial: Int64) -> Code:
-        """Products of one group of integers each, and their sums scaled onto the float32 sums.
+    def integer_products(self, tiles: Tiles, place: Quantized, low: Int64, partial: Int64, *, scaled: bool) -> Code:
+        """Products of one chunk of integers each, and their group's sums scaled onto the float32 sums.
 
         Parameters
         ----------
@@ -144,12 +165,18 @@ class MixedFlow(WeightStationaryFlow):
             As of floats.
         place
             Where integers and scales lie in the tiles of activations.
+        low
+            First input of each chunk, counted from the tile's; shape (steps, 1).
         partial
             Addresses of the int32 sums; shape (steps, 1).
+        scaled
+            Whether the chunks complete their groups.
         """
-        x = Matrices(tiles.x.address + place.integers, Place(0, place.pitch, feature_major=False, bits=self.part.bits))
+        bits = self.part.bits
+        first = tiles.x.address + place.integers + low * bits // 8
+        x = Matrices(first, Place(0, place.pitch, feature_major=False, bits=bits))
         folds = cuts(tiles.k, self.depth)
-        pitch = ceil_div(tiles.n * self.part.bits, 8)
+        pitch = ceil_div(tiles.n * bits, 8)
         preload = issue(
             PRELOAD,
             tiles.steps,
@@ -159,11 +186,26 @@ class MixedFlow(WeightStationaryFlow):
             depth=folds.size,
             columns=tiles.n,
             packed=0,
-            integer_bits=self.part.bits,
+            integer_bits=bits,
             table=0,
         )
-        sums = tiles.sums._replace(address=partial)
-        matmul = self._matmul(tiles._replace(x=x, sums=sums), folds)
+        matmul = issue(
+            MATMUL,
+            tiles.steps,
+            len(folds.low),
+            address=x.at(np.zeros_like(folds.low), folds.low),
+            stride=place.pitch,
+            rows=tiles.m,
+            depth=folds.size,
+            columns=tiles.n,
+            sums=partial,
+            sums_stride=tiles.sums.layout.pitch,
+            accumulate=np.where(folds.low > 0, 1, low % self.group > 0),
+            signed=1,
+            integer_bits=bits,
+        )
+        if not scaled:
+            return in_turn(preload, matmul)
         scale = issue(
             DEQUANTIZE_SUMS,
             tiles.steps,
@@ -172,7 +214,7 @@ class MixedFlow(WeightStationaryFlow):
             sums_stride=tiles.sums.layout.pitch,
             rows=tiles.m,
             columns=tiles.n,
-            scales=tiles.x.address + place.scales,
+            scales=tiles.x.address + place.scales + low // self.group * place.scales_bytes,
             constants=tiles.w + self._scales_offset(tiles.k, tiles.n),
             result=tiles.sums.address,
             result_stride=tiles.sums.layout.pitch,
@@ -180,27 +222,10 @@ class MixedFlow(WeightStationaryFlow):
         )
         return joined(in_turn(preload, matmul), scale)
 
-    def _matmul(self, tiles: Tiles, folds: Cuts) -> Code:
-        return issue(
-            MATMUL,
-            tiles.steps,
-            len(folds.low),
-            address=tiles.x.at(np.zeros_like(folds.low), folds.low),
-            stride=tiles.x.layout.pitch,
-            rows=tiles.m,
-            depth=folds.size,
-            columns=tiles.n,
-            sums=tiles.sums.address,
-            sums_stride=tiles.sums.layout.pitch,
-            accumulate=np.where(folds.low > 0, 1, 0),
-            signed=1,
-            integer_bits=self.part.bits,
-        )
-
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:  # noqa: ARG002 - a chunk is a group
         """Estimated cycles of all steps: of the array, or of the vector unit where it takes longer."""
         gemm, lanes = self.gemm, self.machine.vector.lanes
-        groups = cut(self.split, self.part.group)
+        groups = cut(self.split, self.group)
         folds = sum(ceil_div(group.size, self.depth) for group in groups)
         folds += ceil_div(gemm.k - self.split, self.rows)
         blocks = ceil_div(gemm.n, self.columns)

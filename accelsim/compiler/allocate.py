@@ -50,6 +50,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     ):
         size = flow.footprint(tiling)
         weight, staging = weight_slots(flow, tiling)
+        activation, scales = activation_slots(flow, tiling)
         accumulator, partial = accumulator_slots(flow, tiling)
         # a chain's layer reads what the one before stored
         source = sources[number] if number < len(sources) else read
@@ -63,7 +64,8 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             top = align_up(top + matrix_bytes(machine, target, flow.gemm.m, features), burst)
         placements.append(
             Placement(
-                activation=deal(Memory.ACTIVATION, machine.activation, tiling.activations, size.activation),
+                activation=activation,
+                scales=scales,
                 weight=weight,
                 staging=staging,
                 accumulator=accumulator,
@@ -110,6 +112,18 @@ def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     place = flow.chunk_place(tiling.tile_k)
     behind = tuple(address + place for address in slots.addresses) if staged else ()
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
+
+
+def activation_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
+    """Slots for activation tiles, and as many places for the scales of their rows."""
+    sram, count = flow.machine.activation, tiling.activations
+    beside = flow.scales_bytes(tiling.tile_m, tiling.features)
+    size = flow.footprint(tiling).activation - beside
+    front, back = parted(sram, count, size, count, int(beside))
+    slots = deal(Memory.ACTIVATION, front, count, size)
+    if not beside:
+        return slots, Slots(Memory.ACTIVATION, (), 0)
+    return slots, deal(Memory.ACTIVATION, back, count, int(beside), sram.capacity_bytes - back.capacity_bytes)
 
 
 def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
@@ -188,6 +202,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
         beside = {
             Memory.WEIGHT: placement.staging,
             Memory.ACCUMULATOR: placement.partial,
+            Memory.ACTIVATION: placement.scales,
         }
         for slots in (placement.activation, placement.weight, placement.accumulator, placement.output):
             places = [(address, slots.bytes) for address in slots.addresses]

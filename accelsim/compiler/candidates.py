@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
-from accelsim.compiler.tiles import Footprint, Tiling, operands_samples, sums_samples
+from accelsim.compiler.tiles import Footprint, Tiling, operands_samples, sums_samples, whole_folds
 from accelsim.units import align_up, ceil_div
 
 Int64 = NDArray[np.int64]
@@ -120,12 +120,18 @@ class Candidates:
             staging=int(self.staging[number]),
             split=self.flow.split,
             group=self.flow.group,
+            fold=self.flow.fold,
         )
 
     @cached_property
     def features(self) -> Int64:
         """Inputs of an activation tile, at most."""
-        return np.where(self.resident, self.flow.gemm.k, self.tile_k)
+        return np.where(self.resident, self.flow.gemm.k, np.maximum(self.tile_k, self._wide_k))
+
+    @property
+    def _wide_k(self) -> Int64:
+        """Inputs of a chunk of floats, at most."""
+        return whole_folds(self.tile_k, self.flow.fold) if self.flow.split else self.tile_k
 
     @cached_property
     def tiles_m(self) -> Int64:
@@ -136,7 +142,7 @@ class Candidates:
     def tiles_k(self) -> Int64:
         """Chunks of a column block."""
         split = self.flow.split
-        return ceil_div(split, self.tile_k) + ceil_div(self.flow.gemm.k - split, self.tile_k)
+        return ceil_div(split, self.tile_k) + ceil_div(self.flow.gemm.k - split, self._wide_k)
 
     @cached_property
     def tiles_n(self) -> Int64:

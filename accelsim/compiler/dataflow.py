@@ -103,6 +103,8 @@ class Dataflow(ABC):
         Of those, inputs that share scales.
     tiles_k
         Inputs of a chunk, to choose among; none if any will do.
+    fold
+        Inputs of a fold of the floats beside them.
     resident_groups
         Whether the groups of a row can lie side by side in a tile.
     partial_sums
@@ -111,6 +113,7 @@ class Dataflow(ABC):
 
     split: int = 0
     group: int = 1
+    fold: int = 1
     resident_groups: bool = True
     partial_sums: int = 0
     tiles_k: tuple[int, ...] = ()
@@ -281,6 +284,10 @@ class Dataflow(ABC):
             accumulator=align_up(sums, machine.accumulator.width_bytes),
             output=output_rows * output_pitch,
         )
+
+    def scales_bytes(self, samples: Count, features: Count) -> Count:  # noqa: ARG002 - of integers beside floats
+        """Bytes of the scales of an activation tile, which are among those of its slot."""
+        return 0 * samples
 
     def chunk_place(self, tile_k: int) -> int:
         """Bytes that a chunk of at most `tile_k` inputs takes in a slot with its constants, in whole words.

@@ -21,6 +21,8 @@ class Placement:
 
     Parameters
     ----------
+    scales
+        Places in the activation scratchpad for the scales of each slot's rows; none if they have none.
     staging
         Places in the weight scratchpad for encoded chunks, shared or one for each slot; none if weights are dense.
     partial
@@ -32,6 +34,7 @@ class Placement:
     """
 
     activation: Slots
+    scales: Slots
     weight: Slots
     staging: Slots
     accumulator: Slots

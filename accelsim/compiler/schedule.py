@@ -132,7 +132,8 @@ class _LayerScheduler:
     def _place(self) -> Quantized:
         """Where the integers and scales of an activation tile lie."""
         assert isinstance(self.flow, MixedFlow)  # noqa: S101 - no other flow has integers of its own
-        return self.flow.quantized(self.tiling.tile_m, self.tiling.features, self._x.pitch)
+        inputs = self.tiling.split if self.tiling.resident else min(self.tiling.tile_k, self.tiling.split)
+        return self.flow.quantized(self.tiling.tile_m, inputs, self._x.pitch)
 
     @property
     def stored(self) -> _Stored:
@@ -160,7 +161,10 @@ class _LayerScheduler:
         if self.tiling.resident:
             features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
         rows, row_bytes = self._shape(samples, features, self.machine.operand)
-        fills = self._fills(steps.activations, self.placement.activation, (rows - 1) * self._x.pitch + row_bytes)
+        sizes = (rows - 1) * self._x.pitch + row_bytes
+        if isinstance(self.flow, MixedFlow):
+            sizes = np.full_like(sizes, self._place.end)  # integers are formed behind the floats
+        fills = self._fills(steps.activations, self.placement.activation, sizes)
         before = scratchpad.place(fills)
         if stored:
             # what the layer before stored can be read after its stores
@@ -185,10 +189,13 @@ class _LayerScheduler:
         if isinstance(self.flow, MixedFlow):
             # a resident tile has integers whatever its first chunk
             some = steps.chunks.integers[chunk] | self.tiling.resident
-            code = self.flow.quantize(fills.addresses[some], samples[some], features[some], self._x.pitch, self._place)
+            scales = fills._replace(slots=self.placement.scales, sizes=np.full_like(sizes, self.placement.scales.bytes))
             # a step ahead, so that the vector unit does not wait for the load while sums wait for it
-            ahead, need = np.maximum(before, fills.first - 1)[some], fills.first[some]
-            loads += [_Moves(self.number, ahead, need, part) for part in each_one(code)]
+            ahead = scratchpad.form(scales, np.maximum(before, fills.first - 1))
+            code = self.flow.quantize(
+                fills.addresses[some], scales.addresses[some], samples[some], features[some], self._x.pitch, self._place
+            )
+            loads += [_Moves(self.number, ahead[some], fills.first[some], part) for part in each_one(code)]
         return loads
 
     def _load_weights(self, scratchpad: Scratchpad) -> list[_Moves]:
@@ -272,7 +279,8 @@ class _LayerScheduler:
             low = low if self.tiling.resident else np.zeros_like(low)
             tiles = tiles._replace(x=Matrices(x_slot[:, None], self._x), adds=np.where(first_group, 0, 1))
             scaled = bool(chunks.scaled[chunk[0]])
-            code = self.flow.integer_products(tiles, self._place, low, partial, scaled=scaled)
+            scales = taken(self.placement.scales, steps.activations.number[kind])[:, None]
+            code = self.flow.integer_products(tiles, self._place, low, scales, partial, scaled=scaled)
         else:
             code = self.flow.products(tiles)
         if not chunks.last[chunk[0]]:

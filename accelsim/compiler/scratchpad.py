@@ -79,6 +79,10 @@ class Scratchpad:
         self.expansions = np.append(self.expansions, fills.first)[-PREFETCH:]
         return self._bring(fills, wanted)
 
+    def form(self, fills: Fills, wanted: Int64) -> Int64:
+        """Form tiles on chip before the steps that are wanted, or later; return the steps before which that is done."""
+        return self._bring(fills, wanted)
+
     def untouched(self, slots: Slots, sizes: Int64) -> Int64:
         """First step before which no layer before uses what the first tile of each slot overwrites; 0 for others."""
         low = np.array(slots.addresses[: len(sizes)])

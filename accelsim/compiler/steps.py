@@ -53,7 +53,7 @@ class Steps:
         rows, tiles, chunks = cuts(tiling.m, tiling.tile_m), cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
         row, chunk = tiling.order()
         column_tile = chunks.tile[chunk]
-        part = np.searchsorted(cuts(tiling.k, tiling.tile_k, tiling.split).low, chunks.k_low[chunk])
+        part = np.searchsorted(tiling.parts_k.low, chunks.k_low[chunk])
         outer, none = tiling.rows_outer, np.zeros_like(row)
         # output tiles are executed one after the other
         outputs = row * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row
@@ -83,7 +83,10 @@ class Steps:
 
 
 def _kinds(tiling: Tiling, rows: Cuts, chunks: Chunks, row: Int64, chunk: Int64) -> list[Int64]:
-    short = chunks.k_size < tiling.tile_k, chunks.n_size < tiling.columns
+    short = (
+        chunks.k_size < np.where(chunks.integers, tiling.tile_k, tiling.wide_k),
+        chunks.n_size < tiling.columns,
+    )
     flags = (*short, chunks.last, chunks.done, chunks.integers, chunks.scaled)
     kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][chunk]
     kind += (rows.size < tiling.tile_m).astype(np.uint8)[row] << len(flags)

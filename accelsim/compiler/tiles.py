@@ -94,10 +94,22 @@ class Cuts(NamedTuple):
     size: Int64
 
 
-def cuts(size: int, tile: int, split: int = 0) -> Cuts:
-    """The parts that `cut` makes, as arrays; none of them lies on both sides of `split`."""
-    low = np.concatenate([np.arange(0, split, tile), np.arange(split, size, tile)])
-    return Cuts(low, np.minimum(tile, np.where(low < split, split, size) - low))
+def cuts(size: int, tile: int) -> Cuts:
+    """The parts that `cut` makes, as arrays."""
+    low = np.arange(0, size, tile)
+    return Cuts(low, np.minimum(tile, size - low))
+
+
+def cuts_apart(size: int, tile: int, split: int, wide: int) -> Cuts:
+    """Parts of size `tile` below `split`, and of size `wide` from there on."""
+    before, after = cuts(split, tile), cuts(size - split, wide)
+    return Cuts(np.append(before.low, split + after.low), np.append(before.size, after.size))
+
+
+def whole_folds(tile_k: Count, fold: int) -> Count:
+    """Inputs of a chunk of floats beside chunks of integers: whole folds, on which the rounding of sums depends."""
+    found: Count = np.maximum(tile_k // fold * fold, fold)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,8 @@ class Tiling:
         First inputs, which are multiplied as integers on a machine of floats; no chunk has them and others.
     group
         Of those, inputs that share scales: a multiple of a chunk's, and as many unless all inputs are resident.
+    fold
+        Inputs of a fold of the floats beside them.
     """
 
     m: int
@@ -141,6 +155,17 @@ class Tiling:
     staging: int = 0
     split: int = 0
     group: int = 1
+    fold: int = 1
+
+    @property
+    def wide_k(self) -> int:
+        """Inputs of a chunk of floats, at most."""
+        return int(whole_folds(self.tile_k, self.fold)) if self.split else self.tile_k
+
+    @property
+    def parts_k(self) -> Cuts:
+        """Inputs of the chunks of a column block."""
+        return cuts_apart(self.k, self.tile_k, self.split, self.wide_k)
 
     @property
     def loops(self) -> str:
@@ -151,7 +176,7 @@ class Tiling:
     @property
     def features(self) -> int:
         """Inputs of an activation tile, at most."""
-        return self.k if self.resident else self.tile_k
+        return self.k if self.resident else max(self.tile_k, self.wide_k)
 
     @property
     def width(self) -> int:
@@ -166,7 +191,7 @@ class Tiling:
     @property
     def tiles_k(self) -> int:
         """Number of chunks of a column block."""
-        return ceil_div(self.split, self.tile_k) + ceil_div(self.k - self.split, self.tile_k)
+        return len(self.parts_k.low)
 
     @property
     def tiles_n(self) -> int:
@@ -180,7 +205,7 @@ class Tiling:
 
     def chunk_table(self) -> Chunks:
         """All weight chunks, as arrays."""
-        k_low, k_size = cuts(self.k, self.tile_k, self.split)
+        k_low, k_size = self.parts_k
         n_low, n_size = cuts(self.n, self.columns)
         block, part = np.divmod(np.arange(len(n_low) * len(k_low)), len(k_low))
         tile = n_low[block] // self.tile_n

@@ -98,10 +98,13 @@ def test_execution_equals_numpy(
     run(network(np.random.default_rng(seed), sizes, batch), steps, mixed(rows=rows, columns=columns))
 
 
-@pytest.mark.parametrize("kilobytes", [1, 2, 8])
-def test_tiles_that_hardly_fit_compute_the_same(kilobytes: int) -> None:
-    net = network(np.random.default_rng(1), [48, 40, 24], 30)
-    steps = recipe({"scheme": "outliers", "threshold": 2.0}, {"scheme": "dynamic_int4", "group": 8})
+@pytest.mark.parametrize("kilobytes", [1, 2, 4, 8])
+@pytest.mark.parametrize("first", [{"scheme": "outliers", "threshold": 2.0}, {"scheme": "low_rank_branch", "rank": 3}])
+@pytest.mark.parametrize("group", [8, None])
+def test_tiles_that_hardly_fit_compute_the_same(kilobytes: int, first: dict[str, Any], group: int | None) -> None:
+    """A layer's loads wait for what the layer before still has in the same bytes, integers and scales too."""
+    net = network(np.random.default_rng(1), [48, 40, 24, 50], 60)
+    steps = recipe(first, {"scheme": "dynamic_int4", "group": group})
     on = mixed(rows=4, columns=8)
     _, expected = run(net, steps, on)
     sram = on.activation.model_copy(update={"capacity_bytes": 1024 * kilobytes})

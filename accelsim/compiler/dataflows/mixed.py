@@ -3,8 +3,9 @@
 Inputs of a group share scales; a chunk of integers is a group, or part of one where a tile holds all inputs of its
 rows. Activations are rounded on chip, when their tile is there, and a group's int32 sums are scaled onto the float32
 sums of the block before the next group's are added: both on the vector unit, once for every group. Behind each tile of
-activations lie its integers and its rows' scales; beside the blocks of sums two of int32 take turns, so that a group's
-can be scaled while the next one's are formed.
+activations lie its integers, and its rows' scales in banks of their own, where there are enough: what is scaled reads
+them while other rows stream. Beside the blocks of sums two of int32 take turns, so that a group's can be scaled while
+the next one's are formed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from accelsim.compiler.code import Code, in_turn, issue, joined
 from accelsim.compiler.dataflow import Bytes, Float64, Int64, Matrices, Tiles, tabulate
 from accelsim.compiler.dataflows.weight_stationary import WeightStationaryFlow
 from accelsim.compiler.gemm import Gemm
-from accelsim.compiler.tiles import Chunk, Chunks, Footprint, Place, Span, cut, cuts
+from accelsim.compiler.tiles import Chunk, Chunks, Footprint, Place, Span, cut, cuts, cuts_apart, whole_folds
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.config.operands import INTEGERS
@@ -32,21 +33,23 @@ SCALE_BYTES = 4
 
 
 class Quantized(NamedTuple):
-    """Where an activation tile's integers and scales lie, from its slot's first byte.
+    """How an activation tile's integers and scales lie.
 
     Parameters
     ----------
     integers, pitch
-        First row of integers, and bytes from row to row.
-    scales, scales_bytes
-        Scales of the tile's first group, and bytes from group to group.
+        First row of integers from its slot's first byte, and bytes from row to row.
+    end
+        One past the last integer, from the slot's first byte.
+    scales_bytes
+        Bytes from group to group of scales.
     inputs
         Integers of a row, at most.
     """
 
     integers: int
     pitch: int
-    scales: int
+    end: int
     scales_bytes: int
     inputs: int
 
@@ -65,7 +68,7 @@ class MixedFlow(WeightStationaryFlow):
         super().__init__(gemm, machine, config)
         self.part = part
         self.split = part.inputs
-        self.group = part.group
+        self.group, self.fold = part.group, config.rows
         self.depth = config.fold_rows(part.bits)
         self.resident_groups = self.split <= self.group or self.group * part.bits % 8 == 0
         # parts of a group in whole folds, of which its rows have whole bytes
@@ -110,7 +113,7 @@ class MixedFlow(WeightStationaryFlow):
     def largest_chunk(self, tile_k: int) -> int:
         """The larger one of the largest chunk of integers and that of floats."""
         n = Span(0, self.width)
-        low, size = cuts(self.gemm.k, tile_k, self.split)
+        low, size = cuts_apart(self.gemm.k, tile_k, self.split, int(whole_folds(tile_k, self.fold)))
         spans = [Span(*ends) for ends in zip(low.tolist(), (low + size).tolist(), strict=True)]
         return max(self.weights_bytes(Chunk(span, n, last=True)) for span in spans)
 
@@ -129,16 +132,24 @@ class MixedFlow(WeightStationaryFlow):
         floats = super().slots_bytes(samples, features, outputs, weight)
         words, inputs = self.machine.activation.width_bytes, np.minimum(features, self.split)
         integers = samples * align_up(ceil_div(inputs * self.part.bits, 8), words)
-        scales = ceil_div(inputs, self.group) * align_up(SCALE_BYTES * samples, words)
-        return floats._replace(activation=floats.activation + integers + scales)
+        return floats._replace(activation=floats.activation + integers + self.scales_bytes(samples, features))
 
-    def quantized(self, samples: int, features: int, pitch: int) -> Quantized:
-        """Where the integers of a tile of so many samples and features, whose floats have a pitch, lie."""
-        words, inputs = self.machine.activation.width_bytes, min(features, self.split)
-        integers, row = samples * pitch, align_up(ceil_div(inputs * self.part.bits, 8), words)
-        return Quantized(integers, row, integers + samples * row, align_up(SCALE_BYTES * samples, words), inputs)
+    def scales_bytes(self, samples: Count, features: Count) -> Count:
+        """Bytes of the scales of an activation tile, which are among those of its slot."""
+        groups = ceil_div(np.minimum(features, self.split), self.group)
+        bytes_: Count = groups * align_up(SCALE_BYTES * samples, self.machine.activation.width_bytes)
+        return bytes_
 
-    def quantize(self, address: Int64, samples: Int64, features: Int64, pitch: int, place: Quantized) -> Code:
+    def quantized(self, samples: int, inputs: int, pitch: int) -> Quantized:
+        """Where so many integers of each sample of a tile, whose floats have a pitch, lie."""
+        words = self.machine.activation.width_bytes
+        row = align_up(ceil_div(inputs * self.part.bits, 8), words)
+        end = samples * (pitch + row)
+        return Quantized(samples * pitch, row, end, align_up(SCALE_BYTES * samples, words), inputs)
+
+    def quantize(
+        self, address: Int64, scales: Int64, samples: Int64, features: Int64, pitch: int, place: Quantized
+    ) -> Code:
         """Round tiles of floats, group by group; shape (tiles,) each."""
         low, size = cuts(place.inputs, self.group)
         columns = np.minimum(size, features[:, None] - low)
@@ -150,13 +161,15 @@ class MixedFlow(WeightStationaryFlow):
             stride=pitch,
             rows=samples[:, None],
             columns=columns,
-            scales=address[:, None] + place.scales + np.arange(len(low)) * place.scales_bytes,
+            scales=scales[:, None] + np.arange(len(low)) * place.scales_bytes,
             result=address[:, None] + place.integers + low * self.part.bits // 8,
             result_stride=place.pitch,
             integer_bits=self.part.bits,
         )
 
-    def integer_products(self, tiles: Tiles, place: Quantized, low: Int64, partial: Int64, *, scaled: bool) -> Code:
+    def integer_products(
+        self, tiles: Tiles, place: Quantized, low: Int64, scales: Int64, partial: Int64, *, scaled: bool
+    ) -> Code:
         """Products of one chunk of integers each, and their group's sums scaled onto the float32 sums.
 
         Parameters
@@ -167,8 +180,8 @@ class MixedFlow(WeightStationaryFlow):
             Where integers and scales lie in the tiles of activations.
         low
             First input of each chunk, counted from the tile's; shape (steps, 1).
-        partial
-            Addresses of the int32 sums; shape (steps, 1).
+        scales, partial
+            Addresses of the tiles' scales and of the int32 sums; shape (steps, 1).
         scaled
             Whether the chunks complete their groups.
         """
@@ -214,7 +227,7 @@ class MixedFlow(WeightStationaryFlow):
             sums_stride=tiles.sums.layout.pitch,
             rows=tiles.m,
             columns=tiles.n,
-            scales=tiles.x.address + place.scales + low // self.group * place.scales_bytes,
+            scales=scales + low // self.group * place.scales_bytes,
             constants=tiles.w + self._scales_offset(tiles.k, tiles.n),
             result=tiles.sums.address,
             result_stride=tiles.sums.layout.pitch,
@@ -233,7 +246,8 @@ class MixedFlow(WeightStationaryFlow):
 
         def of(rows: Int64) -> Float64:
             array = folds * blocks * tabulate(self.array.interval_cycles, np.maximum(rows, 1))
-            vector = rows * len(groups) * blocks * ceil_div(min(self.columns, gemm.n), lanes)
+            # of each block a pass a group, and one for the results
+            vector = rows * (len(groups) + 1) * blocks * ceil_div(self.width, lanes)
             quantized = rows * 2 * ceil_div(self.split, lanes)
             cycles: Float64 = np.where(rows > 0, np.maximum(array, vector + quantized), 0)
             return cycles

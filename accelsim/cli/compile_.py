@@ -20,7 +20,7 @@ def compile_(
     output.require_file(file)
     from accelsim import api
 
-    with output.ProgressBar() as progress:
+    with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
         program = api.compile_workload(workload, arch, recipe, progress=progress)
     program.save(file)
     typer.echo(

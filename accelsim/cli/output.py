@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -15,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.errors import AccelSimError, CompileError, Fault, reason
 
 if TYPE_CHECKING:
     from accelsim.report.tables import Table
@@ -51,6 +53,20 @@ def report(result: RunResult, *, as_json: bool, folder: Path | None) -> None:
     for table in (tables.layers, tables.energy, tables.units):
         typer.echo()
         show(table(result.summary))
+
+
+@contextlib.contextmanager
+def naming_machines(workload: str, recipe: str | None) -> Iterator[None]:
+    """Say, where a machine can't execute a recipe, which of the shipped ones can."""
+    try:
+        yield
+    except CompileError as error:
+        from accelsim import api
+
+        able = api.machines_for(workload, recipe) if recipe else []
+        if not able:
+            raise
+        raise CompileError(*error.faults, f"machines that can execute {recipe}: {', '.join(able)}") from None
 
 
 def require_folder(path: Path) -> None:

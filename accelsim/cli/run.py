@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accelsim.cli import options, output
-from accelsim.errors import AccelSimError, CompileError
+from accelsim.errors import AccelSimError
 
 
 def run(
@@ -35,20 +35,14 @@ def run(
         output.require_folder(folder)
     from accelsim import api
 
-    try:
-        with output.ProgressBar() as progress:
-            result = api.run(
-                workload,
-                arch,
-                recipe,
-                engine=engine,
-                timing_only=timing_only,
-                reuse_blocks=reuse_blocks,
-                progress=progress,
-            )
-    except CompileError as error:
-        able = api.machines_for(workload, recipe) if recipe else []
-        if not able:
-            raise
-        raise CompileError(*error.faults, f"machines that can execute {recipe}: {', '.join(able)}") from None
+    with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
+        result = api.run(
+            workload,
+            arch,
+            recipe,
+            engine=engine,
+            timing_only=timing_only,
+            reuse_blocks=reuse_blocks,
+            progress=progress,
+        )
     output.report(result, as_json=as_json, folder=folder)

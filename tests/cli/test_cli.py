@@ -332,7 +332,7 @@ def recipe_with(folder: Path, step: str) -> Path:
     [
         ("{scheme: store, format: zip}",
          "r.yaml:6:21: steps.1.format: must be packed or relative or bitmask or codebook or huffman or "
-         "relative_huffman, not 'zip'"),
+         "relative_huffman or csr or csc, not 'zip'"),
         ("{scheme: store, format: codebook, bits: 9}",
          "r.yaml:6:39: steps.1.bits: must be less than or equal to 8, not 9"),
         ("{scheme: store, format: huffman, bits: 4}",
@@ -347,15 +347,17 @@ def recipe_with(folder: Path, step: str) -> Path:
     ],
 )  # fmt: skip
 def test_a_storage_format_that_cannot_be_is_one_line(step: str, expected: str, tmp_path: Path) -> None:
-    (line,) = refused("run", "--recipe", recipe_with(tmp_path, step).name, "-o", "out", cwd=tmp_path)
+    line, *able = refused("run", "--recipe", recipe_with(tmp_path, step).name, "-o", "out", cwd=tmp_path)
     assert re.fullmatch(expected, line), line
+    assert not able  # no machine holds such weights
     assert not (tmp_path / "out").exists()
 
 
 def test_a_machine_without_a_decode_unit_refuses_encoded_weights() -> None:
     for command in (["run"], ["compile", "digits-mlp", "-o", "p.acs"]):
         assert refused(*command, "--arch", "tpu-v1", "--recipe", "int8-huffman") == [
-            "layer fc1: weights stored as huffman must be expanded by a decode unit, which tpu-v1 lacks"
+            "layer fc1: weights stored as huffman must be expanded by a decode unit, which tpu-v1 lacks",
+            "machines that can execute int8-huffman: edge-eie, edge-outer, edge-sparse24, edge-tensorcore, edge-ws",
         ]
 
 

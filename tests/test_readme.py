@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import accelsim
@@ -21,12 +22,18 @@ def test_the_shown_run_is_what_a_run_prints() -> None:
             assert any(line.split() == " ".join(row).split() for line in text.splitlines()), row
 
 
-def test_the_shown_comparison_is_what_compare_prints() -> None:
-    lines = {" ".join(line.split()) for line in README.read_text().splitlines()}
-    shown = comparison.schemes(compare())
-    assert " ".join(shown.columns) in lines
-    for row in shown.rows:
-        assert " ".join(" ".join(row).split()) in lines, row
+def test_the_shown_comparisons_are_what_compare_prints() -> None:
+    text = README.read_text()
+    lines = {" ".join(line.split()) for line in text.splitlines()}
+    (named,) = re.findall(r"`accelsim compare --recipes\s+(\S+)`", text)
+    for found in (compare(), compare(recipes=named.split(","))):
+        shown = comparison.schemes(found)
+        assert " ".join(shown.columns) in lines
+        for row in shown.rows:
+            assert " ".join(" ".join(row).split()) in lines, row
+    w4a4 = next(row for row in found.rows if row.recipe == "w4a4")
+    for unit in ("matrix", "vector"):
+        assert f"{w4a4.units[unit]['busy']:,}" in text
 
 
 def test_the_shown_scan_is_what_sensitivity_prints() -> None:

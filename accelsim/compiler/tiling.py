@@ -126,9 +126,13 @@ def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
     return activations, np.where(outer, passes(candidates.chunks, tiles_m, counts.weights), of_tiles)
 
 
-def _tile_bursts(rows: Int64, columns: Int64, whole_rows: Bools, burst_bytes: int) -> Int64:
-    """DRAM bursts of tiles of bytes, near enough to choose by; whole rows follow each other without gaps."""
-    apart = rows * (ceil_div(columns, burst_bytes) + (columns % burst_bytes > 0))
+def _tile_bursts(rows: Int64, columns: Int64, whole_rows: Bools, pitch: int, burst_bytes: int) -> Int64:
+    """DRAM bursts of tiles of bytes, near enough to choose by; whole rows follow each other without gaps.
+
+    Rows that lie apart begin somewhere in a burst, unless they and what lies between them are whole ones.
+    """
+    anywhere = (columns % burst_bytes > 0) | (pitch % burst_bytes > 0)
+    apart = rows * (ceil_div(columns, burst_bytes) + anywhere)
     return np.where(whole_rows, ceil_div(rows * columns, burst_bytes), apart)
 
 
@@ -153,8 +157,13 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
     y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
     x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), flow.result.rows_bytes(y_elements)
-    activation = _tile_bursts(x_rows, x_bytes, tiles_m == 1 if major else candidates.features == gemm.k, burst)
-    output = _tile_bursts(y_rows, y_bytes, tiles_m == 1 if major else candidates.tile_n == gemm.n, burst)
+    whole_x, whole_y = (tiles_m == 1,) * 2 if major else (candidates.features == gemm.k, candidates.tile_n == gemm.n)
+    pitches = (oriented(gemm.m, features, feature_major=major)[1] for features in (gemm.k, gemm.n))
+    x_pitch, y_pitch = (
+        of.row_bytes(elements) for of, elements in zip((machine.operand, flow.result), pitches, strict=True)
+    )
+    activation = _tile_bursts(x_rows, x_bytes, whole_x, x_pitch, burst)
+    output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
     chunk = ceil_div(weight_bytes, burst) + 1
     activations, weights = loads(candidates, counts)

@@ -5,7 +5,8 @@ One instruction a line, operands by name, then the semaphores it waits for and t
     matmul     layer=0 address=0 stride=64 rows=360 ... wait=s1>=1 signal=free:s3
 
 A semaphore is written s3; `wait=s1>=2` waits until semaphore 1 has been raised twice, `signal=end:s4` raises semaphore
-4 at the instruction's end. `;` begins a comment. `.header` holds the program's header as JSON, `.image` the size of the
+4 at the instruction's end. `integer_bits` and `table` of a preload or matmul are 0 where they are left out, as most
+machines have neither. `;` begins a comment. `.header` holds the program's header as JSON, `.image` the size of the
 DRAM image and `.bytes` its bytes in base64.
 """
 
@@ -31,6 +32,8 @@ MAX_IMAGE_BYTES = 2**34
 
 #: Operands that are written as a memory's name.
 _MEMORIES = {"memory", "other_memory"}
+#: Operands that are 0 where they are left out.
+_OPTIONAL = {"integer_bits", "table"}
 #: Operand that is written as a storage format's name.
 _FORMAT = "format"
 _BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
@@ -179,6 +182,8 @@ def _instruction(code: str) -> NDArray[np.void]:
             _word(record, fields, missing, word)
         except _WordError as error:
             raise _WordError(str(error), offset) from None
+    optional = _OPTIONAL & opcode.operands._field_defaults.keys()
+    missing = {name: None for name in missing if name not in optional}
     if missing:
         raise _WordError(f"{mnemonic} must have the operands {', '.join(missing)}, which are missing")
     return record

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import engines
 import numpy as np
 import pytest
+from float_networks import network, recipe
 from harness import assert_accounted, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
-from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.errors import CompileError
@@ -24,27 +23,9 @@ from accelsim.golden import evaluate
 from accelsim.golden.network import quantized
 from accelsim.isa.opcodes import DECODE
 from accelsim.isa.program import Program
-from accelsim.workload.network import Linear, Network
+from accelsim.workload.network import Network
 
 DECODER = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 2, "latency_cycles": 2}
-
-
-def network(rng: np.random.Generator, sizes: list[int], batch: int) -> Network:
-    layers = [
-        Linear(
-            f"fc{i}",
-            rng.normal(size=(k, n)).astype(np.float32) / np.float32(np.sqrt(k)),
-            rng.normal(size=n).astype(np.float32) / 10,
-            relu=i < len(sizes) - 2,
-        )
-        for i, (k, n) in enumerate(itertools.pairwise(sizes))
-    ]
-    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
-    return Network("random", tuple(layers), x, np.zeros(batch, np.int64), x, {})
-
-
-def recipe(step: dict[str, Any]) -> Recipe:
-    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": [step]})
 
 
 def run(net: Network, step: dict[str, Any], on: Machine) -> Program:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 import engines
 import numpy as np
 import pytest
+from float_networks import network, recipe
 from harness import assert_accounted, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.compress.apply import compress
-from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.errors import CompileError, ProgramError, WorkloadError
@@ -26,28 +25,10 @@ from accelsim.isa.opcodes import OPCODES, PRELOAD
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
-from accelsim.workload.network import Linear, Network
+from accelsim.workload.network import Network
 
 KMEANS: dict[str, Any] = {"scheme": "kmeans", "bits": 4}
 LOOKUP: dict[str, Any] = {"scheme": "int4", "weights_per": "tensor", "lookup": True}
-
-
-def network(rng: np.random.Generator, sizes: list[int], batch: int) -> Network:
-    layers = [
-        Linear(
-            f"fc{i}",
-            rng.normal(size=(k, n)).astype(np.float32) / np.float32(np.sqrt(k)),
-            rng.normal(size=n).astype(np.float32) / 10,
-            relu=i < len(sizes) - 2,
-        )
-        for i, (k, n) in enumerate(itertools.pairwise(sizes))
-    ]
-    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
-    return Network("random", tuple(layers), x, np.zeros(batch, np.int64), x, {})
-
-
-def recipe(*steps: dict[str, Any]) -> Recipe:
-    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": list(steps)})
 
 
 def tables(**changes: Any) -> Machine:

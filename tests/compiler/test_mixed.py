@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from typing import Any
 
 import engines
 import numpy as np
 import pytest
+from float_networks import network, recipe
 from harness import assert_accounted, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,25 +24,7 @@ from accelsim.isa import opcodes
 from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, PRELOAD, QUANTIZE
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
-from accelsim.workload.network import Linear, Network
-
-
-def network(rng: np.random.Generator, sizes: list[int], batch: int) -> Network:
-    layers = [
-        Linear(
-            f"fc{i}",
-            rng.normal(size=(k, n)).astype(np.float32) / np.float32(np.sqrt(k)),
-            rng.normal(size=n).astype(np.float32) / 10,
-            relu=i < len(sizes) - 2,
-        )
-        for i, (k, n) in enumerate(itertools.pairwise(sizes))
-    ]
-    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
-    return Network("random", tuple(layers), x, np.zeros(batch, np.int64), x, {})
-
-
-def recipe(*steps: dict[str, Any]) -> Recipe:
-    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": list(steps)})
+from accelsim.workload.network import Network
 
 
 def mixed(**matrix: Any) -> Machine:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import get_args
 
 import engines
+import float_networks
 import numpy as np
 import pytest
+from float_networks import network
 from harness import assert_accounted, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,25 +20,11 @@ from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import CompileError, ConfigError
 from accelsim.golden import evaluate, floating
 from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
-from accelsim.workload.network import Linear, Network
-
-
-def network(rng: np.random.Generator, sizes: list[int], batch: int) -> Network:
-    layers = [
-        Linear(
-            f"fc{i}",
-            rng.normal(size=(k, n)).astype(np.float32) / np.float32(np.sqrt(k)),
-            rng.normal(size=n).astype(np.float32) / 10,
-            relu=i < len(sizes) - 2,
-        )
-        for i, (k, n) in enumerate(itertools.pairwise(sizes))
-    ]
-    x = rng.normal(size=(batch, sizes[0])).astype(np.float32)
-    return Network("random", tuple(layers), x, np.zeros(batch, np.int64), x, {})
+from accelsim.workload.network import Network
 
 
 def recipe(scheme: OperandType) -> Recipe:
-    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": [{"scheme": scheme}]})
+    return float_networks.recipe({"scheme": scheme})
 
 
 @pytest.mark.parametrize("operand", get_args(OperandType))

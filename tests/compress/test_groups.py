@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from float_networks import recipe
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from accelsim.compress.apply import compress
 from accelsim.compress.quantize import clipping, groups, integers
-from accelsim.compress.recipe import Recipe
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden.network import FloatLayer, IntegerLayer
 from accelsim.workload.network import Linear, Network
@@ -23,10 +23,6 @@ def network(rng: np.random.Generator, k: int = 40, n: int = 12) -> Network:
     x = np.abs(rng.standard_t(3, size=(50, k))).astype(np.float32)
     layers = (Linear("fc", weight, np.zeros(n, np.float32), relu=False),)
     return Network("random", layers, x, np.zeros(50, np.int64), x, {})
-
-
-def recipe(*steps: dict[str, Any], **fields: Any) -> Recipe:
-    return Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": list(steps), **fields})
 
 
 @given(bits=st.integers(2, 7), group=st.integers(1, 20), seed=st.integers(0, 2**32))

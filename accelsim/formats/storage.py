@@ -42,7 +42,7 @@ class Storage(NamedTuple):
     Parameters
     ----------
     bits
-        Of a packed integer, a relative index or a codebook index; 0 for the formats that have no such width.
+        Of a packed integer (1 for a sign), a relative or a codebook index; 0 for formats that have no such width.
     group
         Inputs (K) that share a scale; 0 if none do.
     """
@@ -67,7 +67,8 @@ class Storage(NamedTuple):
 
 
 _CODECS: dict[FormatName, Callable[[Storage, int], Codec | Microscale]] = {
-    "packed": lambda storage, _: Packed(storage.bits, storage.group),
+    # weights of one bit are signs
+    "packed": lambda storage, _: Packed(storage.bits, storage.group, binary=storage.bits == 1),
     "relative": lambda storage, _: Relative(storage.bits),
     "bitmask": lambda *_: Bitmask(),
     "codebook": lambda storage, _: Codebook(storage.bits),

@@ -166,3 +166,20 @@ def test_recipes_clip() -> None:
     assert percentile.input.scale < plain.input.scale
     assert np.count_nonzero(np.abs(mse.weight) >= 3) > np.count_nonzero(np.abs(plain.weight) >= 3)
     assert mse.output == plain.output  # what no layer reads keeps its range
+
+
+def test_signs_of_weights_have_the_scale_that_errs_least() -> None:
+    """J(alpha) = |W - alpha B|^2 of the lecture notes is least at the mean magnitude, for B the signs of W."""
+    net = network(np.random.default_rng(5))
+    (layer,) = compress(net, recipe({"scheme": "int8", "weight_bits": 1})).layers
+    assert isinstance(layer, IntegerLayer)
+    weight = net.layers[0].weight.astype(np.float64)
+    np.testing.assert_array_equal(layer.weight, np.where(weight >= 0, 1, -1))
+    alpha = np.abs(weight).mean(axis=0)
+    scale = layer.multiplier * 2.0 ** (layer.shift.astype(np.float64) - 31)
+    np.testing.assert_allclose(scale * layer.output.scale / layer.input.scale, alpha, rtol=1e-6)
+    errors = [np.square(weight - a * layer.weight).sum() for a in (alpha, 0.99 * alpha, 1.01 * alpha)]
+    assert errors[0] == min(errors)
+    (whole,) = compress(net, recipe({"scheme": "int8", "weight_bits": 1, "weights_per": "tensor"})).layers
+    assert isinstance(whole, IntegerLayer)
+    assert len(np.unique(whole.multiplier)) == 1

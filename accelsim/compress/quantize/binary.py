@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compress.quantize.integers import integer_layer
+from accelsim.compress.quantize.integers import integer_layer, mean_magnitude
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
@@ -58,14 +58,8 @@ def forward(network: Network, x: Inputs[np.floating]) -> list[Float64]:
         before = outputs[-1] if i and not network.independent else given[i].astype(np.float64)
         beta, signs = tensor_type(layer, before), np.where(layer.weight >= 0, 1.0, -1.0)
         sums: Float64 = beta.quantize(before).astype(np.float64) @ signs
-        outputs.append(beta.scale * _alpha(layer) * sums + layer.bias)
+        outputs.append(beta.scale * mean_magnitude(layer) * sums + layer.bias)
     return outputs
-
-
-def _alpha(layer: Linear) -> Float64:
-    """Scale of each output's signs, float64, shape (N,)."""
-    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
-    return np.where(alpha > 0, alpha, 1.0)
 
 
 def binarize_layer(layer: Linear, given: Binary, result: Binary | Quantization) -> IntegerLayer:
@@ -80,7 +74,7 @@ def binarize_layer(layer: Linear, given: Binary, result: Binary | Quantization) 
     WorkloadError
         If a bias is too large beside its weights.
     """
-    alpha = _alpha(layer)
+    alpha = mean_magnitude(layer)
     signs = np.where(layer.weight >= 0, 1, -1).astype(np.int8)
     if isinstance(result, Quantization):
         without_relu = dataclasses.replace(layer, relu=False)  # as of all layers between signs

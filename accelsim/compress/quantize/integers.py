@@ -51,7 +51,11 @@ class Integers(Frozen):
     scheme: Literal["int16", "int8", "int4", "int2"] = quantity("name", "Name of the scheme: the integers' type")
     layers: str = quantity("pattern", "Layers that the step applies to, as a shell pattern", default="*")
     weight_bits: Integer | None = quantity(
-        "bits", "Of a weight, if they are fewer than the type has; stored packed, they take no more", default=None, ge=2
+        "bits",
+        "Of a weight, if they are fewer than the type has; stored packed, they take no more; 1 for signs times the "
+        "mean magnitude of an output's weights (binary-weight networks)",
+        default=None,
+        ge=1,
     )
     weight_group: Integer | None = quantity(
         "inputs", "Inputs of an output whose weights share a small integer scale, if `weight_scales` is given",
@@ -102,6 +106,8 @@ class Integers(Frozen):
             return self
         if self.scheme != "int8" or self.chosen_weight_bits >= self.bits:
             raise ValueError(f"weight_scales must be for int8 and weight_bits below 8, not {self.scheme}")
+        if self.chosen_weight_bits < 2:
+            raise ValueError("weight_bits must be 2 or more where groups have scales")
         if self.weight_clip != "max" or self.weights_per != "channel":
             raise ValueError("weight_clip must be max, and weights_per channel, where groups have scales")
         return self
@@ -189,6 +195,8 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     """
     if step.weight_group and step.weight_scales:
         return _quantize_groups(layer, step, step.weight_group, step.weight_scales, given, result)
+    if step.chosen_weight_bits == 1:
+        return _quantize_signs(layer, step, given, result)
     low, high = -(2 ** (step.chosen_weight_bits - 1)), 2 ** (step.chosen_weight_bits - 1) - 1
     scale = np.broadcast_to(_weight_scale(layer, step), layer.outputs)
     # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
@@ -205,6 +213,25 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
         )
     whole = integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
     return dataclasses.replace(whole, lookup=step.lookup)
+
+
+def _quantize_signs(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
+    """Take the signs of one layer's weights, as in a binary-weight network; errors as for `quantize_layer`."""
+    alpha = mean_magnitude(layer)
+    if step.weights_per == "tensor":
+        alpha = np.full_like(alpha, np.abs(layer.weight.astype(np.float64)).mean() or 1.0)
+    signs = np.where(layer.weight >= 0, 1, -1)
+    integers = signs.astype(np.int16) if step.bits == 16 else signs.astype(np.int8)
+    return integer_layer(layer, integers, alpha, given, result, step.chosen_rounding)
+
+
+def mean_magnitude(layer: Linear) -> Float64:
+    """Scale of each output's signs that errs least in the square, float64, shape (N,); 1 where all weights are zero.
+
+    Rastegari et al., ECCV 2016, arXiv:1603.05279, section 3.1; the lecture notes derive the same.
+    """
+    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
+    return np.where(alpha > 0, alpha, 1.0)
 
 
 def _quantize_groups(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -78,21 +79,83 @@ def run(
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    # where zeros are skipped, or weights are removed or encoded, their values decide what takes time
-    values = not (timing_only and chosen.sets_types_alone and not machine.matrix.skips_zeros)
-    network = load_network(workload, values=values)
+    network = load_network(workload, values=needs_values(machine, chosen, timing_only=timing_only))
     begun = load_network(workload, chosen.weights) if chosen.weights else network
-    rewrote = rewritten(begun, chosen)
-    compressed = quantize(rewrote, chosen)
+    prepared = prepare(network, begun, chosen)
+    return simulate(
+        prepared,
+        machine,
+        technology,
+        engine=engine,
+        timing_only=timing_only,
+        reuse_blocks=reuse_blocks,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network as a recipe has compressed it, for any machine.
+
+    Parameters
+    ----------
+    network, rewrote
+        As it was trained, and what the recipe begins with and rewrites, in floats.
+    compressed, inputs
+        In the types that the recipe chose.
+    executed
+        The same, compacted if the recipe says so: what is compiled.
+    origin_sha256
+        SHA-256 of each file, by name.
+    """
+
+    recipe: Recipe
+    network: Network
+    rewrote: Network
+    compressed: CompressedNetwork
+    inputs: Inputs[np.generic]
+    executed: tuple[CompressedNetwork, Inputs[np.generic]]
+    origin_sha256: dict[str, str]
+
+
+def needs_values(machine: Machine, recipe: Recipe, *, timing_only: bool) -> bool:
+    """Whether the values of weights decide what takes time: where zeros are skipped, or weights removed or encoded."""
+    return not (timing_only and recipe.sets_types_alone and not machine.matrix.skips_zeros)
+
+
+def prepare(network: Network, begun: Network, recipe: Recipe) -> Prepared:
+    """Compress a network; `begun` has the weights of the variant that the recipe begins with.
+
+    Raises
+    ------
+    AccelSimError
+        If the recipe does not fit the network.
+    """
+    rewrote = rewritten(begun, recipe)
+    compressed = quantize(rewrote, recipe)
     inputs = quantized(compressed, rewrote.inputs)
-    executed = _compacted(compressed, inputs, chosen)
+    executed = _compacted(compressed, inputs, recipe)
+    return Prepared(recipe, network, rewrote, compressed, inputs, executed, network.sha256 | begun.sha256)
+
+
+def simulate(
+    prepared: Prepared,
+    machine: Machine,
+    technology: Technology,
+    *,
+    engine: str = DEFAULT_ENGINE,
+    timing_only: bool = False,
+    reuse_blocks: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
     if reuse_blocks:
-        program, execution = _reuse(*executed, machine, engine, progress)
+        program, execution = _reuse(*prepared.executed, machine, engine, progress)
     else:
-        program, execution = _simulate(*executed, machine, engine, progress, timing_only=timing_only)
-    golden = None if timing_only else _reference(network, rewrote, compressed, inputs, machine)
-    origin = Origin(network.sha256 | begun.sha256, network.seed, timing_only)
-    return summarize(program, execution, machine, technology, golden, chosen, origin)
+        program, execution = _simulate(*prepared.executed, machine, engine, progress, timing_only=timing_only)
+    golden = None if timing_only else _reference(prepared, machine)
+    origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
+    return summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
 
 
 def compile_workload(
@@ -223,15 +286,14 @@ def _reuse(
     return program, reuse.none(execution, blocks)
 
 
-def _reference(
-    network: Network, rewrote: Network, compressed: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine
-) -> Reference:
+def _reference(prepared: Prepared, machine: Machine) -> Reference:
     """What numpy computes, in the network's types and in floats.
 
     Hidden layers are held against what the recipe begins with and rewrites, the outputs against the network as it was
     trained without any compression.
     """
-    exact = evaluate.forward(compressed, inputs, machine.fold_inputs)
+    network, rewrote, compressed = prepared.network, prepared.rewrote, prepared.compressed
+    exact = evaluate.forward(compressed, prepared.inputs, machine.fold_inputs)
     real = float_network.forward(rewrote, rewrote.inputs)
     if rewrote is not network:
         trained = float_network.forward(network, network.inputs)

@@ -6,14 +6,23 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("accelsim", "numpy", "numba", "simpy", "pydantic", "safetensors")
+#: Folders of the package that no simulated number depends on.
+_PRESENTATION = frozenset({"cli", "dse", "report"})
 
 
 def versions() -> dict[str, str]:
     """Versions of accelsim, Python and the libraries that a number can depend on."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -21,6 +30,18 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+@cache
+def source_sha256() -> str:
+    """SHA-256 of the source that a simulated number depends on, which changes more often than the version does."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package)
+        if name.parts[0] not in _PRESENTATION:
+            digest.update(f"{name.as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def content_hash(value: Mapping[str, Any]) -> str:

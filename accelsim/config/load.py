@@ -154,8 +154,11 @@ def load_machine(name_or_path: str) -> Machine:
     ConfigError
         With every fault of the file; unknown names of a technology or recipe among them.
     """
-    path = shipped.path_of("arch", name_or_path)
-    document = read_yaml(path)
+    return machine_of(read_yaml(shipped.path_of("arch", name_or_path)), name_or_path)
+
+
+def machine_of(document: Document, name_or_path: str) -> Machine:
+    """Check what a machine's file says, or would say after a change; see `load_machine`."""
     dram = document.data.get("dram")
     if isinstance(dram, dict) and isinstance(dram.get("part"), str):
         try:
@@ -192,11 +195,16 @@ def load_technology(name_or_path: str, beside: str = "") -> Technology:
     ConfigError
         With every fault of the file, or of the first table that it extends and that has one.
     """
+    return validate(technology_document(name_or_path, beside), Technology)
+
+
+def technology_document(name_or_path: str, beside: str = "") -> Document:
+    """What the file of a technology says, with the entries that it takes from its base; see `load_technology`."""
     return _technology(shipped.path_of("tech", name_or_path, beside), ())
 
 
-def _technology(path: Path, extending: tuple[Path, ...]) -> Technology:
-    """Load a table that others extend, with the entries that it takes from its own base."""
+def _technology(path: Path, extending: tuple[Path, ...]) -> Document:
+    """Read a table that others extend, with the entries that it takes from its own base."""
     document = read_yaml(path)
     base = document.data.get("base")
     if isinstance(base, str):
@@ -207,8 +215,8 @@ def _technology(path: Path, extending: tuple[Path, ...]) -> Technology:
         family = (*extending, path.resolve())
         if target.resolve() in family:
             raise ConfigError(document.fault(("base",), f"must be a table that does not extend this one, not {base!r}"))
-        _inherit(document.data, _technology(target, family))
-    return validate(document, Technology)
+        _inherit(document.data, validate(_technology(target, family), Technology))
+    return document
 
 
 def _inherit(data: dict[str, Any], base: Technology) -> None:

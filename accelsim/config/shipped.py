@@ -14,6 +14,7 @@ _PLACES = {
     "dram": ("configs/dram", "{name}.yaml"),
     "tech": ("configs/tech", "{name}.yaml"),
     "recipe": ("configs/recipes", "{name}.yaml"),
+    "sweep": ("configs/sweeps", "{name}.yaml"),
     "workload": ("workloads", "{name}/workload.yaml"),
 }
 KINDS = tuple(_PLACES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -124,20 +124,62 @@ def load_network(name_or_path: str, variant: str | None = None, *, values: bool 
     ConfigError, WorkloadError
         With every fault found: of the YAML file, then of the tensors' names, shapes and values.
     """
+    return network_of(read_workload(name_or_path), variant, values=values)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload file, checked, its tensors not yet read or drawn.
+
+    Parameters
+    ----------
+    path
+        Of the file, beside which those of its tensors lie.
+    document, spec
+        What it says, with the place of each word, and checked.
+    sha256
+        Hash of what it says.
+    """
+
+    path: Path
+    document: Document
+    spec: WorkloadSpec
+    sha256: str
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Files of tensors, by the name that the workload gives them."""
+        named = [self.spec.weights, self.spec.data and self.spec.data.file]
+        named += [variant.weights for variant in self.spec.variants.values()]
+        return {name: self.path.parent / name for name in named if name}
+
+
+def read_workload(name_or_path: str) -> Workload:
+    """Read and check a workload file, tensors apart; see `load_network`."""
     path = shipped.path_of("workload", name_or_path)
     document = read_yaml(path)
+    return workload_of(path, document, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def workload_of(path: Path, document: Document, sha256: str) -> Workload:
+    """Check what a workload file says, or would say after a change; see `load_network`."""
     spec = validate(document, WorkloadSpec)
     faults = _structure_faults(document, spec)
     if faults:
         raise WorkloadError(*faults)
+    return Workload(path, document, spec, sha256)
+
+
+def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
+    """Read or draw the tensors of a workload; see `load_network`."""
+    spec = workload.spec
     if variant is not None and variant not in spec.variants:
-        raise WorkloadError(document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants)))
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        raise WorkloadError(workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants)))
     if spec.synthetic:
         draw = Draw(spec.synthetic.seed) if values else Shapes()
         network = synthesize(spec.name, spec.all_layers, spec.synthetic, draw, independent=spec.independent)
-        return replace(network, sha256={path.name: sha256})
-    return _read(document, path, spec, sha256, variant)
+        return replace(network, sha256={workload.path.name: workload.sha256})
+    return _read(workload.document, workload.path, spec, workload.sha256, variant)
 
 
 def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, variant: str | None) -> Network:

@@ -45,6 +45,7 @@ def _check(file: Path, arch: str | None) -> str:
     from accelsim.api import load_prices
     from accelsim.compress.recipe import load_recipe
     from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
+    from accelsim.dse.sweep import Sweep
     from accelsim.workload.load import load_network
 
     def load_priced(path: str) -> Named:
@@ -59,6 +60,7 @@ def _check(file: Path, arch: str | None) -> str:
         "dram": load_part,
         "tech": load_technology,
         "recipe": load_recipe,
+        "sweep": Sweep,
         "workload": lambda path: load_network(path, values=False),  # nothing to check in what would be drawn
     }
     if kind not in loaders:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="arch, dram, tech, recipe, workload or opcode.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="arch, dram, tech, recipe, sweep, workload or opcode.")] = None,
     name: Annotated[str | None, typer.Argument(help="The one of that kind to list; default is all.")] = None,
 ) -> None:
-    """List what is shipped: machines, DRAM parts, energy tables, recipes, workloads; and the opcodes.
+    """List what is shipped: machines, DRAM parts, energy tables, recipes, sweeps, workloads; and the opcodes.
 
     Of energy tables, every figure is listed with its unit, source and assumption.
     """

@@ -11,7 +11,7 @@ from accelsim.errors import ConfigError, unknown_name
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, result or program.")],
+    kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, sweep, result or program.")],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools."""
     from pydantic import BaseModel
@@ -20,6 +20,7 @@ def schema(
     from accelsim.config.arch import Machine
     from accelsim.config.dram import Part
     from accelsim.config.tech import Technology
+    from accelsim.dse.spec import SweepSpec
     from accelsim.isa.program import Header
     from accelsim.results import Summary
     from accelsim.workload.load import WorkloadSpec
@@ -30,6 +31,7 @@ def schema(
         "tech": Technology,
         "recipe": Recipe,
         "workload": WorkloadSpec,
+        "sweep": SweepSpec,
         "result": Summary,
         "program": Header,
     }

@@ -1,0 +1,87 @@
+"""accelsim sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli import options, output
+
+if TYPE_CHECKING:
+    from accelsim.dse.sweep import Results
+
+
+def sweep(
+    file: Annotated[str, typer.Argument(help="Sweep: a shipped name or the path of a .yaml file.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for sweep.json, sweep.parquet and, without --store, the store."),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="SQLite file that keeps each point as soon as it is known; sweeps may share it."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=1024, help="Processes; default is one a core.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed before.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Table of all points to write: .parquet or .csv.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Simulate many designs on all cores, each once, and show those that no other one beats.
+
+    A second start goes on where the first one ended, however it did, if there is a store.
+    """
+    from accelsim.dse.sweep import Sweep, require_table
+
+    if export:
+        require_table(export)
+        output.require_file(export)
+    if store:
+        output.require_file(store)
+    asked = Sweep(file)
+    if folder:
+        output.require_folder(folder)
+        output.make_folder(folder)
+        store = store or folder / "store.sqlite"
+    try:
+        with output.ProgressBar() as progress:
+            found = asked.results(workers, store, retry=retry, progress=progress)
+    except KeyboardInterrupt:
+        kept = f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
+        typer.echo(f"interrupted: {kept}", err=True)
+        raise
+    if folder:
+        for path in found.save(folder):
+            typer.echo(f"wrote {path}", err=True)
+    if export:
+        found.export(export)
+        typer.echo(f"wrote {export}", err=True)
+    if as_json:
+        typer.echo(found.to_json())
+    else:
+        _show(found)
+
+
+def _show(found: Results) -> None:
+    """Print the best points, and how many there were."""
+    from accelsim.report import sweep as report
+
+    spec = found.spec
+    counts = found.provenance["points"]
+    typer.echo(
+        f"{spec.name}: {counts['simulated']} points, {counts['failed']} failed, {counts['excluded']} excluded by "
+        f"constraints; {counts['pareto']} that no other one beats in "
+        + ", ".join(objective.figure for objective in spec.objectives)
+    )
+    typer.echo()
+    figures = [objective.figure for objective in spec.objectives]
+    bounded = [constraint.of for constraint in spec.constraints if constraint.of in found.frame]
+    output.show(report.best(found.frame, [axis.field for axis in spec.axes], [*figures, *bounded]))
+    errors = found.frame["error"].dropna()
+    for error, times in list(errors.value_counts().items())[:5]:
+        typer.echo(f"{times} failed: {error}", err=True)

@@ -1,0 +1,440 @@
+"""From a sweep file to its points, and from a point to all that is simulated for it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from accelsim import provenance
+from accelsim.compress.recipe import Recipe
+from accelsim.config import shipped
+from accelsim.config.load import Document, load_part, machine_of, read_yaml, technology_document, validate
+from accelsim.config.tech import Technology
+from accelsim.cost import energy
+from accelsim.cost.area import QUANTITIES
+from accelsim.dse.simulation import Inputs, Job
+from accelsim.dse.spec import MAX_POINTS, ROOTS, Axis, Constraint, Range, SweepSpec, is_whole
+from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
+from accelsim.workload.load import Workload, read_workload, workload_of
+
+#: Changed models that a space keeps of each root.
+KEPT_MODELS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a sweep.
+
+    Parameters
+    ----------
+    number
+        Place in the sweep's order, from 0.
+    values
+        Value of each axis.
+    """
+
+    number: int
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A point whose fields do not fit each other, and why."""
+
+    key: str
+    error: str
+
+
+def points(spec: SweepSpec) -> list[Point]:
+    """All points of a sweep, before constraints, in order; a point that occurs twice is there once.
+
+    Raises
+    ------
+    ConfigError
+        If there are too many.
+    """
+    columns = [_grid_values(axis) for axis in spec.axes] if spec.sample == "grid" else []
+    size = int(np.prod([len(column) for column in columns], dtype=float))
+    if size > MAX_POINTS:
+        raise ConfigError(Fault(f"must span at most {MAX_POINTS} points, not {size}", key="axes"))
+    found = itertools.product(*columns) if columns else _sampled(spec)
+    distinct = {json.dumps(values): values for values in found}
+    return [Point(number, tuple(values)) for number, values in enumerate(distinct.values())]
+
+
+def _sampled(spec: SweepSpec) -> Iterator[tuple[Any, ...]]:
+    """Random or Sobol points: the unit cube's, each side stretched to its axis."""
+    count, sides = spec.count or 0, len(spec.axes)
+    if spec.sample == "random":
+        cube = np.random.default_rng(spec.seed).random((count, sides))
+    else:
+        cube = sobol(sides, count, spec.seed)
+    whole = [is_whole(axis.field) for axis in spec.axes]
+    for row in cube.tolist():
+        yield tuple(_at(axis, u, whole=w) for axis, u, w in zip(spec.axes, row, whole, strict=True))
+
+
+def sobol(sides: int, count: int, seed: int) -> NDArray[np.float64]:
+    """First points of a scrambled Sobol sequence, shape (count, sides), each from 0 to below 1."""
+    from scipy.stats import qmc  # noqa: PLC0415 - half a second that only Sobol sweeps need
+
+    sampler = qmc.Sobol(sides, scramble=True, rng=np.random.default_rng(seed))
+    cube: NDArray[np.float64] = sampler.random_base2((count - 1).bit_length())[:count]
+    return cube
+
+
+def _grid_values(axis: Axis) -> list[Any]:
+    """Values of an axis of a grid, in order, each once."""
+    if axis.values is not None:
+        return list({json.dumps(value): value for value in axis.values}.values())
+    asked = axis.range
+    assert asked is not None  # noqa: S101 - as the model's validator says
+    whole = is_whole(axis.field)
+    if asked.count is None:
+        steps = int((asked.high - asked.low) / (asked.step or 1) + 1e-9)
+        if steps >= MAX_POINTS:
+            raise ConfigError(Fault(f"must span at most {MAX_POINTS} points, not {steps + 1}", key="axes"))
+        shares = np.arange(steps + 1) / max(steps, 1) if steps else np.zeros(1)
+        high = asked.low + steps * (asked.step or 1)
+        return [_in_range(asked.model_copy(update={"high": high}), u, whole=whole) for u in shares.tolist()]
+    if asked.draw == "even":
+        shares = np.linspace(0, 1, asked.count)
+    elif asked.draw == "random":
+        shares = np.random.default_rng(asked.seed).random(asked.count)
+    else:
+        shares = sobol(1, asked.count, asked.seed)[:, 0]
+    take = _in_range if asked.draw == "even" else _drawn
+    return list(dict.fromkeys(take(asked, u, whole=whole) for u in shares.tolist()))
+
+
+def _at(axis: Axis, share: float, *, whole: bool) -> Any:
+    """Value of an axis for a number drawn from 0 to below 1."""
+    if axis.values is not None:
+        return axis.values[int(share * len(axis.values))]
+    assert axis.range is not None  # noqa: S101 - as the model's validator says
+    return _drawn(axis.range, share, whole=whole)
+
+
+def _drawn(asked: Range, share: float, *, whole: bool) -> float:
+    """Number of a range for one drawn from 0 to below 1: on a linear scale all steps are equally likely."""
+    step = asked.step or (1.0 if whole else 0.0)
+    if step and asked.scale == "linear":
+        steps = int((asked.high - asked.low) / step + 1e-9)
+        share = int(share * (steps + 1)) * step / (asked.high - asked.low) if steps else 0.0
+    return _in_range(asked, share, whole=whole)
+
+
+def _in_range(asked: Range, share: float, *, whole: bool) -> float:
+    """Number at a share of a range, from 0 to 1, rounded to a step."""
+    if asked.scale == "log":
+        value = asked.low * (asked.high / asked.low) ** share
+    else:
+        value = asked.low + share * (asked.high - asked.low)
+    step = asked.step or (1.0 if whole else 0.0)
+    if step:
+        most = int((asked.high - asked.low) / step + 1e-9)
+        value = asked.low + step * min(round((value - asked.low) / step), most)
+    value = min(max(value, asked.low), asked.high)
+    return int(value) if whole and float(value).is_integer() else value
+
+
+@dataclass(frozen=True)
+class Space:
+    """A sweep's points with all that they name.
+
+    Parameters
+    ----------
+    spec
+        What was asked for.
+    beside
+        Path of the sweep file, whose folder relative paths begin at.
+    document
+        The file, for the places of faults.
+    """
+
+    spec: SweepSpec
+    beside: str = ""
+    document: Document = field(default_factory=lambda: Document("", {}, {}))
+
+    def __post_init__(self) -> None:
+        named = {axis.field for axis in self.spec.axes}
+        faults = [
+            self.document.fault(("axes", number, *place), message)
+            for number, axis in enumerate(self.spec.axes)
+            for place, path in ((("field",), axis.field), *((("also", path), path) for path in axis.also))
+            if (message := self._lacks(path, named))
+        ]
+        if faults:
+            raise ConfigError(*faults)
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """All points, before constraints, in order."""
+        return points(self.spec)
+
+    def fields(self, point: Point) -> dict[str, Any]:
+        """Fields that a point sets, those that its axes set also among them."""
+        found: dict[str, Any] = {}
+        for axis, value in zip(self.spec.axes, point.values, strict=True):
+            found[axis.field] = value
+            for path, times in axis.also.items():
+                if isinstance(value, bool) or not isinstance(value, int | float):
+                    raise ConfigError(Fault(f"must be a number, of which {path} is a multiple, not {value!r}",
+                                            key=axis.field))  # fmt: skip
+                product = value * times
+                found[path] = int(product) if float(product).is_integer() and is_whole(path) else product
+        return found
+
+    def case(self, point: Point) -> Job | Refusal:
+        """What is simulated for a point, or why nothing can be."""
+        fields: dict[str, Any] = {}
+        try:
+            fields = self.fields(point)
+            return self.job(fields)
+        except AccelSimError as error:
+            about = {"spec": self.spec.model_dump(mode="json", exclude={"axes", "constraints", "objectives"})}
+            values = dict(zip((axis.field for axis in self.spec.axes), point.values, strict=True))
+            return Refusal(_key({**about, "values": values, "fields": fields, "error": str(error)}), str(error))
+
+    def job(self, fields: Mapping[str, Any]) -> Job:
+        """Read and check what fields make of the base.
+
+        Raises
+        ------
+        AccelSimError
+            If they don't fit each other.
+        """
+        given = _by_root(fields)
+        machine, arch_hash, arch_path = self._resolved("arch", fields.get("arch", self.spec.arch), given["arch"])
+        tech, recipe = fields.get("tech", self.spec.tech), fields.get("recipe", self.spec.recipe)
+        technology, tech_hash, _ = (
+            self._resolved("tech", machine.tech, given["tech"], str(arch_path))
+            if tech is None
+            else self._resolved("tech", tech, given["tech"])
+        )
+        energy.check(technology, machine)
+        chosen, recipe_hash, _ = (
+            self._resolved("recipe", machine.default_recipe, given["recipe"], str(arch_path))
+            if recipe is None
+            else self._resolved("recipe", recipe, given["recipe"])
+        )
+        name = fields.get("workload", self.spec.workload)
+        workload, workload_hash, _ = self._resolved("workload", name, given["workload"])
+        inputs = Inputs(arch_hash, tech_hash, recipe_hash, workload_hash)
+        engine, timing_only = self.spec.engine, self.spec.timing_only
+        key = _key({"inputs": inputs, "engine": engine, "timing_only": timing_only})
+        return Job(key, machine, technology, chosen, workload, inputs, engine, timing_only)
+
+    def allowed(self, job: Job) -> bool:
+        """Whether a point keeps to all constraints.
+
+        Raises
+        ------
+        ConfigError
+            If a quantity is not known of it.
+        """
+        return all(_keeps(job, constraint) for constraint in self.spec.constraints)
+
+    def _resolved(self, root: str, name: Any, given: Mapping[str, Any], beside: str = "") -> tuple[Any, str, Path]:
+        """A model, changed by fields, with its hash and the path of its file."""
+        if not isinstance(name, str):
+            raise ConfigError(Fault(f"must be the name of a {root} or the path of a .yaml file, not {name!r}", key=root))
+        return self._changed(root, name, json.dumps(given), beside or self.beside)
+
+    @cached_property
+    def _changed(self) -> Callable[[str, str, str, str], tuple[Any, str, Path]]:
+        @cache
+        def base(root: str, path: Path) -> Any:
+            return _READERS[root](path)
+
+        @lru_cache(KEPT_MODELS)
+        def changed(root: str, name: str, given: str, beside: str) -> tuple[Any, str, Path]:
+            path = shipped.path_of(root, name, beside)
+            read = base(root, path)
+            model = _with_fields(root, path, read, json.loads(given))
+            return model, _model_hash(model), path
+
+        return changed
+
+    def _lacks(self, path: str, named: set[str]) -> str:
+        """What the base lacks of a path, unless an axis may give it."""
+        root, *parts = path.split(".")
+        default = getattr(self.spec, root) is None  # the machine's
+        if root in named or not parts or (default and "arch" in named):
+            return ""
+        value: Any = getattr(self.job({}), _ATTRIBUTES[root])
+        value = value.spec if isinstance(value, Workload) else value
+        place = root
+        for part in parts:
+            if place in named or f"{place}.kind" in named or f"{place}.scheme" in named:
+                return ""
+            if value is None:
+                return f"must be a field of what the base has, but its {place} is absent"
+            if isinstance(value, BaseModel) and part not in type(value).model_fields:
+                return unknown_name(f"field of {place}", part, type(value).model_fields)
+            if isinstance(value, list) and int(part) >= len(value):
+                return f"must be an item of {place}, of which there are {len(value)}, not {part}"
+            value = _inside(value, part)
+            place = f"{place}.{part}"
+        return ""
+
+
+#: Attribute of a job that holds what a root names.
+_ATTRIBUTES = {"arch": "machine", "tech": "technology", "recipe": "recipe", "workload": "workload"}
+
+
+def _read_machine(path: Path) -> Document:
+    document = read_yaml(path)
+    dram = document.data.get("dram")
+    if isinstance(dram, dict) and isinstance(dram.get("part"), str):
+        machine_of(replace(document, data={**document.data, "dram": dict(dram)}), str(path))  # for faults of the part
+    return document
+
+
+#: What reads the file of each root.
+_READERS: dict[str, Callable[[Path], Any]] = {
+    "arch": _read_machine,
+    "tech": lambda path: technology_document(str(path)),
+    "recipe": read_yaml,
+    "workload": lambda path: read_workload(str(path)),
+}
+
+
+def _with_fields(root: str, path: Path, read: Any, given: dict[str, Any]) -> Any:
+    """Check a file's contents after a change."""
+    document: Document = read.document if isinstance(read, Workload) else read
+    if given:
+        data = document.data
+        for dotted in sorted(given, key=lambda dotted: dotted.count(".")):
+            parts = dotted.split(".")
+            if parts[:2] == ["dram", "part"] and len(parts) > 2:
+                data = _with_part(data, path)
+            data = _replaced(data, parts, given[dotted])
+        document = Document("", data, {})
+    try:
+        match root:
+            case "arch":
+                return machine_of(replace(document, data=_with_part(document.data, path)), str(path))
+            case "tech":
+                return validate(document, Technology)
+            case "recipe":
+                return validate(document, Recipe)
+            case _:
+                return workload_of(path, document, provenance.content_hash(document.data)) if given else read
+    except AccelSimError as error:
+        faults = (replace(f, key=f"{root}.{f.key}".strip(".")) if not f.file else f for f in error.faults)
+        raise type(error)(*faults) from None
+
+
+def _with_part(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A machine's fields with those of its DRAM part in the place of the part's name."""
+    dram = data.get("dram")
+    if not isinstance(dram, dict) or not isinstance(dram.get("part"), str):
+        return data
+    try:
+        part = _part(dram["part"], str(path))
+    except ConfigError as error:
+        if shipped.is_path(dram["part"]):
+            raise
+        raise ConfigError(*(replace(f, key="dram.part") for f in error.faults)) from None
+    return {**data, "dram": {**dram, "part": part}}
+
+
+@lru_cache(64)
+def _part(name: str, beside: str) -> dict[str, Any]:
+    return load_part(name, beside).model_dump()
+
+
+def _replaced(data: Any, parts: Sequence[str], value: Any) -> Any:
+    """Nested values with one of them replaced; what is not changed is shared."""
+    if not parts:
+        return value
+    first, *rest = parts
+    if isinstance(data, list):
+        number = int(first)
+        if number >= len(data):
+            raise ConfigError(Fault(f"must be an item of a list of {len(data)}, not {number}", key=".".join(parts)))
+        return [*data[:number], _replaced(data[number], rest, value), *data[number + 1 :]]
+    inner = data if isinstance(data, dict) else {}
+    return {**inner, first: _replaced(inner.get(first), rest, value)}
+
+
+def _by_root(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Fields below each root, the root's name left out of their paths."""
+    found: dict[str, dict[str, Any]] = {root: {} for root in ROOTS}
+    for path, value in fields.items():
+        root, _, rest = path.partition(".")
+        if rest:
+            found[root][rest] = value
+    return found
+
+
+def _keeps(job: Job, constraint: Constraint) -> bool:
+    value = _quantity(job, constraint.of)
+    for kind, bound in constraint.bounds.items():
+        other = _quantity(job, bound) if isinstance(bound, str) else bound
+        if kind == "equals":
+            if value != other:
+                return False
+        elif isinstance(value, str) or isinstance(other, str):
+            raise ConfigError(Fault("must be a number where it has a bound, but is a name", key=constraint.of))
+        elif value < other if kind == "at_least" else value > other:
+            return False
+    return True
+
+
+def _quantity(job: Job, name: str) -> float | str:
+    """A quantity of a point, or a field of it."""
+    if name in QUANTITIES:
+        found = QUANTITIES[name](job.machine)
+    else:
+        root, *parts = name.split(".")
+        found = getattr(job, _ATTRIBUTES[root])
+        found = found.spec if isinstance(found, Workload) else found
+        for part in parts:
+            found = _inside(found, part)
+    if not isinstance(found, int | float | str):
+        raise ConfigError(Fault(f"must be known where it has a bound, but is not for {job.machine.name}", key=name))
+    return found
+
+
+def _inside(value: Any, part: str) -> Any:
+    """What a value has under a name or a number; None if it has not."""
+    if isinstance(value, list):
+        return value[int(part)] if part.isdigit() and int(part) < len(value) else None
+    return value.get(part) if isinstance(value, dict) else getattr(value, part, None)
+
+
+def _model_hash(model: Any) -> str:
+    """Hash of all that a model says, tensors included."""
+    if not isinstance(model, Workload):
+        return hashlib.sha256(model.model_dump_json().encode()).hexdigest()
+    files = {name: _file_hash(path) for name, path in model.files.items() if path.is_file()}
+    return provenance.content_hash({"spec": model.spec.model_dump(mode="json"), "files": files})
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(about: Mapping[str, Any]) -> str:
+    """Hash of inputs, with the source that simulates."""
+    made_by = {"version": provenance.versions()["accelsim"], "source": provenance.source_sha256()}
+    return provenance.content_hash({**about, **made_by})
+
+
+def axis_values(spec: SweepSpec, found: Iterable[Point]) -> dict[str, list[Any]]:
+    """Values of each axis, by its field, over points."""
+    rows = [point.values for point in found]
+    return {axis.field: [row[i] for row in rows] for i, axis in enumerate(spec.axes)}

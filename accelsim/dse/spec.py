@@ -1,0 +1,315 @@
+"""Sweep files: a base, axes, constraints and objectives, and where a dotted path leads."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Literal
+
+from pydantic import BaseModel, model_validator
+
+from accelsim.compress.recipe import Recipe
+from accelsim.config import shipped
+from accelsim.config.arch import Machine
+from accelsim.config.load import Document, read_yaml, validate
+from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.tech import Technology
+from accelsim.cost.area import QUANTITIES
+from accelsim.errors import ConfigError, Fault, unknown_name
+from accelsim.results import Summary
+from accelsim.workload.load import WorkloadSpec
+
+#: What axes can name the fields of.
+ROOTS: dict[str, type[BaseModel]] = {"arch": Machine, "tech": Technology, "recipe": Recipe, "workload": WorkloadSpec}
+#: What no objective may be.
+_NO_FIGURES = frozenset({"layers", "counters", "provenance"})
+MAX_AXES = 64
+MAX_POINTS = 100_000
+
+
+class Range(Frozen):
+    """Numbers from a lower to an upper one, both included."""
+
+    low: float = quantity("that of the field", "Least value")
+    high: float = quantity("that of the field", "Greatest value")
+    scale: Literal["linear", "log"] = quantity(
+        "name", "Whether differences or ratios of values are equal", default="linear"
+    )
+    count: Integer | None = quantity(
+        "count",
+        "Values; needed by a grid, unless `step` gives them all; not used by random and Sobol points",
+        default=None,
+        ge=1,
+        le=MAX_POINTS,
+    )
+    step: float | None = quantity(
+        "that of the field",
+        "Values are rounded to the least one plus a multiple of it; 1 for whole numbers if absent",
+        default=None,
+        gt=0,
+    )
+    draw: Literal["even", "random", "sobol"] = quantity(
+        "name", "How a grid takes its values: evenly, at random, or as a Sobol sequence", default="even"
+    )
+    seed: Integer = quantity("count", "Seed of values that are drawn", default=0, ge=0, le=2**63 - 1)
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Range:
+        if self.high < self.low:
+            raise ValueError(f"high must be at least low ({self.low:g}), not {self.high:g}")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"low must be greater than 0 on a log scale, not {self.low:g}")
+        return self
+
+
+class Axis(Frozen):
+    """A field, and the values that it takes."""
+
+    field: str = quantity(
+        "dotted path",
+        "What varies: arch, tech, recipe or workload, each a name or a path, or a field of one, such as "
+        "arch.matrix.rows, arch.dram.part or recipe.steps.0.sparsity; items of lists are numbered from 0",
+    )
+    values: list[Any] | None = quantity("those of the field", "Its values", default=None, min_length=1)
+    range: Range | None = quantity("section", "Its numbers, where they are not listed", default=None)
+    also: dict[str, float] = quantity(
+        "ratio", "Other fields, by their paths, that are set to the value times a number", default={}
+    )
+
+    @model_validator(mode="after")
+    def _either(self) -> Axis:
+        if (self.values is None) == (self.range is None):
+            raise ValueError("either values or range must be given")
+        return self
+
+    @property
+    def fields(self) -> list[str]:
+        """All fields that the axis sets."""
+        return [self.field, *self.also]
+
+
+class Constraint(Frozen):
+    """Bounds on a quantity of a point, without which it is not simulated."""
+
+    of: str = quantity("name", f"{', '.join(QUANTITIES)}, or the dotted path of a field")
+    at_least: float | str | None = quantity("that of the quantity", "Number, or quantity or field", default=None)
+    at_most: float | str | None = quantity("that of the quantity", "Number, or quantity or field", default=None)
+    equals: float | str | None = quantity("that of the quantity", "Number, or quantity or field", default=None)
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Constraint:
+        if not self.bounds:
+            raise ValueError("at_least, at_most or equals must be given")
+        return self
+
+    @property
+    def bounds(self) -> dict[str, float | str]:
+        """Bounds by their kind."""
+        given = {"at_least": self.at_least, "at_most": self.at_most, "equals": self.equals}
+        return {kind: bound for kind, bound in given.items() if bound is not None}
+
+
+class Objective(Frozen):
+    """A figure that the best points have the least or the most of."""
+
+    figure: str = quantity("dotted path", "Field of a run's JSON object, such as energy_pj.total, or area_mm2")
+    goal: Literal["minimise", "maximise"] = quantity("name", "What is better", default="minimise")
+
+
+class SweepSpec(Frozen):
+    """A sweep, as its YAML file describes it."""
+
+    kind: Literal["sweep"] = quantity("name", "Kind of this file")
+    name: str = quantity("name", "Name of the sweep", pattern=NAME)
+    description: str = quantity("text", "The question that it answers")
+    workload: str = quantity("name", "Network, where no axis names it", default="digits-mlp")
+    arch: str = quantity("name", "Machine, where no axis names it", default="edge-ws")
+    recipe: str | None = quantity("name", "Recipe, where no axis names it; the machine's if absent", default=None)
+    tech: str | None = quantity("name", "Energy table, where no axis names it; the machine's if absent", default=None)
+    engine: Literal["fast", "reference"] = quantity("name", "Engine that simulates", default="fast")
+    timing_only: bool = quantity(
+        "flag", "Whether cycles, traffic and energy are asked for, and no outputs", default=False
+    )
+    sample: Literal["grid", "random", "sobol"] = quantity(
+        "name",
+        "Points: all combinations, the last axis varying fastest; or a count of random ones; or of a Sobol sequence, "
+        "which fills the space evenly",
+        default="grid",
+    )
+    count: Integer | None = quantity(
+        "count", "Random or Sobol points, before constraints", default=None, ge=1, le=MAX_POINTS
+    )
+    seed: Integer = quantity("count", "Seed of random and Sobol points", default=0, ge=0, le=2**63 - 1)
+    axes: list[Axis] = quantity("axes", "What varies", min_length=1, max_length=MAX_AXES)
+    constraints: list[Constraint] = quantity("constraints", "What a point must keep to", default=[])
+    objectives: list[Objective] = quantity(
+        "objectives",
+        "What makes a point better; those that no other one beats are marked",
+        default=[Objective(figure="energy_pj.total"), Objective(figure="cycles")],
+    )
+
+    @model_validator(mode="after")
+    def _counted(self) -> SweepSpec:
+        if (self.count is None) == (self.sample != "grid"):
+            raise ValueError(f"count must be {'absent' if self.count else 'given'} where sample is {self.sample}")
+        return self
+
+
+def load_sweep(name_or_path: str) -> SweepSpec:
+    """Load a sweep by its shipped name or its path.
+
+    Raises
+    ------
+    ConfigError
+        With every fault of the file, unknown fields and names among them.
+    """
+    document = read_yaml(shipped.path_of("sweep", name_or_path))
+    return checked(validate(document, SweepSpec), document)
+
+
+def checked(spec: SweepSpec, document: Document) -> SweepSpec:
+    """Check what a sweep names: files, fields and figures; raises as `load_sweep`."""
+    faults: list[Fault] = []
+
+    def check(place: tuple[int | str, ...], test: typing.Callable[[], object]) -> None:
+        try:
+            test()
+        except ConfigError as error:
+            faults.extend(document.fault(place, fault.message) for fault in error.faults)
+
+    for root in ROOTS:
+        name = getattr(spec, root)
+        if name is not None:
+            check((root,), lambda r=root, n=name: require_file(r, n, document.file))
+    fields = [field for axis in spec.axes for field in axis.fields]
+    for i, axis in enumerate(spec.axes):
+        check(("axes", i, "field"), lambda a=axis: require_field(a.field))
+        if axis.field in ROOTS:
+            for j, value in enumerate(axis.values or []):
+                check(("axes", i, "values", j), lambda a=axis, v=value: require_file(a.field, v, document.file))
+        for field in axis.also:
+            check(("axes", i, "also", field), lambda f=field: require_field(f))
+        if axis.range and spec.sample == "grid" and axis.range.count is None:
+            whole = axis.range.draw == "even" and axis.range.scale == "linear" and axis.range.step
+            if not whole:
+                faults.append(document.fault(("axes", i, "range"), "must give a count for a grid"))
+        if axis.range and not faults and not _holds_numbers(axis.field):
+            faults.append(document.fault(("axes", i, "range"), f"must be values for {axis.field}, which is no number"))
+        twice = [field for field in axis.fields if fields.count(field) > 1]
+        if twice:
+            faults.append(document.fault(("axes", i, "field"), f"must be a field of one axis, not {twice[0]} of two"))
+    for i, constraint in enumerate(spec.constraints):
+        check(("constraints", i, "of"), lambda c=constraint: require_quantity(c.of))
+        for kind, bound in constraint.bounds.items():
+            if isinstance(bound, str):
+                check(("constraints", i, kind), lambda b=bound: require_quantity(b))
+    for i, objective in enumerate(spec.objectives):
+        check(
+            ("objectives", i, "figure"), lambda o=objective: require_figure(o.figure, timing_only=spec.timing_only)
+        )
+    if faults:
+        raise ConfigError(*faults)
+    return spec
+
+
+def require_file(root: str, name: object, beside: str) -> None:
+    """Refuse a name that is not shipped, and a path without a file."""
+    if name is None and root in {"recipe", "tech"}:
+        return
+    if not isinstance(name, str):
+        raise ConfigError(f"must be the name of a {root} or the path of a .yaml file, not {name!r}")
+    path = shipped.path_of(root, name, beside)
+    if not path.is_file():
+        raise ConfigError(f"must be a {root} file that exists, not {name!r}")
+
+
+def require_field(path: str) -> list[object]:
+    """Types of the field that a dotted path names.
+
+    Raises
+    ------
+    ConfigError
+        If no machine, table, recipe or workload can have it; the nearest names are offered.
+    """
+    first, *parts = path.split(".")
+    if first not in ROOTS:
+        raise ConfigError(unknown_name("first part of a field's path", first, ROOTS))
+    return _follow([ROOTS[first]], first, parts)
+
+
+def require_quantity(name: str) -> None:
+    """Refuse what is neither a quantity nor a field of a number, a name or a flag."""
+    if name in QUANTITIES:
+        return
+    if "." not in name:
+        raise ConfigError(unknown_name("quantity, or the dotted path of a field", name, QUANTITIES))
+    require_field(name)
+
+
+def require_figure(path: str, *, timing_only: bool) -> None:
+    """Refuse what is no number of a run's summary, or is not known of a run."""
+    if path in QUANTITIES:
+        return
+    first, *parts = path.split(".")
+    known = [*(name for name in Summary.model_fields if name not in _NO_FIGURES), *QUANTITIES]
+    if first not in known:
+        raise ConfigError(unknown_name("figure", first, known))
+    if first in {"quality", "bit_exact"} and timing_only:
+        raise ConfigError(f"must be a figure that timing alone has, not {path}")
+    found = _follow([Summary.model_fields[first].annotation], first, parts)
+    if not any(kind in {int, float} for kind in found):
+        raise ConfigError(f"must be a number, not {path}; give one of its fields")
+
+
+def is_whole(path: str) -> bool:
+    """Whether a field holds whole numbers alone."""
+    kinds = require_field(path)
+    return int in kinds and float not in kinds
+
+
+def _holds_numbers(path: str) -> bool:
+    return any(kind in {int, float} for kind in require_field(path))
+
+
+def _follow(kinds: list[object], place: str, parts: list[str]) -> list[object]:
+    """Types at the end of a path."""
+    kinds = [inner for kind in kinds for inner in _members(kind)]
+    for part in parts:
+        inner = [member for kind in kinds for member in _inside(kind, part)]
+        if not inner:
+            known = sorted({name for kind in kinds for name in _names(kind)})
+            if not known:
+                raise ConfigError(f"must end at {place}, which has no fields, but goes on to {part!r}")
+            raise ConfigError(unknown_name(f"field of {place}", part, known))
+        kinds, place = inner, f"{place}.{part}"
+    return kinds
+
+
+def _members(annotation: object) -> list[object]:
+    """Types that an annotation allows: a union's members, one by one."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _members(typing.get_args(annotation)[0])
+    if origin in {typing.Union, types.UnionType}:
+        return [member for part in typing.get_args(annotation) for member in _members(part)]
+    return [annotation]
+
+
+def _inside(kind: object, part: str) -> list[object]:
+    """Types of what a type has under a name or a number."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return _members(arguments[0]) if part.isdigit() else []
+    if origin is dict:
+        return _members(arguments[1])
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
+        return _members(kind.model_fields[part].annotation)
+    return []
+
+
+def _names(kind: object) -> list[str]:
+    if typing.get_origin(kind) is list:
+        return ["0"]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return list(kind.model_fields)
+    return []

@@ -1,0 +1,351 @@
+"""A sweep from its file to a table of all points."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from accelsim import provenance
+from accelsim.config import shipped
+from accelsim.config.load import read_yaml, validate
+from accelsim.cost.area import QUANTITIES
+from accelsim.dse import runner
+from accelsim.dse.simulation import Job, simulate
+from accelsim.dse.space import Point, Refusal, Space
+from accelsim.dse.spec import SweepSpec, checked
+from accelsim.dse.store import Outcome, Store
+from accelsim.dse.workers import LocalPool, Pool
+from accelsim.errors import AccelSimError, ConfigError, Fault
+from accelsim.files import write_all
+from accelsim.workload.load import Workload
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A point that keeps to the constraints.
+
+    Parameters
+    ----------
+    key
+        Under which the store has it.
+    quantities
+        Those of its machine.
+    error
+        Why it can't be simulated; None if it can.
+    """
+
+    point: Point
+    key: str
+    quantities: dict[str, float | None]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """All points of a sweep, and what became of them.
+
+    Parameters
+    ----------
+    cases, outcomes
+        Points in the sweep's order, and what became of each.
+    excluded
+        Points that a constraint leaves out.
+    """
+
+    spec: SweepSpec
+    cases: Sequence[Case]
+    outcomes: Sequence[Outcome]
+    excluded: int
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """A row a point: axes, quantities of the machine, figures as energy_pj.dram, whether no point beats it, error."""
+        spec = self.spec
+        figures = pd.json_normalize([self._figures(outcome) for outcome in self.outcomes])
+        columns: dict[str, Any] = {
+            axis.field: _column([case.point.values[i] for case in self.cases]) for i, axis in enumerate(spec.axes)
+        }
+        for name in QUANTITIES:
+            columns[name] = [case.quantities.get(name) for case in self.cases]
+        columns |= {name: figures[name].to_numpy() for name in figures if name not in columns}
+        frame = pd.DataFrame(columns)
+        frame["pareto"] = pareto(frame, spec)
+        frame["error"] = pd.Series([outcome.error for outcome in self.outcomes], dtype=object)
+        return frame
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the sweep was, and what made it; no clock time."""
+        failed = sum(outcome.error is not None for outcome in self.outcomes)
+        return {
+            "sweep": self.spec.model_dump(mode="json"),
+            "points": {
+                "simulated": len(self.outcomes) - failed,
+                "failed": failed,
+                "excluded": self.excluded,
+                "pareto": int(self.frame["pareto"].sum()),
+            },
+            "provenance": {
+                "versions": provenance.versions(),
+                "source_sha256": provenance.source_sha256(),
+                "points_sha256": provenance.content_hash({"keys": [case.key for case in self.cases]}),
+            },
+        }
+
+    def to_json(self) -> str:
+        """Provenance and all points as one JSON object."""
+        axes = [axis.field for axis in self.spec.axes]
+        rows = [
+            {
+                "point": dict(zip(axes, case.point.values, strict=True)),
+                **case.quantities,
+                "pareto": best,
+                "error": outcome.error,
+                "figures": self._figures(outcome) or None,
+            }
+            for case, outcome, best in zip(self.cases, self.outcomes, self.frame["pareto"].tolist(), strict=True)
+        ]
+        return json.dumps({**self.provenance, "rows": rows}, indent=2)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write sweep.json and sweep.parquet; both or none.
+
+        Raises
+        ------
+        AccelSimError
+            If the folder can't be written.
+        """
+        return write_all(
+            folder,
+            {
+                "sweep.json": lambda path: path.write_text(json.dumps(self.provenance, indent=2) + "\n"),
+                "sweep.parquet": lambda path: self.frame.to_parquet(path, index=False),
+            },
+        )
+
+    def export(self, file: Path) -> None:
+        """Write the table to a .parquet or .csv file, whole or not at all; errors as for `save`."""
+        write = self.frame.to_csv if require_table(file) == ".csv" else self.frame.to_parquet
+        write_all(file.parent, {file.name: lambda path: write(path, index=False)})
+
+    @staticmethod
+    def _figures(outcome: Outcome) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(outcome.figures) if outcome.figures else {}
+        return found
+
+
+class Sweep:
+    """Many designs, simulated on all cores, each once.
+
+    Parameters
+    ----------
+    source
+        Shipped name or path of a sweep file, or the model of one.
+
+    Raises
+    ------
+    ConfigError
+        With every fault: of the file, and of the files and fields that it names.
+    """
+
+    def __init__(self, source: str | Path | SweepSpec) -> None:
+        if isinstance(source, SweepSpec):
+            self.space = Space(source)
+            return
+        path = shipped.path_of("sweep", str(source))
+        document = read_yaml(path)
+        spec = checked(validate(document, SweepSpec), document)
+        self.space = Space(spec, str(path), document)
+
+    @property
+    def spec(self) -> SweepSpec:
+        """What was asked for."""
+        return self.space.spec
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.spec.name
+
+    def run(
+        self,
+        workers: int | None = None,
+        store: str | Path | None = None,
+        *,
+        retry: bool = False,
+        progress: Progress | None = None,
+    ) -> pd.DataFrame:
+        """Simulate all points that the store does not have, and return a table of all; see `results`."""
+        return self.results(workers, store, retry=retry, progress=progress).frame
+
+    def results(
+        self,
+        workers: int | None = None,
+        store: str | Path | None = None,
+        *,
+        retry: bool = False,
+        progress: Progress | None = None,
+        pool: Pool | None = None,
+        simulate: runner.Simulate = simulate,
+    ) -> Results:
+        """Simulate all points that the store does not have.
+
+        Parameters
+        ----------
+        workers
+            Processes; one a core if absent. The result does not depend on them.
+        store
+            SQLite file of all points that are known; in memory if absent.
+        retry
+            Whether points that failed before run again.
+        progress
+            Called with what is going on, how much is done, and of how much.
+        pool
+            Where points are simulated, instead of by `workers`; it stays open.
+        simulate
+            What a worker does with a point, a function of a module.
+
+        Raises
+        ------
+        AccelSimError
+            If the store can't be used. What is wrong with a point is told in its row.
+        """
+        with Store(Path(store) if store is not None else None) as kept:
+            cases, excluded = self._cases(progress)
+            keys = list({case.key for case in cases})
+            known = kept.known(keys)
+            if retry:
+                known = {key: outcome for key, outcome in known.items() if outcome.error is None}
+            refused = {
+                case.key: Outcome.failed(case.key, case.error) for case in cases if case.error and case.key not in known
+            }
+            kept.add(list(refused.values()), {}, {})
+            pending = {case.key: case.point for case in cases if case.key not in known and case.key not in refused}
+            if pending:
+                self._simulate(pending, kept, pool or LocalPool(workers), simulate, progress, close=pool is None)
+            found = kept.known(keys)
+        return Results(self.spec, cases, [found[case.key] for case in cases], excluded)
+
+    def _cases(self, progress: Progress | None) -> tuple[list[Case], int]:
+        """Points that keep to the constraints, and the number of others."""
+        cases: list[Case] = []
+        points = self.space.points
+        for number, point in enumerate(points):
+            if progress:
+                progress("reading points", number, len(points))
+            case = self._case(point)
+            if case:
+                cases.append(case)
+        return cases, len(points) - len(cases)
+
+    def _case(self, point: Point) -> Case | None:
+        """A point; None if a constraint leaves it out."""
+        job = self.space.case(point)
+        if isinstance(job, Refusal):
+            return Case(point, job.key, {}, job.error)
+        try:
+            if not self.space.allowed(job):
+                return None
+        except ConfigError as error:
+            key = provenance.content_hash({"key": job.key, "error": str(error)})
+            return Case(point, key, _quantities(job), str(error))
+        return Case(point, job.key, _quantities(job), None)
+
+    def _simulate(
+        self,
+        pending: dict[str, Point],
+        kept: Store,
+        pool: Pool,
+        simulate: runner.Simulate,
+        progress: Progress | None,
+        *,
+        close: bool,
+    ) -> None:
+        def jobs() -> Iterator[Job]:  # read again, because so many don't fit in memory
+            for point in pending.values():
+                job = self.space.case(point)
+                if isinstance(job, Refusal) or job.key not in pending:
+                    raise AccelSimError(f"files of sweep {self.name} must stay as they are while it runs, but changed")
+                yield job
+
+        written: set[str] = set()
+
+        def record(batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+            contents = {hash_: text for job in batch for hash_, text in _contents(job, written)}
+            kept.add(outcomes, {job.key: json.dumps(job.inputs._asdict()) for job in batch}, contents)
+            written.update(contents)
+
+        told = (lambda done, of: progress("simulating", done, of)) if progress else None
+        try:
+            runner.run(jobs(), len(pending), simulate, record, pool, told)
+        finally:
+            if close:
+                pool.close()
+
+
+def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:
+    """Whether no other row is at least as good in all objectives and better in one; what lacks a figure is not."""
+    signs = {"minimise": 1.0, "maximise": -1.0}
+    columns = [
+        pd.to_numeric(frame[o.figure], errors="coerce").to_numpy(float, na_value=np.nan) * signs[o.goal]
+        if o.figure in frame
+        else np.full(len(frame), np.nan)
+        for o in spec.objectives
+    ]
+    costs = np.column_stack(columns) if columns else np.full((len(frame), 1), np.nan)
+    if "energy_pj.total" not in frame:  # no point has any figure
+        return np.zeros(len(frame), bool)
+    known = ~np.isnan(costs).any(axis=1) & frame["energy_pj.total"].notna().to_numpy()
+    best = known.copy()
+    for number in np.flatnonzero(known):
+        row = costs[number]
+        rivals = costs[best]
+        best[number] = not ((rivals <= row).all(axis=1) & (rivals < row).any(axis=1)).any()
+    return best
+
+
+def require_table(file: Path) -> str:
+    """Ending of a file that a table can be exported to.
+
+    Raises
+    ------
+    AccelSimError
+        If it is another one.
+    """
+    if file.suffix not in {".csv", ".parquet"}:
+        raise AccelSimError(Fault(f"must end in .parquet or .csv, not {file.suffix or 'in nothing'!r}", str(file)))
+    return file.suffix
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Values of one type, as tables on disk need them: those of several, and nested ones, as text."""
+    kinds = Counter("number" if isinstance(v, int | float) and not isinstance(v, bool) else type(v).__name__
+                    for v in values if v is not None)  # fmt: skip
+    if len(kinds) > 1 or kinds.keys() & {"list", "dict"}:
+        return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    return values
+
+
+def _quantities(job: Job) -> dict[str, float | None]:
+    return {name: of(job.machine) for name, of in QUANTITIES.items()}
+
+
+def _contents(job: Job, but: set[str]) -> Iterable[tuple[str, str]]:
+    """Hashes of what a point is made of, with its content, those left out that are known."""
+    for hash_, model in zip(job.inputs, (job.machine, job.technology, job.recipe, job.workload), strict=True):
+        if hash_ not in but:
+            yield hash_, (model.spec if isinstance(model, Workload) else model).model_dump_json()

@@ -130,6 +130,7 @@ class ProgressBar:
         self._last = self._begun
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._since: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -141,12 +142,13 @@ class ProgressBar:
     def __call__(self, what: str, done: int, of: int) -> None:
         """Show that `done` of `of` parts of something are done."""
         now = time.monotonic()
+        self._since.setdefault(what, now)
         if now - self._begun < PATIENCE_S:
             return
         if not sys.stderr.isatty():
             if now - self._last >= LINE_S:
                 self._last = now
-                typer.echo(f"{what}: {100 * done // max(of, 1)} %", err=True)
+                typer.echo(f"{what}: {100 * done // max(of, 1)} %{self._left(what, done, of, now)}", err=True)
             return
         if self._bar is None:
             columns = (
@@ -160,3 +162,7 @@ class ProgressBar:
         if what not in self._tasks:
             self._tasks[what] = self._bar.add_task(what, total=of)
         self._bar.update(self._tasks[what], completed=done)
+
+    def _left(self, what: str, done: int, of: int, now: float) -> str:
+        """Estimate of the time that is left, if there has been time to tell."""
+        return f", about {(now - self._since[what]) / done * (of - done):.0f} s left" if done else ""

@@ -174,7 +174,7 @@ def machine_of(document: Document, name_or_path: str) -> Machine:
             target = shipped.path_of(kind, name, name_or_path)
             if not target.is_file():
                 faults.append(document.fault((key,), f"must be a {kind} file that exists, not {name!r}"))
-        elif name not in shipped.names(kind):
+        elif not shipped.is_name(kind, name):
             what = f"{kind} or the path of a .yaml file"
             faults.append(document.fault((key,), unknown_name(what, name, shipped.names(kind))))
     if faults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from accelsim.errors import ConfigError, unknown_name
@@ -20,6 +21,7 @@ _PLACES = {
 KINDS = tuple(_PLACES)
 
 
+@cache
 def _root() -> Path:
     """Root of configs/ and workloads/: inside an installed package, beside it in a checkout."""
     installed = _PACKAGE / "shipped"
@@ -31,6 +33,16 @@ def names(kind: str) -> list[str]:
     folder, pattern = _PLACES[kind]
     found = (_root() / folder).glob(pattern.format(name="*"))
     return sorted(path.stem if pattern == "{name}.yaml" else path.parent.name for path in found)
+
+
+def is_name(kind: str, name: str) -> bool:
+    """Whether a shipped file has this name."""
+    return not is_path(name) and _file(kind, name).is_file()
+
+
+def _file(kind: str, name: str) -> Path:
+    folder, pattern = _PLACES[kind]
+    return _root() / folder / pattern.format(name=name)
 
 
 def is_path(name_or_path: str) -> bool:
@@ -53,7 +65,6 @@ def path_of(kind: str, name_or_path: str, beside: str = "") -> Path:
     """
     if is_path(name_or_path):
         return (Path(beside).parent if is_path(beside) else Path()) / name_or_path
-    if name_or_path not in names(kind):
+    if not is_name(kind, name_or_path):
         raise ConfigError(unknown_name(f"{kind} or the path of a .yaml file", name_or_path, names(kind)))
-    folder, pattern = _PLACES[kind]
-    return _root() / folder / pattern.format(name=name_or_path)
+    return _file(kind, name_or_path)

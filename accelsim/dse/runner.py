@@ -70,6 +70,9 @@ class _Run:
     under_way: dict[Future[tuple[list[Outcome], float]], list[Job]] = field(default_factory=dict)
 
     def all(self) -> None:
+        """Run all jobs."""
+        if self.progress:
+            self.progress(0, self.total)
         executor = self.pool.executor()
         while True:
             suspects = self._submit(executor)

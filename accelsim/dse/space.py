@@ -28,7 +28,7 @@ from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
 from accelsim.workload.load import Workload, read_workload, workload_of
 
 #: Changed models that a space keeps of each root.
-KEPT_MODELS = 256
+KEPT_MODELS = 4096
 
 
 @dataclass(frozen=True, slots=True)

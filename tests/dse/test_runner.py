@@ -1,0 +1,281 @@
+"""Points on many workers, whatever becomes of these."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_simulations import BAD_ROWS, LOG, deadly, huge, quick, slow, wrong
+from null_simulation import nothing
+
+from accelsim import api
+from accelsim.dse.spec import Axis, Constraint, Objective, Range, SweepSpec
+from accelsim.dse.store import Store
+from accelsim.dse.sweep import Sweep, pareto
+from accelsim.dse.workers import LocalPool
+
+FILE = """kind: sweep
+name: many
+description: many machines
+timing_only: true
+axes:
+  - field: arch.matrix.rows
+    range: {low: 8, high: 64, step: 4}
+  - field: arch.matrix.columns
+    range: {low: 8, high: 64, step: 8}
+"""
+POINTS = 15 * 8
+#: What a killed process runs.
+SCRIPT = "import sys; from accelsim.dse.sweep import Sweep; import fake_simulations; " + (
+    "Sweep(sys.argv[1]).results(2, sys.argv[2], simulate=getattr(fake_simulations, sys.argv[3]))"
+)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    file = tmp_path / "many.yaml"
+    file.write_text(FILE)
+    return Sweep(file)
+
+
+def ran(log: Path) -> list[str]:
+    """Keys that workers have begun, in order."""
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line.split()[1] for line in lines]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_table_does_not_depend_on_the_workers(sweep: Sweep) -> None:
+    one = sweep.results(1, simulate=quick).frame
+    two = sweep.results(2, simulate=quick).frame
+    pd.testing.assert_frame_equal(one, two)
+    assert len(one) == POINTS
+    assert list(one["arch.matrix.rows"]) == [8 + 4 * (i // 8) for i in range(POINTS)]
+    assert list(one["arch.matrix.columns"]) == [8 + 8 * (i % 8) for i in range(POINTS)]
+    assert list(one["cycles"]) == [10_000 // r + c for r, c in zip(one["arch.matrix.rows"], one["arch.matrix.columns"], strict=True)]  # fmt: skip
+    assert set(one["threads"]) == {"1"}
+    assert one["error"].isna().all()
+    assert list(one["multipliers"]) == list(one["arch.matrix.rows"] * one["arch.matrix.columns"])
+
+
+def test_a_point_of_the_table_is_a_run_of_its_own() -> None:
+    spec = SweepSpec(
+        kind="sweep",
+        name="real",
+        description="d",
+        axes=[Axis(field="arch", values=["edge-ws", "edge-outer"]), Axis(field="recipe", values=["int8", "pruned"])],
+    )
+    frame = Sweep(spec).run(workers=2)
+    for row in frame.to_dict("records"):
+        summary = api.run("digits-mlp", row["arch"], row["recipe"]).summary
+        assert (row["cycles"], row["energy_pj.total"]) == (summary.cycles, summary.energy_pj.total)
+        assert summary.quality
+        assert summary.quality.task
+        assert row["quality.task.value"] == summary.quality.task.value
+        assert row["bit_exact"] is True
+        assert row["units.load.busy"] == summary.units["load"]["busy"]
+
+
+def test_points_that_go_wrong_are_recorded_and_the_others_go_on(sweep: Sweep, tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    frame = sweep.results(2, store, simulate=wrong).frame
+    bad = frame["arch.matrix.rows"] == BAD_ROWS
+    assert Counter(frame.loc[bad, "error"]) == {"must fit": 2, "ZeroDivisionError: oh": 3, "MemoryError: ": 3}
+    assert frame.loc[~bad, "error"].isna().all()
+    assert not frame.loc[bad, "pareto"].any()
+    again = sweep.results(2, store, simulate=quick).frame
+    pd.testing.assert_frame_equal(again, frame)
+    retried = sweep.results(2, store, simulate=quick, retry=True).frame
+    pd.testing.assert_frame_equal(retried, sweep.results(2, simulate=quick).frame)
+
+
+def test_points_that_fit_nothing_are_recorded_without_a_worker(tmp_path: Path) -> None:
+    axes = [Axis(field="arch.activation.width_bits", values=[128, 12]), Axis(field="recipe", values=["int8"])]
+    spec = SweepSpec(kind="sweep", name="s", description="d", axes=axes)
+    store = tmp_path / "s.sqlite"
+    frame = Sweep(spec).results(1, store, simulate=quick).frame
+    assert frame["error"].isna().tolist() == [True, False]
+    assert frame["error"][1] == "arch.activation.width_bits: must be a multiple of 8, not 12"
+    with Store(store) as kept:
+        assert len(kept) == 2
+    assert pd.isna(frame["area_mm2"][1])
+
+
+def test_constraints_leave_points_out(sweep: Sweep) -> None:
+    constraints = [Constraint(of="multipliers", at_most=1024), Constraint(of="arch.matrix.rows", at_least=16)]
+    bounded = Sweep(sweep.spec.model_copy(update={"constraints": constraints}))
+    results = bounded.results(2, simulate=quick)
+    frame = results.frame
+    assert results.excluded == POINTS - len(frame)
+    free = sweep.results(2, simulate=quick).frame
+    kept = free[(free["multipliers"] <= 1024) & (free["arch.matrix.rows"] >= 16)]
+    pd.testing.assert_series_equal(frame["cycles"], kept["cycles"].reset_index(drop=True))
+
+
+def test_a_quantity_without_a_figure_fails_its_point_and_no_other() -> None:
+    spec = SweepSpec(
+        kind="sweep",
+        name="s",
+        description="d",
+        axes=[Axis(field="arch", values=["edge-eie", "edge-ws"])],
+        constraints=[Constraint(of="area_mm2", at_most=100)],
+    )
+    frame = Sweep(spec).results(1, simulate=quick).frame
+    assert frame["error"].tolist()[0] == "area_mm2: must be known where it has a bound, but is not for edge-eie"
+    assert frame["cycles"].notna().tolist() == [False, True]
+
+
+def test_points_that_no_other_one_beats_are_marked() -> None:
+    frame = pd.DataFrame(
+        {
+            "energy_pj.total": [1.0, 2.0, 2.0, 3.0, None, 1.0],
+            "cycles": [5, 3, 3, 4, 1, 5],
+            "area_mm2": [1.0, 1.0, 2.0, 0.5, 0.1, None],
+        }
+    )
+
+    def marked(*objectives: Objective) -> list[int]:
+        spec = SweepSpec(
+            kind="sweep", name="s", description="d", objectives=objectives and list(objectives), axes=[Axis(field="recipe", values=[None])]
+        )  # fmt: skip
+        return [i for i, best in enumerate(pareto(frame, spec)) if best]
+
+    energy, cycles, area = (Objective(figure=name) for name in ("energy_pj.total", "cycles", "area_mm2"))
+    assert marked(energy) == [0, 5]
+    assert marked(energy, cycles) == [0, 1, 2, 5]
+    assert marked(energy, cycles, area) == [0, 1, 3]
+    assert marked(Objective(figure="cycles", goal="maximise")) == [0, 5]
+    assert marked(Objective(figure="quality.sqnr_db")) == []
+
+
+def test_figures_too_long_to_keep_fail_their_points(sweep: Sweep) -> None:
+    axes = [Axis(field="arch.matrix.rows", values=[8, 16])]
+    frame = Sweep(sweep.spec.model_copy(update={"axes": axes})).results(1, simulate=huge).frame
+    assert frame["error"].str.startswith("figures must be at most").all()
+
+
+def test_a_point_that_kills_its_workers_fails_and_the_others_go_on(sweep: Sweep) -> None:
+    axes = [sweep.spec.axes[0], Axis(field="arch.matrix.columns", values=[8])]
+    few = Sweep(sweep.spec.model_copy(update={"axes": axes}))
+    frame = few.results(2, simulate=deadly).frame
+    bad = frame["arch.matrix.rows"] == BAD_ROWS
+    assert frame.loc[bad, "error"].tolist() == ["its process was killed 3 times"]
+    expected = few.results(2, simulate=quick).frame
+    pd.testing.assert_series_equal(frame.loc[~bad, "cycles"], expected.loc[~bad, "cycles"], check_dtype=False)
+
+
+def test_a_killed_workers_points_run_again(sweep: Sweep, tmp_path: Path) -> None:
+    store, killed = tmp_path / "s.sqlite", []
+
+    def kill(what: str, done: int, of: int) -> None:
+        if what == "simulating" and done > 10 * (1 + len(killed)) and len(killed) < 3:
+            worker = random.Random(done).choice(multiprocessing.active_children())  # noqa: S311 - no secret
+            assert worker.pid
+            os.kill(worker.pid, signal.SIGKILL)
+            killed.append(worker.pid)
+
+    frame = sweep.results(2, store, simulate=slow, progress=kill).frame
+    assert len(killed) == 3
+    pd.testing.assert_frame_equal(frame, sweep.results(2, simulate=quick).frame)
+    with Store(store) as kept:
+        assert len(kept) == POINTS
+
+
+def start(sweep: Path, store: Path, simulate: str, log: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(sweep), str(store), simulate],
+        env={**os.environ, LOG: str(log), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.003)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_sweep_goes_on_where_it_ended(stop: signal.Signals, sweep: Sweep, tmp_path: Path) -> None:
+    store, log, rng = tmp_path / "s.sqlite", tmp_path / "log", random.Random(int(stop))  # noqa: S311 - no secret
+    for attempt in range(4):
+        before = len(ran(log))
+        known = {line.split()[1] for line in log.read_text().splitlines()} if log.exists() else set()
+        acknowledged = set()
+        if store.exists():
+            with Store(store) as kept:
+                acknowledged = set(kept.known(sorted(known)))
+        process = start(tmp_path / "many.yaml", store, "slow", log)
+        if attempt:
+            some = rng.randrange(1, 30)
+            wait_for(lambda some=some, before=before: len(ran(log)) >= before + some or process.poll() is not None)
+        time.sleep(rng.random() * 0.2)
+        process.send_signal(stop)
+        process.wait()
+        workers = {int(line.split()[0]) for line in log.read_text().splitlines()} if log.exists() else set()
+        wait_for(lambda workers=workers: not any(map(is_alive, workers)), 10)
+        assert not acknowledged & set(ran(log)[before:])
+    with Store(store) as kept:
+        done = len(kept)
+    assert 0 < done < POINTS
+    before = len(ran(log))
+    last = start(tmp_path / "many.yaml", store, "slow", log)
+    assert last.wait() == 0, last.stderr and last.stderr.read()
+    assert len(ran(log)) - before == POINTS - done
+    with Store(store) as kept:
+        assert len(kept) == POINTS
+    frame = sweep.results(2, store, simulate=wrong).frame  # which would fail some, if it ran any
+    pd.testing.assert_frame_equal(frame, sweep.results(1, simulate=quick).frame)
+
+
+def test_a_script_needs_no_guard(sweep: Sweep, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import accelsim\nprint('begins')\n"
+        f"spec = accelsim.Sweep({str(tmp_path / 'many.yaml')!r}).spec\n"
+        "axes = [axis.model_copy(update={'range': None, 'values': [16]}) for axis in spec.axes]\n"
+        "print(len(accelsim.Sweep(spec.model_copy(update={'axes': axes})).run(workers=2)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["begins", "1"]
+
+
+def test_another_pool_can_take_its_place(sweep: Sweep) -> None:
+    pool = LocalPool(1)
+    try:
+        frame = sweep.results(pool=pool, simulate=quick).frame
+        again = sweep.results(pool=pool, simulate=quick).frame
+    finally:
+        pool.close()
+    pd.testing.assert_frame_equal(frame, again)
+
+
+@pytest.mark.slow
+def test_runner_and_store_cost_little(tmp_path: Path) -> None:
+    axes = [
+        Axis(field="arch.matrix.rows", range=Range(low=8, high=64)),
+        Axis(field="arch.clock_hz", range=Range(low=1e8, high=1e9)),
+    ]
+    spec = SweepSpec(kind="sweep", name="s", description="d", axes=axes, sample="random", count=2000)
+    begun = time.process_time()
+    frame = Sweep(spec).results(2, tmp_path / "s.sqlite", simulate=nothing).frame
+    assert len(frame) == 2000
+    assert (time.process_time() - begun) / 2000 < 2e-3

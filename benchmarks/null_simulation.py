@@ -12,6 +12,8 @@ ENERGIES = ("total", "mac", "register_file", "sram", "dram", "requantize", "deco
 
 def nothing(job: Job) -> str:
     """About as many figures as real ones, without simulating."""
-    units = {unit: dict.fromkeys(("busy", "wait_host", "wait_memory", "wait_port", "drained", "total"), 1) for unit in UNITS}
+    units = {
+        unit: dict.fromkeys(("busy", "wait_host", "wait_memory", "wait_port", "drained", "total"), 1) for unit in UNITS
+    }
     figures = {"cycles": int(job.key[:6], 16), "energy_pj": dict.fromkeys(ENERGIES, 1.5), "units": units}
     return json.dumps({**figures, "workload": job.workload.spec.name, "arch": job.machine.name})

@@ -1,8 +1,8 @@
 """Silicon area, for budgets: what was synthesized for the datapaths, and CACTI's macros for memories.
 
-Logic: Yosys on Nangate45, before placement, of units like those of `tests/rtl`; for comparing designs, not for a
-floor plan. Memories: CACTI 7 at 45 nm, one read-write port, one bank, 64 bits. Host, DMA, decode unit and wires are left
-out, and so are ports beyond the first.
+Logic: synthesis for Nangate45, before placement, of units like those of `tests/rtl`; for comparing designs, not for a
+floor plan. Memories: CACTI 7 at 45 nm, one read-write port, one bank, 64 bits. Left out are host, DMA, decode unit,
+wires, and ports beyond the first.
 """
 
 from __future__ import annotations

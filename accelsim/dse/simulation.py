@@ -57,9 +57,7 @@ def simulate(job: Job) -> str:
     AccelSimError
         If the network can't be compressed so, or be executed on the machine.
     """
-    result = api.simulate(
-        _prepared(job), job.machine, job.technology, engine=job.engine, timing_only=job.timing_only
-    )
+    result = api.simulate(_prepared(job), job.machine, job.technology, engine=job.engine, timing_only=job.timing_only)
     return result.summary.model_dump_json(exclude=LEFT_OUT)
 
 

@@ -248,7 +248,9 @@ class Space:
     def _resolved(self, root: str, name: Any, given: Mapping[str, Any], beside: str = "") -> tuple[Any, str, Path]:
         """A model, changed by fields, with its hash and the path of its file."""
         if not isinstance(name, str):
-            raise ConfigError(Fault(f"must be the name of a {root} or the path of a .yaml file, not {name!r}", key=root))
+            raise ConfigError(
+                Fault(f"must be the name of a {root} or the path of a .yaml file, not {name!r}", key=root)
+            )
         return self._changed(root, name, json.dumps(given), beside or self.beside)
 
     @cached_property
@@ -395,6 +397,7 @@ def _keeps(job: Job, constraint: Constraint) -> bool:
 
 def _quantity(job: Job, name: str) -> float | str:
     """A quantity of a point, or a field of it."""
+    found: Any
     if name in QUANTITIES:
         found = QUANTITIES[name](job.machine)
     else:
@@ -403,9 +406,9 @@ def _quantity(job: Job, name: str) -> float | str:
         found = found.spec if isinstance(found, Workload) else found
         for part in parts:
             found = _inside(found, part)
-    if not isinstance(found, int | float | str):
-        raise ConfigError(Fault(f"must be known where it has a bound, but is not for {job.machine.name}", key=name))
-    return found
+    if isinstance(found, int | float | str):
+        return found
+    raise ConfigError(Fault(f"must be known where it has a bound, but is not for {job.machine.name}", key=name))
 
 
 def _inside(value: Any, part: str) -> Any:

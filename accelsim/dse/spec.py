@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import types
 import typing
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, model_validator
@@ -11,7 +14,7 @@ from pydantic import BaseModel, model_validator
 from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
-from accelsim.config.load import Document, read_yaml, validate
+from accelsim.config.load import Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.tech import Technology
 from accelsim.cost.area import QUANTITIES
@@ -170,50 +173,61 @@ def load_sweep(name_or_path: str) -> SweepSpec:
 def checked(spec: SweepSpec, document: Document) -> SweepSpec:
     """Check what a sweep names: files, fields and figures; raises as `load_sweep`."""
     faults: list[Fault] = []
-
-    def check(place: tuple[int | str, ...], test: typing.Callable[[], object]) -> None:
+    for place, check in _checks(spec, document.file):
         try:
-            test()
+            check()
         except ConfigError as error:
-            faults.extend(document.fault(place, fault.message) for fault in error.faults)
-
-    for root in ROOTS:
-        name = getattr(spec, root)
-        if name is not None:
-            check((root,), lambda r=root, n=name: require_file(r, n, document.file))
-    fields = [field for axis in spec.axes for field in axis.fields]
-    for i, axis in enumerate(spec.axes):
-        check(("axes", i, "field"), lambda a=axis: require_field(a.field))
-        if axis.field in ROOTS:
-            for j, value in enumerate(axis.values or []):
-                check(("axes", i, "values", j), lambda a=axis, v=value: require_file(a.field, v, document.file))
-        for field in axis.also:
-            check(("axes", i, "also", field), lambda f=field: require_field(f))
-        if axis.range and spec.sample == "grid" and axis.range.count is None:
-            whole = axis.range.draw == "even" and axis.range.scale == "linear" and axis.range.step
-            if not whole:
-                faults.append(document.fault(("axes", i, "range"), "must give a count for a grid"))
-        if axis.range and not faults and not _holds_numbers(axis.field):
-            faults.append(document.fault(("axes", i, "range"), f"must be values for {axis.field}, which is no number"))
-        twice = [field for field in axis.fields if fields.count(field) > 1]
-        if twice:
-            faults.append(document.fault(("axes", i, "field"), f"must be a field of one axis, not {twice[0]} of two"))
-    for i, constraint in enumerate(spec.constraints):
-        check(("constraints", i, "of"), lambda c=constraint: require_quantity(c.of))
-        for kind, bound in constraint.bounds.items():
-            if isinstance(bound, str):
-                check(("constraints", i, kind), lambda b=bound: require_quantity(b))
-    for i, objective in enumerate(spec.objectives):
-        check(
-            ("objectives", i, "figure"), lambda o=objective: require_figure(o.figure, timing_only=spec.timing_only)
-        )
+            faults += [document.fault(place, fault.message) for fault in error.faults]
+    if not faults:
+        faults += [document.fault(place, message) for place, message in _range_faults(spec)]
     if faults:
         raise ConfigError(*faults)
     return spec
 
 
+def _checks(spec: SweepSpec, beside: str) -> Iterator[tuple[Path_, Callable[[], object]]]:
+    """What each name of a sweep must pass, with its place."""
+    for root in ROOTS:
+        yield (root,), partial(require_file, root, getattr(spec, root), beside)
+    times = Counter(field for axis in spec.axes for field in axis.fields)
+    for i, axis in enumerate(spec.axes):
+        yield ("axes", i, "field"), partial(require_field, axis.field)
+        yield ("axes", i, "field"), partial(_require_once, axis, times)
+        for field in axis.also:
+            yield ("axes", i, "also", field), partial(require_field, field)
+        if axis.field in ROOTS:
+            for j, value in enumerate(axis.values or []):
+                yield ("axes", i, "values", j), partial(require_file, axis.field, value, beside)
+    for i, constraint in enumerate(spec.constraints):
+        yield ("constraints", i, "of"), partial(require_quantity, constraint.of)
+        for kind, bound in constraint.bounds.items():
+            if isinstance(bound, str):
+                yield ("constraints", i, kind), partial(require_quantity, bound)
+    for i, objective in enumerate(spec.objectives):
+        yield ("objectives", i, "figure"), partial(require_figure, objective.figure, timing_only=spec.timing_only)
+
+
+def _range_faults(spec: SweepSpec) -> Iterator[tuple[Path_, str]]:
+    """What is wrong with ranges of fields that there are."""
+    for i, axis in enumerate(spec.axes):
+        asked = axis.range
+        if asked is None:
+            continue
+        if not _holds_numbers(axis.field):
+            yield ("axes", i, "range"), f"must be values for {axis.field}, which is no number"
+        steps = asked.draw == "even" and asked.scale == "linear" and asked.step
+        if spec.sample == "grid" and asked.count is None and not steps:
+            yield ("axes", i, "range"), "must give a count for a grid"
+
+
+def _require_once(axis: Axis, times: Counter[str]) -> None:
+    twice = [field for field in axis.fields if times[field] > 1]
+    if twice:
+        raise ConfigError(f"must be a field of one axis, not {twice[0]} of two")
+
+
 def require_file(root: str, name: object, beside: str) -> None:
-    """Refuse a name that is not shipped, and a path without a file."""
+    """Refuse a name that is not shipped, and a path without a file; a recipe and a table may be the machine's."""
     if name is None and root in {"recipe", "tech"}:
         return
     if not isinstance(name, str):

@@ -149,7 +149,9 @@ class Store:
                 self._db.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
             elif (application, version) != (APPLICATION, VERSION):
-                raise AccelSimError(Fault(f"must be a store of sweeps of version {VERSION}, but is not", str(self._path)))
+                raise AccelSimError(
+                    Fault(f"must be a store of sweeps of version {VERSION}, but is not", str(self._path))
+                )
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from accelsim import provenance
 from accelsim.config import shipped
@@ -27,7 +28,6 @@ from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool
 from accelsim.errors import AccelSimError, ConfigError, Fault
 from accelsim.files import write_all
-from accelsim.workload.load import Workload
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Results:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """A row a point: axes, quantities of the machine, figures as energy_pj.dram, whether no point beats it, error."""
+        """A row a point: axes, quantities, figures such as energy_pj.dram, whether no point beats it, and its error."""
         spec = self.spec
         figures = pd.json_normalize([self._figures(outcome) for outcome in self.outcomes])
         columns: dict[str, Any] = {
@@ -81,7 +81,7 @@ class Results:
         }
         for name in QUANTITIES:
             columns[name] = [case.quantities.get(name) for case in self.cases]
-        columns |= {name: figures[name].to_numpy() for name in figures if name not in columns}
+        columns |= {str(name): figures[name].to_numpy() for name in figures if name not in columns}
         frame = pd.DataFrame(columns)
         frame["pareto"] = pareto(frame, spec)
         frame["error"] = pd.Series([outcome.error for outcome in self.outcomes], dtype=object)
@@ -310,7 +310,7 @@ def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:
     if "energy_pj.total" not in frame:  # no point has any figure
         return np.zeros(len(frame), bool)
     known = ~np.isnan(costs).any(axis=1) & frame["energy_pj.total"].notna().to_numpy()
-    best = known.copy()
+    best: NDArray[np.bool_] = known.copy()
     for number in np.flatnonzero(known):
         row = costs[number]
         rivals = costs[best]
@@ -346,6 +346,7 @@ def _quantities(job: Job) -> dict[str, float | None]:
 
 def _contents(job: Job, but: set[str]) -> Iterable[tuple[str, str]]:
     """Hashes of what a point is made of, with its content, those left out that are known."""
-    for hash_, model in zip(job.inputs, (job.machine, job.technology, job.recipe, job.workload), strict=True):
+    models: tuple[BaseModel, ...] = (job.machine, job.technology, job.recipe, job.workload.spec)
+    for hash_, model in zip(job.inputs, models, strict=True):
         if hash_ not in but:
-            yield hash_, (model.spec if isinstance(model, Workload) else model).model_dump_json()
+            yield hash_, model.model_dump_json()

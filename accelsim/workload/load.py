@@ -174,7 +174,9 @@ def network_of(workload: Workload, variant: str | None = None, *, values: bool =
     """Read or draw the tensors of a workload; see `load_network`."""
     spec = workload.spec
     if variant is not None and variant not in spec.variants:
-        raise WorkloadError(workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants)))
+        raise WorkloadError(
+            workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants))
+        )
     if spec.synthetic:
         draw = Draw(spec.synthetic.seed) if values else Shapes()
         network = synthesize(spec.name, spec.all_layers, spec.synthetic, draw, independent=spec.independent)

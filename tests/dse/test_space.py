@@ -52,7 +52,11 @@ def test_a_grid_has_all_combinations_and_the_last_axis_varies_fastest() -> None:
 
 def test_ranges_are_even_in_differences_or_ratios() -> None:
     clock = "arch.clock_hz"
-    assert values(points(spec(Axis(field=clock, range=Range(low=1e9, high=2e9, count=3))))) == [(1e9,), (1.5e9,), (2e9,)]
+    assert values(points(spec(Axis(field=clock, range=Range(low=1e9, high=2e9, count=3))))) == [
+        (1e9,),
+        (1.5e9,),
+        (2e9,),
+    ]
     log = values(points(spec(Axis(field=clock, range=Range(low=1e8, high=1e10, count=3, scale="log")))))
     assert [value for (value,) in log] == pytest.approx([1e8, 1e9, 1e10], rel=1e-12)
     whole = Range(low=8, high=64, count=4, scale="log")
@@ -238,31 +242,80 @@ axes:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"arch": "edge-wss"}, "4:1: arch: must be a known arch or the path of a .yaml file, not 'edge-wss'; did you mean"),
-        ({"field": "arch.matrix.row"}, "6:5: axes.0.field: must be a known field of arch.matrix, not 'row'; did you mean 'rows'?"),
-        ({"field": "arc.x"}, "6:5: axes.0.field: must be a known first part of a field's path, not 'arc'; did you mean 'arch'?"),
+        (
+            {"arch": "edge-wss"},
+            "4:1: arch: must be a known arch or the path of a .yaml file, not 'edge-wss'; did you mean",
+        ),
+        (
+            {"field": "arch.matrix.row"},
+            "6:5: axes.0.field: must be a known field of arch.matrix, not 'row'; did you mean 'rows'?",
+        ),
+        (
+            {"field": "arc.x"},
+            "6:5: axes.0.field: must be a known first part of a field's path, not 'arc'; did you mean 'arch'?",
+        ),
         ({"field": "arch.matrix.lanes"}, "6:5: axes.0.field: must be a known field of arch.matrix, not 'lanes'; "),
-        ({"field": "arch.l2.ways"}, "6:5: axes.0.field: must be a field of what the base has, but its arch.l2 is absent"),
-        ({"field": "recipe.steps.3.layers"}, "6:5: axes.0.field: must be an item of recipe.steps, of which there are 1, not 3"),
-        ({"field": "arch.clock_hz.x"}, "6:5: axes.0.field: must end at arch.clock_hz, which has no fields, but goes on to 'x'"),
-        ({"more": "constraints: [{of: area, at_most: 1}]"}, "8:16: constraints.0.of: must be a known quantity, or the dotted path of a field, not 'area'; did you mean 'area_mm2'?"),
+        (
+            {"field": "arch.l2.ways"},
+            "6:5: axes.0.field: must be a field of what the base has, but its arch.l2 is absent",
+        ),
+        (
+            {"field": "recipe.steps.3.layers"},
+            "6:5: axes.0.field: must be an item of recipe.steps, of which there are 1, not 3",
+        ),
+        (
+            {"field": "arch.clock_hz.x"},
+            "6:5: axes.0.field: must end at arch.clock_hz, which has no fields, but goes on to 'x'",
+        ),
+        (
+            {"more": "constraints: [{of: area, at_most: 1}]"},
+            "8:16: constraints.0.of: must be a known quantity, or the dotted path of a field, "
+            "not 'area'; did you mean 'area_mm2'?",
+        ),
         ({"more": "constraints: [{of: area_mm2}]"}, "8:15: constraints.0: at_least, at_most or equals must be given"),
-        ({"more": "constraints: [{of: arch.matrix.rows, equals: arch.matrix.colums}]"}, "8:38: constraints.0.equals: must be a known field of arch.matrix, not 'colums'; did you mean 'columns'?"),
-        ({"more": "objectives: [{figure: energy_pj.totl}]"}, "8:15: objectives.0.figure: must be a known field of energy_pj, not 'totl'; did you mean 'total'?"),
-        ({"more": "objectives: [{figure: energy_pj}]"}, "8:15: objectives.0.figure: must be a number, not energy_pj; give one of its fields"),
-        ({"more": "timing_only: true\nobjectives: [{figure: quality.sqnr_db}]"}, "9:15: objectives.0.figure: must be a figure that timing alone has, not quality.sqnr_db"),
+        (
+            {"more": "constraints: [{of: arch.matrix.rows, equals: arch.matrix.column}]"},
+            "8:38: constraints.0.equals: must be a known field of arch.matrix, not 'column'; did you mean 'columns'?",
+        ),
+        (
+            {"more": "objectives: [{figure: energy_pj.totl}]"},
+            "8:15: objectives.0.figure: must be a known field of energy_pj, not 'totl'; did you mean 'total'?",
+        ),
+        (
+            {"more": "objectives: [{figure: energy_pj}]"},
+            "8:15: objectives.0.figure: must be a number, not energy_pj; give one of its fields",
+        ),
+        (
+            {"more": "timing_only: true\nobjectives: [{figure: quality.sqnr_db}]"},
+            "9:15: objectives.0.figure: must be a figure that timing alone has, not quality.sqnr_db",
+        ),
         ({"more": "sample: sobol"}, "count must be given where sample is sobol"),
         ({"more": "count: 3"}, "count must be absent where sample is grid"),
         ({"more": "wokload: x"}, "8:1: wokload: must be a known key, not 'wokload'; did you mean 'workload'?"),
-        ({"more": "  - {field: arch.clock_hz, range: {low: 1e9, high: 2e9}}"}, "8:28: axes.1.range: must give a count for a grid"),
-        ({"more": "  - {field: arch.clock_hz, range: {low: 3e9, high: 2e9, count: 2}}"}, "axes.1.range: high must be at least low (3e+09), not 2e+09"),
-        ({"more": "  - {field: arch.tech, range: {low: 1, high: 2, count: 2}}"}, "axes.1.range: must be values for arch.tech, which is no number"),
-        ({"more": "  - {field: arch.matrix.rows, values: [3]}"}, "must be a field of one axis, not arch.matrix.rows of two"),
+        (
+            {"more": "  - {field: arch.clock_hz, range: {low: 1e9, high: 2e9}}"},
+            "8:28: axes.1.range: must give a count for a grid",
+        ),
+        (
+            {"more": "  - {field: arch.clock_hz, range: {low: 3e9, high: 2e9, count: 2}}"},
+            "axes.1.range: high must be at least low (3e+09), not 2e+09",
+        ),
+        (
+            {"more": "  - {field: arch.tech, range: {low: 1, high: 2, count: 2}}"},
+            "axes.1.range: must be values for arch.tech, which is no number",
+        ),
+        (
+            {"more": "  - {field: arch.matrix.rows, values: [3]}"},
+            "must be a field of one axis, not arch.matrix.rows of two",
+        ),
         ({"more": "  - {field: recipe, values: [int9]}"}, "8:30: axes.1.values.0: must be a known recipe or the path"),
         ({"more": "  - {field: arch.clock_hz}"}, "axes.1: either values or range must be given"),
-        ({"more": "  - {field: arch.clock_hz, values: [1e9], also: {arch.vector.lane: 2}}"}, "axes.1.also.arch.vector.lane: must be a known field of arch.vector, not 'lane'; did you mean 'lanes'?"),
+        (
+            {"more": "  - {field: arch.clock_hz, values: [1e9], also: {arch.vector.lane: 2}}"},
+            "axes.1.also.arch.vector.lane: must be a known field of arch.vector, not 'lane'; did you mean 'lanes'?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_faults_of_a_file_have_a_place_and_the_nearest_name(change: dict[str, str], fault: str, tmp_path: Path) -> None:
     file = tmp_path / "s.yaml"
     file.write_text(FILE.format(**{"arch": "edge-ws", "field": "arch.matrix.rows", "more": ""} | change))
@@ -273,7 +326,9 @@ def test_faults_of_a_file_have_a_place_and_the_nearest_name(change: dict[str, st
 
 
 def test_paths_of_a_file_begin_at_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "m.yaml").write_text(shipped.path_of("arch", "edge-ws").read_text().replace("name: edge-ws", "name: mine"))
+    (tmp_path / "m.yaml").write_text(
+        shipped.path_of("arch", "edge-ws").read_text().replace("name: edge-ws", "name: mine")
+    )
     file = tmp_path / "s.yaml"
     file.write_text(FILE.format(arch="./m.yaml", field="arch.matrix.rows", more=""))
     space = Sweep(str(file)).space

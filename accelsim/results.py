@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Int64 = NDArray[np.int64]
 
+#: Operations of a multiply-accumulate.
+OPS_PER_MAC = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

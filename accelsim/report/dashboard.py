@@ -12,7 +12,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from accelsim.files import write_all
+from accelsim.files import Files, write_all
 from accelsim.report import figures
 from accelsim.report.sources import Source, is_best, label
 from accelsim.results import Summary
@@ -197,6 +197,11 @@ def _provenance(runs: Sequence[Summary]) -> str:
     if len(runs) > DETAILED:
         told.append(f"<p>and {len(runs) - DETAILED} more, whose results have theirs</p>")
     return "".join(told)
+
+
+def beside(sources: Sequence[Source]) -> Files:
+    """The page of results as one more file of their folder."""
+    return {"dashboard.html": lambda path: path.write_text(page(sources), encoding="utf-8")}
 
 
 def write(sources: Sequence[Source], file: Path, title: str = "accelsim") -> None:

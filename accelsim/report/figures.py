@@ -44,12 +44,16 @@ def machine_of(run: Summary) -> Machine | None:
         return None
 
 
-def compute_roofs(machine: Machine) -> list[Roof]:
-    """Products of each datatype in every cycle, times two; of structured sparsity also their dense equivalent."""
+def compute_roofs(machine: Machine, work: Work) -> list[Roof]:
+    """Products of each datatype in every cycle, times two; of structured sparsity also what they stand for, if dense
+    work is asked for.
+    """
     matrix = machine.matrix
     own = OPS_PER_MAC * matrix.multipliers * machine.clock_hz
     roofs = [Roof(matrix.operands, own)]
     roofs += [Roof(f"int{bits}", own * PACKED_BITS / bits) for bits in matrix.integer_widths]
+    if work == "executed":
+        return roofs
     if isinstance(matrix, StructuredSparse):
         ratio = f"{matrix.kept}:{matrix.group}"
         roofs.append(Roof(f"{matrix.operands}, {ratio} as dense", own * matrix.group / matrix.kept))
@@ -112,7 +116,7 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
             )
         )
     _bounds(figure, {layer.roofline.bound for _, _, layer, *_ in seen})
-    _roofs(figure, runs, [x for *_, x, _ in seen], level)
+    _roofs(figure, runs, [x for *_, x, _ in seen], work, level)
     done = "executed work" if work == "executed" else "dense-equivalent work"
     figure.update_xaxes(type="log", title=f"{done} over {LEVELS[level]} bytes, operations a byte", exponentformat="SI")
     figure.update_yaxes(type="log", title=f"{done}, operations a second", exponentformat="SI")
@@ -145,11 +149,11 @@ def _told(run: Summary, layer: LayerResult) -> str:
     )
 
 
-def _roofs(figure: go.Figure, runs: Sequence[Summary], xs: list[float], level: Level) -> None:
+def _roofs(figure: go.Figure, runs: Sequence[Summary], xs: list[float], work: Work, level: Level) -> None:
     """Draw each machine's roofs once, over the range of the points and the ridges."""
     machines = {run.arch: machine for run in runs if (machine := machine_of(run))}
     for number, (name, machine) in enumerate(machines.items()):
-        compute, memory = compute_roofs(machine), memory_roof(machine, level)
+        compute, memory = compute_roofs(machine, work), memory_roof(machine, level)
         top = max(roof.rate for roof in compute)
         ridges = [roof.rate / memory for roof in compute] if memory else []
         low, high = min([*xs, *ridges], default=1.0) / 3, max([*xs, *ridges], default=1.0) * 3

@@ -81,7 +81,7 @@ def test_executed_points_lie_below_their_machines_roofs(found: Comparison) -> No
     for row in found.rows:
         machine = figures.machine_of(row)
         assert machine
-        top = max(roof.rate for roof in figures.compute_roofs(machine))
+        top = max(roof.rate for roof in figures.compute_roofs(machine, "executed"))
         for level in ("dram", "sram"):
             memory = figures.memory_roof(machine, level)  # type: ignore[arg-type] # one of the levels
             assert memory
@@ -96,7 +96,7 @@ def test_roofs_are_those_of_each_datatype() -> None:
     (row,) = compare(recipes=("w4a4",)).rows
     machine = figures.machine_of(row)
     assert machine
-    assert {roof.name: roof.rate for roof in figures.compute_roofs(machine)} == {
+    assert {roof.name: roof.rate for roof in figures.compute_roofs(machine, "dense")} == {
         "fp16": 512e9, "int8": 1024e9, "int4": 2048e9,
     }  # fmt: skip
 

@@ -45,8 +45,9 @@ def machine_of(run: Summary) -> Machine | None:
 
 
 def compute_roofs(machine: Machine, work: Work) -> list[Roof]:
-    """Products of each datatype in every cycle, times two; of structured sparsity also what they stand for, if dense
-    work is asked for.
+    """Products of each datatype in every cycle, times two.
+
+    If dense work is asked for, those of structured sparsity also as what they stand for.
     """
     matrix = machine.matrix
     own = OPS_PER_MAC * matrix.multipliers * machine.clock_hz

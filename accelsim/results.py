@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
-from accelsim.files import write_all
+from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Int64 = NDArray[np.int64]
+
+#: Operations of a multiply-accumulate.
+OPS_PER_MAC = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,8 +412,8 @@ class RunResult:
             }
         )
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write result.json, layers.parquet and timeline.parquet; all of them or none.
+    def save(self, folder: Path, also: Files | None = None) -> list[Path]:
+        """Write result.json, layers.parquet and timeline.parquet, and what else is given; all or none.
 
         Raises
         ------
@@ -423,5 +426,6 @@ class RunResult:
                 "result.json": lambda path: path.write_text(self.to_json() + "\n"),
                 "layers.parquet": lambda path: self.layers.to_parquet(path, index=False),
                 "timeline.parquet": lambda path: self.timeline.to_parquet(path, index=False),
+                **(also or {}),
             },
         )

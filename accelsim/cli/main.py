@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import asm, check, compare, compile_, disasm, dram, exec_, import_, list_, run, schema, sensitivity
+from accelsim.cli import (
+    asm,
+    check,
+    compare,
+    compile_,
+    dashboard,
+    disasm,
+    dram,
+    exec_,
+    import_,
+    list_,
+    run,
+    schema,
+    sensitivity,
+)
 from accelsim.errors import AccelSimError, reason
 
 app = typer.Typer(
@@ -23,6 +37,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("sensitivity")(sensitivity.sensitivity)
+app.command("dashboard")(dashboard.dashboard)
 app.command("compile")(compile_.compile_)
 app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)

@@ -42,7 +42,10 @@ def show(table: Table) -> None:
 def report(result: RunResult, *, as_json: bool, folder: Path | None) -> None:
     """Save a result if a folder is given, then print it as JSON or as tables."""
     if folder:
-        for path in result.save(folder):
+        from accelsim.report import dashboard, sources
+
+        drawn = dashboard.beside([sources.Source((result.summary,), result.timeline)])
+        for path in result.save(folder, drawn):
             typer.echo(f"wrote {path}", err=True)
     if as_json:
         typer.echo(result.to_json())

@@ -169,6 +169,10 @@ def check_instructions(trace: Trace, program: Program, execution: Execution) -> 
     assert seen == Counter(range(len(t.unit)))
     flights = [e for name, events in tracks.items() if "flight" in name for e in events]
     assert Counter(e["args"]["instruction"] for e in flights) == Counter(np.flatnonzero(t.end > t.free).tolist())
+    for unit, name in enumerate(execution.unit_names):
+        mine = t.unit == unit
+        most = max((((t.free[mine] <= at) & (t.end[mine] > at)).sum() for at in t.free[mine]), default=0)
+        assert sum(track.startswith(f"{name} in flight") for track in tracks) == most
     issued = sum(e["args"]["instructions"] for e in tracks["host"] if e["cat"] == "issue")
     assert issued in {0, len(t.unit)}
 

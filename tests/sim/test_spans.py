@@ -5,7 +5,7 @@ from __future__ import annotations
 import engines
 import numpy as np
 from hand_programs import load, program, store
-from harness import inputs, machine
+from harness import IDEAL_DRAM, inputs, machine
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from strategies import machines, networks
@@ -62,3 +62,12 @@ def test_a_start_is_seen_in_its_cycle_by_units_that_come_later_in_it() -> None:
         execution = engines.execute(code, on)
         assert_spans(code, on, execution)
         assert execution.timeline.start[2] == execution.timeline.start[1] + later
+
+
+def test_the_last_issue_may_outlast_the_program() -> None:
+    code, on = program(load(1, 0)), machine(dram=IDEAL_DRAM, host={"issue_interval_cycles": 100})
+    execution = engines.execute(code, on)
+    assert_spans(code, on, execution)
+    assert execution.cycles < 100
+    *_, host = spans.of_units(code, on, execution)
+    assert host.end.tolist() == [execution.cycles]

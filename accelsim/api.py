@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -23,8 +24,9 @@ from accelsim.golden import evaluate, float_network
 from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
+from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
-from accelsim.sim import fast, reference, reuse
+from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Inputs, Network
@@ -47,6 +49,7 @@ def run(
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
+    trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compress a network, compile it, execute it bit for bit and cycle for cycle, and report.
@@ -63,6 +66,8 @@ def run(
     reuse_blocks
         Whether of blocks of layers that repeat only some are simulated, and the others are copied from those; for
         timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
+    trace
+        File for a trace that Perfetto opens, see `report.perfetto`; not with `reuse_blocks`.
     progress
         Called now and then with what is going on, how much is done, and of how much.
 
@@ -75,6 +80,8 @@ def run(
         raise AccelSimError(
             "reuse of blocks must go with timing only, because layers that are not executed have no outputs"
         )
+    if reuse_blocks and trace:
+        raise AccelSimError("a trace must go without reuse of blocks: copied layers have no instructions")
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
@@ -92,7 +99,10 @@ def run(
         program, execution = _simulate(*executed, machine, engine, progress, timing_only=timing_only)
     golden = None if timing_only else _reference(network, rewrote, compressed, inputs, machine)
     origin = Origin(network.sha256 | begun.sha256, network.seed, timing_only)
-    return summarize(program, execution, machine, technology, golden, chosen, origin)
+    result = summarize(program, execution, machine, technology, golden, chosen, origin)
+    if trace:
+        _write_trace(trace, program, machine, execution, progress)
+    return result
 
 
 def compile_workload(
@@ -123,6 +133,7 @@ def execute(
     arch: str | None = None,
     *,
     engine: str = DEFAULT_ENGINE,
+    trace: Path | None = None,
     progress: Progress | None = None,
     file: str = "",
 ) -> RunResult:
@@ -134,6 +145,8 @@ def execute(
         Shipped name or path; None for the shipped machine that the program was compiled for.
     engine
         Name of the engine that simulates.
+    trace
+        File for a trace that Perfetto opens, see `report.perfetto`.
     file
         Name of the program's file for the text of faults, if it has one.
 
@@ -145,7 +158,10 @@ def execute(
     machine = load_machine(arch) if arch else compiled_for(program)
     technology = load_prices(machine, arch or "")
     execution = ENGINES[engine](program, machine, _named(progress, "simulating"), file)
-    return summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
+    result = summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
+    if trace:
+        _write_trace(trace, program, machine, execution, progress)
+    return result
 
 
 def load_prices(machine: Machine, beside: str) -> Technology:
@@ -237,6 +253,14 @@ def _reference(
         trained = float_network.forward(network, network.inputs)
         real = trained if network.independent else [*real[:-1], trained[-1]]
     return Reference(network, compressed, exact, real)
+
+
+def _write_trace(
+    trace: Path, program: Program, machine: Machine, execution: Execution, progress: Progress | None
+) -> None:
+    """Write what each unit did for Perfetto."""
+    found = spans.of_units(program, machine, execution)
+    perfetto.write(trace, program, machine, execution, found, _named(progress, "writing the trace"))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -23,6 +23,8 @@ Int64 = NDArray[np.int64]
 
 #: Operations of a multiply-accumulate.
 OPS_PER_MAC = 2
+#: Files of a result in its folder.
+FILES = ("result.json", "layers.parquet", "timeline.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Timeline:
     issue, start, free, end
         int64 cycles: issued by the host, started, its unit ready for the next, its results visible. Half open: the
         instruction occupies its unit in [start, free).
+    waited
+        int64 cycles of [start, free) in which a transfer waited for memory; 0 for other instructions.
     """
 
     unit: Int64
@@ -45,6 +49,7 @@ class Timeline:
     start: Int64
     free: Int64
     end: Int64
+    waited: Int64
 
     def layer_cycles(self, layers: int, total: int) -> Int64:
         """What each layer adds to the running maximum of ends; the last one carries what comes after all ends."""
@@ -53,6 +58,31 @@ class Timeline:
         reached = np.maximum.accumulate(last)
         reached[-1:] = total
         return np.diff(reached, prepend=0)
+
+
+class Spans(NamedTuple):
+    """What a unit does, one thing after the other without gaps; arrays of int64, shape (spans,), in order.
+
+    Parameters
+    ----------
+    instruction
+        Number in the program of what is executed, waited with, or first issued; -1 behind the last one.
+    layer
+        Number of the layer that the cycles are charged to.
+    state
+        Number into the execution's states.
+    semaphore
+        Number of the semaphore that is waited for, -1 if it is none.
+    start, end
+        Core cycles, half open.
+    """
+
+    instruction: Int64
+    layer: Int64
+    state: Int64
+    semaphore: Int64
+    start: Int64
+    end: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,12 +450,9 @@ class RunResult:
         AccelSimError
             If the folder can't be written.
         """
-        return write_all(
-            folder,
-            {
-                "result.json": lambda path: path.write_text(self.to_json() + "\n"),
-                "layers.parquet": lambda path: self.layers.to_parquet(path, index=False),
-                "timeline.parquet": lambda path: self.timeline.to_parquet(path, index=False),
-                **(also or {}),
-            },
+        contents = (
+            lambda path: path.write_text(self.to_json() + "\n"),
+            lambda path: self.layers.to_parquet(path, index=False),
+            lambda path: self.timeline.to_parquet(path, index=False),
         )
+        return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **(also or {})})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from accelsim.golden import evaluate, float_network
 from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
+from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
-from accelsim.sim import fast, reference, reuse
+from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Inputs, Network
@@ -48,6 +50,7 @@ def run(
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
+    trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compress a network, compile it, execute it bit for bit and cycle for cycle, and report.
@@ -64,6 +67,8 @@ def run(
     reuse_blocks
         Whether of blocks of layers that repeat only some are simulated, and the others are copied from those; for
         timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
+    trace
+        File for a trace that Perfetto opens, see `report.perfetto`; not with `reuse_blocks`.
     progress
         Called now and then with what is going on, how much is done, and of how much.
 
@@ -76,6 +81,8 @@ def run(
         raise AccelSimError(
             "reuse of blocks must go with timing only, because layers that are not executed have no outputs"
         )
+    if reuse_blocks and trace:
+        raise AccelSimError("a trace must go without reuse of blocks: copied layers have no instructions")
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
@@ -89,6 +96,7 @@ def run(
         engine=engine,
         timing_only=timing_only,
         reuse_blocks=reuse_blocks,
+        trace=trace,
         progress=progress,
     )
 
@@ -146,6 +154,7 @@ def simulate(
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
+    trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
@@ -155,7 +164,10 @@ def simulate(
         program, execution = _simulate(*prepared.executed, machine, engine, progress, timing_only=timing_only)
     golden = None if timing_only else _reference(prepared, machine)
     origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
-    return summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
+    result = summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
+    if trace:
+        _write_trace(trace, program, machine, execution, progress)
+    return result
 
 
 def compile_workload(
@@ -186,6 +198,7 @@ def execute(
     arch: str | None = None,
     *,
     engine: str = DEFAULT_ENGINE,
+    trace: Path | None = None,
     progress: Progress | None = None,
     file: str = "",
 ) -> RunResult:
@@ -197,6 +210,8 @@ def execute(
         Shipped name or path; None for the shipped machine that the program was compiled for.
     engine
         Name of the engine that simulates.
+    trace
+        File for a trace that Perfetto opens, see `report.perfetto`.
     file
         Name of the program's file for the text of faults, if it has one.
 
@@ -208,7 +223,10 @@ def execute(
     machine = load_machine(arch) if arch else compiled_for(program)
     technology = load_prices(machine, arch or "")
     execution = ENGINES[engine](program, machine, _named(progress, "simulating"), file)
-    return summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
+    result = summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
+    if trace:
+        _write_trace(trace, program, machine, execution, progress)
+    return result
 
 
 def load_prices(machine: Machine, beside: str) -> Technology:
@@ -299,6 +317,14 @@ def _reference(prepared: Prepared, machine: Machine) -> Reference:
         trained = float_network.forward(network, network.inputs)
         real = trained if network.independent else [*real[:-1], trained[-1]]
     return Reference(network, compressed, exact, real)
+
+
+def _write_trace(
+    trace: Path, program: Program, machine: Machine, execution: Execution, progress: Progress | None
+) -> None:
+    """Write what each unit did for Perfetto."""
+    found = spans.of_units(program, machine, execution)
+    perfetto.write(trace, program, machine, execution, found, _named(progress, "writing the trace"))
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.config.model import Frozen, quantity
-from accelsim.files import write_all
+from accelsim.files import Files, write_all
 from accelsim.results import Summary
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class Comparison(Frozen):
         left_out = {"counters", "layers", "provenance"}
         return pd.json_normalize([row.model_dump(exclude=left_out) for row in self.rows])
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write compare.json and compare.parquet; both or none.
+    def save(self, folder: Path, also: Files | None = None) -> list[Path]:
+        """Write compare.json and compare.parquet, and what else is given; all or none.
 
         Raises
         ------
@@ -86,6 +86,7 @@ class Comparison(Frozen):
             {
                 "compare.json": lambda path: path.write_text(self.to_json() + "\n"),
                 "compare.parquet": lambda path: self.frame.to_parquet(path, index=False),
+                **(also or {}),
             },
         )
 

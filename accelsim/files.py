@@ -8,14 +8,17 @@ from pathlib import Path
 
 from accelsim.errors import AccelSimError, Fault, reason
 
+#: What writes each file to the path that it is given, by the file's name.
+Files = Mapping[str, Callable[[Path], object]]
 
-def write_all(folder: Path, contents: Mapping[str, Callable[[Path], object]]) -> list[Path]:
+
+def write_all(folder: Path, contents: Files) -> list[Path]:
     """Write files into a folder, which is made if need be: under other names first, then moved into place.
 
     Parameters
     ----------
     contents
-        What writes each file to the path that it is given, by the file's name.
+        The files.
 
     Raises
     ------

@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
-from accelsim.files import write_all
+from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Int64 = NDArray[np.int64]
+
+#: Operations of a multiply-accumulate.
+OPS_PER_MAC = 2
+#: Files of a result in its folder.
+FILES = ("result.json", "layers.parquet", "timeline.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Timeline:
     issue, start, free, end
         int64 cycles: issued by the host, started, its unit ready for the next, its results visible. Half open: the
         instruction occupies its unit in [start, free).
+    waited
+        int64 cycles of [start, free) in which a transfer waited for memory; 0 for other instructions.
     """
 
     unit: Int64
@@ -42,6 +49,7 @@ class Timeline:
     start: Int64
     free: Int64
     end: Int64
+    waited: Int64
 
     def layer_cycles(self, layers: int, total: int) -> Int64:
         """What each layer adds to the running maximum of ends; the last one carries what comes after all ends."""
@@ -50,6 +58,31 @@ class Timeline:
         reached = np.maximum.accumulate(last)
         reached[-1:] = total
         return np.diff(reached, prepend=0)
+
+
+class Spans(NamedTuple):
+    """What a unit does, one thing after the other without gaps; arrays of int64, shape (spans,), in order.
+
+    Parameters
+    ----------
+    instruction
+        Number in the program of what is executed, waited with, or first issued; -1 behind the last one.
+    layer
+        Number of the layer that the cycles are charged to.
+    state
+        Number into the execution's states.
+    semaphore
+        Number of the semaphore that is waited for, -1 if it is none.
+    start, end
+        Core cycles, half open.
+    """
+
+    instruction: Int64
+    layer: Int64
+    state: Int64
+    semaphore: Int64
+    start: Int64
+    end: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,19 +442,17 @@ class RunResult:
             }
         )
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write result.json, layers.parquet and timeline.parquet; all of them or none.
+    def save(self, folder: Path, also: Files | None = None) -> list[Path]:
+        """Write result.json, layers.parquet and timeline.parquet, and what else is given; all or none.
 
         Raises
         ------
         AccelSimError
             If the folder can't be written.
         """
-        return write_all(
-            folder,
-            {
-                "result.json": lambda path: path.write_text(self.to_json() + "\n"),
-                "layers.parquet": lambda path: self.layers.to_parquet(path, index=False),
-                "timeline.parquet": lambda path: self.timeline.to_parquet(path, index=False),
-            },
+        contents = (
+            lambda path: path.write_text(self.to_json() + "\n"),
+            lambda path: self.layers.to_parquet(path, index=False),
+            lambda path: self.timeline.to_parquet(path, index=False),
         )
+        return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **(also or {})})

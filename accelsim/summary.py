@@ -18,6 +18,7 @@ from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
 from accelsim.golden.network import CompressedNetwork
+from accelsim.isa.opcodes import DECODE, TILEWISE
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
     Bytes,
@@ -105,8 +106,9 @@ def summarize(
         for part, cycles in zip(execution.counters, times.cycles.tolist(), strict=True)
     ]
     infos = _infos(program, execution)
+    moved = not header.timing_only and (not origin.timing_only or _data_decide(program, machine))
     layers = [
-        _layer(i, info, charged[i], times, program, execution, machine, technology, golden)
+        _layer(i, info, charged[i], times, program, execution, machine, technology, golden, moved=moved)
         for i, info in enumerate(infos)
     ]
     array_cycles = sum(layer.array_cycles for layer in layers)
@@ -188,6 +190,12 @@ def _dram(execution: Execution) -> DramFigures | None:
     )
 
 
+def _data_decide(program: Program, machine: Machine) -> bool:
+    """Whether what takes time depends on bytes, so that a run for its time alone moves them too."""
+    opcodes = {*np.unique(program.instructions["opcode"]).tolist()}
+    return machine.matrix.skips_zeros or not opcodes.isdisjoint({DECODE, *TILEWISE})
+
+
 def _layer(
     number: int,
     info: LayerInfo,
@@ -198,6 +206,8 @@ def _layer(
     machine: Machine,
     technology: Technology,
     golden: Reference | None,
+    *,
+    moved: bool,
 ) -> LayerResult:
     rows = energy.price(counters, technology, machine)
     executed = energy.products(counters)
@@ -212,7 +222,7 @@ def _layer(
             dense=dense,
             executed=executed,
             skipped=dense - executed,
-            skippable=None if program.header.timing_only else dense - execution.effectual[number],
+            skippable=dense - execution.effectual[number] if moved else None,
         ),
         pairs=energy.pairs(counters, machine),
         moved=energy.moved(counters),

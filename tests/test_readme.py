@@ -36,6 +36,18 @@ def test_the_shown_comparisons_are_what_compare_prints() -> None:
         assert f"{w4a4.units[unit]['busy']:,}" in text
 
 
+def test_the_shown_zeros_save_what_they_save() -> None:
+    lines = README.read_text().splitlines()
+    for arch in ("edge-ws", "edge-sparse24", "edge-tensorcore", "edge-outer", "edge-eie"):
+        by = {row.recipe: row for row in compare(recipes=("int8", "pruned-dense", "pruned"), arch=arch).rows}
+        assert by["pruned"].quality == by["pruned-dense"].quality
+        figures = []
+        for row in (by[name] for name in ("int8", "pruned-dense", "pruned")):
+            moved = row.bytes.dram_read + row.bytes.dram_write
+            figures += [f"{row.cycles:,}", f"{moved / 1e3:,.0f}", f"{row.energy_pj.total / 1e6:,.1f}"]
+        assert f"| `{arch}` | {' | '.join(figures)} |" in lines
+
+
 def test_the_shown_scan_is_what_sensitivity_prints() -> None:
     lines = {" ".join(line.split()) for line in README.read_text().splitlines()}
     found = scan(scheme="prune_wanda", loss=0.01)

@@ -35,7 +35,7 @@ def executions(draw: st.DrawFn) -> Execution:
         opcode_names=("x",),
         layer_names=tuple(f"l{i}" for i in range(layers)),
         states=("busy",),
-        timeline=Timeline(unit, np.zeros_like(unit), layer, start, start, end, end),
+        timeline=Timeline(unit, np.zeros_like(unit), layer, start, start, end, end, np.zeros_like(unit)),
         attribution=np.zeros((layers, 6, 1), np.int64),
         counters=tuple({} for _ in range(layers)),
         effectual=(),

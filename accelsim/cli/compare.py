@@ -38,7 +38,9 @@ def compare(
     with output.ProgressBar() as progress:
         found = dse.compare(workload, chosen, arch, engine=engine, progress=progress)
     if folder:
-        for path in found.save(folder):
+        from accelsim.report import dashboard, sources
+
+        for path in found.save(folder, dashboard.beside([sources.Source(tuple(found.rows))])):
             typer.echo(f"wrote {path}", err=True)
     if as_json:
         typer.echo(found.to_json())

@@ -16,15 +16,15 @@ def exec_(
     ] = None,
     engine: options.EngineName = options.Engine.FAST,
     folder: options.Folder = None,
+    trace: options.Trace = None,
     as_json: options.Json = False,
 ) -> None:
     """Verify a program file and execute it."""
-    if folder:
-        output.require_folder(folder)
+    output.require_outputs(folder, trace)
     from accelsim import api
     from accelsim.isa.program import Program
 
     program = Program.load(file)
     with output.ProgressBar() as progress:
-        result = api.execute(program, arch, engine=engine, progress=progress, file=str(file))
-    output.report(result, as_json=as_json, folder=folder)
+        result = api.execute(program, arch, engine=engine, trace=trace, progress=progress, file=str(file))
+    output.report(result, as_json=as_json, folder=folder, trace=trace)

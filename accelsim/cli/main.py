@@ -14,6 +14,7 @@ from accelsim.cli import (
     check,
     compare,
     compile_,
+    dashboard,
     disasm,
     dram,
     exec_,
@@ -38,6 +39,7 @@ app.command("run")(run.run)
 app.command("compare")(compare.compare)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("sweep")(sweep.sweep)
+app.command("dashboard")(dashboard.dashboard)
 app.command("compile")(compile_.compile_)
 app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)

@@ -28,4 +28,8 @@ Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Folder for result.json, layers.parquet and timeline.parquet."),
 ]
+Trace = Annotated[
+    Path | None,
+    typer.Option("--trace", help="File for a timeline that ui.perfetto.dev opens, gzipped JSON: trace.json.gz."),
+]
 ProgramFile = Annotated[Path, typer.Argument(help="Program file, as `accelsim compile` writes it.")]

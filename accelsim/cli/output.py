@@ -39,10 +39,15 @@ def show(table: Table) -> None:
     console.print(drawn)
 
 
-def report(result: RunResult, *, as_json: bool, folder: Path | None) -> None:
-    """Save a result if a folder is given, then print it as JSON or as tables."""
+def report(result: RunResult, *, as_json: bool, folder: Path | None, trace: Path | None) -> None:
+    """Save a result if a folder is given, name the trace if there is one, then print JSON or tables."""
+    if trace:
+        typer.echo(f"wrote {trace}", err=True)
     if folder:
-        for path in result.save(folder):
+        from accelsim.report import dashboard, sources
+
+        drawn = dashboard.beside([sources.Source((result.summary,), result.timeline)])
+        for path in result.save(folder, drawn):
             typer.echo(f"wrote {path}", err=True)
     if as_json:
         typer.echo(result.to_json())
@@ -120,6 +125,28 @@ def require_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         raise AccelSimError(Fault(f"must be a possible path: {reason(error)}", str(path))) from None
     require_folder(path.absolute().parent)
+
+
+def require_outputs(folder: Path | None, trace: Path | None) -> None:
+    """Refuse a run's output folder, or its trace, before the work for them begins; the trace may lie in the folder.
+
+    Raises
+    ------
+    AccelSimError
+        If one of them can't be written, or the trace is the folder or a file that the result has in it.
+    """
+    if folder:
+        require_folder(folder)
+    if not trace:
+        return
+    if folder and folder.absolute() in {trace.absolute(), trace.absolute().parent}:
+        from accelsim.results import FILES
+
+        if trace.absolute() == folder.absolute() or trace.name in {*FILES, "dashboard.html"}:
+            raise AccelSimError(Fault("must be another file than those of the result", str(trace)))
+        if not folder.exists():  # it will be made
+            return
+    require_file(trace)
 
 
 class ProgressBar:

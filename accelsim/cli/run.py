@@ -26,13 +26,15 @@ def run(
         ),
     ] = False,
     folder: options.Folder = None,
+    trace: options.Trace = None,
     as_json: options.Json = False,
 ) -> None:
     """Compress a network, compile it, execute it bit for bit, and report cycles, energy and roofline."""
     if reuse_blocks and not timing_only:
         raise AccelSimError("--reuse-blocks must go with --timing-only: layers that are not executed have no outputs")
-    if folder:
-        output.require_folder(folder)
+    if reuse_blocks and trace:
+        raise AccelSimError("--trace must go without --reuse-blocks: copied layers have no instructions")
+    output.require_outputs(folder, trace)
     from accelsim import api
 
     with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
@@ -43,6 +45,7 @@ def run(
             engine=engine,
             timing_only=timing_only,
             reuse_blocks=reuse_blocks,
+            trace=trace,
             progress=progress,
         )
-    output.report(result, as_json=as_json, folder=folder)
+    output.report(result, as_json=as_json, folder=folder, trace=trace)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from accelsim.config.arch import Machine
-from accelsim.results import Bytes, Macs, Roofline
+from accelsim.results import OPS_PER_MAC, Bytes, Macs, Roofline
 
 #: Share of a roof's time in the whole from which the roof counts as reached.
 REACHED = 0.8
-
-OPS_PER_MAC = 2
 
 
 def roofline(

@@ -90,6 +90,7 @@ from accelsim.kernels.engine_records import (
     ROWS,
     SIGNAL,
     SINCE,
+    STALLED,
     START,
     STATES,
     STRIDE,
@@ -334,6 +335,7 @@ def _requested(e: Int64, d: Int64, port: int) -> int:
     d[p + INSTRUCTION] = -1
     e[i + FREE] = free
     e[FREE_AT + u] = free
+    e[e[i + MOVED] + STALLED] = waited
     _spend(e, i, u, WAIT_UNIT + e[UNITS] + 1, waited)
     _spend(e, i, u, BUSY, free - e[i + START] - waited)
     return i

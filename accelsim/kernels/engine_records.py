@@ -80,8 +80,9 @@ ISSUE, START, FREE, END, INSTRUCTION_WORDS = range(VALUE + WAITS, VALUE + WAITS 
 AT_START, AT_FREE, AT_END = range(3)
 
 # what a transfer moves: address, stride, rows and row bytes in DRAM, number of its layer; bursts whose completion is
-# not known, last cycle of the others' data, and the cycle in which all data are there, NEVER until that is known
-ADDRESS, STRIDE, ROWS, ROW_BYTES, TAG, LEFT, DATA, COMPLETE, MOVED_WORDS = range(9)
+# not known, last cycle of the others' data, the cycle in which all data are there, NEVER until that is known; cycles
+# that it waited for memory
+ADDRESS, STRIDE, ROWS, ROW_BYTES, TAG, LEFT, DATA, COMPLETE, STALLED, MOVED_WORDS = range(10)
 
 # states of a unit, in the order of `accelsim.sim.states`; waits for the other units, for a port and for memory follow
 BUSY, WAIT_HOST, WAIT_UNIT = range(3)

@@ -125,6 +125,7 @@ class Loop:
             start=state.instructions[:, record.START].copy(),
             free=state.instructions[:, record.FREE].copy(),
             end=state.instructions[:, record.END].copy(),
+            waited=state.waited(),
             attribution=state.attribution(),
             grants=self.grants,
             tail=tail,
@@ -140,8 +141,9 @@ class _State:
     ----------
     words
         All of it, int64.
-    instructions, layers
-        Records of the instructions and of the layers, shapes (n, INSTRUCTION_WORDS) and (layers, words): views.
+    instructions, layers, moved
+        Records of the instructions, of the layers and of the transfers, shapes (n, INSTRUCTION_WORDS), (layers, words)
+        and (transfers, MOVED_WORDS): views.
     """
 
     def __init__(self, program: Program, machine: Machine, amounts: Amounts, ports: Ports) -> None:
@@ -175,7 +177,8 @@ class _State:
         first_of_set = at["sets"] + np.cumsum([0, *map(len, held)])
         self.layers = layers.reshape(-1, layer_words)
 
-        t = moved.reshape(-1, record.MOVED_WORDS)
+        self.moved = t = moved.reshape(-1, record.MOVED_WORDS)
+        self.transfers = transfers
         t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][transfers, :4]
         t[:, record.TAG] = code["layer"][transfers]
         t[:, record.COMPLETE] = NEVER
@@ -214,6 +217,12 @@ class _State:
         """What each unit that is blocked waits for."""
         state = self.words[record.BLOCKED : record.BLOCKED + UNITS].tolist()
         return {unit.name.lower(): states.awaited(state[unit]) for unit in Unit if state[unit] >= 0}
+
+    def waited(self) -> Int64:
+        """Cycles that each instruction waited for memory, shape (n,)."""
+        waited = np.zeros(len(self.instructions), np.int64)
+        waited[self.transfers] = self.moved[:, record.STALLED]
+        return waited
 
     def attribution(self) -> Int64:
         """Cycles by layer, unit and state, shape (layers, units + 1, states)."""

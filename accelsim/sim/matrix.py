@@ -85,6 +85,16 @@ def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - o
             return _SparseLanes(SparseLanes.of(config), memories)
 
 
+def swap_cycles(machine: Machine) -> int:
+    """Cycles after a matmul's start before the next preload may start; 0 where nothing is swapped."""
+    match machine.matrix:
+        case datapaths.WeightStationary() as config:
+            return Array.of(config).swap_cycles
+        case datapaths.InputStationary() as config:
+            return InputStationary.of(config).array.swap_cycles
+    return 0
+
+
 class _Systolic:
     """One operand stays in the array, the other streams through it: weight or input stationary."""
 

@@ -27,6 +27,8 @@ class Found:
     ----------
     issue, start, free, end
         Cycles of each instruction, int64, shape (n,).
+    waited
+        Cycles that each transfer waited for memory, 0 for other instructions; int64, shape (n,).
     attribution
         Cycles by layer, unit and state, int64, shape (layers, units + 1, states), as far as instructions account for
         them; completed in place.
@@ -42,6 +44,7 @@ class Found:
     start: Int64
     free: Int64
     end: Int64
+    waited: Int64
     attribution: Int64
     grants: NDArray[np.int8]
     tail: Int64
@@ -67,6 +70,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         start=found.start,
         free=found.free,
         end=found.end,
+        waited=found.waited,
     )
     if found.activity:
         cycles = timeline.layer_cycles(len(core.counters), found.total)

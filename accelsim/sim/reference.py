@@ -163,6 +163,7 @@ class _Engine:
 
         self.issue = [-1] * len(code)
         self.start, self.free, self.end = [0] * len(code), [0] * len(code), [0] * len(code)
+        self.waited = [0] * len(code)
         self.value = [0] * SEMAPHORES
         self.raised = [Condition(self.clock) for _ in range(SEMAPHORES)]
         self.issued = [Condition(self.clock) for _ in range(UNITS)]
@@ -202,7 +203,7 @@ class _Engine:
         if self.dmas:
             total, activity = self.dmas.finish(total)
         found = Found(
-            **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end")},
+            **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end", "waited")},
             attribution=np.array(self.attribution, np.int64),
             grants=np.array(self.dmas.grants if self.dmas else self.grants, np.int8),
             tail=self.tail,
@@ -298,6 +299,7 @@ class _Engine:
         """Let the memory decide when a transfer has requested all its bursts, and when it ends."""
         transfer = dmas.start(Unit(u), self.layer[i], work)
         self.free[i] = yield transfer.requested
+        self.waited[i] = transfer.waited
         self.spend(i, u, states.WAIT_MEMORY, transfer.waited)
         self.spend(i, u, states.BUSY, self.free[i] - self.start[i] - transfer.waited)
         ended = self.env.event()

@@ -32,7 +32,12 @@ def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
     data = json.loads(done.stdout)
     assert data["bit_exact"] is True
     folder = tmp_path / "out"
-    assert sorted(f.name for f in folder.iterdir()) == ["layers.parquet", "result.json", "timeline.parquet"]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        "dashboard.html",
+        "layers.parquet",
+        "result.json",
+        "timeline.parquet",
+    ]
     assert json.loads((folder / "result.json").read_text()) == data
     assert len(pd.read_parquet(folder / "timeline.parquet")) == data["instructions"]
     assert pd.read_parquet(folder / "layers.parquet")["cycles"].sum() == data["cycles"]

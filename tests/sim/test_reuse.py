@@ -200,7 +200,9 @@ def timeline(durations: list[int]) -> Timeline:
     """Instructions of one unit, each of which ends so long after the one before."""
     end = np.cumsum(durations)
     zeros = np.zeros_like(end)
-    return Timeline(unit=zeros, opcode=zeros, layer=zeros, issue=end - 1, start=end - 1, free=end, end=end)
+    return Timeline(
+        unit=zeros, opcode=zeros, layer=zeros, issue=end - 1, start=end - 1, free=end, end=end, waited=zeros
+    )
 
 
 def test_blocks_that_become_slower_are_not_copied() -> None:

@@ -1,0 +1,414 @@
+"""Charts of runs, as plotly figures; labels carry units, and colours are `palette`'s on every one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from pydantic import ValidationError
+
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import PACKED_BITS, StructuredSparse, TensorCore
+from accelsim.report import palette
+from accelsim.report.sources import label
+from accelsim.results import OPS_PER_MAC, Figures, LayerResult, Summary
+
+Work = Literal["executed", "dense"]
+Level = Literal["dram", "l2", "sram"]
+
+LEVELS: dict[Level, str] = {"dram": "DRAM", "l2": "L2", "sram": "scratchpads"}
+#: Points from which the graphics processor draws a chart, and points up to which each has its name beside it.
+MANY, FEW = 2000, 14
+#: Machines up to which the legend names their roofs; those of more tell their names when they are pointed at.
+NAMED = 3
+#: Instructions that the tile timeline shows.
+SHOWN = 400
+
+
+class Roof(NamedTuple):
+    """A limit of a machine: operations a second, or bytes a second times operations a byte."""
+
+    name: str
+    rate: float
+
+
+def machine_of(run: Summary) -> Machine | None:
+    """Machine that a result was made on; None if its description is not of this version."""
+    try:
+        return Machine.model_validate(run.provenance["configuration"]["machine"])
+    except (KeyError, TypeError, ValidationError):
+        return None
+
+
+def compute_roofs(machine: Machine, work: Work) -> list[Roof]:
+    """Products of each datatype in every cycle, times two.
+
+    If dense work is asked for, those of structured sparsity also as what they stand for.
+    """
+    matrix = machine.matrix
+    own = OPS_PER_MAC * matrix.multipliers * machine.clock_hz
+    roofs = [Roof(matrix.operands, own)]
+    roofs += [Roof(f"int{bits}", own * PACKED_BITS / bits) for bits in matrix.integer_widths]
+    if work == "executed":
+        return roofs
+    if isinstance(matrix, StructuredSparse):
+        ratio = f"{matrix.kept}:{matrix.group}"
+        roofs.append(Roof(f"{matrix.operands}, {ratio} as dense", own * matrix.group / matrix.kept))
+    if isinstance(matrix, TensorCore) and matrix.sparse_2_4:
+        roofs.append(Roof(f"{matrix.operands}, 2:4 as dense", 2 * own))
+    return roofs
+
+
+def memory_roof(machine: Machine, level: Level) -> float | None:
+    """Bytes a second that a level moves at most; None without a limit, or without the level."""
+    clock = machine.clock_hz
+    if level == "dram":
+        return machine.dram.bandwidth_bytes_per_s
+    if level == "l2":
+        l2 = machine.l2
+        return l2.banks * l2.ports * l2.width_bits / 8 * clock if l2 else None
+    pads = (machine.activation, machine.weight, machine.output, machine.accumulator)
+    if any(pad.ideal for pad in pads):
+        return None
+    return sum(pad.banks * pad.ports * pad.width_bytes for pad in pads) * clock
+
+
+def moved_bytes(figures: Figures, level: Level) -> int:
+    """Bytes that a layer moved at a level."""
+    moved = figures.bytes
+    return {
+        "dram": moved.dram_read + moved.dram_write,
+        "l2": moved.l2_read + moved.l2_write,
+        "sram": moved.sram_read + moved.sram_write,
+    }[level]
+
+
+def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
+    """Every layer of every run as a point below its machine's roofs, log-log, sized by time and coloured by bound."""
+    points = [(number, run, layer) for number, run in enumerate(runs) for layer in run.layers]
+    placed = [(*point, *_place(point[2], work, level)) for point in points]
+    seen = [(number, run, layer, x, y) for number, run, layer, x, y in placed if x and y]
+    scatter = go.Scattergl if len(seen) > MANY else go.Scatter
+    figure = go.Figure()
+    longest = max((layer.active_cycles / run.cycles for _, run, layer, *_ in seen if run.cycles), default=1.0)
+    for number, run in enumerate(runs):
+        mine = [(layer, x, y) for n, _, layer, x, y in seen if n == number]
+        share = [layer.active_cycles / run.cycles / longest for layer, *_ in mine]
+        figure.add_trace(
+            scatter(
+                x=[x for _, x, _ in mine],
+                y=[y for *_, y in mine],
+                mode="markers+text" if len(seen) <= FEW else "markers",
+                text=[layer.name for layer, *_ in mine],
+                textposition="bottom center",
+                name=label(run),
+                marker={
+                    "color": [palette.colour(palette.BOUNDS, layer.roofline.bound) for layer, *_ in mine],
+                    "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
+                    "size": [8 + 18 * math.sqrt(part) for part in share],
+                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                },
+                customdata=[_told(run, layer) for layer, *_ in mine],
+                hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
+            )
+        )
+    _bounds(figure, {layer.roofline.bound for _, _, layer, *_ in seen})
+    _roofs(figure, runs, [x for *_, x, _ in seen], work, level)
+    done = "executed work" if work == "executed" else "dense-equivalent work"
+    figure.update_xaxes(type="log", title=f"{done} over {LEVELS[level]} bytes, operations a byte", exponentformat="SI")
+    figure.update_yaxes(type="log", title=f"{done}, operations a second", exponentformat="SI")
+    return _styled(figure)
+
+
+def _bounds(figure: go.Figure, found: set[str]) -> None:
+    """Say in the legend which colour is which bound."""
+    for bound in (name for name in palette.BOUNDS if name in found):
+        marker = {"color": palette.BOUNDS[bound], "size": 10, "symbol": "square"}
+        figure.add_trace(
+            go.Scatter(x=[None], y=[None], mode="markers", name=f"bound: {bound}", marker=marker, hoverinfo="skip")
+        )
+
+
+def _place(layer: LayerResult, work: Work, level: Level) -> tuple[float | None, float | None]:
+    macs = layer.macs.executed if work == "executed" else layer.macs.dense
+    rate = layer.roofline.attained_ops_per_s if work == "executed" else layer.roofline.dense_ops_per_s
+    bytes_ = moved_bytes(layer, level)
+    return (OPS_PER_MAC * macs / bytes_ if bytes_ else None), rate
+
+
+def _told(run: Summary, layer: LayerResult) -> str:
+    """What a point says when it is pointed at."""
+    balance = layer.roofline.balance
+    return (
+        f"<b>{layer.name}</b> of {label(run)}<br>{' x '.join(map(str, layer.shape))}, {layer.cycles:,} cycles, "
+        f"{layer.energy_pj.total / 1e6:,.2f} uJ<br>bound by {layer.roofline.bound}, use {100 * layer.utilization:.1f} %"
+        + (f", balance {balance:.2f}" if balance is not None else "")
+    )
+
+
+def _roofs(figure: go.Figure, runs: Sequence[Summary], xs: list[float], work: Work, level: Level) -> None:
+    """Draw each machine's roofs once, over the range of the points and the ridges."""
+    machines = {run.arch: machine for run in runs if (machine := machine_of(run))}
+    for number, (name, machine) in enumerate(machines.items()):
+        compute, memory = compute_roofs(machine, work), memory_roof(machine, level)
+        top = max(roof.rate for roof in compute)
+        ridges = [roof.rate / memory for roof in compute] if memory else []
+        low, high = min([*xs, *ridges], default=1.0) / 3, max([*xs, *ridges], default=1.0) * 3
+        dash, named = ("solid", "dash", "dot", "dashdot")[number % 4], len(machines) <= NAMED
+        for roof in compute:
+            first = max(low, roof.rate / memory) if memory else low
+            told = f"{name}: {roof.name}, {_si(roof.rate)}ops/s"
+            _line(figure, [first, high], [roof.rate] * 2, told, dash, named=named)
+        if memory:
+            x = np.geomspace(low, max(low * 1.01, top / memory), 16)
+            told = f"{name}: {LEVELS[level]}, {_si(memory)}B/s"
+            _line(figure, x.tolist(), (x * memory).tolist(), told, dash, named=named)
+
+
+def _line(figure: go.Figure, x: list[float], y: list[float], roof: str, dash: str, *, named: bool) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            mode="lines",
+            name=roof,
+            line={"color": palette.ROOF, "width": 1.5, "dash": dash},
+            hovertemplate=f"{roof}<extra></extra>",
+            opacity=0.9,
+            showlegend=named,
+        )
+    )
+
+
+def _si(value: float) -> str:
+    """A number with its metric prefix."""
+    for power, prefix in ((12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:.4g} {prefix}"
+    return f"{value:.4g} "
+
+
+def energy_by_run(runs: Sequence[Summary]) -> go.Figure:
+    """Energy of each run by component, stacked, microjoules."""
+    return _stacked([label(run) for run in runs], [run.energy_pj.model_dump() for run in runs], "energy, uJ")
+
+
+def energy_by_layer(run: Summary) -> go.Figure:
+    """Energy of each layer by component, stacked, microjoules."""
+    layers = run.layers
+    return _stacked([x.name for x in layers], [x.energy_pj.model_dump() for x in layers], "energy, uJ")
+
+
+def _stacked(names: list[str], parts: list[dict[str, float]], title: str) -> go.Figure:
+    figure = go.Figure()
+    for component, colour in palette.COMPONENTS.items():
+        values = [part[component] / 1e6 for part in parts]
+        if any(values):
+            shares = [100 * part[component] / part["total"] if part["total"] else 0.0 for part in parts]
+            figure.add_trace(
+                go.Bar(
+                    x=names,
+                    y=values,
+                    name=component,
+                    marker_color=colour,
+                    customdata=shares,
+                    hovertemplate=f"%{{x}}<br>{component}: %{{y:,.3f}} uJ, %{{customdata:.1f}} %<extra></extra>",
+                )
+            )
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(title=title)
+    return _styled(figure, above=True)
+
+
+def unit_cycles(run: Summary) -> go.Figure:
+    """Where each unit's cycles went, stacked: busy, waiting for whom, drained."""
+    figure = go.Figure()
+    units = {name: states for name, states in run.units.items() if states.get("drained") != states["total"]}
+    states = [*palette.STATES, *sorted({s for x in units.values() for s in x} - palette.STATES.keys() - {"total"})]
+    for state in states:
+        values = [unit.get(state, 0) for unit in units.values()]
+        if any(values):
+            figure.add_trace(
+                go.Bar(
+                    y=list(units),
+                    x=values,
+                    orientation="h",
+                    name=state,
+                    marker_color=palette.colour(palette.STATES, state),
+                    customdata=[
+                        100 * n / unit["total"] if unit["total"] else 0
+                        for n, unit in zip(values, units.values(), strict=True)
+                    ],
+                    hovertemplate=f"%{{y}}<br>{state}: %{{x:,}} cycles, %{{customdata:.1f}} %<extra></extra>",
+                )
+            )
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title="core cycles")
+    figure.update_yaxes(autorange="reversed")
+    return _styled(figure, above=True)
+
+
+def balance(runs: Sequence[Summary]) -> go.Figure:
+    """Compute time over memory time of each layer, log; 1 is the design point."""
+    figure = go.Figure()
+    for number, run in enumerate(runs):
+        known = [layer for layer in run.layers if layer.roofline.balance]
+        figure.add_trace(
+            go.Scatter(
+                x=[layer.name for layer in known],
+                y=[layer.roofline.balance for layer in known],
+                mode="markers",
+                name=label(run),
+                legendrank=number,
+                marker={
+                    "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
+                    "size": 11,
+                    "color": [palette.colour(palette.BOUNDS, layer.roofline.bound) for layer in known],
+                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                },
+                customdata=[_told(run, layer) for layer in known],
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )
+    figure.add_hline(y=1, line={"color": palette.ROOF, "dash": "dash", "width": 1})
+    figure.update_yaxes(type="log", title="compute time over memory time")
+    return _styled(figure)
+
+
+class Judged(NamedTuple):
+    """A run by what it is judged: accuracy in percent, or SQNR in decibels where there is no task."""
+
+    run: Summary
+    quality: float
+
+
+def judged(runs: Sequence[Summary]) -> tuple[list[Judged], str]:
+    """Runs whose quality is known, all by the same measure, and the measure's name with its unit."""
+    tasks = [Judged(run, 100 * run.quality.task.value) for run in runs if run.quality and run.quality.task]
+    if tasks:
+        return tasks, "accuracy, %"
+    noise = [Judged(run, run.quality.sqnr_db) for run in runs if run.quality and run.quality.sqnr_db is not None]
+    return noise, "SQNR, dB"
+
+
+def pareto(runs: Sequence[Summary]) -> go.Figure:
+    """Energy against quality: what no other one beats coloured and joined, the others grey; stored bits by size."""
+    known, title = judged(runs)
+    beaten = [any(_beats(other, one) for other in known) for one in known]
+    figure = go.Figure()
+    scatter = go.Scattergl if len(known) > MANY else go.Scatter
+    most = max((math.sqrt(one.run.compression.stored_bits) for one in known), default=1.0) or 1.0
+    for name, colour, flag in (("beaten", palette.DOMINATED, True), ("not beaten", palette.BEST, False)):
+        mine = [one for one, is_beaten in zip(known, beaten, strict=True) if is_beaten == flag]
+        mine.sort(key=lambda one: (one.run.energy_pj.total, one.quality))
+        figure.add_trace(
+            scatter(
+                x=[one.run.energy_pj.total / 1e6 for one in mine],
+                y=[one.quality for one in mine],
+                mode=("markers" if flag else "lines+markers") + ("+text" if len(known) <= FEW else ""),
+                text=[one.run.recipe for one in mine],
+                textposition="top center",
+                name=name,
+                line={"color": colour, "width": 1, "dash": "dot"},
+                marker={
+                    "color": colour,
+                    "size": [8 + 18 * math.sqrt(one.run.compression.stored_bits) / most for one in mine],
+                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                },
+                customdata=[_judgement(one.run) for one in mine],
+                hovertemplate="%{customdata}<br>%{x:,.3f} uJ, " + title.split(",")[0] + " %{y:.2f}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title="energy, uJ", type="log")
+    figure.update_yaxes(title=title)
+    return _styled(figure)
+
+
+def _beats(one: Judged, other: Judged) -> bool:
+    mine, theirs = ((-x.run.energy_pj.total, x.quality) for x in (one, other))
+    return mine != theirs and mine[0] >= theirs[0] and mine[1] >= theirs[1]
+
+
+def _judgement(run: Summary) -> str:
+    return (
+        f"<b>{label(run)}</b><br>{run.cycles:,} cycles, {run.compression.stored_bits / 1e3:,.1f} kbit stored, "
+        f"{run.compression.ratio:.1f} times fewer than float32"
+    )
+
+
+def compression(runs: Sequence[Summary]) -> go.Figure:
+    """Compression ratio against quality, energy as colour."""
+    known, title = judged(runs)
+    figure = go.Figure(
+        go.Scatter(
+            x=[one.run.compression.ratio for one in known],
+            y=[one.quality for one in known],
+            mode="markers+text" if len(known) <= FEW else "markers",
+            text=[one.run.recipe for one in known],
+            textposition="top center",
+            showlegend=False,
+            marker={
+                "color": [one.run.energy_pj.total / 1e6 for one in known],
+                "colorscale": "Cividis",
+                "colorbar": {"title": {"text": "energy, uJ"}, "thickness": 12},
+                "size": 13,
+                "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+            },
+            customdata=[_judgement(one.run) for one in known],
+            hovertemplate="%{customdata}<br>%{marker.color:,.2f} uJ<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="float32 bits over stored bits", type="log")
+    figure.update_yaxes(title=title)
+    return _styled(figure)
+
+
+def timeline(frame: pd.DataFrame, shown: int = SHOWN) -> go.Figure:
+    """The first instructions of a run on their units, start to free."""
+    first = frame.nsmallest(shown, "start", keep="first")
+    figure = go.Figure()
+    for unit, colour in palette.UNITS.items():
+        mine = first[first["unit"].astype(str) == unit]
+        if mine.empty:
+            continue
+        told = [
+            f"<b>{opcode}</b> of {layer}<br>cycles {start:,} to {free:,}, results at {end:,}"
+            for opcode, layer, start, free, end in zip(
+                *(mine[name] for name in ("opcode", "layer", "start", "free", "end")), strict=True
+            )
+        ]
+        figure.add_trace(
+            go.Bar(
+                y=[unit] * len(mine),
+                x=(mine["free"] - mine["start"]).tolist(),
+                base=mine["start"].tolist(),
+                orientation="h",
+                name=unit,
+                marker={"color": colour, "line": {"width": 0.5, "color": "rgba(60,60,60,0.7)"}},
+                customdata=told,
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )
+    figure.update_layout(barmode="overlay", showlegend=False)
+    figure.update_xaxes(title="core cycles")
+    figure.update_yaxes(autorange="reversed")
+    return _styled(figure)
+
+
+def _styled(figure: go.Figure, *, above: bool = False) -> go.Figure:
+    """What all charts share, the legend above or below; the page sets the colours of text and grid by its theme."""
+    place = {"yanchor": "bottom", "y": 1.02} if above else {"yanchor": "top", "y": -0.16}
+    figure.update_layout(
+        template="none",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 64, "r": 16, "t": 16, "b": 56},
+        legend={"orientation": "h", "x": 0, **place},
+        hoverlabel={"align": "left"},
+        font={"size": 13},
+    )
+    return figure

@@ -27,6 +27,7 @@ from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
+from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
@@ -168,6 +169,20 @@ def simulate(
     if trace:
         _write_trace(trace, program, machine, execution, progress)
     return result
+
+
+def critical_path(
+    prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE
+) -> tuple[dict[tuple[str, str, str], int], int]:
+    """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
+    program, execution = _simulate(*prepared.executed, machine, engine, None, timing_only=True)
+    found: dict[tuple[int, str, str], int] = {}
+    for link in paths.of(program, machine, execution):
+        key = (link.layer, link.unit, link.what)
+        found[key] = found.get(key, 0) + link.end - link.start
+    names = execution.layer_names
+    ordered = {(names[layer], unit, what): found[layer, unit, what] for layer, unit, what in sorted(found)}
+    return ordered, execution.cycles
 
 
 def compile_workload(

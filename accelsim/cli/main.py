@@ -18,6 +18,7 @@ from accelsim.cli import (
     disasm,
     dram,
     exec_,
+    explain,
     import_,
     list_,
     run,
@@ -40,6 +41,7 @@ app.command("compare")(compare.compare)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("sweep")(sweep.sweep)
 app.command("dashboard")(dashboard.dashboard)
+app.command("explain")(explain.explain)
 app.command("compile")(compile_.compile_)
 app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)

@@ -1,0 +1,99 @@
+"""Explanations: the path's cycles are the run's, and what would be gained is what changed machines really take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import accelsim, refused
+from ruamel.yaml import YAML
+
+import accelsim as package
+from accelsim.config.load import load_machine
+from accelsim.dse.explain import explain, twice
+from accelsim.explanation import Explanation
+from accelsim.report import explanation as report
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    package.run().save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(kept: Path) -> Explanation:
+    return explain(kept)
+
+
+def test_the_parts_sum_to_the_run(found: Explanation) -> None:
+    assert found.cycles == package.run(timing_only=True).cycles
+    assert sum(part.cycles for part in found.path) == found.cycles
+    assert found.layers == ["fc1", "fc2", "fc3"]
+    assert (found.of_layer("fc2")[0].unit, found.of_layer("fc2")[0].what) == ("matrix", "busy")
+
+
+def test_gains_are_those_of_machines_that_are_really_changed(found: Explanation, tmp_path: Path) -> None:
+    for gain in found.gains:
+        fields: dict[str, Any] = json.loads(load_machine("edge-ws").model_dump_json())
+        for path, value in gain.changed.items():
+            *above, name = path.split(".")
+            section = fields
+            for key in above:
+                section = section[key]
+            assert value == 2 * section[name] or name == "issue_interval_cycles"
+            section[name] = value
+        with (tmp_path / "m.yaml").open("w") as file:
+            YAML().dump(fields, file)
+        cycles = package.run("digits-mlp", str(tmp_path / "m.yaml"), timing_only=True).cycles
+        assert gain.cycles == cycles, gain.twice
+        assert gain.saved == pytest.approx(1 - cycles / found.cycles)
+    assert [gain.saved for gain in found.gains] == sorted((g.saved or 0 for g in found.gains), reverse=True)
+
+
+def test_what_a_machine_lacks_is_not_doubled() -> None:
+    names = {arch: {name for name, changes in twice(load_machine(arch)).items() if changes} for arch in (
+        "edge-ws", "tpu-v1", "edge-tensorcore", "edge-eie", "scale-sim-128x128-ws",
+    )}  # fmt: skip
+    assert names["edge-ws"] == {"array", "array and scratchpad", "bandwidth", "scratchpad", "vector", "decode", "host"}
+    assert "link" in names["tpu-v1"]
+    assert "decode" not in names["tpu-v1"]
+    assert "scratchpad" not in names["scale-sim-128x128-ws"]
+    assert twice(load_machine("edge-tensorcore"))["array"] == {"matrix.cores": 8}
+    assert twice(load_machine("edge-eie"))["array"] == {"matrix.lanes": 512}
+
+
+def test_the_words_name_what_binds(found: Explanation) -> None:
+    said = report.words(found)
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert "fc2: of 48,490 cycles matrix is busy for 98 %." in said
+    for sentence in said[:3]:
+        assert sentence in readme
+    gain = next(gain for gain in found.gains if gain.twice == "array and scratchpad")
+    assert said[3].startswith(f"Most is gained by twice the array and scratchpad: {100 * (gain.saved or 0):.1f} %")
+    assert f"as well it saves {100 * (gain.saved or 0):.0f} %" in " ".join(readme.split())
+    assert "array" in said[3].split("nothing by twice the ")[1]
+
+
+def test_the_command(kept: Path, found: Explanation, tmp_path: Path) -> None:
+    done = accelsim("explain", str(kept), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(found.to_json())
+    text = accelsim("explain", str(kept / "result.json"))
+    assert text.stdout.startswith("digits-mlp as int8 on edge-ws: 81,570 cycles\n")
+    changed = json.loads((kept / "result.json").read_text())
+    changed["provenance"]["inputs_sha256"] = {"weights.safetensors": "0" * 64}
+    (tmp_path / "r.json").write_text(json.dumps(changed))
+    assert refused("explain", "r.json", cwd=tmp_path) == [
+        "r.json: must be a result of digits-mlp as it is now; --workload names another"
+    ]
+    del changed["provenance"]["configuration"]
+    (tmp_path / "r.json").write_text(json.dumps(changed))
+    assert refused("explain", "r.json", cwd=tmp_path) == [
+        "r.json: must hold the configuration of its run, but does not"
+    ]
+    assert accelsim("compare", "--recipes", "int8,int8-huffman", "-o", "c", cwd=tmp_path).returncode == 0
+    assert refused("explain", "c", cwd=tmp_path) == ["c/compare.json: must be the result of one run, not of 2"]

@@ -96,4 +96,4 @@ def test_the_command(kept: Path, found: Explanation, tmp_path: Path) -> None:
         "r.json: must hold the configuration of its run, but does not"
     ]
     assert accelsim("compare", "--recipes", "int8,int8-huffman", "-o", "c", cwd=tmp_path).returncode == 0
-    assert refused("explain", "c", cwd=tmp_path) == ["c/compare.json: must be the result of one run, not of 2"]
+    assert refused("explain", "c", cwd=tmp_path) == ["c: must be the result of one run, not of 2"]

@@ -18,7 +18,7 @@ from accelsim.report.sources import Source, is_best, label
 from accelsim.results import Summary
 
 #: Runs that have charts of their own, layers and units; all are in the charts of many.
-DETAILED = 40
+DETAILED = figures.SINGLE
 
 
 class _Page:
@@ -53,9 +53,10 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
         _section("Roofline", "Size: share of the run's time. Colour: what binds the layer.", _rooflines(built, runs)),
         _section("Energy by component", "", _energy(built, runs)),
         _section("Where the cycles went", "Each unit's cycles by what it did or waited for.", _cycles(built, runs)),
-        _section("Balance", "Above 1 the array, below it the DRAM takes longer at its roof.",
-                 built.chart(figures.balance(runs), 380)),
-    ]  # fmt: skip
+    ]
+    if any(run.layers for run in runs) and len(runs) <= figures.SINGLE:
+        told = "Above 1 the array, below it the DRAM takes longer at its roof."
+        sections.append(_section("Balance", told, built.chart(figures.balance(runs), 380)))
     if figures.judged(runs)[0] and len(runs) > 1:
         sections += [
             _section("Energy against quality", "Grey: another one costs no more and loses no more. Size: stored bits.",
@@ -132,10 +133,14 @@ def _rooflines(built: _Page, runs: Sequence[Summary]) -> str:
 
 
 def _energy(built: _Page, runs: Sequence[Summary]) -> str:
-    by_layer = [(f"layers of {label(run)}", built.chart(figures.energy_by_layer(run))) for run in runs[:DETAILED]]
-    if len(runs) == 1:
+    detailed = [run for run in runs[:DETAILED] if run.layers]
+    by_layer = [(f"layers of {label(run)}", built.chart(figures.energy_by_layer(run))) for run in detailed]
+    if len(runs) == 1 and by_layer:
         return by_layer[0][1]
-    return built.views("view", [("runs", built.chart(figures.energy_by_run(runs))), *by_layer])
+    least = sorted(runs, key=lambda run: run.energy_pj.total)[:DETAILED]
+    shown = runs if len(runs) <= DETAILED else least
+    name = "runs" if len(runs) <= DETAILED else f"the {DETAILED} runs of least energy"
+    return built.views("view", [(name, built.chart(figures.energy_by_run(shown))), *by_layer])
 
 
 def _cycles(built: _Page, runs: Sequence[Summary]) -> str:

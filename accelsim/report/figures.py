@@ -23,6 +23,8 @@ Level = Literal["dram", "l2", "sram"]
 LEVELS: dict[Level, str] = {"dram": "DRAM", "l2": "L2", "sram": "scratchpads"}
 #: Points from which the graphics processor draws a chart, and points up to which each has its name beside it.
 MANY, FEW = 2000, 14
+#: Runs up to which each has a name in the legend; of more each is one point.
+SINGLE = 40
 #: Machines up to which the legend names their roofs; those of more tell their names when they are pointed at.
 NAMED = 3
 #: Instructions that the tile timeline shows.
@@ -89,6 +91,8 @@ def moved_bytes(figures: Figures, level: Level) -> int:
 
 def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
     """Every layer of every run as a point below its machine's roofs, log-log, sized by time and coloured by bound."""
+    if len(runs) > SINGLE:  # one trace, as a legend of so many names helps nobody
+        return _cloud(runs, work, level)
     points = [(number, run, layer) for number, run in enumerate(runs) for layer in run.layers]
     placed = [(*point, *_place(point[2], work, level)) for point in points]
     seen = [(number, run, layer, x, y) for number, run, layer, x, y in placed if x and y]
@@ -118,10 +122,39 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
         )
     _bounds(figure, {layer.roofline.bound for _, _, layer, *_ in seen})
     _roofs(figure, runs, [x for *_, x, _ in seen], work, level)
+    _axes(figure, work, level)
+    return _styled(figure)
+
+
+def _cloud(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
+    """Very many runs, each as a whole a point below the roofs of the first one's machine."""
+    placed = [(run, *_place(run, work, level)) for run in runs]
+    seen = [(run, x, y) for run, x, y in placed if x and y]
+    figure = go.Figure(
+        go.Scattergl(
+            x=[x for _, x, _ in seen],
+            y=[y for *_, y in seen],
+            mode="markers",
+            showlegend=False,
+            marker={
+                "color": [palette.colour(palette.BOUNDS, run.roofline.bound) for run, *_ in seen],
+                "size": 8,
+                "line": {"width": 1, "color": "rgba(90,90,90,0.6)"},
+            },
+            customdata=[_judgement(run) for run, *_ in seen],
+            hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
+        )
+    )
+    _bounds(figure, {run.roofline.bound for run, *_ in seen})
+    _roofs(figure, runs[:1], [x for _, x, _ in seen], work, level)
+    _axes(figure, work, level)
+    return _styled(figure)
+
+
+def _axes(figure: go.Figure, work: Work, level: Level) -> None:
     done = "executed work" if work == "executed" else "dense-equivalent work"
     figure.update_xaxes(type="log", title=f"{done} over {LEVELS[level]} bytes, operations a byte", exponentformat="SI")
     figure.update_yaxes(type="log", title=f"{done}, operations a second", exponentformat="SI")
-    return _styled(figure)
 
 
 def _bounds(figure: go.Figure, found: set[str]) -> None:
@@ -133,7 +166,7 @@ def _bounds(figure: go.Figure, found: set[str]) -> None:
         )
 
 
-def _place(layer: LayerResult, work: Work, level: Level) -> tuple[float | None, float | None]:
+def _place(layer: Figures, work: Work, level: Level) -> tuple[float | None, float | None]:
     macs = layer.macs.executed if work == "executed" else layer.macs.dense
     rate = layer.roofline.attained_ops_per_s if work == "executed" else layer.roofline.dense_ops_per_s
     bytes_ = moved_bytes(layer, level)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import pandas as pd
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from accelsim.comparison import Comparison, Row
 from accelsim.config.load import wording
+from accelsim.config.model import quantity
 from accelsim.errors import AccelSimError, Fault, reason
 from accelsim.results import Summary
 
@@ -22,6 +24,12 @@ NAMES = ("result.json", "compare.json")
 TIMELINE = ["layer", "unit", "opcode", "issue", "start", "free", "end"]
 
 
+class Swept(Summary):
+    """A point of a sweep: a run of which the layers were not kept."""
+
+    point: dict[str, Any] = quantity("values", "What the sweep chose, by field")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What one file holds.
@@ -29,7 +37,7 @@ class Source:
     Parameters
     ----------
     runs
-        Summaries: one of a run, those of a comparison.
+        Summaries: one of a run, those of a comparison, or of the points of a sweep that did not fail.
     timeline
         Instructions of a run, a row each, from the file beside it; None if there is none.
     """
@@ -39,7 +47,7 @@ class Source:
 
 
 def read(path: Path) -> Source:
-    """Read a result.json or compare.json, or the one in a folder, and the timeline beside a run.
+    """Read a result.json, a compare.json or what `sweep --json` prints, and the timeline beside a run.
 
     Raises
     ------
@@ -63,6 +71,8 @@ def read(path: Path) -> Source:
         raise AccelSimError(Fault("must be the result of a run or of a comparison, which this is not", str(file)))
     model = Comparison if "rows" in found else Summary
     try:
+        if "sweep" in found:
+            return of_sweep(found["rows"])
         checked = model.model_validate_json(text)
     except ValidationError as error:
         faults = (Fault(wording(x), str(file), key=".".join(map(str, x["loc"]))) for x in error.errors()[:5])
@@ -70,6 +80,25 @@ def read(path: Path) -> Source:
     if isinstance(checked, Comparison):
         return Source(tuple(checked.rows))
     return Source((checked,), _timeline(file.with_name("timeline.parquet"), checked))
+
+
+def of_sweep(rows: list[dict[str, Any]]) -> Source:
+    """Points of a sweep, as its JSON has them; those that failed are left out.
+
+    Raises
+    ------
+    ValidationError
+        If they are no such points.
+    """
+    checked = _POINTS.validate_python(rows)
+    nothing: dict[str, Any] = {"layers": [], "counters": [], "provenance": {}}
+    return Source(
+        tuple(
+            Swept.model_validate({**row["figures"], **nothing, "point": row["point"]})
+            for row in checked
+            if row["figures"]
+        )
+    )
 
 
 def _file(path: Path) -> Path:
@@ -97,7 +126,19 @@ def _timeline(file: Path, run: Summary) -> pd.DataFrame | None:
 
 def label(run: Summary) -> str:
     """How a run is called among others."""
+    if isinstance(run, Swept):
+        return ", ".join(f"{name} {value}" for name, value in run.point.items())
     return f"{run.recipe} on {run.arch}" + (f", {run.workload}" if run.workload != "digits-mlp" else "")
+
+
+class _Point(TypedDict):
+    """A row of a sweep's JSON, as far as it is read."""
+
+    point: dict[str, Any]
+    figures: dict[str, Any] | None
+
+
+_POINTS = TypeAdapter(list[_Point])
 
 
 def is_best(run: Summary) -> bool | None:

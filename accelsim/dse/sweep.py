@@ -298,23 +298,33 @@ class Sweep:
 
 
 def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:
-    """Whether no other row is at least as good in all objectives and better in one; what lacks a figure is not."""
-    signs = {"minimise": 1.0, "maximise": -1.0}
+    """Whether no other row is at least as good in all objectives and better in one; what lacks a figure is not.
+
+    Rows are held against those that have the same values of the axes of `for_each`.
+    """
+    best = np.zeros(len(frame), bool)
+    objectives = [(o.figure, 1.0 if o.goal == "minimise" else -1.0) for o in spec.objectives]
+    if not objectives or any(figure not in frame for figure, _ in objectives):
+        return best
     columns = [
-        pd.to_numeric(frame[o.figure], errors="coerce").to_numpy(float, na_value=np.nan) * signs[o.goal]
-        if o.figure in frame
-        else np.full(len(frame), np.nan)
-        for o in spec.objectives
+        pd.to_numeric(frame[figure], errors="coerce").to_numpy(float, na_value=np.nan) * sign
+        for figure, sign in objectives
     ]
-    costs = np.column_stack(columns) if columns else np.full((len(frame), 1), np.nan)
-    if "energy_pj.total" not in frame:  # no point has any figure
-        return np.zeros(len(frame), bool)
-    known = ~np.isnan(costs).any(axis=1) & frame["energy_pj.total"].notna().to_numpy()
-    best: NDArray[np.bool_] = known.copy()
-    for number in np.flatnonzero(known):
-        row = costs[number]
-        rivals = costs[best]
-        best[number] = not ((rivals <= row).all(axis=1) & (rivals < row).any(axis=1)).any()
+    costs = np.column_stack(columns)
+    if "cycles" in frame:  # no point without a simulation, though its area is known
+        costs[frame["cycles"].isna().to_numpy()] = np.nan
+    groups = frame.groupby(spec.for_each, dropna=False).indices.values() if spec.for_each else [np.arange(len(frame))]
+    for group in groups:
+        best[group] = _unbeaten(costs[group])
+    return best
+
+
+def _unbeaten(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows that no other row is at most equal to everywhere and below somewhere; float64, shape (rows, objectives)."""
+    best = np.array(~np.isnan(costs).any(axis=1))
+    for number in np.flatnonzero(best):
+        row, rivals = costs[number], costs[best]
+        best[number] = not np.any((rivals <= row).all(axis=1) & (rivals < row).any(axis=1))
     return best
 
 

@@ -81,10 +81,10 @@ class Results:
         }
         for name in QUANTITIES:
             columns[name] = [case.quantities.get(name) for case in self.cases]
-        columns |= {str(name): figures[name].to_numpy() for name in figures if name not in columns}
+        columns |= {str(name): _known(figures[name]) for name in figures if name not in columns}
         frame = pd.DataFrame(columns)
         frame["pareto"] = pareto(frame, spec)
-        frame["error"] = pd.Series([outcome.error for outcome in self.outcomes], dtype=object)
+        frame["error"] = [outcome.error for outcome in self.outcomes]
         return frame
 
     @property
@@ -348,6 +348,14 @@ def _column(values: list[Any]) -> list[Any]:
     if len(kinds) > 1 or kinds.keys() & {"list", "dict"}:
         return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     return values
+
+
+def _known(figures: pd.Series[Any]) -> NDArray[Any]:
+    """A column of figures; flags and names that a point lacks are None, as a table on disk has them."""
+    found: NDArray[Any] = figures.to_numpy(copy=True)
+    if found.dtype == object:
+        found[figures.isna().to_numpy()] = None
+    return found
 
 
 def _quantities(job: Job) -> dict[str, float | None]:

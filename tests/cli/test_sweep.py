@@ -52,7 +52,7 @@ def test_it_shows_the_best_points_and_keeps_all(file: Path, tmp_path: Path) -> N
     )
     assert lines[2] == ["arch.matrix.rows", "recipe", "energy_pj.total", "cycles", "multipliers"]
     runs = api.run("digits-mlp", "edge-ws", "int8", timing_only=True).summary
-    assert ["16", "int8", f"{runs.energy_pj.total:,.0f}", str(runs.cycles), "256"] in lines[3:]
+    assert ["16", "int8", f"{runs.energy_pj.total:,.0f}", f"{runs.cycles:,}", "256"] in lines[3:]
     assert (
         "2 failed: layer fc1: operands must be int8, the type of edge-ws, but recipe int4 makes them int4"
         in done.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import accelsim
@@ -54,6 +56,21 @@ def test_the_shown_scan_is_what_sensitivity_prints() -> None:
     shown = sensitivity.layers(found)
     for row in ((sensitivity.headline(found),), shown.columns, *shown.rows, (sensitivity.budgets(found),)):
         assert " ".join(" ".join(row).split()) in lines, row
+
+
+def test_the_script_prints_what_is_shown(tmp_path: Path) -> None:
+    text = README.read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(script.splitlines()) < 20
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout in text
+
+
+def test_the_shown_axes_are_those_of_a_sweep(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (tmp_path / "s.yaml").write_text(f"kind: sweep\nname: s\ndescription: d\n{shown}")
+    assert len(accelsim.Sweep(tmp_path / "s.yaml").space.points) == 12
 
 
 def test_a_global_budget_keeps_what_is_said_of_it(tmp_path: Path) -> None:

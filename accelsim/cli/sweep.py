@@ -56,7 +56,10 @@ def sweep(
         typer.echo(f"interrupted: {kept}", err=True)
         raise
     if folder:
-        for path in found.save(folder):
+        from accelsim.report import dashboard, sources
+
+        drawn = sources.of_sweep(found.rows)
+        for path in found.save(folder, dashboard.beside([drawn]) if drawn.runs else None):
             typer.echo(f"wrote {path}", err=True)
     if export:
         found.export(export)
@@ -81,7 +84,8 @@ def _show(found: Results) -> None:
     typer.echo()
     figures = [objective.figure for objective in spec.objectives]
     bounded = [constraint.of for constraint in spec.constraints if constraint.of in found.frame]
-    output.show(report.best(found.frame, [axis.field for axis in spec.axes], [*figures, *bounded]))
+    axes = [axis.field for axis in spec.axes]
+    output.show(report.best(found.frame, axes, [*figures, *bounded], spec.for_each))
     errors = found.frame["error"].dropna()
     for error, times in list(errors.value_counts().items())[:5]:
         typer.echo(f"{times} failed: {error}", err=True)

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from accelsim import provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
-from accelsim.config.load import Document, load_part, machine_of, read_yaml, technology_document, validate
+from accelsim.config.load import Document, Path_, load_part, machine_of, read_yaml, technology_document, validate
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
@@ -167,13 +167,13 @@ class Space:
     document: Document = field(default_factory=lambda: Document("", {}, {}))
 
     def __post_init__(self) -> None:
-        named = {axis.field for axis in self.spec.axes}
-        faults = [
-            self.document.fault(("axes", number, *place), message)
-            for number, axis in enumerate(self.spec.axes)
-            for place, path in ((("field",), axis.field), *((("also", path), path) for path in axis.also))
-            if (message := self._lacks(path, named))
-        ]
+        named = {*self.spec.fields, *(axis.field for axis in self.spec.axes)}
+        places: list[tuple[Path_, str]] = [(("fields", path), path) for path in self.spec.fields]
+        for number, axis in enumerate(self.spec.axes):
+            places.append((("axes", number, "field"), axis.field))
+            places += [(("axes", number, "also", path), path) for path in axis.also]
+        lacking = [(place, self._lacks(path, named)) for place, path in places]
+        faults = [self.document.fault(place, message) for place, message in lacking if message]
         if faults:
             raise ConfigError(*faults)
 
@@ -183,8 +183,8 @@ class Space:
         return points(self.spec)
 
     def fields(self, point: Point) -> dict[str, Any]:
-        """Fields that a point sets, those that its axes set also among them."""
-        found: dict[str, Any] = {}
+        """Fields that a point sets, those that all points set and those that its axes set also among them."""
+        found = dict(self.spec.fields)
         for axis, value in zip(self.spec.axes, point.values, strict=True):
             found[axis.field] = value
             for path, times in axis.also.items():

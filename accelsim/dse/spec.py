@@ -143,12 +143,21 @@ class SweepSpec(Frozen):
         "count", "Random or Sobol points, before constraints", default=None, ge=1, le=MAX_POINTS
     )
     seed: Integer = quantity("count", "Seed of random and Sobol points", default=0, ge=0, le=2**63 - 1)
+    fields: dict[str, Any] = quantity(
+        "those of the fields", "What all points change of the base: values by dotted path", default={}
+    )
     axes: list[Axis] = quantity("axes", "What varies", min_length=1, max_length=MAX_AXES)
     constraints: list[Constraint] = quantity("constraints", "What a point must keep to", default=[])
     objectives: list[Objective] = quantity(
         "objectives",
         "What makes a point better; those that no other one beats are marked",
         default=[Objective(figure="energy_pj.total"), Objective(figure="cycles")],
+    )
+
+    for_each: list[str] = quantity(
+        "dotted paths",
+        "Axes that are circumstances and no choices, such as a batch: the best points are sought for each value",
+        default=[],
     )
 
     @model_validator(mode="after")
@@ -189,7 +198,23 @@ def _checks(spec: SweepSpec, beside: str) -> Iterator[tuple[Path_, Callable[[], 
     """What each name of a sweep must pass, with its place."""
     for root in ROOTS:
         yield (root,), partial(require_file, root, getattr(spec, root), beside)
-    times = Counter(field for axis in spec.axes for field in axis.fields)
+    yield from _field_checks(spec, beside)
+    for i, constraint in enumerate(spec.constraints):
+        yield ("constraints", i, "of"), partial(require_quantity, constraint.of)
+        for kind, bound in constraint.bounds.items():
+            if isinstance(bound, str):
+                yield ("constraints", i, kind), partial(require_quantity, bound)
+    for i, name in enumerate(spec.for_each):
+        yield ("for_each", i), partial(_require_axis, name, spec)
+    for i, objective in enumerate(spec.objectives):
+        yield ("objectives", i, "figure"), partial(require_figure, objective.figure, timing_only=spec.timing_only)
+
+
+def _field_checks(spec: SweepSpec, beside: str) -> Iterator[tuple[Path_, Callable[[], object]]]:
+    """What fields and axes must pass."""
+    times = Counter([*spec.fields, *(field for axis in spec.axes for field in axis.fields)])
+    for field in spec.fields:
+        yield ("fields", field), partial(require_field, field)
     for i, axis in enumerate(spec.axes):
         yield ("axes", i, "field"), partial(require_field, axis.field)
         yield ("axes", i, "field"), partial(_require_once, axis, times)
@@ -198,13 +223,6 @@ def _checks(spec: SweepSpec, beside: str) -> Iterator[tuple[Path_, Callable[[], 
         if axis.field in ROOTS:
             for j, value in enumerate(axis.values or []):
                 yield ("axes", i, "values", j), partial(require_file, axis.field, value, beside)
-    for i, constraint in enumerate(spec.constraints):
-        yield ("constraints", i, "of"), partial(require_quantity, constraint.of)
-        for kind, bound in constraint.bounds.items():
-            if isinstance(bound, str):
-                yield ("constraints", i, kind), partial(require_quantity, bound)
-    for i, objective in enumerate(spec.objectives):
-        yield ("objectives", i, "figure"), partial(require_figure, objective.figure, timing_only=spec.timing_only)
 
 
 def _range_faults(spec: SweepSpec) -> Iterator[tuple[Path_, str]]:
@@ -220,10 +238,16 @@ def _range_faults(spec: SweepSpec) -> Iterator[tuple[Path_, str]]:
             yield ("axes", i, "range"), "must give a count for a grid"
 
 
+def _require_axis(name: str, spec: SweepSpec) -> None:
+    axes = [axis.field for axis in spec.axes]
+    if name not in axes:
+        raise ConfigError(unknown_name("axis of this sweep", name, axes))
+
+
 def _require_once(axis: Axis, times: Counter[str]) -> None:
     twice = [field for field in axis.fields if times[field] > 1]
     if twice:
-        raise ConfigError(f"must be a field of one axis, not {twice[0]} of two")
+        raise ConfigError(f"must be fields that are set once, but {twice[0]} is set twice")
 
 
 def require_file(root: str, name: object, beside: str) -> None:

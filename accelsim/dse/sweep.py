@@ -27,7 +27,7 @@ from accelsim.dse.spec import SweepSpec, checked
 from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool
 from accelsim.errors import AccelSimError, ConfigError, Fault
-from accelsim.files import write_all
+from accelsim.files import Files, write_all
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +81,10 @@ class Results:
         }
         for name in QUANTITIES:
             columns[name] = [case.quantities.get(name) for case in self.cases]
-        columns |= {str(name): figures[name].to_numpy() for name in figures if name not in columns}
+        columns |= {str(name): _known(figures[name]) for name in figures if name not in columns}
         frame = pd.DataFrame(columns)
         frame["pareto"] = pareto(frame, spec)
-        frame["error"] = pd.Series([outcome.error for outcome in self.outcomes], dtype=object)
+        frame["error"] = [outcome.error for outcome in self.outcomes]
         return frame
 
     @property
@@ -108,8 +108,13 @@ class Results:
 
     def to_json(self) -> str:
         """Provenance and all points as one JSON object."""
+        return json.dumps({**self.provenance, "rows": self.rows}, indent=2)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """All points as the JSON has them."""
         axes = [axis.field for axis in self.spec.axes]
-        rows = [
+        return [
             {
                 "point": dict(zip(axes, case.point.values, strict=True)),
                 **case.quantities,
@@ -119,10 +124,9 @@ class Results:
             }
             for case, outcome, best in zip(self.cases, self.outcomes, self.frame["pareto"].tolist(), strict=True)
         ]
-        return json.dumps({**self.provenance, "rows": rows}, indent=2)
 
-    def save(self, folder: Path) -> list[Path]:
-        """Write sweep.json and sweep.parquet; both or none.
+    def save(self, folder: Path, also: Files | None = None) -> list[Path]:
+        """Write sweep.json and sweep.parquet, and what else is given; all or none.
 
         Raises
         ------
@@ -134,6 +138,7 @@ class Results:
             {
                 "sweep.json": lambda path: path.write_text(json.dumps(self.provenance, indent=2) + "\n"),
                 "sweep.parquet": lambda path: self.frame.to_parquet(path, index=False),
+                **(also or {}),
             },
         )
 
@@ -298,23 +303,33 @@ class Sweep:
 
 
 def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:
-    """Whether no other row is at least as good in all objectives and better in one; what lacks a figure is not."""
-    signs = {"minimise": 1.0, "maximise": -1.0}
+    """Whether no other row is at least as good in all objectives and better in one; what lacks a figure is not.
+
+    Rows are held against those that have the same values of the axes of `for_each`.
+    """
+    best = np.zeros(len(frame), bool)
+    objectives = [(o.figure, 1.0 if o.goal == "minimise" else -1.0) for o in spec.objectives]
+    if not objectives or any(figure not in frame for figure, _ in objectives):
+        return best
     columns = [
-        pd.to_numeric(frame[o.figure], errors="coerce").to_numpy(float, na_value=np.nan) * signs[o.goal]
-        if o.figure in frame
-        else np.full(len(frame), np.nan)
-        for o in spec.objectives
+        pd.to_numeric(frame[figure], errors="coerce").to_numpy(float, na_value=np.nan) * sign
+        for figure, sign in objectives
     ]
-    costs = np.column_stack(columns) if columns else np.full((len(frame), 1), np.nan)
-    if "energy_pj.total" not in frame:  # no point has any figure
-        return np.zeros(len(frame), bool)
-    known = ~np.isnan(costs).any(axis=1) & frame["energy_pj.total"].notna().to_numpy()
-    best: NDArray[np.bool_] = known.copy()
-    for number in np.flatnonzero(known):
-        row = costs[number]
-        rivals = costs[best]
-        best[number] = not ((rivals <= row).all(axis=1) & (rivals < row).any(axis=1)).any()
+    costs = np.column_stack(columns)
+    if "cycles" in frame:  # no point without a simulation, though its area is known
+        costs[frame["cycles"].isna().to_numpy()] = np.nan
+    groups = frame.groupby(spec.for_each, dropna=False).indices.values() if spec.for_each else [np.arange(len(frame))]
+    for group in groups:
+        best[group] = _unbeaten(costs[group])
+    return best
+
+
+def _unbeaten(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows that no other row is at most equal to everywhere and below somewhere; float64, shape (rows, objectives)."""
+    best = np.array(~np.isnan(costs).any(axis=1))
+    for number in np.flatnonzero(best):
+        row, rivals = costs[number], costs[best]
+        best[number] = not np.any((rivals <= row).all(axis=1) & (rivals < row).any(axis=1))
     return best
 
 
@@ -338,6 +353,14 @@ def _column(values: list[Any]) -> list[Any]:
     if len(kinds) > 1 or kinds.keys() & {"list", "dict"}:
         return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     return values
+
+
+def _known(figures: pd.Series[Any]) -> NDArray[Any]:
+    """A column of figures; flags and names that a point lacks are None, as a table on disk has them."""
+    found: NDArray[Any] = figures.to_numpy(copy=True)
+    if found.dtype == object:
+        found[figures.isna().to_numpy()] = None
+    return found
 
 
 def _quantities(job: Job) -> dict[str, float | None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accelsim.comparison import Comparison, Row
 from accelsim.config.load import wording
@@ -93,11 +93,7 @@ def of_sweep(rows: list[dict[str, Any]]) -> Source:
     checked = _POINTS.validate_python(rows)
     nothing: dict[str, Any] = {"layers": [], "counters": [], "provenance": {}}
     return Source(
-        tuple(
-            Swept.model_validate({**row["figures"], **nothing, "point": row["point"]})
-            for row in checked
-            if row["figures"]
-        )
+        tuple(Swept.model_validate({**row.figures, **nothing, "point": row.point}) for row in checked if row.figures)
     )
 
 
@@ -131,7 +127,7 @@ def label(run: Summary) -> str:
     return f"{run.recipe} on {run.arch}" + (f", {run.workload}" if run.workload != "digits-mlp" else "")
 
 
-class _Point(TypedDict):
+class _Point(BaseModel):
     """A row of a sweep's JSON, as far as it is read."""
 
     point: dict[str, Any]

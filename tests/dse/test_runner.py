@@ -154,9 +154,12 @@ def test_points_that_no_other_one_beats_are_marked() -> None:
         }
     )
 
-    def marked(*objectives: Objective) -> list[int]:
+    frame["recipe"] = ["a", "a", "b", "b", "b", None]
+
+    def marked(*objectives: Objective, for_each: list[str] | None = None) -> list[int]:
         axis = Axis(field="recipe", values=[None])
-        spec = SweepSpec(kind="sweep", name="s", description="d", objectives=list(objectives), axes=[axis])
+        fields = {"objectives": list(objectives), "axes": [axis], "for_each": for_each or []}
+        spec = SweepSpec(kind="sweep", name="s", description="d", **fields)
         return [i for i, best in enumerate(pareto(frame, spec)) if best]
 
     energy, cycles, area = (Objective(figure=name) for name in ("energy_pj.total", "cycles", "area_mm2"))
@@ -164,6 +167,7 @@ def test_points_that_no_other_one_beats_are_marked() -> None:
     assert marked(energy, cycles) == [0, 1, 2, 5]
     assert marked(energy, cycles, area) == [0, 1, 3]
     assert marked(Objective(figure="cycles", goal="maximise")) == [0, 5]
+    assert marked(energy, for_each=["recipe"]) == [0, 2, 5]
     assert marked(Objective(figure="quality.sqnr_db")) == []
 
 

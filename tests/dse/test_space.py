@@ -146,6 +146,11 @@ def test_axes_reach_fields_of_machine_part_table_recipe_and_workload() -> None:
     assert found.workload.spec.layers[0].product(found.workload.spec.synthetic.batch) == (7, 4096, 128)
 
 
+def test_all_points_have_the_fields_of_the_sweep() -> None:
+    found = job(ROWS, fields={"arch.matrix.columns": 32, "arch.activation.banks": 8}, number=1)
+    assert (found.machine.matrix.rows, found.machine.matrix.columns, found.machine.activation.banks) == (16, 32, 8)
+
+
 def test_an_unchanged_point_is_what_the_loaders_give() -> None:
     found = job(Axis(field="arch.matrix.rows", values=[16]))
     assert found.machine == load_machine("edge-ws")
@@ -306,9 +311,15 @@ axes:
         ),
         (
             {"more": "  - {field: arch.matrix.rows, values: [3]}"},
-            "must be a field of one axis, not arch.matrix.rows of two",
+            "must be fields that are set once, but arch.matrix.rows is set twice",
         ),
         ({"more": "  - {field: recipe, values: [int9]}"}, "8:30: axes.1.values.0: must be a known recipe or the path"),
+        (
+            {"more": "fields: {arch.matrix.column: 3}"},
+            "8:10: fields.arch.matrix.column: must be a known field of arch.matrix, not 'column'; did you mean",
+        ),
+        ({"more": "fields: {arch.l2.ways: 3}"}, "8:10: fields.arch.l2.ways: must be a field of what the base has, but"),
+        ({"more": "for_each: [arch]"}, "8:12: for_each.0: must be a known axis of this sweep, not 'arch'; known are"),
         ({"more": "  - {field: arch.clock_hz}"}, "axes.1: either values or range must be given"),
         (
             {"more": "  - {field: arch.clock_hz, values: [1e9], also: {arch.vector.lane: 2}}"},

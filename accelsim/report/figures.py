@@ -130,8 +130,9 @@ def _cloud(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
     """Very many runs, each as a whole a point below the roofs of the first one's machine."""
     placed = [(run, *_place(run, work, level)) for run in runs]
     seen = [(run, x, y) for run, x, y in placed if x and y]
+    scatter = go.Scattergl if len(seen) > MANY else go.Scatter
     figure = go.Figure(
-        go.Scattergl(
+        scatter(
             x=[x for _, x, _ in seen],
             y=[y for *_, y in seen],
             mode="markers",

@@ -276,6 +276,20 @@ def test_a_page_of_five_thousand_runs_stays_usable(browser: Any, run: RunResult,
     page.close()
 
 
+def test_points_of_a_sweep_are_drawn_as_runs(run: RunResult, tmp_path: Path) -> None:
+    figures_ = json.loads(run.summary.model_dump_json(exclude={"layers", "counters", "provenance"}))
+    rows = [{"point": {"arch.matrix.rows": i}, "figures": figures_, "error": None, "pareto": False} for i in range(50)]
+    rows.append({"point": {"arch.matrix.rows": 0}, "figures": None, "error": "no", "pareto": False})
+    (tmp_path / "s.json").write_text(json.dumps({"sweep": {}, "rows": rows}))
+    source = sources.read(tmp_path / "s.json")
+    assert [sources.label(point) for point in source.runs[:2]] == ["arch.matrix.rows 0", "arch.matrix.rows 1"]
+    assert len(source.runs) == 50
+    page = dashboard.page([source])
+    assert len(points(specs(page)[0])) == 50
+    (tmp_path / "s.json").write_text(json.dumps({"sweep": {}, "rows": [{"point": 3}]}))
+    assert refused("dashboard", "s.json", "-o", "d.html", cwd=tmp_path)[0].startswith("s.json: 0.point: must be")
+
+
 def test_a_source_is_read_as_it_was_kept(run: RunResult, found: Comparison, tmp_path: Path) -> None:
     run.save(tmp_path / "run")
     found.save(tmp_path / "many")

@@ -57,7 +57,12 @@ def test_it_shows_the_best_points_and_keeps_all(file: Path, tmp_path: Path) -> N
         "2 failed: layer fc1: operands must be int8, the type of edge-ws, but recipe int4 makes them int4"
         in done.stderr
     )
-    assert sorted(path.name for path in folder.iterdir()) == ["store.sqlite", "sweep.json", "sweep.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "dashboard.html",
+        "store.sqlite",
+        "sweep.json",
+        "sweep.parquet",
+    ]
     frame = pd.read_parquet(folder / "sweep.parquet")
     assert list(frame["arch.matrix.rows"]) == [16, 16, 32, 32]
     assert list(frame["recipe"]) == ["int8", "int4"] * 2

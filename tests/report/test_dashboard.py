@@ -287,7 +287,7 @@ def test_points_of_a_sweep_are_drawn_as_runs(run: RunResult, tmp_path: Path) -> 
     page = dashboard.page([source])
     assert len(points(specs(page)[0])) == 50
     (tmp_path / "s.json").write_text(json.dumps({"sweep": {}, "rows": [{"point": 3}]}))
-    assert refused("dashboard", "s.json", "-o", "d.html", cwd=tmp_path)[0].startswith("s.json: 0.point: must be")
+    assert refused("dashboard", "s.json", "-o", "d.html", cwd=tmp_path)[0].startswith("s.json: 0.point: must hold keys")
 
 
 def test_a_source_is_read_as_it_was_kept(run: RunResult, found: Comparison, tmp_path: Path) -> None:

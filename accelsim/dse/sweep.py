@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from accelsim import provenance
 from accelsim.config import shipped
-from accelsim.config.load import read_yaml, validate
+from accelsim.config.load import Document, read_yaml, validate
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse import runner
 from accelsim.dse.simulation import Job, simulate
@@ -169,7 +169,7 @@ class Sweep:
 
     def __init__(self, source: str | Path | SweepSpec) -> None:
         if isinstance(source, SweepSpec):
-            self.space = Space(source)
+            self.space = Space(checked(source, Document("", {}, {})))
             return
         path = shipped.path_of("sweep", str(source))
         document = read_yaml(path)

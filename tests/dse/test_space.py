@@ -336,6 +336,13 @@ def test_faults_of_a_file_have_a_place_and_the_nearest_name(change: dict[str, st
     assert any(fault in line and line.startswith(str(file)) for line in lines), lines
 
 
+def test_faults_of_a_model_have_no_file() -> None:
+    with pytest.raises(
+        ConfigError, match=r"^axes\.0\.field: must be a known field of arch\.matrix, not 'row'; did you"
+    ):
+        Sweep(spec(Axis(field="arch.matrix.row", values=[1])))
+
+
 def test_paths_of_a_file_begin_at_its_folder(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(
         shipped.path_of("arch", "edge-ws").read_text().replace("name: edge-ws", "name: mine")

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -67,7 +68,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_the_table_does_not_depend_on_the_workers(sweep: Sweep) -> None:
+def test_the_table_does_not_depend_on_the_workers(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
     one = sweep.results(1, simulate=quick).frame
     two = sweep.results(2, simulate=quick).frame
     pd.testing.assert_frame_equal(one, two)
@@ -76,6 +78,7 @@ def test_the_table_does_not_depend_on_the_workers(sweep: Sweep) -> None:
     assert list(one["arch.matrix.columns"]) == [8 + 8 * (i % 8) for i in range(POINTS)]
     assert list(one["cycles"]) == list(10_000 // one["arch.matrix.rows"] + one["arch.matrix.columns"])
     assert set(one["threads"]) == {"1"}
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "4"
     assert one["error"].isna().all()
     assert list(one["multipliers"]) == list(one["arch.matrix.rows"] * one["arch.matrix.columns"])
 
@@ -280,14 +283,14 @@ class Threads:
 
     def executor(self) -> Executor:
         self.made += 1
-        return Fragile(self.workers)
+        return (Fragile if self.made < 5 else ThreadPoolExecutor)(self.workers)
 
     def close(self) -> None:
         """There is nothing to end."""
 
 
 class Fragile(ThreadPoolExecutor):
-    """It breaks at its fifth batch, before or after that one was taken."""
+    """It breaks at its fifth batch, which it does not take; the fourth breaks at once, the third later."""
 
     taken = 0
 
@@ -295,9 +298,10 @@ class Fragile(ThreadPoolExecutor):
         self.taken += 1
         if self.taken == 5:
             raise BrokenExecutor
-        if self.taken == 4:
+        if self.taken in {3, 4}:
             broken: Future[Any] = Future()
-            broken.set_exception(BrokenExecutor())
+            later = threading.Timer(0.3 * (4 - self.taken), broken.set_exception, [BrokenExecutor()])
+            later.start()
             return broken
         return super().submit(fn, *args, **kwargs)
 

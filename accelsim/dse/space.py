@@ -248,9 +248,7 @@ class Space:
     def _resolved(self, root: str, name: Any, given: Mapping[str, Any], beside: str = "") -> tuple[Any, str, Path]:
         """A model, changed by fields, with its hash and the path of its file."""
         if not isinstance(name, str):
-            raise ConfigError(
-                Fault(f"must be the name of a {root} or the path of a .yaml file, not {name!r}", key=root)
-            )
+            raise ConfigError(Fault(f"must be a shipped name or the path of a .yaml file, not {name!r}", key=root))
         return self._changed(root, name, json.dumps(given), beside or self.beside)
 
     @cached_property

@@ -319,6 +319,12 @@ axes:
             "8:10: fields.arch.matrix.column: must be a known field of arch.matrix, not 'column'; did you mean",
         ),
         ({"more": "fields: {arch.l2.ways: 3}"}, "8:10: fields.arch.l2.ways: must be a field of what the base has, but"),
+        (
+            {"more": "  - {field: arch.clock_hz, values: [1e400]}"},
+            "axes.1: values must be finite numbers, names, flags",
+        ),
+        ({"more": "  - {field: arch, values: [3]}"}, "8:28: axes.1.values.0: must be a shipped name or the path of"),
+        ({"more": "objectives: []"}, "8:1: objectives: must have at least 1 items, not 0"),
         ({"more": "for_each: [arch]"}, "8:12: for_each.0: must be a known axis of this sweep, not 'arch'; known are"),
         ({"more": "  - {field: arch.clock_hz}"}, "axes.1: either values or range must be given"),
         (

@@ -13,8 +13,9 @@ from scipy.stats import qmc
 from accelsim.config import shipped
 from accelsim.config.load import load_machine, load_part
 from accelsim.cost.area import area_mm2
+from accelsim.dse.points import Point, points, sobol
 from accelsim.dse.simulation import Job
-from accelsim.dse.space import Point, Refusal, Space, points, sobol
+from accelsim.dse.space import Refusal, Space
 from accelsim.dse.spec import Axis, Constraint, Range, SweepSpec, load_sweep
 from accelsim.dse.sweep import Sweep
 from accelsim.errors import ConfigError

@@ -1,18 +1,15 @@
-"""From a sweep file to its points, and from a point to all that is simulated for it."""
+"""From a point of a sweep to all that is simulated for it, read and checked."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from accelsim import provenance
@@ -22,8 +19,9 @@ from accelsim.config.load import Document, Path_, load_part, machine_of, read_ya
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
+from accelsim.dse.points import Point, points
 from accelsim.dse.simulation import Inputs, Job
-from accelsim.dse.spec import MAX_POINTS, ROOTS, Axis, Constraint, Range, SweepSpec, is_whole
+from accelsim.dse.spec import ROOTS, Constraint, SweepSpec, is_whole
 from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
 from accelsim.workload.load import Workload, read_workload, workload_of
 
@@ -32,120 +30,11 @@ KEPT_MODELS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A point of a sweep.
-
-    Parameters
-    ----------
-    number
-        Place in the sweep's order, from 0.
-    values
-        Value of each axis.
-    """
-
-    number: int
-    values: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
     """A point whose fields do not fit each other, and why."""
 
     key: str
     error: str
-
-
-def points(spec: SweepSpec) -> list[Point]:
-    """All points of a sweep, before constraints, in order; a point that occurs twice is there once.
-
-    Raises
-    ------
-    ConfigError
-        If there are too many.
-    """
-    columns = [_grid_values(axis) for axis in spec.axes] if spec.sample == "grid" else []
-    size = int(np.prod([len(column) for column in columns], dtype=float))
-    if size > MAX_POINTS:
-        raise ConfigError(Fault(f"must span at most {MAX_POINTS} points, not {size}", key="axes"))
-    found = itertools.product(*columns) if columns else _sampled(spec)
-    distinct = {json.dumps(values): values for values in found}
-    return [Point(number, tuple(values)) for number, values in enumerate(distinct.values())]
-
-
-def _sampled(spec: SweepSpec) -> Iterator[tuple[Any, ...]]:
-    """Random or Sobol points: the unit cube's, each side stretched to its axis."""
-    count, sides = spec.count or 0, len(spec.axes)
-    if spec.sample == "random":
-        cube = np.random.default_rng(spec.seed).random((count, sides))
-    else:
-        cube = sobol(sides, count, spec.seed)
-    whole = [is_whole(axis.field) for axis in spec.axes]
-    for row in cube.tolist():
-        yield tuple(_at(axis, u, whole=w) for axis, u, w in zip(spec.axes, row, whole, strict=True))
-
-
-def sobol(sides: int, count: int, seed: int) -> NDArray[np.float64]:
-    """First points of a scrambled Sobol sequence, shape (count, sides), each from 0 to below 1."""
-    from scipy.stats import qmc  # noqa: PLC0415 - half a second that only Sobol sweeps need
-
-    sampler = qmc.Sobol(sides, scramble=True, rng=np.random.default_rng(seed))
-    cube: NDArray[np.float64] = sampler.random_base2((count - 1).bit_length())[:count]
-    return cube
-
-
-def _grid_values(axis: Axis) -> list[Any]:
-    """Values of an axis of a grid, in order, each once."""
-    if axis.values is not None:
-        return list({json.dumps(value): value for value in axis.values}.values())
-    asked = axis.range
-    assert asked is not None  # noqa: S101 - as the model's validator says
-    whole = is_whole(axis.field)
-    if asked.count is None:
-        steps = int((asked.high - asked.low) / (asked.step or 1) + 1e-9)
-        if steps >= MAX_POINTS:
-            raise ConfigError(Fault(f"must span at most {MAX_POINTS} points, not {steps + 1}", key="axes"))
-        shares = np.arange(steps + 1) / max(steps, 1) if steps else np.zeros(1)
-        high = asked.low + steps * (asked.step or 1)
-        return [_in_range(asked.model_copy(update={"high": high}), u, whole=whole) for u in shares.tolist()]
-    if asked.draw == "even":
-        shares = np.linspace(0, 1, asked.count)
-    elif asked.draw == "random":
-        shares = np.random.default_rng(asked.seed).random(asked.count)
-    else:
-        shares = sobol(1, asked.count, asked.seed)[:, 0]
-    take = _in_range if asked.draw == "even" else _drawn
-    return list(dict.fromkeys(take(asked, u, whole=whole) for u in shares.tolist()))
-
-
-def _at(axis: Axis, share: float, *, whole: bool) -> Any:
-    """Value of an axis for a number drawn from 0 to below 1."""
-    if axis.values is not None:
-        return axis.values[int(share * len(axis.values))]
-    assert axis.range is not None  # noqa: S101 - as the model's validator says
-    return _drawn(axis.range, share, whole=whole)
-
-
-def _drawn(asked: Range, share: float, *, whole: bool) -> float:
-    """Number of a range for one drawn from 0 to below 1: on a linear scale all steps are equally likely."""
-    step = asked.step or (1.0 if whole else 0.0)
-    if step and asked.scale == "linear":
-        steps = int((asked.high - asked.low) / step + 1e-9)
-        share = int(share * (steps + 1)) * step / (asked.high - asked.low) if steps else 0.0
-    return _in_range(asked, share, whole=whole)
-
-
-def _in_range(asked: Range, share: float, *, whole: bool) -> float:
-    """Number at a share of a range, from 0 to 1, rounded to a step."""
-    if asked.scale == "log":
-        value = asked.low * (asked.high / asked.low) ** share
-    else:
-        value = asked.low + share * (asked.high - asked.low)
-    step = asked.step or (1.0 if whole else 0.0)
-    if step:
-        most = int((asked.high - asked.low) / step + 1e-9)
-        value = asked.low + step * min(round((value - asked.low) / step), most)
-    value = min(max(value, asked.low), asked.high)
-    return int(value) if whole and float(value).is_integer() else value
 
 
 @dataclass(frozen=True)
@@ -248,9 +137,7 @@ class Space:
     def _resolved(self, root: str, name: Any, given: Mapping[str, Any], beside: str = "") -> tuple[Any, str, Path]:
         """A model, changed by fields, with its hash and the path of its file."""
         if not isinstance(name, str):
-            raise ConfigError(
-                Fault(f"must be the name of a {root} or the path of a .yaml file, not {name!r}", key=root)
-            )
+            raise ConfigError(Fault(f"must be a shipped name or the path of a .yaml file, not {name!r}", key=root))
         return self._changed(root, name, json.dumps(given), beside or self.beside)
 
     @cached_property
@@ -435,9 +322,3 @@ def _key(about: Mapping[str, Any]) -> str:
     """Hash of inputs, with the source that simulates."""
     made_by = {"version": provenance.versions()["accelsim"], "source": provenance.source_sha256()}
     return provenance.content_hash({**about, **made_by})
-
-
-def axis_values(spec: SweepSpec, found: Iterable[Point]) -> dict[str, list[Any]]:
-    """Values of each axis, by its field, over points."""
-    rows = [point.values for point in found]
-    return {axis.field: [row[i] for row in rows] for i, axis in enumerate(spec.axes)}

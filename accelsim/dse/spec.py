@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from collections import Counter
@@ -28,6 +29,14 @@ ROOTS: dict[str, type[BaseModel]] = {"arch": Machine, "tech": Technology, "recip
 _NO_FIGURES = frozenset({"layers", "counters", "provenance"})
 MAX_AXES = 64
 MAX_POINTS = 100_000
+
+
+def _require_finite(name: str, values: object) -> None:
+    """Refuse what JSON can't say."""
+    try:
+        json.dumps(values, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be finite numbers, names, flags, lists or mappings") from None
 
 
 class Range(Frozen):
@@ -83,6 +92,7 @@ class Axis(Frozen):
     def _either(self) -> Axis:
         if (self.values is None) == (self.range is None):
             raise ValueError("either values or range must be given")
+        _require_finite("values", self.values)
         return self
 
     @property
@@ -152,6 +162,7 @@ class SweepSpec(Frozen):
         "objectives",
         "What makes a point better; those that no other one beats are marked",
         default=[Objective(figure="energy_pj.total"), Objective(figure="cycles")],
+        min_length=1,
     )
 
     for_each: list[str] = quantity(
@@ -164,6 +175,7 @@ class SweepSpec(Frozen):
     def _counted(self) -> SweepSpec:
         if (self.count is None) == (self.sample != "grid"):
             raise ValueError(f"count must be {'absent' if self.count else 'given'} where sample is {self.sample}")
+        _require_finite("fields", self.fields)
         return self
 
 
@@ -255,7 +267,7 @@ def require_file(root: str, name: object, beside: str) -> None:
     if name is None and root in {"recipe", "tech"}:
         return
     if not isinstance(name, str):
-        raise ConfigError(f"must be the name of a {root} or the path of a .yaml file, not {name!r}")
+        raise ConfigError(f"must be a shipped name or the path of a .yaml file, not {name!r}")
     path = shipped.path_of(root, name, beside)
     if not path.is_file():
         raise ConfigError(f"must be a {root} file that exists, not {name!r}")

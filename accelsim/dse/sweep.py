@@ -21,8 +21,9 @@ from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse import runner
+from accelsim.dse.points import Point
 from accelsim.dse.simulation import Job, simulate
-from accelsim.dse.space import Point, Refusal, Space
+from accelsim.dse.space import Refusal, Space
 from accelsim.dse.spec import SweepSpec, checked
 from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -174,6 +175,17 @@ def test_points_that_no_other_one_beats_are_marked() -> None:
     assert marked(Objective(figure="cycles", goal="maximise")) == [0, 5]
     assert marked(energy, for_each=["recipe"]) == [0, 2, 5]
     assert marked(Objective(figure="quality.sqnr_db")) == []
+
+
+def test_nested_and_mixed_values_are_text_in_the_table(tmp_path: Path) -> None:
+    parts = [{"kind": "ideal", "capacity_bytes": 2**32, "burst_bytes": 64}, {"kind": "banked", "part": "HBM2_8Gb_x128"}]
+    axes = [Axis(field="arch.dram", values=parts), Axis(field="arch.decode", values=[None])]
+    results = Sweep(SweepSpec(kind="sweep", name="s", description="d", axes=axes)).results(1, simulate=quick)
+    assert [json.loads(text) for text in results.frame["arch.dram"]] == parts
+    assert results.frame["arch.decode"].isna().all()
+    assert results.frame["error"].isna().all()
+    results.export(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), results.frame)
 
 
 def test_figures_too_long_to_keep_fail_their_points(sweep: Sweep) -> None:

@@ -13,8 +13,9 @@ from scipy.stats import qmc
 from accelsim.config import shipped
 from accelsim.config.load import load_machine, load_part
 from accelsim.cost.area import area_mm2
+from accelsim.dse.points import Point, points, sobol
 from accelsim.dse.simulation import Job
-from accelsim.dse.space import Point, Refusal, Space, points, sobol
+from accelsim.dse.space import Refusal, Space
 from accelsim.dse.spec import Axis, Constraint, Range, SweepSpec, load_sweep
 from accelsim.dse.sweep import Sweep
 from accelsim.errors import ConfigError
@@ -319,6 +320,12 @@ axes:
             "8:10: fields.arch.matrix.column: must be a known field of arch.matrix, not 'column'; did you mean",
         ),
         ({"more": "fields: {arch.l2.ways: 3}"}, "8:10: fields.arch.l2.ways: must be a field of what the base has, but"),
+        (
+            {"more": "  - {field: arch.clock_hz, values: [1e400]}"},
+            "axes.1: values must be finite numbers, names, flags",
+        ),
+        ({"more": "  - {field: arch, values: [3]}"}, "8:28: axes.1.values.0: must be a shipped name or the path of"),
+        ({"more": "objectives: []"}, "8:1: objectives: must have at least 1 items, not 0"),
         ({"more": "for_each: [arch]"}, "8:12: for_each.0: must be a known axis of this sweep, not 'arch'; known are"),
         ({"more": "  - {field: arch.clock_hz}"}, "axes.1: either values or range must be given"),
         (

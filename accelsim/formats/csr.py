@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -102,14 +103,12 @@ class CompressedLines(Encoded):
 class _Lines:
     """Codec of compressed lines; it has no parameters, only an axis."""
 
+    _axis: ClassVar[int]
+
     @property
     def name(self) -> str:
         """Name of the format."""
         return type(self).__name__.lower()
-
-    @property
-    def _axis(self) -> int:
-        raise NotImplementedError
 
     def encode(self, array: NDArray[np.generic]) -> CompressedLines:
         """Encode a (rows, columns) matrix of int8 or uint8."""
@@ -166,15 +165,11 @@ def _check(found: CompressedLines, places: int) -> None:
 class Csr(_Lines):
     """Codec of compressed rows."""
 
-    @property
-    def _axis(self) -> int:
-        return 0
+    _axis: ClassVar[int] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Csc(_Lines):
     """Codec of compressed columns."""
 
-    @property
-    def _axis(self) -> int:
-        return 1
+    _axis: ClassVar[int] = 1

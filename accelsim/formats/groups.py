@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -39,7 +39,7 @@ class GroupedTensor(Encoded):
         uint8, shape (groups, n); None if integers are symmetric to 0.
     """
 
-    codec: Progressive | VectorScaled
+    codec: _Groups
     integers: NDArray[np.generic] = field(repr=False)
     scales: NDArray[np.uint8] = field(repr=False)
     zeros: NDArray[np.uint8] | None = field(repr=False)
@@ -84,8 +84,17 @@ class _Groups:
         Bits of an integer, 2 to 8.
     group
         Rows (K) that share a scale.
+
+    Attributes
+    ----------
+    scale_bits
+        Bits of a scale.
+    has_zeros
+        Whether groups have zero points, and integers no sign.
     """
 
+    scale_bits: ClassVar[int]
+    has_zeros: ClassVar[bool]
     bits: int
     group: int
 
@@ -94,16 +103,6 @@ class _Groups:
             raise ValueError(f"bits must lie between 2 and 8, not {self.bits}")
         if self.group < 1:
             raise ValueError(f"group must be 1 row or more, not {self.group}")
-
-    @property
-    def scale_bits(self) -> int:
-        """Bits of a scale."""
-        raise NotImplementedError
-
-    @property
-    def has_zeros(self) -> bool:
-        """Whether groups have zero points, and integers no sign."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:
@@ -153,7 +152,7 @@ class _Groups:
             _check_fits(f"zero points of {self.name}", zeros, 0, high)
         kind = np.uint8 if self.has_zeros else np.int8
         zero_points = None if zeros is None else zeros.astype(np.uint8)
-        return GroupedTensor(self._self, integers.astype(kind), scales.astype(np.uint8), zero_points)
+        return GroupedTensor(self, integers.astype(kind), scales.astype(np.uint8), zero_points)
 
     def from_bytes(self, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> GroupedTensor:
         """Find a matrix in its stored bytes."""
@@ -168,14 +167,9 @@ class _Groups:
         zeros = unpack(packed[1], self.bits, scales).reshape(groups) if self.has_zeros else None
         fields = unpack(packed[2], self.bits, size).reshape(rows, columns)
         if self.has_zeros:
-            return GroupedTensor(self._self, fields, found, zeros)
+            return GroupedTensor(self, fields, found, zeros)
         signed = (fields << np.uint8(8 - self.bits)).view(np.int8) >> (8 - self.bits)
-        return GroupedTensor(self._self, signed, found, zeros)
-
-    @property
-    def _self(self) -> Progressive | VectorScaled:
-        assert isinstance(self, Progressive | VectorScaled)  # noqa: S101 - there are no others
-        return self
+        return GroupedTensor(self, signed, found, zeros)
 
     def _shape(self, shape: Shape, dtype: DTypeLike) -> tuple[int, int]:
         if checked_type(dtype) != np.int8:
@@ -198,27 +192,13 @@ def _check_fits(what: str, values: NDArray[np.generic], low: int, high: int) -> 
 class Progressive(_Groups):
     """Unsigned integers with an 8-bit scale and a zero point for each group."""
 
-    @property
-    def scale_bits(self) -> int:
-        """Bits of a scale."""
-        return 8
-
-    @property
-    def has_zeros(self) -> bool:
-        """There are zero points."""
-        return True
+    scale_bits: ClassVar[int] = 8
+    has_zeros: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
 class VectorScaled(_Groups):
     """Signed integers with a 4-bit scale for each vector."""
 
-    @property
-    def scale_bits(self) -> int:
-        """Bits of a scale."""
-        return 4
-
-    @property
-    def has_zeros(self) -> bool:
-        """Integers are symmetric to 0."""
-        return False
+    scale_bits: ClassVar[int] = 4
+    has_zeros: ClassVar[bool] = False

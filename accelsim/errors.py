@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -42,6 +43,18 @@ def _one_line(text: str) -> str:
 def reason(error: BaseException) -> str:
     """Say why a path can't be used, in the system's words."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Say which extra is to be installed, where an import inside lacks a library."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise AccelSimError(
+            f"accelsim must be installed with its extra {name} (pip install 'accelsim[{name}]'), "
+            f"but there is no {error.name}"
+        ) from None
 
 
 class AccelSimError(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli import options, output
+from accelsim.errors import AccelSimError
 
 if TYPE_CHECKING:
     from accelsim.dse.sweep import Results
@@ -26,23 +27,31 @@ def sweep(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, max=1024, help="Processes; default is one a core.")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler",
+            help="Dask scheduler whose workers simulate, such as tcp://10.0.0.1:8786; needs the extra `cluster`.",
+        ),
+    ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed before.")] = False,
     export: Annotated[
         Path | None, typer.Option("--export", help="Table of all points to write: .parquet or .csv.")
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Simulate many designs on all cores, each once, and show those that no other one beats.
+    """Simulate many designs on all cores or a cluster, each once, and show those that no other one beats.
 
     A second start goes on where the first one ended, however it did, if there is a store.
     """
     from accelsim.dse.sweep import Sweep, require_table
 
+    if workers and scheduler:
+        raise AccelSimError("--workers and --scheduler must not be given together: a cluster has its own workers")
     if export:
         require_table(export)
-        output.require_file(export)
-    if store:
-        output.require_file(store)
+    for path in filter(None, (export, store)):
+        output.require_file(path)
     asked = Sweep(file)
     if folder:
         output.require_folder(folder)
@@ -50,7 +59,7 @@ def sweep(
         store = store or folder / "store.sqlite"
     try:
         with output.ProgressBar() as progress:
-            found = asked.results(workers, store, retry=retry, progress=progress)
+            found = asked.results(workers, store, scheduler=scheduler, retry=retry, progress=progress)
     except KeyboardInterrupt:
         kept = f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
         typer.echo(f"interrupted: {kept}", err=True)

@@ -40,6 +40,12 @@ def is_name(kind: str, name: str) -> bool:
     return not is_path(name) and _file(kind, name).is_file()
 
 
+@cache
+def name_of(kind: str, path: Path) -> str | None:
+    """Name of a shipped file; None if it is another one."""
+    return next((name for name in names(kind) if _file(kind, name) == path), None)
+
+
 def _file(kind: str, name: str) -> Path:
     folder, pattern = _PLACES[kind]
     return _root() / folder / pattern.format(name=name)

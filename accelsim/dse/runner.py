@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -23,8 +23,9 @@ BATCH_S = 0.4
 MAX_BATCH = 128
 #: Batches a worker that are under way, so that none waits for the next one.
 AHEAD = 2
-#: Deaths of a worker alone with a point after which the point has failed.
-MAX_DEATHS = 3
+
+#: What is wrong with a point that has killed its workers.
+KILLS = "it killed each process that simulated it, by a fault or for lack of memory"
 
 Simulate = Callable[[Job], str]
 #: Takes outcomes of jobs; when it returns, they are kept.
@@ -94,7 +95,7 @@ class _Run:
                 break
             try:
                 self.under_way[executor.submit(outcomes, self.simulate, batch)] = batch
-            except BrokenExecutor:
+            except self.pool.killed:
                 return batch
         return []
 
@@ -111,8 +112,8 @@ class _Run:
         """Record a batch; its jobs if its worker died."""
         batch = self.under_way.pop(future)
         try:
-            found, seconds = future.result()
-        except BrokenExecutor:
+            found, seconds = _ended(future)
+        except self.pool.killed:
             return batch
         self.each_s = seconds / len(batch)
         self._record(batch, found)
@@ -127,13 +128,13 @@ class _Run:
         """
         executor = self.pool.executor()
         for job in suspects:
-            for death in range(1, MAX_DEATHS + 1):
+            for death in range(1, self.pool.tries + 1):
                 try:
-                    found, _ = executor.submit(outcomes, self.simulate, [job]).result()
-                except BrokenExecutor:
+                    found, _ = _ended(executor.submit(outcomes, self.simulate, [job]))
+                except self.pool.killed:
                     executor = self.pool.executor()
-                    if death == MAX_DEATHS:
-                        self._record([job], [Outcome.failed(job.key, f"its process was killed {death} times")])
+                    if death == self.pool.tries:
+                        self._record([job], [Outcome.failed(job.key, KILLS)])
                 else:
                     self._record([job], found)
                     break
@@ -144,6 +145,14 @@ class _Run:
         self.done += len(batch)
         if self.progress:
             self.progress(self.done, self.total)
+
+
+def _ended(future: Future[tuple[list[Outcome], float]]) -> tuple[list[Outcome], float]:
+    """What a batch has given, after waiting for it."""
+    try:
+        return future.result()
+    except CancelledError:
+        raise AccelSimError("workers must last until the sweep ends, but whoever leads them has gone") from None
 
 
 def outcomes(simulate: Simulate, batch: Sequence[Job]) -> tuple[list[Outcome], float]:

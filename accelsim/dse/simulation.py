@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
-from accelsim import api
+from accelsim import api, provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Technology
@@ -59,6 +61,17 @@ def simulate(job: Job) -> str:
     """
     result = api.simulate(_prepared(job), job.machine, job.technology, engine=job.engine, timing_only=job.timing_only)
     return result.summary.model_dump_json(exclude=LEFT_OUT)
+
+
+def workload_hash(workload: Workload) -> str:
+    """Hash of a workload and of its tensors' files, as far as they exist."""
+    files = {name: _file_hash(path) for name, path in workload.files.items() if path.is_file()}
+    return provenance.content_hash({"spec": workload.spec.model_dump(mode="json"), "files": files})
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _networks: OrderedDict[tuple[str, str, bool], api.Prepared] = OrderedDict()

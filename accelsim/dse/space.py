@@ -20,7 +20,7 @@ from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse.points import Point, points
-from accelsim.dse.simulation import Inputs, Job
+from accelsim.dse.simulation import Inputs, Job, workload_hash
 from accelsim.dse.spec import ROOTS, Constraint, SweepSpec, is_whole
 from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
 from accelsim.workload.load import Workload, read_workload, workload_of
@@ -309,13 +309,7 @@ def _model_hash(model: Any) -> str:
     """Hash of all that a model says, tensors included."""
     if not isinstance(model, Workload):
         return hashlib.sha256(model.model_dump_json().encode()).hexdigest()
-    files = {name: _file_hash(path) for name, path in model.files.items() if path.is_file()}
-    return provenance.content_hash({"spec": model.spec.model_dump(mode="json"), "files": files})
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return workload_hash(model)
 
 
 def _key(about: Mapping[str, Any]) -> str:

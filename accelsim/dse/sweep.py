@@ -27,7 +27,7 @@ from accelsim.dse.space import Refusal, Space
 from accelsim.dse.spec import SweepSpec, checked
 from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool
-from accelsim.errors import AccelSimError, ConfigError, Fault
+from accelsim.errors import AccelSimError, ConfigError, Fault, needs_extra
 from accelsim.files import Files, write_all
 
 logger = logging.getLogger(__name__)
@@ -192,17 +192,19 @@ class Sweep:
         workers: int | None = None,
         store: str | Path | None = None,
         *,
+        scheduler: str | None = None,
         retry: bool = False,
         progress: Progress | None = None,
     ) -> pd.DataFrame:
         """Simulate all points that the store does not have, and return a table of all; see `results`."""
-        return self.results(workers, store, retry=retry, progress=progress).frame
+        return self.results(workers, store, scheduler=scheduler, retry=retry, progress=progress).frame
 
     def results(
         self,
         workers: int | None = None,
         store: str | Path | None = None,
         *,
+        scheduler: str | None = None,
         retry: bool = False,
         progress: Progress | None = None,
         pool: Pool | None = None,
@@ -216,19 +218,21 @@ class Sweep:
             Processes; one a core if absent. The result does not depend on them.
         store
             SQLite file of all points that are known; in memory if absent.
+        scheduler
+            Address of a Dask scheduler whose workers simulate, instead of processes of this computer.
         retry
             Whether points that failed before run again.
         progress
             Called with what is going on, how much is done, and of how much.
         pool
-            Where points are simulated, instead of by `workers`; it stays open.
+            Where points are simulated, instead of by `workers` or `scheduler`; it stays open.
         simulate
             What a worker does with a point, a function of a module.
 
         Raises
         ------
         AccelSimError
-            If the store can't be used. What is wrong with a point is told in its row.
+            If the store or the scheduler can't be used. What is wrong with a point is told in its row.
         """
         with Store(Path(store) if store is not None else None) as kept:
             cases, excluded = self._cases(progress)
@@ -242,7 +246,8 @@ class Sweep:
             kept.add(list(refused.values()), {}, {})
             pending = {case.key: case.point for case in cases if case.key not in known and case.key not in refused}
             if pending:
-                self._simulate(pending, kept, pool or LocalPool(workers), simulate, progress, close=pool is None)
+                chosen = pool or _pool(workers, scheduler)
+                self._simulate(pending, kept, chosen, simulate, progress, close=pool is None)
             found = kept.known(keys)
         return Results(self.spec, cases, [found[case.key] for case in cases], excluded)
 
@@ -301,6 +306,14 @@ class Sweep:
         finally:
             if close:
                 pool.close()
+
+
+def _pool(workers: int | None, scheduler: str | None) -> Pool:
+    if scheduler is None:
+        return LocalPool(workers)
+    with needs_extra("cluster"):
+        from accelsim.dse.cluster import ClusterPool  # noqa: PLC0415 - Dask may be absent
+    return ClusterPool(scheduler)
 
 
 def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:

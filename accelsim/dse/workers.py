@@ -12,7 +12,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Protocol
@@ -25,8 +25,18 @@ class Pool(Protocol):
     """Where batches of points are simulated: here, or on a cluster.
 
     `executor` gives one that takes batches, a new one if the last one broke; a worker's death must end the futures of
-    at least its batch in `concurrent.futures.BrokenExecutor`. `close` may leave batches unfinished.
+    at least its batch in an exception of `killed`, or be mended. `close` may leave batches unfinished.
     """
+
+    @property
+    def killed(self) -> type[Exception]:
+        """What tells that a batch's worker died."""
+        ...
+
+    @property
+    def tries(self) -> int:
+        """Times that a point may end so with nothing beside it before it has failed."""
+        ...
 
     @property
     def workers(self) -> int:
@@ -50,6 +60,9 @@ class LocalPool:
     workers
         How many; one a core if absent.
     """
+
+    killed: type[Exception] = BrokenExecutor
+    tries = 3
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or cores()

@@ -19,6 +19,7 @@ from command_line import accelsim, refused
 import accelsim as package
 from accelsim import api
 from accelsim.dse.store import Store
+from accelsim.errors import AccelSimError
 
 FILE = """kind: sweep
 name: small
@@ -164,3 +165,26 @@ def test_a_killed_sweep_gives_the_table_of_an_undisturbed_one(tmp_path: Path) ->
 def size(store: Path) -> int:
     """Bytes of a store and of what it has not yet taken in."""
     return sum(path.stat().st_size for path in (store, store.with_name(f"{store.name}-wal")) if os.path.exists(path))  # noqa: PTH110
+
+
+def test_a_cluster_needs_its_extra_and_a_scheduler(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = "--workers and --scheduler must not be given together: a cluster has its own workers"
+    assert refused("sweep", file, "--workers", "1", "--scheduler", "tcp://127.0.0.1:1") == [both]
+    (line,) = refused("sweep", file, "--scheduler", "nowhere")
+    assert line == "nowhere: must be the address of a Dask scheduler: missing port number in address 'nowhere'"
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "accelsim.dse.cluster", raising=False)
+    with pytest.raises(
+        AccelSimError, match=r"its extra cluster \(pip install 'accelsim\[cluster\]'\), but there is no"
+    ):
+        package.Sweep(file).run(scheduler="tcp://127.0.0.1:1")
+
+
+def test_a_dask_cluster_gives_the_same(file: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    # its workers go with this process, so that an interrupted test leaves none
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster:
+        there = accelsim("sweep", file, "--store", tmp_path / "s.sqlite", "--scheduler", cluster.scheduler_address)
+    assert there.returncode == 0, there.stderr
+    assert there.stdout == accelsim("sweep", file).stdout

@@ -24,6 +24,7 @@ from fake_simulations import BAD_ROWS, LOG, deadly, huge, quick, slow, wrong
 from null_simulation import nothing
 
 from accelsim import api
+from accelsim.dse.runner import KILLS
 from accelsim.dse.spec import Axis, Constraint, Objective, Range, SweepSpec
 from accelsim.dse.store import Store
 from accelsim.dse.sweep import Sweep, pareto
@@ -199,7 +200,7 @@ def test_a_point_that_kills_its_workers_fails_and_the_others_go_on(sweep: Sweep)
     few = Sweep(sweep.spec.model_copy(update={"axes": axes}))
     frame = few.results(2, simulate=deadly).frame
     bad = frame["arch.matrix.rows"] == BAD_ROWS
-    assert frame.loc[bad, "error"].tolist() == ["its process was killed 3 times"]
+    assert frame.loc[bad, "error"].tolist() == [KILLS]
     expected = few.results(2, simulate=quick).frame
     pd.testing.assert_series_equal(frame.loc[~bad, "cycles"], expected.loc[~bad, "cycles"], check_dtype=False)
 
@@ -289,6 +290,8 @@ class Threads:
     """A pool without processes, whose executor breaks now and then as one of a cluster may."""
 
     workers = 3
+    killed: type[Exception] = BrokenExecutor
+    tries = 3
 
     def __init__(self) -> None:
         self.made = 0

@@ -31,7 +31,7 @@ def question(points: int) -> SweepSpec:
         name="benchmark",
         description="array, buffers and clock of edge-ws",
         timing_only=True,
-        sample="sobol",
+        method="sobol",
         count=points,
         axes=[
             Axis(field="arch.matrix.rows", range=Range(low=8, high=64, step=4)),

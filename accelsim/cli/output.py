@@ -190,6 +190,13 @@ class ProgressBar:
             self._tasks[what] = self._bar.add_task(what, total=of)
         self._bar.update(self._tasks[what], completed=done)
 
+    def say(self, text: str) -> None:
+        """Print a line that stays, above the bar if there is one."""
+        if self._bar:
+            self._bar.console.print(text, markup=False, highlight=False)
+        else:
+            typer.echo(text, err=True)
+
     def _left(self, what: str, done: int, of: int, now: float) -> str:
         """Estimate of the time that is left, if there has been time to tell."""
         return f", about {(now - self._since[what]) / done * (of - done):.0f} s left" if done else ""

@@ -11,6 +11,7 @@ from accelsim.cli import options, output
 from accelsim.errors import AccelSimError
 
 if TYPE_CHECKING:
+    from accelsim.dse.search import Generation
     from accelsim.dse.sweep import Results
 
 
@@ -59,7 +60,14 @@ def sweep(
         store = store or folder / "store.sqlite"
     try:
         with output.ProgressBar() as progress:
-            found = asked.results(workers, store, scheduler=scheduler, retry=retry, progress=progress)
+            found = asked.results(
+                workers,
+                store,
+                scheduler=scheduler,
+                retry=retry,
+                progress=progress,
+                report=lambda generation: progress.say(_told(generation)),
+            )
     except KeyboardInterrupt:
         kept = f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
         typer.echo(f"interrupted: {kept}", err=True)
@@ -77,6 +85,15 @@ def sweep(
         typer.echo(found.to_json())
     else:
         _show(found)
+
+
+def _told(generation: Generation) -> str:
+    """How far a search has come."""
+    volume = "unknown" if generation.hypervolume is None else f"{generation.hypervolume:.4g}"
+    return (
+        f"generation {generation.number}: {generation.proposals} proposals, {generation.simulated} points, "
+        f"{generation.best} that no other one beats, hypervolume {volume}"
+    )
 
 
 def _show(found: Results) -> None:

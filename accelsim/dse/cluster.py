@@ -82,6 +82,10 @@ class ClusterPool:
         return max(1, self._count)
 
     def executor(self) -> _Executor:
+        """The cluster."""
+        return self._executor
+
+    def renewed(self) -> _Executor:
         """The cluster, which no death of a worker breaks."""
         return self._executor
 

@@ -1,4 +1,7 @@
-"""Points of a sweep: all combinations of its axes' values, or random ones, or those of a Sobol sequence."""
+"""Points of a sweep: all combinations of its axes' values, or random ones, or those of a Sobol sequence.
+
+Those of a search come one generation after the other, `search.py`, from the same axes.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,53 @@ class Point:
     values: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """An axis as a search sees it.
+
+    Parameters
+    ----------
+    listed
+        All its values, numbers in ascending order; empty if they are too many, or not whole steps apart.
+    ordered
+        Whether a value between two others lies between them in what it does: whether they are numbers.
+    """
+
+    axis: Axis
+    listed: list[Any]
+    ordered: bool
+
+    @classmethod
+    def of(cls, axis: Axis) -> Side:
+        """The side of an axis."""
+        if axis.values is None:
+            asked = axis.range
+            assert asked is not None  # noqa: S101 - as the model's validator says
+            step = asked.step or (1.0 if is_whole(axis.field) else 0.0)
+            few = step and asked.scale == "linear" and (asked.high - asked.low) / step < MAX_POINTS
+            steps = asked.model_copy(update={"count": None, "step": step, "draw": "even"}) if few else None
+            return cls(axis, _grid_values(axis.model_copy(update={"range": steps})) if steps else [], ordered=True)
+        values = _grid_values(axis)
+        ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        return cls(axis, sorted(values) if ordered else values, ordered)
+
+    def value(self, drawn: float) -> Any:
+        """Value for a place in the list, or for a number from 0 to below 1 where there is none."""
+        return self.listed[int(drawn)] if self.listed else _at(self.axis, drawn, whole=is_whole(self.axis.field))
+
+
 def points(spec: SweepSpec) -> list[Point]:
     """All points of a sweep, before constraints, in order; a point that occurs twice is there once.
 
     Raises
     ------
     ConfigError
-        If there are too many.
+        If there are too many, or they are a search's.
     """
-    columns = [_grid_values(axis) for axis in spec.axes] if spec.sample == "grid" else []
+    if spec.searches:
+        raise ConfigError(Fault(f"must be grid, random or sobol where all points are asked for, not {spec.method}",
+                                key="method"))  # fmt: skip
+    columns = [_grid_values(axis) for axis in spec.axes] if spec.method == "grid" else []
     size = int(np.prod([len(column) for column in columns], dtype=float))
     if size > MAX_POINTS:
         raise ConfigError(Fault(f"must span at most {MAX_POINTS} points, not {size}", key="axes"))
@@ -51,7 +92,7 @@ def points(spec: SweepSpec) -> list[Point]:
 def _sampled(spec: SweepSpec) -> Iterator[tuple[Any, ...]]:
     """Random or Sobol points: the unit cube's, each side stretched to its axis."""
     count, sides = spec.count or 0, len(spec.axes)
-    if spec.sample == "random":
+    if spec.method == "random":
         cube = np.random.default_rng(spec.seed).random((count, sides))
     else:
         cube = sobol(sides, count, spec.seed)

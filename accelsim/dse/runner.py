@@ -126,13 +126,13 @@ class _Run:
         -------
         An executor that works.
         """
-        executor = self.pool.executor()
+        executor = self.pool.renewed()
         for job in suspects:
             for death in range(1, self.pool.tries + 1):
                 try:
                     found, _ = _ended(executor.submit(outcomes, self.simulate, [job]))
                 except self.pool.killed:
-                    executor = self.pool.executor()
+                    executor = self.pool.renewed()
                     if death == self.pool.tries:
                         self._record([job], [Outcome.failed(job.key, KILLS)])
                 else:

@@ -124,15 +124,15 @@ class Space:
         key = _key({"inputs": inputs, "engine": engine, "timing_only": timing_only})
         return Job(key, machine, technology, chosen, workload, inputs, engine, timing_only)
 
-    def allowed(self, job: Job) -> bool:
-        """Whether a point keeps to all constraints.
+    def violation(self, job: Job) -> float:
+        """Sum of what a point exceeds its constraints by, relative to each bound; 0 if it keeps to all.
 
         Raises
         ------
         ConfigError
             If a quantity is not known of it.
         """
-        return all(_keeps(job, constraint) for constraint in self.spec.constraints)
+        return sum(_violation(job, constraint) for constraint in self.spec.constraints)
 
     def _resolved(self, root: str, name: Any, given: Mapping[str, Any], beside: str = "") -> tuple[Any, str, Path]:
         """A model, changed by fields, with its hash and the path of its file."""
@@ -268,18 +268,19 @@ def _by_root(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _keeps(job: Job, constraint: Constraint) -> bool:
+def _violation(job: Job, constraint: Constraint) -> float:
     value = _quantity(job, constraint.of)
+    total = 0.0
     for kind, bound in constraint.bounds.items():
         other = _quantity(job, bound) if isinstance(bound, str) else bound
-        if kind == "equals":
-            if value != other:
-                return False
-        elif isinstance(value, str) or isinstance(other, str):
-            raise ConfigError(Fault("must be a number where it has a bound, but is a name", key=constraint.of))
-        elif value < other if kind == "at_least" else value > other:
-            return False
-    return True
+        if isinstance(value, str) or isinstance(other, str):
+            if kind != "equals":
+                raise ConfigError(Fault("must be a number where it has a bound, but is a name", key=constraint.of))
+            total += value != other
+        else:
+            excess = {"equals": abs(value - other), "at_least": other - value, "at_most": value - other}[kind]
+            total += max(0.0, excess) / (abs(other) or 1.0)
+    return total
 
 
 def _quantity(job: Job, name: str) -> float | str:

@@ -127,6 +127,11 @@ class Objective(Frozen):
 
     figure: str = quantity("dotted path", "Field of a run's JSON object, such as energy_pj.total, or area_mm2")
     goal: Literal["minimise", "maximise"] = quantity("name", "What is better", default="minimise")
+    reference: float | None = quantity(
+        "that of the figure",
+        "Worst value that counts in a search's hypervolume; the worst one of its first generations if absent",
+        default=None,
+    )
 
 
 class SweepSpec(Frozen):
@@ -143,16 +148,29 @@ class SweepSpec(Frozen):
     timing_only: bool = quantity(
         "flag", "Whether cycles, traffic and energy are asked for, and no outputs", default=False
     )
-    sample: Literal["grid", "random", "sobol"] = quantity(
+    method: Literal["grid", "random", "sobol", "nsga2", "tpe"] = quantity(
         "name",
         "Points: all combinations, the last axis varying fastest; or a count of random ones; or of a Sobol sequence, "
-        "which fills the space evenly",
+        "which fills the space evenly; or those that a search proposes, by the genetic algorithm NSGA-II or by a "
+        "tree-structured Parzen estimator",
         default="grid",
     )
     count: Integer | None = quantity(
-        "count", "Random or Sobol points, before constraints", default=None, ge=1, le=MAX_POINTS
+        "count",
+        "Random or Sobol points, or proposals of a search, before constraints",
+        default=None,
+        ge=1,
+        le=MAX_POINTS,
     )
-    seed: Integer = quantity("count", "Seed of random and Sobol points", default=0, ge=0, le=2**63 - 1)
+    generation: Integer = quantity(
+        "count",
+        "Proposals that a search makes before it learns what became of them, which are simulated at once; NSGA-II's "
+        "population",
+        default=32,
+        ge=2,
+        le=1024,
+    )
+    seed: Integer = quantity("count", "Seed of random and Sobol points and of searches", default=0, ge=0, le=2**63 - 1)
     fields: dict[str, Any] = quantity(
         "those of the fields", "What all points change of the base: values by dotted path", default={}
     )
@@ -173,10 +191,19 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _counted(self) -> SweepSpec:
-        if (self.count is None) == (self.sample != "grid"):
-            raise ValueError(f"count must be {'absent' if self.count else 'given'} where sample is {self.sample}")
+        if (self.count is None) == (self.method != "grid"):
+            raise ValueError(f"count must be {'absent' if self.count else 'given'} where method is {self.method}")
+        if self.searches and self.for_each:
+            raise ValueError(
+                f"for_each must be absent where method is {self.method}: a search has one set of best points"
+            )
         _require_finite("fields", self.fields)
         return self
+
+    @property
+    def searches(self) -> bool:
+        """Whether points depend on what became of others."""
+        return self.method in {"nsga2", "tpe"}
 
 
 def load_sweep(name_or_path: str) -> SweepSpec:
@@ -246,7 +273,7 @@ def _range_faults(spec: SweepSpec) -> Iterator[tuple[Path_, str]]:
         if not _holds_numbers(axis.field):
             yield ("axes", i, "range"), f"must be values for {axis.field}, which is no number"
         steps = asked.draw == "even" and asked.scale == "linear" and asked.step
-        if spec.sample == "grid" and asked.count is None and not steps:
+        if spec.method == "grid" and asked.count is None and not steps:
             yield ("axes", i, "range"), "must give a count for a grid"
 
 

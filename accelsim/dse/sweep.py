@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,14 +31,16 @@ from accelsim.dse.workers import LocalPool, Pool
 from accelsim.errors import AccelSimError, ConfigError, Fault, needs_extra
 from accelsim.files import Files, write_all
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from accelsim.dse.search import Generation
 
 Progress = Callable[[str, int, int], None]
+Report = Callable[["Generation"], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A point that keeps to the constraints.
+    """A point, read and held against the constraints.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ class Case:
         Under which the store has it.
     quantities
         Those of its machine.
+    violation
+        What it exceeds the constraints by; only points of 0 are simulated.
     error
         Why it can't be simulated; None if it can.
     """
@@ -52,7 +57,8 @@ class Case:
     point: Point
     key: str
     quantities: dict[str, float | None]
-    error: str | None
+    violation: float = 0.0
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,15 @@ class Results:
         Points in the sweep's order, and what became of each.
     excluded
         Points that a constraint leaves out.
+    generations
+        How a search went; empty if it was none.
     """
 
     spec: SweepSpec
     cases: Sequence[Case]
     outcomes: Sequence[Outcome]
     excluded: int
+    generations: Sequence[Generation] = ()
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -100,6 +109,7 @@ class Results:
                 "excluded": self.excluded,
                 "pareto": int(self.frame["pareto"].sum()),
             },
+            "generations": [generation._asdict() for generation in self.generations],
             "provenance": {
                 "versions": provenance.versions(),
                 "source_sha256": provenance.source_sha256(),
@@ -207,6 +217,7 @@ class Sweep:
         scheduler: str | None = None,
         retry: bool = False,
         progress: Progress | None = None,
+        report: Report | None = None,
         pool: Pool | None = None,
         simulate: runner.Simulate = simulate,
     ) -> Results:
@@ -224,6 +235,8 @@ class Sweep:
             Whether points that failed before run again.
         progress
             Called with what is going on, how much is done, and of how much.
+        report
+            Called with how far a search has come, after each generation.
         pool
             Where points are simulated, instead of by `workers` or `scheduler`; it stays open.
         simulate
@@ -234,78 +247,134 @@ class Sweep:
         AccelSimError
             If the store or the scheduler can't be used. What is wrong with a point is told in its row.
         """
-        with Store(Path(store) if store is not None else None) as kept:
-            cases, excluded = self._cases(progress)
-            keys = list({case.key for case in cases})
-            known = kept.known(keys)
-            if retry:
-                known = {key: outcome for key, outcome in known.items() if outcome.error is None}
-            refused = {
-                case.key: Outcome.failed(case.key, case.error) for case in cases if case.error and case.key not in known
-            }
-            kept.add(list(refused.values()), {}, {})
-            pending = {case.key: case.point for case in cases if case.key not in known and case.key not in refused}
-            if pending:
-                chosen = pool or _pool(workers, scheduler)
-                self._simulate(pending, kept, chosen, simulate, progress, close=pool is None)
-            found = kept.known(keys)
-        return Results(self.spec, cases, [found[case.key] for case in cases], excluded)
+        with Store(Path(store) if store is not None else None) as kept, contextlib.ExitStack() as until_done:
 
-    def _cases(self, progress: Progress | None) -> tuple[list[Case], int]:
-        """Points that keep to the constraints, and the number of others."""
+            @cache
+            def place() -> Pool:
+                made = _pool(workers, scheduler)
+                until_done.callback(made.close)
+                return made
+
+            todo = _Todo(self.space, kept, (lambda: pool) if pool else place, simulate, retry)
+            return self._searched(todo, progress, report) if self.spec.searches else self._listed(todo, progress)
+
+    def _listed(self, todo: _Todo, progress: Progress | None) -> Results:
+        """Simulate points that are known beforehand."""
         cases: list[Case] = []
         points = self.space.points
         for number, point in enumerate(points):
             if progress:
                 progress("reading points", number, len(points))
-            case = self._case(point)
-            if case:
-                cases.append(case)
-        return cases, len(points) - len(cases)
+            cases.append(self._case(point))
+        kept = [case for case in cases if not case.violation]
+        found = todo.outcomes(kept, (lambda done, of: progress("simulating", done, of)) if progress else None)
+        return Results(self.spec, kept, [found[case.key] for case in kept], len(cases) - len(kept))
 
-    def _case(self, point: Point) -> Case | None:
-        """A point; None if a constraint leaves it out."""
+    def _searched(self, todo: _Todo, progress: Progress | None, report: Report | None) -> Results:
+        """Simulate what a search proposes, a generation after the other."""
+        with needs_extra("search"):
+            from accelsim.dse.search import Search, Verdict  # noqa: PLC0415 - Optuna may be absent
+        search = Search(self.spec)
+        cases: dict[str, Case] = {}  # by their values
+        outcomes: dict[str, Outcome] = {}
+        generations: list[Generation] = []
+        while points := search.propose():
+            names = [json.dumps(point.values) for point in points]
+            new = {name: point for name, point in zip(names, points, strict=True) if name not in cases}
+            cases |= {name: self._case(point) for name, point in new.items()}
+            todos = [cases[name] for name in new if not cases[name].violation]
+            before = generations[-1].proposals if generations else 0
+            told = partial(_tell, progress, before + len(points), self.spec.count or 0) if progress else None
+            outcomes |= todo.outcomes(todos, told)
+            verdicts = [Verdict(case.violation, _objectives(self.spec, case, outcomes.get(case.key)))
+                        for case in map(cases.__getitem__, names)]  # fmt: skip
+            generations.append(search.tell(verdicts))
+            if report:
+                report(generations[-1])
+        kept = [case for case in cases.values() if not case.violation]
+        found = [outcomes[case.key] for case in kept]
+        return Results(self.spec, kept, found, len(cases) - len(kept), generations)
+
+    def _case(self, point: Point) -> Case:
+        """Read a point."""
         job = self.space.case(point)
         if isinstance(job, Refusal):
-            return Case(point, job.key, {}, job.error)
+            return Case(point, job.key, {}, error=job.error)
         try:
-            if not self.space.allowed(job):
-                return None
+            violation = self.space.violation(job)
         except ConfigError as error:
             key = provenance.content_hash({"key": job.key, "error": str(error)})
-            return Case(point, key, _quantities(job), str(error))
-        return Case(point, job.key, _quantities(job), None)
+            return Case(point, key, _quantities(job), error=str(error))
+        return Case(point, job.key, _quantities(job), violation)
 
-    def _simulate(
-        self,
-        pending: dict[str, Point],
-        kept: Store,
-        pool: Pool,
-        simulate: runner.Simulate,
-        progress: Progress | None,
-        *,
-        close: bool,
-    ) -> None:
+
+@dataclass(frozen=True)
+class _Todo:
+    """What a sweep's points are simulated with."""
+
+    space: Space
+    kept: Store
+    place: Callable[[], Pool]
+    simulate: runner.Simulate
+    retry: bool
+
+    def outcomes(self, cases: Sequence[Case], told: Callable[[int, int], None] | None) -> dict[str, Outcome]:
+        """What became of points, by their keys; those that the store does not have are simulated."""
+        keys = list({case.key for case in cases})
+        known = self.kept.known(keys)
+        if self.retry:
+            known = {key: outcome for key, outcome in known.items() if outcome.error is None}
+        refused = {
+            case.key: Outcome.failed(case.key, case.error) for case in cases if case.error and case.key not in known
+        }
+        self.kept.add(list(refused.values()), {}, {})
+        pending = {case.key: case.point for case in cases if case.key not in known and case.key not in refused}
+        if pending:
+            self._simulate(pending, told)
+        return self.kept.known(keys)
+
+    def _simulate(self, pending: dict[str, Point], told: Callable[[int, int], None] | None) -> None:
         def jobs() -> Iterator[Job]:  # read again, because so many don't fit in memory
             for point in pending.values():
                 job = self.space.case(point)
                 if isinstance(job, Refusal) or job.key not in pending:
-                    raise AccelSimError(f"files of sweep {self.name} must stay as they are while it runs, but changed")
+                    raise AccelSimError(
+                        f"files of sweep {self.space.spec.name} must stay as they are while it runs, but changed"
+                    )
                 yield job
 
         written: set[str] = set()
 
         def record(batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
             contents = {hash_: text for job in batch for hash_, text in _contents(job, written)}
-            kept.add(outcomes, {job.key: json.dumps(job.inputs._asdict()) for job in batch}, contents)
+            self.kept.add(outcomes, {job.key: json.dumps(job.inputs._asdict()) for job in batch}, contents)
             written.update(contents)
 
-        told = (lambda done, of: progress("simulating", done, of)) if progress else None
-        try:
-            runner.run(jobs(), len(pending), simulate, record, pool, told)
-        finally:
-            if close:
-                pool.close()
+        runner.run(jobs(), len(pending), self.simulate, record, self.place(), told)
+
+
+def _tell(progress: Progress, proposed: int, count: int, done: int, of: int) -> None:
+    """Progress of a whole search, from that of a generation's points."""
+    progress("simulating", proposed - of + done, count)
+
+
+def _objectives(spec: SweepSpec, case: Case, outcome: Outcome | None) -> tuple[float, ...] | None:
+    """What a search is told of a point; None if it lacks an objective."""
+    if outcome is None or outcome.figures is None:
+        return None
+    figures = json.loads(outcome.figures)
+    found = [_figure(case.quantities, figures, objective.figure) for objective in spec.objectives]
+    return tuple(found) if all(map(math.isfinite, found)) else None
+
+
+def _figure(quantities: dict[str, float | None], figures: Any, path: str) -> float:
+    """A figure of a point by its dotted path; not a number if it has none."""
+    if path in quantities:
+        figures = quantities[path]
+    else:
+        for part in path.split("."):
+            figures = figures.get(part) if isinstance(figures, dict) else None
+    return float(figures) if isinstance(figures, int | float) else math.nan
 
 
 def _pool(workers: int | None, scheduler: str | None) -> Pool:

@@ -24,8 +24,8 @@ _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "NU
 class Pool(Protocol):
     """Where batches of points are simulated: here, or on a cluster.
 
-    `executor` gives one that takes batches, a new one if the last one broke; a worker's death must end the futures of
-    at least its batch in an exception of `killed`, or be mended. `close` may leave batches unfinished.
+    A worker's death must end the futures of at least its batch in an exception of `killed`, or be mended. `close` may
+    leave batches unfinished.
     """
 
     @property
@@ -44,7 +44,11 @@ class Pool(Protocol):
         ...
 
     def executor(self) -> Executor:
-        """An executor that works."""
+        """What takes batches."""
+        ...
+
+    def renewed(self) -> Executor:
+        """What takes batches after a death."""
         ...
 
     def close(self) -> None:
@@ -71,6 +75,10 @@ class LocalPool:
         self._watched, self._held = self._context.Pipe(duplex=False)
 
     def executor(self) -> Executor:
+        """The processes; new ones if there are none."""
+        return self._executor or self.renewed()
+
+    def renewed(self) -> Executor:
         """New processes; those that there were get no more work."""
         if self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)

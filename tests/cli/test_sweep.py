@@ -188,3 +188,20 @@ def test_a_dask_cluster_gives_the_same(file: Path, tmp_path: Path) -> None:
         there = accelsim("sweep", file, "--store", tmp_path / "s.sqlite", "--scheduler", cluster.scheduler_address)
     assert there.returncode == 0, there.stderr
     assert there.stdout == accelsim("sweep", file).stdout
+
+
+def test_a_search_tells_how_far_it_is(file: Path, tmp_path: Path) -> None:
+    text = file.read_text().replace("constraints:", "method: nsga2\ncount: 12\ngeneration: 6\nconstraints:")
+    file.write_text(text.replace("at_most: 512", "at_most: 512}\nobjectives:\n  - {figure: cycles, reference: 2e5"))
+    done = accelsim("sweep", file, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("generation")]
+    kept = json.loads((tmp_path / "out" / "sweep.json").read_text())["generations"]
+    assert [generation["proposals"] for generation in kept] == [6, 12]
+    cycles = pd.read_parquet(tmp_path / "out" / "sweep.parquet")["cycles"]
+    assert kept[-1]["hypervolume"] == pytest.approx(1 - cycles.min() / 2e5)
+    assert told[1] == (
+        f"generation 2: 12 proposals, {kept[1]['simulated']} points, 1 that no other one beats, "
+        f"hypervolume {kept[1]['hypervolume']:.4g}"
+    )
+    assert accelsim("sweep", file, "--store", tmp_path / "out" / "store.sqlite").stdout == done.stdout

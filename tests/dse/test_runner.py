@@ -300,6 +300,9 @@ class Threads:
         self.made += 1
         return (Fragile if self.made < 5 else ThreadPoolExecutor)(self.workers)
 
+    def renewed(self) -> Executor:
+        return self.executor()
+
     def close(self) -> None:
         """There is nothing to end."""
 
@@ -341,7 +344,7 @@ def test_runner_and_store_cost_little(tmp_path: Path) -> None:
         Axis(field="arch.matrix.rows", range=Range(low=8, high=64)),
         Axis(field="arch.clock_hz", range=Range(low=1e8, high=1e9)),
     ]
-    spec = SweepSpec(kind="sweep", name="s", description="d", axes=axes, sample="random", count=2000)
+    spec = SweepSpec(kind="sweep", name="s", description="d", axes=axes, method="random", count=2000)
     begun = time.process_time()
     frame = Sweep(spec).results(2, tmp_path / "s.sqlite", simulate=nothing).frame
     assert len(frame) == 2000

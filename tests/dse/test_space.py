@@ -71,7 +71,7 @@ def test_values_that_occur_twice_are_there_once() -> None:
     assert values(points(spec(Axis(field="arch.matrix.rows", values=[8, 16, 8])))) == [(8,), (16,)]
     three = Range(low=8, high=10, count=50)
     assert values(points(spec(Axis(field="arch.matrix.rows", range=three)))) == [(8,), (9,), (10,)]
-    drawn = spec(Axis(field="arch.matrix.rows", values=[8, 16]), sample="random", count=100)
+    drawn = spec(Axis(field="arch.matrix.rows", values=[8, 16]), method="random", count=100)
     assert sorted(values(points(drawn))) == [(8,), (16,)]
 
 
@@ -83,7 +83,7 @@ def test_sobol_points_are_those_of_scipy_stretched_to_the_axes() -> None:
     )
     cube = qmc.Sobol(3, scramble=True, rng=np.random.default_rng(5)).random(64)
     assert np.array_equal(sobol(3, 50, 5), cube[:50])
-    found = values(points(spec(*axes, sample="sobol", count=50, seed=5)))
+    found = values(points(spec(*axes, method="sobol", count=50, seed=5)))
     assert len(found) == 50
     for (clock, rows, recipe), (u, v, w) in zip(found, cube[:50].tolist(), strict=True):
         assert math.isclose(clock, 1e8 * 10**u, rel_tol=1e-12)
@@ -94,11 +94,11 @@ def test_sobol_points_are_those_of_scipy_stretched_to_the_axes() -> None:
     assert math.isclose(first, 1e9 * (1 + float(sobol(1, 5, 5)[0, 0])), rel_tol=1e-12)
 
 
-@pytest.mark.parametrize("sample", ["random", "sobol"])
-def test_drawn_points_follow_from_their_seed(sample: str) -> None:
+@pytest.mark.parametrize("method", ["random", "sobol"])
+def test_drawn_points_follow_from_their_seed(method: str) -> None:
     def draw(seed: int, count: int = 20) -> list[tuple[Any, ...]]:
         axes = (Axis(field="arch.clock_hz", range=Range(low=1e8, high=1e9)), ROWS)
-        return values(points(spec(*axes, sample=sample, count=count, seed=seed)))
+        return values(points(spec(*axes, method=method, count=count, seed=seed)))
 
     assert draw(1) == draw(1) != draw(2)
     assert draw(1, 10) == draw(1)[:10]
@@ -108,7 +108,7 @@ def test_drawn_points_follow_from_their_seed(sample: str) -> None:
 def test_random_steps_are_equally_likely() -> None:
     axis = Axis(field="arch.clock_hz", range=Range(low=1e9, high=3e9, step=1e9))
     rows = Axis(field="arch.host.queue_depth", range=Range(low=1, high=10**6))
-    found = values(points(spec(axis, rows, sample="random", count=3000)))
+    found = values(points(spec(axis, rows, method="random", count=3000)))
     for value in (1e9, 2e9, 3e9):
         assert 900 < sum(clock == value for clock, _ in found) < 1100
 
@@ -206,7 +206,7 @@ def test_constraints_bound_quantities_and_relate_fields() -> None:
         space = Space(spec(axis, constraints=list(constraints)))
         found = space.case(space.points[0])
         assert isinstance(found, Job)
-        return space.allowed(found)
+        return not space.violation(found)
 
     assert allowed()
     for name, value in (("multipliers", 256), ("scratchpad_bytes", 2**18), ("arch.vector.lanes", 16)):
@@ -295,8 +295,8 @@ axes:
             {"more": "timing_only: true\nobjectives: [{figure: quality.sqnr_db}]"},
             "9:15: objectives.0.figure: must be a figure that timing alone has, not quality.sqnr_db",
         ),
-        ({"more": "sample: sobol"}, "count must be given where sample is sobol"),
-        ({"more": "count: 3"}, "count must be absent where sample is grid"),
+        ({"more": "method: sobol"}, "count must be given where method is sobol"),
+        ({"more": "count: 3"}, "count must be absent where method is grid"),
         ({"more": "wokload: x"}, "8:1: wokload: must be a known key, not 'wokload'; did you mean 'workload'?"),
         (
             {"more": "  - {field: arch.clock_hz, range: {low: 1e9, high: 2e9}}"},
@@ -365,8 +365,25 @@ def test_paths_of_a_file_begin_at_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", shipped.names("sweep"))
 def test_shipped_sweeps_are_valid_and_small(name: str) -> None:
     assert load_sweep(name).name == name
-    space = Sweep(name).space
+    spec = Sweep(name).spec
+    if spec.searches:
+        with pytest.raises(ConfigError, match="method: must be grid, random or sobol where all points are asked for"):
+            points(spec)
+        spec = spec.model_copy(update={"method": "random", "count": 100})
+    space = Sweep(spec).space
     cases = [space.case(point) for point in space.points]
     jobs = [case for case in cases if isinstance(case, Job)]
     assert len(jobs) == len(cases)
-    assert 10 < sum(map(space.allowed, jobs)) <= 200
+    assert 10 < sum(not space.violation(job) for job in jobs) <= 200
+
+
+def test_a_violation_is_what_a_point_exceeds_its_bounds_by() -> None:
+    constraints = [
+        Constraint(of="arch.matrix.rows", at_most=10),
+        Constraint(of="arch.matrix.columns", at_least=64, equals=20),
+        Constraint(of="arch.matrix.weight_load", equals="arch.name"),
+    ]
+    space = Space(spec(Axis(field="arch", values=["edge-ws"]), constraints=constraints))
+    found = space.case(space.points[0])
+    assert isinstance(found, Job)
+    assert space.violation(found) == pytest.approx(6 / 10 + 48 / 64 + 4 / 20 + 1)

@@ -29,6 +29,7 @@ from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool
 from accelsim.errors import AccelSimError, ConfigError, Fault
 from accelsim.files import Files, write_all
+from accelsim.report.roofs import Roofs
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +48,15 @@ class Case:
         Those of its machine.
     error
         Why it can't be simulated; None if it can.
+    roofs
+        Those of its machine, if it can.
     """
 
     point: Point
     key: str
     quantities: dict[str, float | None]
     error: str | None
+    roofs: Roofs | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,12 @@ class Results:
 
     def to_json(self) -> str:
         """Provenance and all points as one JSON object."""
-        return json.dumps({**self.provenance, "rows": self.rows}, indent=2)
+        return json.dumps(self.content, indent=2)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the JSON object has."""
+        return {**self.provenance, "rows": self.rows}
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -121,6 +130,7 @@ class Results:
                 **case.quantities,
                 "pareto": best,
                 "error": outcome.error,
+                "roofs": case.roofs.model_dump() if case.roofs else None,
                 "figures": self._figures(outcome) or None,
             }
             for case, outcome, best in zip(self.cases, self.outcomes, self.frame["pareto"].tolist(), strict=True)
@@ -269,7 +279,7 @@ class Sweep:
         except ConfigError as error:
             key = provenance.content_hash({"key": job.key, "error": str(error)})
             return Case(point, key, _quantities(job), str(error))
-        return Case(point, job.key, _quantities(job), None)
+        return Case(point, job.key, _quantities(job), None, Roofs.of(job.machine))
 
     def _simulate(
         self,

@@ -113,4 +113,4 @@ def who(mine: Sequence[Roofed], all_: Sequence[Roofed]) -> str:
         if shared:
             return ", ".join(shared) + ": "
     names = list(dict.fromkeys(run.arch for run in runs))
-    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") + ": "
+    return (", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} and {len(names) - 2} more") + ": "

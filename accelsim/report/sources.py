@@ -23,6 +23,8 @@ MAX_BYTES = 2**28
 NAMES = ("result.json", "compare.json")
 #: Columns of a timeline, in the order in which `RunResult.timeline` has them.
 TIMELINE = ["layer", "unit", "opcode", "issue", "start", "free", "end"]
+#: Digits of a whole number, at most.
+MAX_DIGITS = 32
 #: Characters of a point's name where there is little room.
 SHORT = 28
 #: Axes of a sweep, and objectives of which points keep their figures.
@@ -106,13 +108,14 @@ def read(path: Path) -> Source:
         if size > MAX_BYTES:
             raise AccelSimError(Fault(f"must be at most {MAX_BYTES} bytes, not {size}", str(file)))
         text = file.read_bytes()
-        found = json.loads(text)
+        found = json.loads(text, parse_int=_whole)
     except OSError as error:
         raise AccelSimError(Fault(f"must be a readable file: {reason(error)}", str(file))) from None
     except json.JSONDecodeError as error:
         raise AccelSimError(Fault(f"must be JSON: {error.msg}", str(file), error.lineno, error.colno)) from None
-    except (ValueError, RecursionError):  # bytes that are no text, numbers of thousands of digits
-        raise AccelSimError(Fault("must be JSON text", str(file))) from None
+    except (ValueError, RecursionError):
+        told = f"must be JSON text, with whole numbers of at most {MAX_DIGITS} digits"
+        raise AccelSimError(Fault(told, str(file))) from None
     if not isinstance(found, dict) or not {"rows", "layers"} & found.keys():
         raise AccelSimError(Fault("must be the result of a run or of a comparison, which this is not", str(file)))
     model = Comparison if "rows" in found else Summary
@@ -126,6 +129,13 @@ def read(path: Path) -> Source:
     if isinstance(checked, Comparison):
         return Source(tuple(checked.rows))
     return Source((checked,), _timeline(file.with_name("timeline.parquet"), checked))
+
+
+def _whole(digits: str) -> int:
+    """A whole number that charts can reckon with as a float."""
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(digits)
+    return int(digits)
 
 
 def of_sweep(found: dict[str, Any]) -> Source:

@@ -12,7 +12,10 @@ from accelsim.cli import output
 
 def dashboard(
     results: Annotated[
-        list[Path], typer.Argument(help="result.json or compare.json files, or the folders that hold them.")
+        list[Path],
+        typer.Argument(
+            help="result.json or compare.json files, the folders that hold them, or what sweep --json has printed."
+        ),
     ],
     file: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
     title: Annotated[str, typer.Option("--title", help="Title of the page.")] = "accelsim",

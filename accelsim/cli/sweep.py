@@ -75,7 +75,7 @@ def sweep(
     if folder:
         from accelsim.report import dashboard, sources
 
-        drawn = sources.of_sweep(found.rows)
+        drawn = sources.of_sweep(found.content)
         for path in found.save(folder, dashboard.beside([drawn]) if drawn.runs else None):
             typer.echo(f"wrote {path}", err=True)
     if export:

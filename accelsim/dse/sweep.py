@@ -30,6 +30,7 @@ from accelsim.dse.store import Outcome, Store
 from accelsim.dse.workers import LocalPool, Pool
 from accelsim.errors import AccelSimError, ConfigError, Fault, needs_extra
 from accelsim.files import Files, write_all
+from accelsim.report.roofs import Roofs
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -52,6 +53,8 @@ class Case:
         What it exceeds the constraints by; only points of 0 are simulated.
     error
         Why it can't be simulated; None if it can.
+    roofs
+        Those of its machine, if it can.
     """
 
     point: Point
@@ -59,6 +62,7 @@ class Case:
     quantities: dict[str, float | None]
     violation: float = 0.0
     error: str | None = None
+    roofs: Roofs | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,12 @@ class Results:
 
     def to_json(self) -> str:
         """Provenance and all points as one JSON object."""
-        return json.dumps({**self.provenance, "rows": self.rows}, indent=2)
+        return json.dumps(self.content, indent=2)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the JSON object has."""
+        return {**self.provenance, "rows": self.rows}
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -131,6 +140,7 @@ class Results:
                 **case.quantities,
                 "pareto": best,
                 "error": outcome.error,
+                "roofs": case.roofs.model_dump() if case.roofs else None,
                 "figures": self._figures(outcome) or None,
             }
             for case, outcome, best in zip(self.cases, self.outcomes, self.frame["pareto"].tolist(), strict=True)
@@ -305,7 +315,7 @@ class Sweep:
         except ConfigError as error:
             key = provenance.content_hash({"key": job.key, "error": str(error)})
             return Case(point, key, _quantities(job), error=str(error))
-        return Case(point, job.key, _quantities(job), violation)
+        return Case(point, job.key, _quantities(job), violation, roofs=Roofs.of(job.machine))
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,26 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from accelsim.files import Files, write_all
 from accelsim.report import figures
-from accelsim.report.sources import Source, is_best, label
+from accelsim.report.below import Below
+from accelsim.report.roofs import LEVELS, Level, Work
+from accelsim.report.sources import Source, Swept, is_best, label
 from accelsim.results import Summary
 
 #: Runs that have charts of their own, layers and units; all are in the charts of many.
 DETAILED = figures.SINGLE
+#: Pairs of a sweep's objectives that have a chart.
+PAIRS = 6
 
 
 class _Page:
@@ -49,27 +55,30 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
     """HTML of results, each of a run or of a comparison."""
     runs = [run for source in sources for run in source.runs]
     built = _Page()
+    below = Below.of(runs)
     sections = [
-        _section("Roofline", "Size: share of the run's time. Colour: what binds the layer.", _rooflines(built, runs)),
-        _section("Energy by component", "", _energy(built, runs)),
-        _section("Where the cycles went", "Each unit's cycles by what it did or waited for.", _cycles(built, runs)),
+        _section("Roofline", f"{_points(runs)} {below.told}".strip(), _rooflines(built, runs, below)),
+        *_objectives(built, sources),
+        _section("Energy by component", _bars(sources), _energy(built, runs)),
+        _section("Where the cycles went", _shown(runs), _cycles(built, runs)),
     ]
-    if any(run.layers for run in runs) and len(runs) <= figures.SINGLE:
+    layered = [run for run in runs if run.layers]
+    if layered and len(runs) <= figures.SINGLE:
         told = "Above 1 the array, below it the DRAM takes longer at its roof."
-        sections.append(_section("Balance", told, built.chart(figures.balance(runs), 380)))
-    if figures.judged(runs)[0] and len(runs) > 1:
-        sections += [
-            _section("Energy against quality", "Grey: another one costs no more and loses no more. Size: stored bits.",
-                     built.chart(figures.pareto(runs))),
-            _section("Compression against quality", "", built.chart(figures.compression(runs))),
-        ]  # fmt: skip
+        sections.append(_section("Balance", told, built.chart(figures.balance(layered), 380)))
+    others = [run for run in runs if not isinstance(run, Swept)]  # which have objectives of their own
+    if figures.judged(others)[0] and len(others) > 1:
+        told = "Grey: another one costs no more and loses no more. Size: stored bits."
+        sections.append(_section("Energy against quality", told, built.chart(figures.pareto(others))))
+    if len({(one.run.compression.ratio, one.quality) for one in figures.judged(runs)[0]}) > 1:
+        sections.append(_section("Compression against quality", "", built.chart(figures.compression(runs))))
     tiles = [(run, source.timeline) for source in sources for run in source.runs if source.timeline is not None]
     if tiles:
         shown = [(label(run), built.chart(figures.timeline(frame), 340)) for run, frame in tiles]
         sections.append(
             _section("First tiles", f"The first {figures.SHOWN} instructions.", built.views("result", shown))
         )
-    sections += [_section("Runs", "", _table(runs)), _section("Provenance", "", _provenance(runs))]
+    sections += [_section("Runs", "", _table(runs)), _section("Provenance", "", _provenance(sources, others))]
     filled = {
         "title": _text(title),
         "style": _part("page.css"),
@@ -112,24 +121,59 @@ def _headline(runs: Sequence[Summary]) -> str:
     ]
     if best.quality and best.quality.task:
         facts.append((best.quality.task.name, f"{100 * best.quality.task.value:.1f} %"))
-    told = label(best) if len(runs) == 1 else f"{len(runs)} runs; least energy: {label(best)}"
+    many = "points" if all(isinstance(run, Swept) for run in runs) else "runs"
+    told = label(best) if len(runs) == 1 else f"{len(runs)} {many}; least energy: {label(best)}"
     cards = "".join(f"<div class=card><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in facts)
     return f"<p>{_text(told)}</p><div class=cards>{cards}</div>"
 
 
-def _rooflines(built: _Page, runs: Sequence[Summary]) -> str:
-    levels: list[figures.Level] = ["dram", "sram"]
+def _points(runs: Sequence[Summary]) -> str:
+    """What is a point below the roofs."""
+    layered = len(runs) <= figures.SINGLE and [bool(run.layers) for run in runs]
+    if layered and all(layered):
+        return "Size: share of the run's time. Colour: what binds the layer."
+    if layered and any(layered):
+        return "Size: share of the run's time, of layers. Colour: what binds the layer, or a point of a sweep."
+    return "Each point is a whole run. Colour: what binds it."
+
+
+def _rooflines(built: _Page, runs: Sequence[Summary], below: Below) -> str:
+    levels: list[Level] = ["dram", "sram"]
     if any(figures.moved_bytes(run, "l2") for run in runs):
         levels.insert(1, "l2")
-    works: list[tuple[figures.Work, str]] = [("executed", "executed work"), ("dense", "dense-equivalent work")]
+    works: list[tuple[Work, str]] = [("executed", "executed work"), ("dense", "dense-equivalent work")]
     return built.views(
         "view",
         [
-            (f"{told}, {figures.LEVELS[level]}", built.chart(figures.roofline(runs, work, level), 560))
+            (f"{told}, {LEVELS[level]}", built.chart(figures.roofline(runs, work, level, below), 560))
             for level in levels
             for work, told in works
         ],
     )
+
+
+def _objectives(built: _Page, sources: Sequence[Source]) -> list[str]:
+    """Points of each sweep by its objectives, two on each chart."""
+    sections = []
+    for source in sources:
+        points, sought = [run for run in source.runs if isinstance(run, Swept)], source.sought
+        if sought is None or not any(point.pareto for point in points):
+            continue
+        found = [
+            (f"{y.figure} over {x.figure}", built.chart(figures.objectives(points, sought, x, y), 500))
+            for x, y in list(combinations(sought.axes, 2))[:PAIRS]
+        ]
+        judged = ", ".join(one.figure for one in sought.objectives)
+        told = f"Grey: another point is at least as good in {judged}, and better in one."
+        told += f" Each {', '.join(sought.for_each)} has best points of its own." if sought.for_each else ""
+        sections.append(_section(f"Best points of {sought.name}", told, built.views("view", found)))
+    return sections
+
+
+def _bars(sources: Sequence[Source]) -> str:
+    """Which values name the points of sweeps."""
+    named = dict.fromkeys(", ".join(run.point) for x in sources for run in x.runs[:1] if isinstance(run, Swept))
+    return f"Points by {'; '.join(named)}." if named else ""
 
 
 def _energy(built: _Page, runs: Sequence[Summary]) -> str:
@@ -143,42 +187,57 @@ def _energy(built: _Page, runs: Sequence[Summary]) -> str:
     return built.views("view", [(name, built.chart(figures.energy_by_run(shown))), *by_layer])
 
 
+def _shown(runs: Sequence[Summary]) -> str:
+    some = f" Of {DETAILED} of {len(runs)} runs, first those that no other one beats." if len(runs) > DETAILED else ""
+    return f"Each unit's cycles by what it did or waited for.{some}"
+
+
 def _cycles(built: _Page, runs: Sequence[Summary]) -> str:
-    return built.views("result", [(label(run), built.chart(figures.unit_cycles(run), 380)) for run in runs[:DETAILED]])
+    shown = runs if len(runs) <= DETAILED else sorted(runs, key=lambda run: not is_best(run))[:DETAILED]
+    return built.views("result", [(label(run), built.chart(figures.unit_cycles(run), 380)) for run in shown])
 
 
-_COLUMNS = (
-    "recipe", "machine", "workload", "cycles", "time, us", "energy, uJ", "DRAM, kB", "use, %", "bound",
-    "stored, kbit", "ratio", "accuracy, %", "SQNR, dB", "bit-exact", "pareto",
-)  # fmt: skip
+#: Columns of the table of runs; those that are empty are left out.
+_COLUMNS: dict[str, Callable[[Summary], str | float | None]] = {
+    "recipe": lambda run: run.recipe,
+    "machine": lambda run: run.arch,
+    "workload": lambda run: run.workload,
+    "cycles": lambda run: run.cycles,
+    "time, us": lambda run: run.seconds * 1e6,
+    "energy, uJ": lambda run: run.energy_pj.total / 1e6,
+    "DRAM, kB": lambda run: (run.bytes.dram_read + run.bytes.dram_write) / 1e3,
+    "use, %": lambda run: 100 * run.utilization,
+    "bound": lambda run: run.roofline.bound,
+    "stored, kbit": lambda run: run.compression.stored_bits / 1e3,
+    "ratio": lambda run: run.compression.ratio,
+    "accuracy, %": lambda run: 100 * run.quality.task.value if run.quality and run.quality.task else None,
+    "SQNR, dB": lambda run: run.quality.sqnr_db if run.quality else None,
+    "bit-exact": lambda run: {True: "yes", False: "NO", None: None}[run.bit_exact],
+    "pareto": lambda run: {True: "yes", False: "no", None: None}[is_best(run)],
+}
+#: Objectives that it has columns of.
+_SHOWN = frozenset({"energy_pj.total", "cycles", "seconds", "utilization", "compression.ratio",
+                    "compression.stored_bits", "quality.task.value", "quality.sqnr_db"})  # fmt: skip
 
 
 def _table(runs: Sequence[Summary]) -> str:
-    """A row a run; a click on a column's head sorts by it."""
-    head = "".join(f"<th tabindex=0>{_text(name)}</th>" for name in _COLUMNS)
-    rows = []
-    for run in runs:
-        quality = run.quality
-        best = is_best(run)
-        cells = (
-            run.recipe,
-            run.arch,
-            run.workload,
-            run.cycles,
-            run.seconds * 1e6,
-            run.energy_pj.total / 1e6,
-            (run.bytes.dram_read + run.bytes.dram_write) / 1e3,
-            100 * run.utilization,
-            run.roofline.bound,
-            run.compression.stored_bits / 1e3,
-            run.compression.ratio,
-            100 * quality.task.value if quality and quality.task else None,
-            quality.sqnr_db if quality else None,
-            {True: "yes", False: "NO", None: "-"}[run.bit_exact],
-            {True: "yes", False: "no", None: "-"}[best],
-        )
-        rows.append("<tr>" + "".join(map(_cell, cells)) + "</tr>")
+    """A row a run, with the axes of a sweep and what it is judged by; a click on a column's head sorts by it."""
+    points = [run for run in runs if isinstance(run, Swept)]
+    axes = dict.fromkeys(name for point in points for name in point.point)
+    judged = dict.fromkeys(name for point in points for name in point.judged if name not in _SHOWN)
+    columns = {name: [_value(run, name) for run in runs] for name in axes}
+    columns |= {name: [of(run) for run in runs] for name, of in _COLUMNS.items()}
+    columns |= {name: [run.judged.get(name) if isinstance(run, Swept) else None for run in runs] for name in judged}
+    columns = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    head = "".join(f"<th tabindex=0>{_text(name)}</th>" for name in columns)
+    rows = ["<tr>" + "".join(map(_cell, cells)) + "</tr>" for cells in zip(*columns.values(), strict=True)]
     return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _value(run: Summary, axis: str) -> str | float | None:
+    """Value of a sweep's axis."""
+    value = run.point.get(axis) if isinstance(run, Swept) else None
+    return value if value is None or (isinstance(value, int | float) and not isinstance(value, bool)) else str(value)
 
 
 def _cell(value: str | float | None) -> str:
@@ -186,22 +245,24 @@ def _cell(value: str | float | None) -> str:
         return '<td data-value="">-</td>'
     if isinstance(value, str):
         return f'<td data-value="{_text(value)}">{_text(value)}</td>'
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if abs(value) < 0.1 else f"{value:,.2f}"
     return f'<td class=number data-value="{value!r}">{shown}</td>'
 
 
-def _provenance(runs: Sequence[Summary]) -> str:
-    """Versions, hashes and configurations, as the results have them."""
-    told = []
-    for run in runs[:DETAILED]:
-        text = json.dumps(run.provenance, indent=1, default=str)
-        told.append(
-            f"<details><summary>{_text(label(run))}, table {_text(run.tech)}, engine {_text(run.engine)}</summary>"
-            f"<pre>{_text(text)}</pre></details>"
-        )
+def _provenance(sources: Sequence[Source], runs: Sequence[Summary]) -> str:
+    """Versions, hashes and configurations, as the results have them; a sweep's once, and not those of its points."""
+    told = [_details(f"sweep {source.sought.name}", source.sought.about) for source in sources if source.sought]
+    told += [
+        _details(f"{label(run)}, table {run.tech}, engine {run.engine}", run.provenance) for run in runs[:DETAILED]
+    ]
     if len(runs) > DETAILED:
         told.append(f"<p>and {len(runs) - DETAILED} more, whose results have theirs</p>")
     return "".join(told)
+
+
+def _details(name: str, told: dict[str, Any]) -> str:
+    text = json.dumps(told, indent=1, default=str)
+    return f"<details><summary>{_text(name)}</summary><pre>{_text(text)}</pre></details>"
 
 
 def beside(sources: Sequence[Source]) -> Files:

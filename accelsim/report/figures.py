@@ -4,79 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from pydantic import ValidationError
 
-from accelsim.config.arch import Machine
-from accelsim.config.datapaths import PACKED_BITS, StructuredSparse, TensorCore
 from accelsim.report import palette
-from accelsim.report.sources import label
+from accelsim.report.below import NAMED, Below, Roofed, who
+from accelsim.report.roofs import LEVELS, Level, Work
+from accelsim.report.sources import Objective, Sought, Swept, label, short, shown
 from accelsim.results import OPS_PER_MAC, Figures, LayerResult, Summary
 
-Work = Literal["executed", "dense"]
-Level = Literal["dram", "l2", "sram"]
-
-LEVELS: dict[Level, str] = {"dram": "DRAM", "l2": "L2", "sram": "scratchpads"}
 #: Points from which the graphics processor draws a chart, and points up to which each has its name beside it.
 MANY, FEW = 2000, 14
 #: Runs up to which each has a name in the legend; of more each is one point.
 SINGLE = 40
-#: Machines up to which the legend names their roofs; those of more tell their names when they are pointed at.
-NAMED = 3
+#: Characters of a roof's name in the legend.
+ROOF_NAME = 60
 #: Instructions that the tile timeline shows.
 SHOWN = 400
-
-
-class Roof(NamedTuple):
-    """A limit of a machine: operations a second, or bytes a second times operations a byte."""
-
-    name: str
-    rate: float
-
-
-def machine_of(run: Summary) -> Machine | None:
-    """Machine that a result was made on; None if its description is not of this version."""
-    try:
-        return Machine.model_validate(run.provenance["configuration"]["machine"])
-    except (KeyError, TypeError, ValidationError):
-        return None
-
-
-def compute_roofs(machine: Machine, work: Work) -> list[Roof]:
-    """Products of each datatype in every cycle, times two.
-
-    If dense work is asked for, those of structured sparsity also as what they stand for.
-    """
-    matrix = machine.matrix
-    own = OPS_PER_MAC * matrix.multipliers * machine.clock_hz
-    roofs = [Roof(matrix.operands, own)]
-    roofs += [Roof(f"int{bits}", own * PACKED_BITS / bits) for bits in matrix.integer_widths]
-    if work == "executed":
-        return roofs
-    if isinstance(matrix, StructuredSparse):
-        ratio = f"{matrix.kept}:{matrix.group}"
-        roofs.append(Roof(f"{matrix.operands}, {ratio} as dense", own * matrix.group / matrix.kept))
-    if isinstance(matrix, TensorCore) and matrix.sparse_2_4:
-        roofs.append(Roof(f"{matrix.operands}, 2:4 as dense", 2 * own))
-    return roofs
-
-
-def memory_roof(machine: Machine, level: Level) -> float | None:
-    """Bytes a second that a level moves at most; None without a limit, or without the level."""
-    clock = machine.clock_hz
-    if level == "dram":
-        return machine.dram.bandwidth_bytes_per_s
-    if level == "l2":
-        l2 = machine.l2
-        return l2.banks * l2.ports * l2.width_bits / 8 * clock if l2 else None
-    pads = (machine.activation, machine.weight, machine.output, machine.accumulator)
-    if any(pad.ideal for pad in pads):
-        return None
-    return sum(pad.banks * pad.ports * pad.width_bytes for pad in pads) * clock
 
 
 def moved_bytes(figures: Figures, level: Level) -> int:
@@ -89,24 +36,30 @@ def moved_bytes(figures: Figures, level: Level) -> int:
     }[level]
 
 
-def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
-    """Every layer of every run as a point below its machine's roofs, log-log, sized by time and coloured by bound."""
-    if len(runs) > SINGLE:  # one trace, as a legend of so many names helps nobody
-        return _cloud(runs, work, level)
-    points = [(number, run, layer) for number, run in enumerate(runs) for layer in run.layers]
-    placed = [(*point, *_place(point[2], work, level)) for point in points]
-    seen = [(number, run, layer, x, y) for number, run, layer, x, y in placed if x and y]
-    scatter = go.Scattergl if len(seen) > MANY else go.Scatter
+def roofline(runs: Sequence[Summary], work: Work, level: Level, below: Below | None = None) -> go.Figure:
+    """Points below their machines' roofs, log-log, coloured by bound.
+
+    Each layer of a run is a point, sized by time. Runs without layers, and all if they are many, are a point each.
+    """
+    detailed = len(runs) <= SINGLE  # a legend of more names helps nobody
+    layered = [run for run in runs if run.layers and detailed]
+    placed = [
+        (number, run, layer, *_place(layer, work, level)) for number, run in enumerate(layered) for layer in run.layers
+    ]
+    layers = [(number, run, layer, x, y) for number, run, layer, x, y in placed if x and y]
+    alone = [(run, *_place(run, work, level)) for run in runs if not (run.layers and detailed)]
+    whole = [(run, x, y) for run, x, y in alone if x and y]
+    scatter = go.Scattergl if len(layers) + len(whole) > MANY else go.Scatter
     figure = go.Figure()
-    longest = max((layer.active_cycles / run.cycles for _, run, layer, *_ in seen if run.cycles), default=1.0)
-    for number, run in enumerate(runs):
-        mine = [(layer, x, y) for n, _, layer, x, y in seen if n == number]
+    longest = max((layer.active_cycles / run.cycles for _, run, layer, *_ in layers if run.cycles), default=1.0)
+    for number, run in enumerate(layered):
+        mine = [(layer, x, y) for n, _, layer, x, y in layers if n == number]
         share = [layer.active_cycles / run.cycles / longest for layer, *_ in mine]
         figure.add_trace(
             scatter(
                 x=[x for _, x, _ in mine],
                 y=[y for *_, y in mine],
-                mode="markers+text" if len(seen) <= FEW else "markers",
+                mode="markers+text" if len(layers) <= FEW else "markers",
                 text=[layer.name for layer, *_ in mine],
                 textposition="bottom center",
                 name=label(run),
@@ -120,34 +73,28 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
                 hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
             )
         )
-    _bounds(figure, {layer.roofline.bound for _, _, layer, *_ in seen})
-    _roofs(figure, runs, [x for *_, x, _ in seen], work, level)
-    _axes(figure, work, level)
-    return _styled(figure)
-
-
-def _cloud(runs: Sequence[Summary], work: Work, level: Level) -> go.Figure:
-    """Very many runs, each as a whole a point below the roofs of the first one's machine."""
-    placed = [(run, *_place(run, work, level)) for run in runs]
-    seen = [(run, x, y) for run, x, y in placed if x and y]
-    scatter = go.Scattergl if len(seen) > MANY else go.Scatter
-    figure = go.Figure(
-        scatter(
-            x=[x for _, x, _ in seen],
-            y=[y for *_, y in seen],
-            mode="markers",
-            showlegend=False,
-            marker={
-                "color": [palette.colour(palette.BOUNDS, run.roofline.bound) for run, *_ in seen],
-                "size": 8,
-                "line": {"width": 1, "color": "rgba(90,90,90,0.6)"},
-            },
-            customdata=[_judgement(run) for run, *_ in seen],
-            hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
+    if whole:
+        # outlines of so many would hide the roofs
+        outline = {"width": 1, "color": "rgba(90,90,90,0.6)"} if scatter is go.Scatter else {"width": 0}
+        figure.add_trace(
+            scatter(
+                x=[x for _, x, _ in whole],
+                y=[y for *_, y in whole],
+                mode="markers",
+                showlegend=False,
+                marker={
+                    "color": [palette.colour(palette.BOUNDS, run.roofline.bound) for run, *_ in whole],
+                    "size": 8 if scatter is go.Scatter else 5,
+                    "line": outline,
+                },
+                customdata=[_judgement(run) for run, *_ in whole],
+                hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
+            )
         )
-    )
-    _bounds(figure, {run.roofline.bound for run, *_ in seen})
-    _roofs(figure, runs[:1], [x for _, x, _ in seen], work, level)
+    drawn = [*(layer for _, _, layer, *_ in layers), *(run for run, *_ in whole)]
+    _bounds(figure, {one.roofline.bound for one in drawn})
+    xs = [*(x for *_, x, _ in layers), *(x for _, x, _ in whole)]
+    _roofs(figure, (below or Below.of(runs)).shown, xs, work, level, scatter)
     _axes(figure, work, level)
     return _styled(figure)
 
@@ -184,34 +131,50 @@ def _told(run: Summary, layer: LayerResult) -> str:
     )
 
 
-def _roofs(figure: go.Figure, runs: Sequence[Summary], xs: list[float], work: Work, level: Level) -> None:
-    """Draw each machine's roofs once, over the range of the points and the ridges."""
-    machines = {run.arch: machine for run in runs if (machine := machine_of(run))}
-    for number, (name, machine) in enumerate(machines.items()):
-        compute, memory = compute_roofs(machine, work), memory_roof(machine, level)
-        top = max(roof.rate for roof in compute)
-        ridges = [roof.rate / memory for roof in compute] if memory else []
-        low, high = min([*xs, *ridges], default=1.0) / 3, max([*xs, *ridges], default=1.0) * 3
-        dash, named = ("solid", "dash", "dot", "dashdot")[number % 4], len(machines) <= NAMED
-        for roof in compute:
-            first = max(low, roof.rate / memory) if memory else low
-            told = f"{name}: {roof.name}, {_si(roof.rate)}ops/s"
-            _line(figure, [first, high], [roof.rate] * 2, told, dash, named=named)
-        if memory:
-            x = np.geomspace(low, max(low * 1.01, top / memory), 16)
-            told = f"{name}: {LEVELS[level]}, {_si(memory)}B/s"
-            _line(figure, x.tolist(), (x * memory).tolist(), told, dash, named=named)
+def _roofs(
+    figure: go.Figure, machines: Sequence[Roofed], xs: list[float], work: Work, level: Level, scatter: type
+) -> None:
+    """Draw the machines' roofs over the range of the points and the ridges; roofs that machines share are one line."""
+    below: dict[tuple[str, float], list[Roofed]] = {}
+    beside: dict[float, list[Roofed]] = {}
+    for machine in machines:
+        for roof in machine.roofs.compute(work).items():
+            below.setdefault(roof, []).append(machine)
+        if memory := machine.roofs.bytes_per_s.get(level):
+            beside.setdefault(memory, []).append(machine)
+    ridges = {
+        (rate, memory): rate / memory
+        for (_, rate), mine in below.items()
+        for machine in mine
+        if (memory := machine.roofs.bytes_per_s.get(level))
+    }
+    low, high = min([*xs, *ridges.values()], default=1.0) / 3, max([*xs, *ridges.values()], default=1.0) * 3
+    dashes = {id(machine): ("solid", "dash", "dot", "dashdot")[i % 4] for i, machine in enumerate(machines)}
+    named = len(below) + len(beside) <= NAMED
+    for (name, rate), mine in below.items():
+        begins = [ridges.get((rate, machine.roofs.bytes_per_s.get(level, 0.0)), low) for machine in mine]
+        told = f"{who(mine, machines)}{name}, {_si(rate)}ops/s"
+        x = np.geomspace(max(low, min(begins)), high, 16)
+        _line(figure, x.tolist(), [rate] * len(x), told, dashes[id(mine[0])], scatter, named=named)
+    for memory, mine in beside.items():
+        ends = [rate / memory for machine in mine for rate in machine.roofs.compute(work).values()]
+        told = f"{who(mine, machines)}{LEVELS[level]}, {_si(memory)}B/s"
+        x = np.geomspace(low, max(low * 1.01, *ends), 16)
+        _line(figure, x.tolist(), (x * memory).tolist(), told, dashes[id(mine[0])], scatter, named=named)
 
 
-def _line(figure: go.Figure, x: list[float], y: list[float], roof: str, dash: str, *, named: bool) -> None:
+def _line(
+    figure: go.Figure, x: list[float], y: list[float], roof: str, dash: str, scatter: type, *, named: bool
+) -> None:
     figure.add_trace(
-        go.Scatter(
+        scatter(
             x=x,
             y=y,
             mode="lines",
-            name=roof,
-            line={"color": palette.ROOF, "width": 1.5, "dash": dash},
-            hovertemplate=f"{roof}<extra></extra>",
+            name=roof if len(roof) <= ROOF_NAME else f"...{roof[3 - ROOF_NAME :]}",
+            line={"color": palette.ROOF, "width": 1.5 if scatter is go.Scatter else 2.5, "dash": dash},
+            hovertemplate="%{meta}<extra></extra>",
+            meta=roof,
             opacity=0.9,
             showlegend=named,
         )
@@ -228,7 +191,8 @@ def _si(value: float) -> str:
 
 def energy_by_run(runs: Sequence[Summary]) -> go.Figure:
     """Energy of each run by component, stacked, microjoules."""
-    return _stacked([label(run) for run in runs], [run.energy_pj.model_dump() for run in runs], "energy, uJ")
+    parts = [run.energy_pj.model_dump() for run in runs]
+    return _stacked([label(run) for run in runs], parts, "energy, uJ", [short(run) for run in runs])
 
 
 def energy_by_layer(run: Summary) -> go.Figure:
@@ -237,23 +201,27 @@ def energy_by_layer(run: Summary) -> go.Figure:
     return _stacked([x.name for x in layers], [x.energy_pj.model_dump() for x in layers], "energy, uJ")
 
 
-def _stacked(names: list[str], parts: list[dict[str, float]], title: str) -> go.Figure:
+def _stacked(names: list[str], parts: list[dict[str, float]], title: str, ticks: list[str] | None = None) -> go.Figure:
     figure = go.Figure()
+    places = [str(number) for number in range(len(names))]  # because two may have the same name
     for component, colour in palette.COMPONENTS.items():
         values = [part[component] / 1e6 for part in parts]
         if any(values):
             shares = [100 * part[component] / part["total"] if part["total"] else 0.0 for part in parts]
             figure.add_trace(
                 go.Bar(
-                    x=names,
+                    x=places,
                     y=values,
                     name=component,
                     marker_color=colour,
                     customdata=shares,
-                    hovertemplate=f"%{{x}}<br>{component}: %{{y:,.3f}} uJ, %{{customdata:.1f}} %<extra></extra>",
+                    hovertext=names,
+                    hovertemplate=f"%{{hovertext}}<br>{component}: "
+                    "%{y:,.3f} uJ, %{customdata:.1f} %<extra></extra>",
                 )
             )
     figure.update_layout(barmode="stack")
+    figure.update_xaxes(type="category", labelalias=dict(zip(places, ticks or names, strict=True)))
     figure.update_yaxes(title=title)
     return _styled(figure, above=True)
 
@@ -372,6 +340,57 @@ def _judgement(run: Summary) -> str:
         f"<b>{label(run)}</b><br>{run.cycles:,} cycles, {run.compression.stored_bits / 1e3:,.1f} kbit stored, "
         f"{run.compression.ratio:.1f} times fewer than float32"
     )
+
+
+def objectives(points: Sequence[Swept], sought: Sought, x: Objective, y: Objective) -> go.Figure:
+    """Points of a sweep by two figures: what no other one beats coloured, and joined where two figures decide."""
+    known = [point for point in points if point.judged[x.figure] is not None and point.judged[y.figure] is not None]
+    scatter = go.Scattergl if len(known) > MANY else go.Scatter
+    figure = go.Figure()
+    groups: dict[str, list[Swept]] = {}
+    for point in known:
+        if point.pareto:
+            groups.setdefault(", ".join(shown(point.point.get(axis)) for axis in sought.for_each), []).append(point)
+    joined = len(sought.objectives) == 2 and len(groups) <= len(palette.SYMBOLS)
+    if len(groups) > len(palette.SYMBOLS):
+        groups = {"": [point for mine in groups.values() for point in mine]}
+    beaten = [point for point in known if not point.pareto]
+    parts = [("beaten", palette.DOMINATED, palette.SYMBOLS[0], "markers", beaten)]
+    for (name, mine), symbol in zip(groups.items(), palette.SYMBOLS, strict=False):
+        mine.sort(key=lambda point: (point.judged[x.figure] or 0.0, point.judged[y.figure] or 0.0))
+        told = f"best of {name}" if name else "not beaten"
+        parts.append((told, palette.BEST, symbol, "lines+markers" if joined else "markers", mine))
+    for name, colour, symbol, mode, mine in parts:
+        figure.add_trace(
+            scatter(
+                x=[point.judged[x.figure] for point in mine],
+                y=[point.judged[y.figure] for point in mine],
+                mode=mode,
+                name=name,
+                line={"color": colour, "width": 1, "dash": "dot"},
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": 8,
+                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                },
+                customdata=[_judgement(point) for point in mine],
+                hovertemplate=f"%{{customdata}}<br>{x.figure} %{{x:,.6~g}}<br>{y.figure} %{{y:,.6~g}}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title=_axis(x), type=_scale(known, x), exponentformat="power")
+    figure.update_yaxes(title=_axis(y), type=_scale(known, y), exponentformat="power")
+    return _styled(figure)
+
+
+def _axis(one: Objective) -> str:
+    return f"{one.figure}, {'more' if one.goal == 'maximise' else 'less'} is better"
+
+
+def _scale(points: Sequence[Swept], one: Objective) -> str:
+    """Logarithmic where figures span a decade."""
+    values = [point.judged[one.figure] or 0.0 for point in points]
+    return "log" if min(values, default=0.0) > 0 and max(values) > 10 * min(values) else "linear"
 
 
 def compression(runs: Sequence[Summary]) -> go.Figure:

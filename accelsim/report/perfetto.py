@@ -1,7 +1,9 @@
 """A trace that Perfetto (ui.perfetto.dev) and Chrome's tracing page open: every unit's cycles, transfers and layers.
 
-The file is JSON in the trace-event format, gzipped. Times are microseconds of the machine's clock, written as decimals
-that are exact; the arguments have the cycles. No two events of a track overlap, and those of a track are in order.
+The file is JSON in the trace-event format, gzipped. Times are microseconds, rounded to the nanoseconds that Perfetto
+counts in, starts and ends alike, as it drops an event that begins before the one before it has ended. Of a clock above
+1 GHz a cycle is drawn as a nanosecond, and the groups' names say so. The arguments have the cycles. No two events of a
+track overlap, and those of a track are in order.
 
 - A unit's track has each instruction from start to free, and before it what the unit waited for; results that are not
   visible yet, from free to end, lie on tracks beside it.
@@ -31,7 +33,7 @@ from accelsim.isa.program import Program
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.region import Region, lines, words
 from accelsim.results import Execution, Spans
-from accelsim.units import ceil_div
+from accelsim.units import FEMTOSECONDS_PER_NANOSECOND, ceil_div
 
 Int64 = NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -42,8 +44,6 @@ LAYERS, UNITS, CHANNELS = 1, 2, 3
 TOGETHER = 1 << 13
 #: Level of the compression.
 COMPRESSION = 6
-#: Digits behind the point of microseconds that are a whole number of femtoseconds.
-DIGITS = 9
 #: Operands that say how large the tile is that an instruction works on, as far as it has them.
 SIDES = ("rows", "depth", "columns", "row_bytes")
 
@@ -87,27 +87,6 @@ def write(
             file.write(b"\n]}\n")
 
     write_all(path.parent, {path.name: write_to})
-
-
-@dataclass(frozen=True, slots=True)
-class _Clock:
-    """A clock whose cycle is `step` times 10 to the power of -`digits` microseconds."""
-
-    step: int
-    digits: int
-
-    @classmethod
-    def of(cls, period_fs: int) -> _Clock:
-        """Clock of a period, without the zeros that all its times would end in."""
-        step, digits = period_fs, DIGITS
-        while digits > 1 and step % 10 == 0:
-            step, digits = step // 10, digits - 1
-        return cls(step, digits)
-
-    def us(self, cycles: int) -> str:
-        """A time in microseconds, exactly."""
-        whole, rest = divmod(cycles * self.step, 10**self.digits)
-        return f"{whole}.{rest:0{self.digits}d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +138,7 @@ class _Trace:
         self.machine = machine
         self.execution = execution
         self.written = 0
-        self._clock = _Clock.of(machine.clock_period_fs)
+        self._period_fs = max(machine.clock_period_fs, FEMTOSECONDS_PER_NANOSECOND)
         self._layers = [json.dumps(name)[1:-1] for name in execution.layer_names]
         self._times = execution.layer_times()
         self._layer_tracks = _tracks(self._times.first, self._times.last)
@@ -196,25 +175,30 @@ class _Trace:
     def _names(self) -> Iterator[str]:
         """Names of all groups and tracks, and their order."""
         header = self.program.header
-        yield from _group(LAYERS, f"layers of {header.workload} as {header.recipe}")
+        drawn = " (drawn with a cycle of 1 ns)" if self._period_fs > self.machine.clock_period_fs else ""
+        yield from _group(LAYERS, f"layers of {header.workload} as {header.recipe}{drawn}")
         for i in range(int(self._layer_tracks.max(initial=0)) + 1):
             yield from _track(LAYERS, self._first_track[0] + i, f"layers{_counted(i)}")
-        yield from _group(UNITS, f"units of {self.machine.name}")
+        yield from _group(UNITS, f"units of {self.machine.name}{drawn}")
         for unit, name in enumerate(self.execution.unit_names):
             first = self._first_track[1 + unit]
             yield from _track(UNITS, first, name)
             for i in range(self._in_flight[unit][1]):
                 yield from _track(UNITS, first + 1 + i, f"{name} in flight{_counted(i)}")
         place = "the second level" if self.machine.l2 else "DRAM"
-        yield from _group(CHANNELS, f"bursts that unfinished transfers ask {place} for")
+        yield from _group(CHANNELS, f"bursts that unfinished transfers ask {place} for{drawn}")
 
     def _complete(self, group: int, track: int, category: str, name: str, start: int, end: int, arguments: str) -> str:
         """An event with a duration; its name and arguments are text for JSON."""
-        us = self._clock.us
+        begun = self._ns(start)
         return (
-            f'{{"ph":"X","pid":{group},"tid":{track},"cat":"{category}","name":"{name}","ts":{us(start)},'
-            f'"dur":{us(end - start)},"args":{{{arguments}}}}}'
+            f'{{"ph":"X","pid":{group},"tid":{track},"cat":"{category}","name":"{name}","ts":{_us(begun)},'
+            f'"dur":{_us(self._ns(end) - begun)},"args":{{{arguments}}}}}'
         )
+
+    def _ns(self, cycle: int) -> int:
+        """When a cycle is drawn to begin, the nearest nanosecond."""
+        return (cycle * self._period_fs + FEMTOSECONDS_PER_NANOSECOND // 2) // FEMTOSECONDS_PER_NANOSECOND
 
     def _of_layers(self) -> Iterator[str]:
         """From where to where each layer runs; layers that overlap lie on different tracks."""
@@ -323,12 +307,17 @@ class _Trace:
             kept = step != 0
             for cycle, open_ in zip(changed[kept].tolist(), np.cumsum(step)[kept].tolist(), strict=True):
                 yield (
-                    f'{{"ph":"C","pid":{CHANNELS},"name":"channel {channel}","ts":{self._clock.us(cycle)},'
+                    f'{{"ph":"C","pid":{CHANNELS},"name":"channel {channel}","ts":{_us(self._ns(cycle))},'
                     f'"args":{{"bursts":{open_}}}}}'
                 )
 
 
 _FORMATS = [_Format.of(opcode) for opcode in OPCODES]
+
+
+def _us(ns: int) -> str:
+    """Nanoseconds as microseconds."""
+    return f"{ns // 1000}.{ns % 1000:03d}"
 
 
 def _group(group: int, name: str) -> Iterator[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from accelsim.comparison import Comparison, Row
 from accelsim.config.load import wording
 from accelsim.config.model import quantity
 from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.report.roofs import Roofs
 from accelsim.results import Summary
 
 #: Bytes of a result file, at most: that of llama-2-7b's 224 layers is 3 MB.
@@ -22,12 +23,56 @@ MAX_BYTES = 2**28
 NAMES = ("result.json", "compare.json")
 #: Columns of a timeline, in the order in which `RunResult.timeline` has them.
 TIMELINE = ["layer", "unit", "opcode", "issue", "start", "free", "end"]
+#: Digits of a whole number, at most.
+MAX_DIGITS = 32
+#: Characters of a point's name where there is little room.
+SHORT = 28
+#: Axes of a sweep, and objectives of which points keep their figures.
+MAX_AXES, MAX_OBJECTIVES = 64, 16
 
 
 class Swept(Summary):
     """A point of a sweep: a run of which the layers were not kept."""
 
     point: dict[str, Any] = quantity("values", "What the sweep chose, by field")
+    pareto: bool = quantity("flag", "Whether no other point beats it in the sweep's objectives")
+    judged: dict[str, float | None] = quantity("those of the figures", "What it is judged by, by figure")
+    roofs: Roofs | None = quantity("section", "Those of its machine; null if the file does not keep them")
+
+
+class Objective(BaseModel):
+    """A figure that the best points of a sweep have the least or the most of."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    figure: Annotated[str, Field(max_length=256)]
+    goal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a sweep was for.
+
+    Parameters
+    ----------
+    for_each
+        Axes whose values have best points of their own.
+    about
+        What the file says beside its points.
+    """
+
+    name: str
+    objectives: tuple[Objective, ...]
+    for_each: tuple[str, ...]
+    about: dict[str, Any]
+
+    @property
+    def axes(self) -> tuple[Objective, ...]:
+        """Objectives, and if there is but one, another figure to hold it against."""
+        if len(self.objectives) != 1:
+            return self.objectives
+        other = "energy_pj.total" if self.objectives[0].figure != "energy_pj.total" else "cycles"
+        return (*self.objectives, Objective(figure=other, goal="minimise"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +85,13 @@ class Source:
         Summaries: one of a run, those of a comparison, or of the points of a sweep that did not fail.
     timeline
         Instructions of a run, a row each, from the file beside it; None if there is none.
+    sought
+        What was sought, if the runs are points of a sweep.
     """
 
     runs: tuple[Summary, ...]
     timeline: pd.DataFrame | None = None
+    sought: Sought | None = None
 
 
 def read(path: Path) -> Source:
@@ -60,19 +108,20 @@ def read(path: Path) -> Source:
         if size > MAX_BYTES:
             raise AccelSimError(Fault(f"must be at most {MAX_BYTES} bytes, not {size}", str(file)))
         text = file.read_bytes()
-        found = json.loads(text)
+        found = json.loads(text, parse_int=_whole)
     except OSError as error:
         raise AccelSimError(Fault(f"must be a readable file: {reason(error)}", str(file))) from None
     except json.JSONDecodeError as error:
         raise AccelSimError(Fault(f"must be JSON: {error.msg}", str(file), error.lineno, error.colno)) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise AccelSimError(Fault("must be JSON text", str(file))) from None
+    except (ValueError, RecursionError):
+        told = f"must be JSON text, with whole numbers of at most {MAX_DIGITS} digits"
+        raise AccelSimError(Fault(told, str(file))) from None
     if not isinstance(found, dict) or not {"rows", "layers"} & found.keys():
         raise AccelSimError(Fault("must be the result of a run or of a comparison, which this is not", str(file)))
     model = Comparison if "rows" in found else Summary
     try:
         if "sweep" in found:
-            return of_sweep(found["rows"])
+            return of_sweep(found)
         checked = model.model_validate_json(text)
     except ValidationError as error:
         faults = (Fault(wording(x), str(file), key=".".join(map(str, x["loc"]))) for x in error.errors()[:5])
@@ -82,7 +131,14 @@ def read(path: Path) -> Source:
     return Source((checked,), _timeline(file.with_name("timeline.parquet"), checked))
 
 
-def of_sweep(rows: list[dict[str, Any]]) -> Source:
+def _whole(digits: str) -> int:
+    """A whole number that charts can reckon with as a float."""
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(digits)
+    return int(digits)
+
+
+def of_sweep(found: dict[str, Any]) -> Source:
     """Points of a sweep, as its JSON has them; those that failed are left out.
 
     Raises
@@ -90,11 +146,26 @@ def of_sweep(rows: list[dict[str, Any]]) -> Source:
     ValidationError
         If they are no such points.
     """
-    checked = _POINTS.validate_python(rows)
+    checked = _Sweep.model_validate(found)
+    spec = checked.sweep
+    about = {name: value for name, value in found.items() if name != "rows"}
+    sought = Sought(spec.name, tuple(spec.objectives[:MAX_OBJECTIVES]), tuple(spec.for_each[:MAX_AXES]), about)
     nothing: dict[str, Any] = {"layers": [], "counters": [], "provenance": {}}
-    return Source(
-        tuple(Swept.model_validate({**row.figures, **nothing, "point": row.point}) for row in checked if row.figures)
-    )
+    points = []
+    for row in checked.rows:
+        if row.figures:
+            known = {**(row.model_extra or {}), **row.figures}
+            judged = {axis.figure: _number(known, axis.figure) for axis in sought.axes}
+            kept = {"point": row.point, "pareto": row.pareto, "judged": judged, "roofs": row.roofs}
+            points.append(Swept.model_validate({**row.figures, **nothing, **kept}))
+    return Source(tuple(points), sought=sought)
+
+
+def _number(found: Any, path: str) -> Any:
+    """Figure under a dotted path; None if there is none."""
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def _file(path: Path) -> Path:
@@ -123,20 +194,56 @@ def _timeline(file: Path, run: Summary) -> pd.DataFrame | None:
 def label(run: Summary) -> str:
     """How a run is called among others."""
     if isinstance(run, Swept):
-        return ", ".join(f"{name} {value}" for name, value in run.point.items())
+        return ", ".join(f"{name} {shown(value)}" for name, value in run.point.items())
     return f"{run.recipe} on {run.arch}" + (f", {run.workload}" if run.workload != "digits-mlp" else "")
 
 
-class _Point(BaseModel):
-    """A row of a sweep's JSON, as far as it is read."""
+def shown(value: object) -> str:
+    """A value of an axis, numbers with six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def short(run: Summary) -> str:
+    """How a run is called where there is little room: a point of a sweep by the values of its axes, cut if long."""
+    if not isinstance(run, Swept):
+        return label(run)
+    found = ", ".join(map(shown, run.point.values()))
+    return found if len(found) <= SHORT else f"{found[: SHORT - 3]}..."
+
+
+class _Row(BaseModel):
+    """A row of a sweep's JSON, as far as it is read; what it has beside these are quantities of its machine."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
 
     point: dict[str, Any]
+    pareto: bool = False
+    roofs: Roofs | None = None
     figures: dict[str, Any] | None
 
 
-_POINTS = TypeAdapter(list[_Point])
+class _Spec(BaseModel):
+    """What a sweep was, as far as it is read."""
+
+    name: str = "sweep"
+    objectives: list[Objective] = []
+    for_each: list[str] = []
+
+
+class _Sweep(BaseModel):
+    """What `sweep --json` prints, as far as it is read."""
+
+    sweep: _Spec
+    rows: list[_Row]
+
+    @model_validator(mode="after")
+    def _alike(self) -> _Sweep:
+        axes = self.rows[0].point.keys() if self.rows else set()
+        if len(axes) > MAX_AXES or any(row.point.keys() != axes for row in self.rows):
+            raise ValueError(f"points must have the same axes, at most {MAX_AXES}")
+        return self
 
 
 def is_best(run: Summary) -> bool | None:
-    """Whether no other one of its comparison beats it; None for a run by itself."""
-    return run.pareto if isinstance(run, Row) else None
+    """Whether no other one of its comparison or sweep beats it; None for a run by itself."""
+    return run.pareto if isinstance(run, Row | Swept) else None

@@ -103,6 +103,30 @@ def test_a_point_of_the_table_is_a_run_of_its_own() -> None:
         assert row["units.load.busy"] == summary.units["load"]["busy"]
 
 
+def test_points_keep_the_roofs_of_their_machines() -> None:
+    spec = SweepSpec(
+        kind="sweep",
+        name="s",
+        description="d",
+        axes=[
+            Axis(field="arch.matrix.rows", values=[8, 16, 0]),
+            Axis(field="arch.clock_hz", values=[5e8, 1e9]),
+            Axis(field="arch.dram.part", values=["DDR4_8Gb_x8_3200", "HBM2_8Gb_x128"]),
+        ],
+    )
+    bus = {"DDR4_8Gb_x8_3200": (64, 1, 0.63e-9), "HBM2_8Gb_x128": (128, 8, 1e-9)}  # bits, channels, seconds of a clock
+    rows = Sweep(spec).results(1, simulate=quick).rows
+    assert len(rows) == 12
+    for row in rows:
+        side, clock, part = row["point"].values()
+        if not side:
+            assert row["roofs"] is None
+            continue
+        bits, channels, period = bus[part]
+        assert row["roofs"]["ops_per_s"] == {"int8": 2 * side * 16 * clock}
+        assert row["roofs"]["bytes_per_s"]["dram"] == pytest.approx(2 * bits / 8 * channels / period)
+
+
 def test_points_that_go_wrong_are_recorded_and_the_others_go_on(sweep: Sweep, tmp_path: Path) -> None:
     store = tmp_path / "s.sqlite"
     frame = sweep.results(2, store, simulate=wrong).frame

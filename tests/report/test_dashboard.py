@@ -14,8 +14,11 @@ from command_line import accelsim, refused
 
 import accelsim as package
 from accelsim.comparison import Comparison
+from accelsim.config.load import load_machine
 from accelsim.dse.compare import compare
 from accelsim.report import dashboard, figures, palette, sources
+from accelsim.report.below import Below, roofs_of
+from accelsim.report.roofs import Roofs
 from accelsim.report.sources import Source
 from accelsim.results import RunResult, Summary
 
@@ -79,26 +82,16 @@ def test_each_layer_is_a_point_where_the_result_has_it(
 
 def test_executed_points_lie_below_their_machines_roofs(found: Comparison) -> None:
     for row in found.rows:
-        machine = figures.machine_of(row)
-        assert machine
-        top = max(roof.rate for roof in figures.compute_roofs(machine, "executed"))
+        roofs = roofs_of(row)
+        assert roofs
+        top = max(roofs.compute("executed").values())
         for level in ("dram", "sram"):
-            memory = figures.memory_roof(machine, level)  # type: ignore[arg-type] # one of the levels
-            assert memory
+            memory = roofs.bytes_per_s[level]  # type: ignore[index] # one of the levels
             for layer in row.layers:
                 place = figures._place(layer, "executed", level)  # type: ignore[arg-type]
                 assert place[0]
                 assert place[1]
                 assert place[1] <= min(top, memory * place[0]) * (1 + 1e-9)
-
-
-def test_roofs_are_those_of_each_datatype() -> None:
-    (row,) = compare(recipes=("w4a4",)).rows
-    machine = figures.machine_of(row)
-    assert machine
-    assert {roof.name: roof.rate for roof in figures.compute_roofs(machine, "dense")} == {
-        "fp16": 512e9, "int8": 1024e9, "int4": 2048e9,
-    }  # fmt: skip
 
 
 def test_energy_and_cycles_add_up_to_the_result(run: RunResult, found: Comparison) -> None:
@@ -158,6 +151,7 @@ def test_the_command_reads_what_others_keep(tmp_path: Path) -> None:
         ("{", "r.json:1:2: must be JSON: Expecting property name enclosed in double quotes"),
         ("[1]", "r.json: must be the result of a run or of a comparison, which this is not"),
         ('{"rows": 3}', "r.json: rows: must be a valid array, not 3"),
+        ('{"rows": 1' + 5000 * "0" + "}", "r.json: must be JSON text, with whole numbers of at most 32 digits"),
     ],
 )
 def test_files_that_are_no_results_are_one_line(text: str, expected: str, tmp_path: Path) -> None:
@@ -276,6 +270,123 @@ def test_a_page_of_five_thousand_runs_stays_usable(browser: Any, run: RunResult,
     page.close()
 
 
+def swept(run: Summary, points: list[dict[str, Any]], **spec: Any) -> dict[str, Any]:
+    """What `sweep --json` prints: the run at every point, whose place in energy and time follows from its number."""
+    machine = load_machine("edge-ws")
+    kept = json.loads(run.model_dump_json(exclude={"layers", "counters", "provenance"}))
+    rows = []
+    for i, point in enumerate(points):
+        sides = {name.split(".")[-1]: n for name, n in point.items() if name.startswith("arch.matrix.")}
+        matrix = machine.matrix.model_copy(update=sides)
+        clock = point.get("arch.clock_hz", machine.clock_hz)
+        roofs = Roofs.of(machine.model_copy(update={"matrix": matrix, "clock_hz": clock}))
+        best = i % 50 == 7
+        cost = {"energy_pj": {**kept["energy_pj"], "total": 1e6 * (1 + i + (not best))}, "cycles": 10**6 - i}
+        rows.append({"point": point, "multipliers": 3.0, "area_mm2": 1.0 + i, "pareto": best, "error": None,
+                     "roofs": roofs.model_dump(), "figures": {**kept, **cost}})  # fmt: skip
+    objectives = [{"figure": "energy_pj.total", "goal": "minimise"}, {"figure": "area_mm2", "goal": "maximise"}]
+    about = {"sweep": {"name": "s", "objectives": objectives, "for_each": [], **spec}, "provenance": {"versions": {}}}
+    return {**about, "rows": rows}
+
+
+def lines(figure: dict[str, Any]) -> dict[str, tuple[list[float], list[float]]]:
+    """Roofs of a chart by their names."""
+    return {trace["meta"]: (trace["x"], trace["y"]) for trace in figure["data"] if trace.get("mode") == "lines"}
+
+
+def headings(page: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+def test_points_of_few_machines_lie_below_all_their_roofs(run: RunResult) -> None:
+    sides = [{"arch.matrix.rows": rows, "arch.matrix.columns": columns} for rows in (8, 32) for columns in (8, 16)]
+    points_ = [{**side, "arch.clock_hz": clock} for clock in (5e8, 1e9) for side in sides]
+    source = sources.of_sweep(swept(run.summary, points_))
+    assert Below.of(source.runs).told == "Lines: the roofs of all machines."
+    for work in ("executed", "dense"):
+        found = lines(json.loads(figures.roofline(source.runs, work, "dram").to_json()))  # type: ignore[arg-type]
+        rates = [2 * p["arch.matrix.rows"] * p["arch.matrix.columns"] * p["arch.clock_hz"] for p in points_]
+        compute = {y[0] for name, (_, y) in found.items() if "int8" in name}
+        assert compute == set(rates)
+        (memory,) = [name for name in found if "DRAM" in name]
+        dram = 64 / 8 * 2 / 0.63e-9
+        assert memory == "DRAM, 25.4 GB/s"
+        x, y = found[memory]
+        assert [b / a for a, b in zip(x, y, strict=True)] == pytest.approx([dram] * len(x))
+        assert x[-1] == pytest.approx(max(rates) / dram)
+        assert len(found) == len(set(rates)) + 1
+        for name, (x, y) in found.items():
+            if name != memory:
+                assert x[0] == pytest.approx(y[0] / dram)
+    assert "arch.matrix.rows 8, arch.matrix.columns 8, arch.clock_hz 5e+08: int8, 64 Gops/s" in found
+    assert "arch.clock_hz 1e+09: int8, 1.024 Tops/s" not in found
+    assert "arch.matrix.rows 32, arch.matrix.columns 16, arch.clock_hz 1e+09: int8, 1.024 Tops/s" in found
+
+
+@pytest.mark.parametrize(("count", "best", "shown"), [(150, 3, 3), (1000, 20, 6)])
+def test_of_many_machines_those_of_points_that_no_other_one_beats_are_shown(
+    run: RunResult, count: int, best: int, shown: int
+) -> None:
+    points_ = [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(count)]
+    source = sources.of_sweep(swept(run.summary, points_))
+    below = Below.of(source.runs)
+    some = "" if best == shown else f"{shown}, from the least energy to the most, of the "
+    assert below.told == (
+        f"Machines have {count} different sets of roofs. Lines: {some}{best} of runs that no other one beats."
+    )
+    numbers = [7 + 50 * round(i * (best - 1) / (shown - 1)) for i in range(shown)]
+    found = lines(json.loads(figures.roofline(source.runs, "executed", "dram").to_json()))
+    compute = [y[0] for name, (_, y) in found.items() if "int8" in name]
+    assert compute == pytest.approx([2 * 256 * (1e9 + 1e6 * i) for i in numbers])
+    assert below.told.replace("&", "&amp;") in dashboard.page([source])
+
+
+def test_many_machines_of_which_none_is_best_show_those_of_least_energy(run: RunResult) -> None:
+    text = swept(run.summary, [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(30)])
+    for row in text["rows"]:
+        row["pareto"] = False
+    below = Below.of(sources.of_sweep(text).runs)
+    assert below.told == "Machines have 30 different sets of roofs. Lines: all, those of the least energy."
+    assert [m.runs[0].energy_pj.total for m in below.shown] == [1e6 * (2 + i) for i in (0, 1, 2, 3, 4, 5)]
+
+
+def test_the_page_of_a_sweep_has_what_its_points_have(run: RunResult) -> None:
+    source = sources.of_sweep(swept(run.summary, [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(12)]))
+    page = dashboard.page([source])
+    assert headings(page) == [
+        "Roofline", "Best points of s", "Energy by component", "Where the cycles went", "Runs", "Provenance",
+    ]  # fmt: skip
+    assert all(len(points(spec)) > 0 for spec in specs(page)[:5])
+    assert all(any(len(trace["x"]) for trace in spec["data"]) for spec in specs(page))
+    heads = re.findall("<th tabindex=0>(.*?)</th>", page)
+    assert heads[0] == "arch.clock_hz"
+    assert heads[-2:] == ["pareto", "area_mm2"]
+    assert '"name": "s"' in page.replace("&quot;", '"')
+
+
+def test_best_points_are_those_of_the_sweeps_objectives(run: RunResult) -> None:
+    source = sources.of_sweep(swept(run.summary, [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(60)]))
+    assert source.sought
+    x, y = source.sought.axes
+    figure = json.loads(figures.objectives(source.runs, source.sought, x, y).to_json())  # type: ignore[arg-type]
+    beaten, best = figure["data"]
+    assert (best["x"], best["y"], best["mode"]) == ([8e6, 58e6], [8.0, 58.0], "lines+markers")
+    assert len(beaten["x"]) == 58
+    assert figure["layout"]["yaxis"]["title"]["text"] == "area_mm2, more is better"
+
+
+def test_best_points_stand_apart_by_what_they_are_sought_for(run: RunResult) -> None:
+    text = swept(run.summary, [{"recipe": "ab"[i // 50]} for i in range(100)], for_each=["recipe"])
+    source = sources.of_sweep(text)
+    assert source.sought
+    figure = figures.objectives(source.runs, source.sought, *source.sought.axes)  # type: ignore[arg-type]
+    assert [trace.name for trace in figure.data] == ["beaten", "best of a", "best of b"]
+    text["sweep"]["objectives"] = text["sweep"]["objectives"][:1]
+    source = sources.of_sweep(text)
+    assert source.sought
+    assert [axis.figure for axis in source.sought.axes] == ["energy_pj.total", "cycles"]
+
+
 def test_points_of_a_sweep_are_drawn_as_runs(run: RunResult, tmp_path: Path) -> None:
     figures_ = json.loads(run.summary.model_dump_json(exclude={"layers", "counters", "provenance"}))
     rows = [{"point": {"arch.matrix.rows": i}, "figures": figures_, "error": None, "pareto": False} for i in range(50)]
@@ -286,8 +397,105 @@ def test_points_of_a_sweep_are_drawn_as_runs(run: RunResult, tmp_path: Path) -> 
     assert len(source.runs) == 50
     page = dashboard.page([source])
     assert len(points(specs(page)[0])) == 50
-    (tmp_path / "s.json").write_text(json.dumps({"sweep": {}, "rows": [{"point": 3}]}))
-    assert refused("dashboard", "s.json", "-o", "d.html", cwd=tmp_path)[0].startswith("s.json: 0.point: must hold keys")
+    assert "Colour: what binds it.</p>" in page
+    both = dashboard.page([Source((run.summary,)), Source(source.runs[:3], sought=source.sought)])
+    assert len(points(specs(both)[0])) == 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"point": 3}, "rows.1.point: must hold keys"),
+        ({"point": {"arch.matrix.rows": 1}}, ": points must have the same axes, at most 64"),
+        (
+            {"roofs": {"ops_per_s": {"int8": -1}}},
+            "rows.1.roofs.ops_per_s.int8: must be greater than or equal to 0.000001",
+        ),
+        ({"area_mm2": "</script>"}, "judged.area_mm2: must be a valid number"),
+        ({"area_mm2": 10**400}, "s.json: must be JSON text, with whole numbers of at most 32 digits"),
+        ({"pareto": "no"}, "rows.1.pareto: must be a valid boolean"),
+    ],
+)
+def test_points_that_no_sweep_prints_are_one_line(
+    run: RunResult, change: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    text = swept(run.summary, [{"arch.clock_hz": 1e9}, {"arch.clock_hz": 2e9}])
+    text["rows"][1] |= change
+    (tmp_path / "s.json").write_text(json.dumps(text))
+    assert expected in refused("dashboard", "s.json", "-o", "d.html", cwd=tmp_path)[0]
+
+
+def test_a_sweep_writes_its_page(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "kind: sweep\nname: two\ndescription: d\ntiming_only: true\n"
+        "axes: [{field: arch.matrix.rows, values: [8, 16]}]\nobjectives: [{figure: seconds}]\n"
+    )
+    done = accelsim("sweep", "s.yaml", "-o", "o", "--json", "--workers", "1", cwd=tmp_path)
+    assert done.returncode == 0
+    (tmp_path / "s.json").write_text(done.stdout)
+    assert accelsim("dashboard", "s.json", "-o", "d.html", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "d.html").read_text()
+    assert page == (tmp_path / "o" / "dashboard.html").read_text()
+    found = lines(specs(page)[0])
+    assert {name: y[0] for name, (_, y) in found.items() if "int8" in name} == {
+        "arch.matrix.rows 8: int8, 256 Gops/s": 256e9, "arch.matrix.rows 16: int8, 512 Gops/s": 512e9,
+    }  # fmt: skip
+    assert headings(page)[1] == "Best points of two"
+
+
+#: Pixels of a chart, drawn by the graphics processor, that are as dark as roofs and as no point.
+DARK = """chart => {
+    const source = chart.querySelector("canvas.gl-canvas-context");
+    const copy = document.createElement("canvas");
+    [copy.width, copy.height] = [source.width, source.height];
+    const context = copy.getContext("2d");
+    context.drawImage(source, 0, 0);
+    const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
+    let dark = 0;
+    for (let i = 0; i < pixels.length; i += 4) {
+        dark += pixels[i] < 70 && pixels[i + 1] < 70 && pixels[i + 2] < 70 && pixels[i + 3] > 200;
+    }
+    return dark;
+}"""
+
+
+@pytest.mark.parametrize(("width", "count"), [(1280, 12), (390, 12), (1280, 5000)])
+def test_a_browser_shows_the_page_of_a_sweep(
+    browser: Any, run: RunResult, width: int, count: int, tmp_path: Path
+) -> None:
+    points_ = [{"arch.matrix.rows": 8 + i % 4, "arch.clock_hz": 1e9 + 1e5 * (i // 4)} for i in range(count)]
+    text = json.dumps(swept(run.summary, points_), indent=2)
+    (tmp_path / "s.json").write_text(text)
+    assert len(text) < 6000 * count
+    file = tmp_path / "d.html"
+    dashboard.write([sources.read(tmp_path / "s.json")], file)
+    assert file.stat().st_size < 6e6 + 3000 * count
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(20000)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    for chart in page.locator(".chart:visible").all():
+        chart.scroll_into_view_if_needed()
+        chart.locator("svg.main-svg").first.wait_for()
+    first = page.locator(".chart").first
+    roofs = first.evaluate("chart => chart.data.filter((trace) => trace.mode === 'lines').length")
+    assert roofs == (12 + 1 if count == 12 else 6 + 1)
+    if count == 12:
+        seen = first.locator(".scatterlayer path.js-line")
+        assert seen.count() == roofs
+        boxes = [line.bounding_box() for line in seen.all()]
+        assert all(box and box["width"] > 10 for box in boxes)
+        assert first.locator(".scatterlayer path.point").count() == count
+    else:
+        assert first.evaluate(DARK) > 1000  # roofs that points do not cover
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert [text for text in said if "GPU stall" not in text] == []
+    assert asked == [file.as_uri()]
+    page.close()
 
 
 def test_a_source_is_read_as_it_was_kept(run: RunResult, found: Comparison, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,7 +48,7 @@ KEYS = {
 
 @dataclass
 class Trace:
-    """What stands in a file, and names of the tracks as they are shown; times are fractions, so nothing is rounded."""
+    """What stands in a file, and names of the tracks as they are shown; times are fractions of microseconds."""
 
     about: dict[str, Any]
     events: list[Event]
@@ -67,11 +68,10 @@ class Trace:
         assert len(set(named.values())) == len(named)
         return cls(data["otherData"], events, {tid: named[tid] for tid in sorted(named, key=place.__getitem__)})
 
-    def cycles(self, us: Fraction) -> int:
-        """A time in core cycles, which must be whole."""
-        cycles = us * 10**9 / self.about["clock_period_fs"]
-        assert cycles.denominator == 1
-        return int(cycles)
+    def us(self, cycle: int) -> Fraction:
+        """When a cycle is drawn to begin, to the nanosecond, which a cycle takes at least."""
+        period = max(self.about["clock_period_fs"], 10**6)
+        return Fraction(math.floor(Fraction(cycle * period, 10**6) + Fraction(1, 2)), 1000)
 
     def by_track(self) -> dict[str, list[Event]]:
         """Events with a duration of each named track, as they stand in the file."""
@@ -81,8 +81,15 @@ class Trace:
                 tracks[self.tracks[e["tid"]]].append(e)
         return tracks
 
+    def cycles(self, event: Event) -> tuple[int, int]:
+        """Cycles from which and to which an event is drawn."""
+        args = event["args"]
+        start = args["free" if event["cat"] == "in flight" else "start"]
+        return start, args["free" if event["cat"] == "instruction" else "end"]
+
     def length(self, event: Event) -> int:
-        return self.cycles(event["dur"])
+        start, end = self.cycles(event)
+        return end - start
 
 
 def check_schema(trace: Trace) -> None:
@@ -105,9 +112,9 @@ def check_schema(trace: Trace) -> None:
         for before, e in itertools.pairwise(events):
             assert before["ts"] + before["dur"] <= e["ts"]
         for e in events:
-            start = e["args"]["free" if e["cat"] == "in flight" else "start"]
-            end = e["args"]["free" if e["cat"] == "instruction" else "end"]
-            assert (start, end) == (trace.cycles(e["ts"]), trace.cycles(e["ts"] + e["dur"]))
+            start, end = trace.cycles(e)
+            assert (e["ts"], e["ts"] + e["dur"]) == (trace.us(start), trace.us(end))
+            assert e["dur"] > 0
 
 
 def state_cycles(trace: Trace, event: Event) -> dict[str, int]:
@@ -131,7 +138,7 @@ def check_units(trace: Trace, execution: Execution) -> None:
         np.testing.assert_array_equal(sums, execution.attribution[:, unit], name)
         at = 0
         for e in tracks[name]:
-            assert trace.cycles(e["ts"]) == at
+            assert trace.cycles(e)[0] == at
             at += trace.length(e)
         assert at == execution.cycles
 
@@ -179,7 +186,7 @@ def check_instructions(trace: Trace, program: Program, execution: Execution) -> 
 
 def check_channels(trace: Trace, execution: Execution, channels: int) -> None:
     """Channels are asked for all bursts of a transfer from its start to its end, and for nothing in the end."""
-    t, total = execution.timeline, Counter[int]()
+    t, total = execution.timeline, Counter[Fraction]()
     transfers = {
         e["args"]["instruction"]: e["args"]["bursts"]
         for events in trace.by_track().values()
@@ -188,10 +195,10 @@ def check_channels(trace: Trace, execution: Execution, channels: int) -> None:
     }
     assert sorted(transfers) == np.flatnonzero(np.isin(t.unit, DMAS)).tolist()
     assert sum(transfers.values()) == len(execution.grants)
-    expected: Counter[int] = Counter()
+    expected: Counter[Fraction] = Counter()
     for i, bursts in transfers.items():
-        expected[int(t.start[i])] += bursts
-        expected[int(t.end[i])] -= bursts
+        expected[trace.us(int(t.start[i]))] += bursts
+        expected[trace.us(int(t.end[i]))] -= bursts
     named = sorted({e["name"] for e in trace.events if e["ph"] == "C"})
     assert set(named) <= {f"channel {i}" for i in range(channels)}
     for name in named:
@@ -199,7 +206,7 @@ def check_channels(trace: Trace, execution: Execution, channels: int) -> None:
         assert all(a["ts"] < b["ts"] for a, b in itertools.pairwise(mine))
         level = 0
         for e in mine:
-            total[trace.cycles(e["ts"])] += e["args"]["bursts"] - level
+            total[e["ts"]] += e["args"]["bursts"] - level
             level = e["args"]["bursts"]
             assert level >= 0
         assert level == 0
@@ -291,6 +298,19 @@ def test_every_instruction_and_burst_of_a_run(arch: str, tmp_path: Path) -> None
     trace = written(tmp_path / "t.gz", program, on, execution)
     check_instructions(trace, program, execution)
     check_channels(trace, execution, 1)
+
+
+@pytest.mark.parametrize("clock_hz", [7e8, 999_999_999.0, 2.4e9])
+def test_no_track_overlaps_in_whole_nanoseconds(clock_hz: float, tmp_path: Path) -> None:
+    on = load_machine("edge-ws").model_copy(update={"clock_hz": clock_hz})
+    program = accelsim.api.compile_workload("digits-mlp", "edge-ws")
+    execution = fast.execute(program, on)
+    trace = written(tmp_path / "t.gz", program, on, execution)
+    check_schema(trace)
+    check_units(trace, execution)
+    groups = [e["args"]["name"] for e in trace.events if e["name"] == "process_name"]
+    assert all(name.endswith(" (drawn with a cycle of 1 ns)") == (clock_hz > 1e9) for name in groups)
+    assert all((1000 * e[key]).denominator == 1 for e in trace.events for key in ("ts", "dur") if key in e)
 
 
 def test_channels_are_those_of_the_address_map(tmp_path: Path) -> None:

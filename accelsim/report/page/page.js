@@ -19,7 +19,8 @@ function styled(layout) {
 function draw(place) {
   const spec = SPECS[Number(place.dataset.chart)];
   const hide = narrow() ? (t) => (t.mode && t.mode.includes("+text") ? { ...t, mode: t.mode.replace("+text", "") } : t) : (t) => t;
-  Plotly.react(place, spec.data.map(hide), styled(spec.layout), { responsive: true, displaylogo: false });
+  const roof = (t) => (t.mode === "lines" ? { ...t, line: { ...t.line, color: ink("--ink") } } : t);
+  Plotly.react(place, spec.data.map(hide).map(roof), styled(spec.layout), { responsive: true, displaylogo: false });
 }
 
 // charts are drawn when they are first seen: a page of many results opens at once

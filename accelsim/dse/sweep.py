@@ -35,6 +35,9 @@ from accelsim.report.roofs import Roofs
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
 
+#: Libraries that points follow from.
+_PROPOSERS = {"sobol": ("scipy",), "nsga2": ("optuna",), "tpe": ("optuna",)}
+
 Progress = Callable[[str, int, int], None]
 Report = Callable[["Generation"], None]
 
@@ -115,7 +118,7 @@ class Results:
             },
             "generations": [generation._asdict() for generation in self.generations],
             "provenance": {
-                "versions": provenance.versions(),
+                "versions": provenance.versions() | provenance.versions_of(_PROPOSERS.get(self.spec.method, ())),
                 "source_sha256": provenance.source_sha256(),
                 "points_sha256": provenance.content_hash({"keys": [case.key for case in self.cases]}),
             },

@@ -153,11 +153,16 @@ def _rooflines(built: _Page, runs: Sequence[Summary], below: Below) -> str:
 
 
 def _objectives(built: _Page, sources: Sequence[Source]) -> list[str]:
-    """Points of each sweep by its objectives, two on each chart."""
+    """How each search went, and points of each sweep by its objectives, two on each chart."""
     sections = []
     for source in sources:
         points, sought = [run for run in source.runs if isinstance(run, Swept)], source.sought
-        if sought is None or not any(point.pareto for point in points):
+        if sought is None:
+            continue
+        if any(stage.hypervolume is not None for stage in sought.stages):
+            told = "What the best points so far dominate, up to the reference point; flat: more proposals find little."
+            sections.append(_section(f"Search of {sought.name}", told, built.chart(figures.search(sought), 320)))
+        if not any(point.pareto for point in points):
             continue
         found = [
             (f"{y.figure} over {x.figure}", built.chart(figures.objectives(points, sought, x, y), 500))

@@ -383,6 +383,23 @@ def objectives(points: Sequence[Swept], sought: Sought, x: Objective, y: Objecti
     return _styled(figure)
 
 
+def search(sought: Sought) -> go.Figure:
+    """Hypervolume of a search over its proposals."""
+    known = [stage for stage in sought.stages if stage.hypervolume is not None]
+    figure = go.Figure(
+        go.Scatter(
+            x=[stage.proposals for stage in known],
+            y=[stage.hypervolume for stage in known],
+            mode="lines+markers",
+            line={"color": palette.BEST, "width": 2, "shape": "hv"},
+            hovertemplate="%{x} proposals<br>hypervolume %{y:.4g}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="proposals", rangemode="tozero")
+    figure.update_yaxes(title="hypervolume")
+    return _styled(figure)
+
+
 def _axis(one: Objective) -> str:
     return f"{one.figure}, {'more' if one.goal == 'maximise' else 'less'} is better"
 

@@ -49,6 +49,15 @@ class Objective(BaseModel):
     goal: str
 
 
+class Stage(BaseModel):
+    """How far a search was after one of its generations."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    proposals: int = Field(ge=0)
+    hypervolume: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Sought:
     """What a sweep was for.
@@ -57,6 +66,8 @@ class Sought:
     ----------
     for_each
         Axes whose values have best points of their own.
+    stages
+        How a search went; empty if it was none.
     about
         What the file says beside its points.
     """
@@ -64,6 +75,7 @@ class Sought:
     name: str
     objectives: tuple[Objective, ...]
     for_each: tuple[str, ...]
+    stages: tuple[Stage, ...]
     about: dict[str, Any]
 
     @property
@@ -148,8 +160,9 @@ def of_sweep(found: dict[str, Any]) -> Source:
     """
     checked = _Sweep.model_validate(found)
     spec = checked.sweep
-    about = {name: value for name, value in found.items() if name != "rows"}
-    sought = Sought(spec.name, tuple(spec.objectives[:MAX_OBJECTIVES]), tuple(spec.for_each[:MAX_AXES]), about)
+    about = {name: value for name, value in found.items() if name not in {"rows", "generations"}}
+    objectives, circumstances = tuple(spec.objectives[:MAX_OBJECTIVES]), tuple(spec.for_each[:MAX_AXES])
+    sought = Sought(spec.name, objectives, circumstances, tuple(checked.generations), about)
     nothing: dict[str, Any] = {"layers": [], "counters": [], "provenance": {}}
     points = []
     for row in checked.rows:
@@ -234,6 +247,7 @@ class _Sweep(BaseModel):
     """What `sweep --json` prints, as far as it is read."""
 
     sweep: _Spec
+    generations: list[Stage] = []
     rows: list[_Row]
 
     @model_validator(mode="after")

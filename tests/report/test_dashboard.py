@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from command_line import accelsim, refused
+from pydantic import ValidationError
 
 import accelsim as package
 from accelsim.comparison import Comparison
@@ -296,6 +297,23 @@ def lines(figure: dict[str, Any]) -> dict[str, tuple[list[float], list[float]]]:
 
 def headings(page: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", page)
+
+
+def test_a_search_shows_its_hypervolume(run: RunResult) -> None:
+    text = swept(run.summary, [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(8)])
+    assert "Search of s" not in headings(dashboard.page([sources.of_sweep(text)]))
+    text["generations"] = [
+        {"number": i, "proposals": 4 * i, "simulated": i, "best": 1, "hypervolume": [None, 0.25, 0.5][i - 1]}
+        for i in (1, 2, 3)
+    ]
+    source = sources.of_sweep(text)
+    assert "Search of s" in headings(dashboard.page([source]))
+    assert source.sought
+    (trace,) = json.loads(figures.search(source.sought).to_json())["data"]
+    assert (trace["x"], trace["y"]) == ([8, 12], [0.25, 0.5])
+    text["generations"][1]["hypervolume"] = "much"
+    with pytest.raises(ValidationError):
+        sources.of_sweep(text)
 
 
 def test_points_of_few_machines_lie_below_all_their_roofs(run: RunResult) -> None:

@@ -12,7 +12,7 @@ from accelsim.errors import AccelSimError
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
-    from accelsim.dse.sweep import Results
+    from accelsim.dse.table import Results
 
 
 def sweep(
@@ -45,7 +45,8 @@ def sweep(
 
     A second start goes on where the first one ended, however it did, if there is a store.
     """
-    from accelsim.dse.sweep import Sweep, require_table
+    from accelsim.dse.sweep import Sweep
+    from accelsim.dse.table import require_table
 
     if workers and scheduler:
         raise AccelSimError("--workers and --scheduler must not be given together: a cluster has its own workers")

@@ -27,7 +27,8 @@ from accelsim import api
 from accelsim.dse.runner import KILLS
 from accelsim.dse.spec import Axis, Constraint, Objective, Range, SweepSpec
 from accelsim.dse.store import Store
-from accelsim.dse.sweep import Sweep, pareto
+from accelsim.dse.sweep import Sweep
+from accelsim.dse.table import pareto
 from accelsim.dse.workers import LocalPool
 
 FILE = """kind: sweep

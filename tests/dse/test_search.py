@@ -22,7 +22,8 @@ from accelsim.dse.points import Side, points
 from accelsim.dse.search import Generation, Search, Verdict
 from accelsim.dse.spec import Axis, Constraint, Objective, Range, SweepSpec
 from accelsim.dse.store import Store
-from accelsim.dse.sweep import Results, Sweep
+from accelsim.dse.sweep import Sweep
+from accelsim.dse.table import Results
 from accelsim.errors import AccelSimError
 
 ROWS = Axis(field="arch.matrix.rows", range=Range(low=8, high=64))

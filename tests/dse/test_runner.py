@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -232,6 +232,14 @@ def start(sweep: Path, store: Path, simulate: str, log: Path, last: int) -> subp
     )
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What is started can be interrupted, though jobs in a shell's background ignore it, and so all that they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -243,6 +251,7 @@ def has_run(log: Path, points: int, process: subprocess.Popen[bytes]) -> bool:
     return len(ran(log)) >= points or process.poll() is not None
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_sweep_goes_on_where_it_ended(stop: signal.Signals, sweep: Sweep, tmp_path: Path) -> None:
     store, log, rng = tmp_path / "s.sqlite", tmp_path / "log", random.Random(int(stop))  # noqa: S311 - no secret

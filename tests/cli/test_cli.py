@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pandas as pd
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 from accelsim.config import shipped
 
@@ -21,13 +21,13 @@ from accelsim.config import shipped
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("program") / "digits.acs"
-    done = accelsim("compile", "digits-mlp", "--arch", "edge-ws", "-o", file)
+    done = alone("compile", "digits-mlp", "--arch", "edge-ws", "-o", file)
     assert done.returncode == 0, done.stderr
     return file
 
 
 def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
-    done = accelsim("run", "--json", "-o", "out", cwd=tmp_path)
+    done = alone("run", "--json", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert data["bit_exact"] is True
@@ -41,7 +41,7 @@ def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
     assert json.loads((folder / "result.json").read_text()) == data
     assert len(pd.read_parquet(folder / "timeline.parquet")) == data["instructions"]
     assert pd.read_parquet(folder / "layers.parquet")["cycles"].sum() == data["cycles"]
-    schema = json.loads(accelsim("schema", "result").stdout)
+    schema = json.loads(alone("schema", "result").stdout)
     jsonschema.validate(data, schema)
 
 
@@ -55,7 +55,7 @@ def test_run_prints_tables(tmp_path: Path) -> None:
 
 def test_exec_repeats_what_run_does(program: Path) -> None:
     ran = json.loads(accelsim("run", "--json").stdout)
-    executed = json.loads(accelsim("exec", program, "--json").stdout)
+    executed = json.loads(alone("exec", program, "--json").stdout)
     assert executed["cycles"] == ran["cycles"]
     assert executed["energy_pj"] == ran["energy_pj"]
     assert executed["bit_exact"] is None
@@ -63,8 +63,8 @@ def test_exec_repeats_what_run_does(program: Path) -> None:
 
 def test_text_assembles_to_the_same_file(program: Path, tmp_path: Path) -> None:
     text = tmp_path / "p.asm"
-    text.write_text(accelsim("disasm", program, "--image").stdout)
-    assert accelsim("asm", text, "-o", tmp_path / "again.acs").returncode == 0
+    text.write_text(alone("disasm", program, "--image").stdout)
+    assert alone("asm", text, "-o", tmp_path / "again.acs").returncode == 0
     assert (tmp_path / "again.acs").read_bytes() == program.read_bytes()
     listing = accelsim("disasm", program).stdout
     assert ".bytes" not in listing
@@ -73,7 +73,7 @@ def test_text_assembles_to_the_same_file(program: Path, tmp_path: Path) -> None:
 
 def test_check_accepts_all_kinds(program: Path) -> None:
     files = [shipped.path_of(kind, name) for kind in shipped.KINDS for name in shipped.names(kind)]
-    done = accelsim("check", *files, program)
+    done = alone("check", *files, program)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == len(files) + 1
 
@@ -101,7 +101,7 @@ def test_schema_is_a_schema_that_shipped_files_meet(kind: str) -> None:
 
 
 def test_list_names_what_is_shipped() -> None:
-    listing = accelsim("list").stdout
+    listing = alone("list").stdout
     assert all(name in listing for kind in shipped.KINDS for name in shipped.names(kind))
     assert "matmul" in accelsim("list", "opcode").stdout
     assert refused("list", "archs") == [
@@ -153,10 +153,10 @@ def test_list_shows_one_by_its_name() -> None:
 
 
 def test_help_and_version() -> None:
-    done = accelsim("--help")
+    done = alone("--help")
     assert done.returncode == 0
     assert all(command in done.stdout for command in ("run", "compile", "disasm", "exec", "list", "check", "schema"))
-    assert accelsim("--version").stdout.startswith("accelsim 0")
+    assert alone("--version").stdout.startswith("accelsim 0")
 
 
 @pytest.mark.parametrize(
@@ -296,6 +296,23 @@ def test_layers_may_be_called_anything_printable(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("name: '[/red] é'", 'name: "a\\nb"'))
     (line,) = refused("run", "w/workload.yaml", cwd=tmp_path)
     assert line.endswith("layers.1.name: must be a name without control characters, not 'a\\nb'")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-v", "run"],
+        ["run", "--arch", "edge", "-o", "out"],
+        ["check", "a.yaml", "b.yaml"],
+        ["run", "--engine", "quick"],
+        ["list", "arch"],
+    ],
+    ids=" ".join,
+)
+def test_a_process_of_its_own_says_what_this_one_says(arguments: list[str], tmp_path: Path) -> None:
+    here, there = accelsim(*arguments, cwd=tmp_path), alone(*arguments, cwd=tmp_path)
+    assert (here.returncode, here.stdout, here.stderr) == (there.returncode, there.stdout, there.stderr)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_usage_errors_exit_2() -> None:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 from dram_golden import compare, golden_rows, part_file, sample_commands
 from dram_streams import golden_trace, trace_text
 
@@ -30,7 +30,7 @@ def test_a_golden_run_by_hand_gives_all_columns_and_commands(config: str, case: 
     file = tmp_path / f"{case}.txt"
     file.write_text(trace_text(golden_trace(load_part(str(part)), case, int(golden["n"]), int(golden["seed"]))))
     commands = tmp_path / "commands.txt"
-    done = accelsim("dram", "--part", part, "--trace", file, "--json", "--commands", commands)
+    done = alone("dram", "--part", part, "--trace", file, "--json", "--commands", commands)
     assert done.returncode == 0, done.stderr
     compare(golden, json.loads(done.stdout))
     text = commands.read_text()

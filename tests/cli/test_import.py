@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 CONV = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
 CFG = """[general]
@@ -36,7 +36,7 @@ def write(folder: Path, topology: str | bytes, config: str = CFG) -> None:
 
 def test_an_imported_topology_is_checked_and_runs(tmp_path: Path) -> None:
     write(tmp_path, f"{CONV}first, 9,9,3,3,2,7,2,\nsecond,1,1,1,1,30,4,1,\n")
-    done = accelsim("import", "scalesim", "t.csv", "--config", "c.cfg", "-o", "new/out", cwd=tmp_path)
+    done = alone("import", "scalesim", "t.csv", "--config", "c.cfg", "-o", "new/out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert done.stderr.splitlines() == ["wrote new/out/workload.yaml", "wrote new/out/arch.yaml"]
@@ -57,7 +57,7 @@ def test_an_imported_topology_is_checked_and_runs(tmp_path: Path) -> None:
 def test_importing_again_gives_the_same_files_and_overwrites(tmp_path: Path) -> None:
     write(tmp_path, "Layer,M,N,K,\na,1,2,3,\n")
     command = ["import", "scalesim", "t.csv", "--config", "c.cfg", "-o", "out"]
-    assert accelsim(*command, cwd=tmp_path).returncode == 0
+    assert alone(*command, cwd=tmp_path).returncode == 0
     first = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert sorted(first) == ["arch.yaml", "workload.yaml"]
     (tmp_path / "out" / "arch.yaml").write_text("old")

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 
 def test_it_prints_json_and_keeps_parquet_and_a_recipe(tmp_path: Path) -> None:
     recipe, folder = tmp_path / "budgets.yaml", tmp_path / "out"
-    done = accelsim("sensitivity", "--values", "0.5,0.9", "--loss", "0.01", "--budgets", recipe, "-o", folder, "--json")
+    done = alone("sensitivity", "--values", "0.5,0.9", "--loss", "0.01", "--budgets", recipe, "-o", folder, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [(row["layer"], row["value"]) for row in found["rows"]] == [

@@ -14,7 +14,7 @@ from pathlib import Path
 import jsonschema
 import pandas as pd
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 import accelsim as package
 from accelsim import api
@@ -45,7 +45,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_it_shows_the_best_points_and_keeps_all(file: Path, tmp_path: Path) -> None:
     folder, table = tmp_path / "out", tmp_path / "all.csv"
-    done = accelsim("sweep", file, "-o", folder, "--export", table, "--workers", "1")
+    done = alone("sweep", file, "-o", folder, "--export", table, "--workers", "1")
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     assert done.stdout.splitlines()[0] == (
@@ -155,7 +155,7 @@ def test_a_killed_sweep_gives_the_table_of_an_undisturbed_one(tmp_path: Path) ->
         process.wait()
         killed += 1
     assert killed
-    done = accelsim(*command[3:], "--json")
+    done = alone(*command[3:], "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(accelsim("sweep", file, "--json").stdout)
     with Store(store) as kept:

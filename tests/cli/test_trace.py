@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 
 def test_run_and_exec_write_the_same_trace(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_run_and_exec_write_the_same_trace(tmp_path: Path) -> None:
     instructions = [e for e in trace["traceEvents"] if e.get("cat") == "instruction"]
     assert len(instructions) == json.loads(ran.stdout)["instructions"]
     assert accelsim("compile", "digits-mlp", "-o", "p.acs", cwd=tmp_path).returncode == 0
-    done = accelsim("exec", "p.acs", "--engine", "reference", "--trace", "b", cwd=tmp_path)
+    done = alone("exec", "p.acs", "--engine", "reference", "--trace", "b", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     again = json.loads(gzip.decompress((tmp_path / "b").read_bytes()))
     assert again["traceEvents"] == trace["traceEvents"]

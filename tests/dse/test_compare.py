@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 
 from accelsim import api
 from accelsim.comparison import Comparison
@@ -93,7 +93,7 @@ def test_machines_are_named_after_the_recipe_then_for_all_then_by_it() -> None:
 
 
 def test_the_command_prints_json_and_keeps_parquet(tmp_path: Path) -> None:
-    done = accelsim("compare", "--recipes", "int8,int8-bitmask,int4@edge-ws", "--json", "-o", str(tmp_path / "out"))
+    done = alone("compare", "--recipes", "int8,int8-bitmask,int4@edge-ws", "--json", "-o", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [row["recipe"] for row in found["rows"]] == ["int8", "int8-bitmask"] or [

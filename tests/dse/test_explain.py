@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import accelsim, refused
+from command_line import accelsim, alone, refused
 from ruamel.yaml import YAML
 
 import accelsim as package
@@ -79,7 +79,7 @@ def test_the_words_name_what_binds(found: Explanation) -> None:
 
 
 def test_the_command(kept: Path, found: Explanation, tmp_path: Path) -> None:
-    done = accelsim("explain", str(kept), "--json")
+    done = alone("explain", str(kept), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(found.to_json())
     text = accelsim("explain", str(kept / "result.json"))

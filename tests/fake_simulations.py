@@ -50,8 +50,9 @@ def wrong(job: Job) -> str:
 
 
 def deadly(job: Job) -> str:
-    """Some machines kill the process that simulates them."""
+    """Some machines kill the process that simulates them, though not before whoever began it has seen it begin."""
     if job.machine.matrix.rows == BAD_ROWS:
+        time.sleep(0.2)
         os.kill(os.getpid(), signal.SIGKILL)
     return slow(job)
 

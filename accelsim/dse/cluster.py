@@ -7,6 +7,7 @@ configuration has them meet by TLS.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -32,6 +33,8 @@ logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it sa
 #: Seconds to wait for the scheduler's answer, and for which a number of workers is taken to be right.
 CONNECT_S = 10
 COUNTED_S = 1.0
+#: Seconds between looks whether there are workers at all.
+WATCH_S = 10.0
 
 Outcomes = tuple[list[Outcome], float]
 #: What a worker does with a batch, and with each of its points.
@@ -67,6 +70,8 @@ class ClusterPool:
         self._client = Client(address, set_as_default=False)
         self._executor = _Executor(self._client)
         self._count, self._counted = 0, -COUNTED_S
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
         try:
             self._check()
         except BaseException:
@@ -91,12 +96,22 @@ class ClusterPool:
 
     def close(self) -> None:
         """Leave the cluster; it drops what is not done."""
+        self._closed.set()
         self._client.close()
+
+    def _watch(self) -> None:
+        """Say when there are no workers, for batches wait for new ones then, however long."""
+        there = True
+        while True:
+            with contextlib.suppress(OSError, TimeoutError):  # a scheduler that is gone ends the batches
+                before, there = there, bool(self._client.nthreads())
+                if before and not there:
+                    logger.warning("%s has no workers; waiting for some", self._address)
+            if self._closed.wait(WATCH_S):
+                return
 
     def _check(self) -> None:
         """Have a worker say which source it has; wait for one to come if there is none."""
-        if not self._client.nthreads():
-            logger.warning("%s has no workers yet; waiting for one", self._address)
         try:
             source = self._client.submit(provenance.source_sha256, pure=False).result()
         except Exception as error:  # noqa: BLE001 - what an import there raises

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from dask import config
-from distributed import LocalCluster
+from distributed import LocalCluster, Nanny, Status
 from fake_simulations import BAD_ROWS, deadly, quick, slow, wrong
 
 from accelsim import provenance
@@ -28,9 +30,12 @@ from accelsim.errors import AccelSimError
 POINTS = 15 * 8
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def dask() -> Iterator[LocalCluster]:
-    """Two workers of two threads each on this computer; one that dies is replaced, and its batch goes on once."""
+    """Two workers of two threads each on this computer; one that dies is replaced, and its batch goes on once.
+
+    A new cluster for each test: Dask gives a worker up that dies while it begins.
+    """
     with (
         config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0", silence_logs=logging.CRITICAL) as made,
@@ -70,12 +75,19 @@ def test_the_table_is_that_of_processes_here(dask: LocalCluster, tmp_path: Path)
     assert there["bit_exact"].all()
 
 
+def begun(nanny: Nanny) -> bool:
+    """Whether a worker takes batches."""
+    return bool(nanny.process and nanny.process.status == Status.running)
+
+
 def test_a_killed_workers_points_run_again(dask: LocalCluster, pool: ClusterPool, tmp_path: Path) -> None:
     killed: list[int] = []
 
     def kill(what: str, done: int, of: int) -> None:
         if what == "simulating" and done > 10 * (1 + len(killed)) and len(killed) < 3:
-            alive = [nanny.pid for nanny in dask.workers.values() if nanny.pid and nanny.pid not in killed]
+            alive = [
+                pid for nanny in dask.workers.values() if begun(nanny) and (pid := nanny.pid) and pid not in killed
+            ]
             if alive:
                 os.kill(alive[0], signal.SIGKILL)
                 killed.append(alive[0])
@@ -124,6 +136,28 @@ def test_a_lost_scheduler_ends_the_sweep_and_loses_nothing(tmp_path: Path) -> No
     pd.testing.assert_frame_equal(
         many().results(2, store, simulate=quick).frame, many().results(2, simulate=quick).frame
     )
+
+
+def test_it_says_when_there_are_no_workers(
+    dask: LocalCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "WATCH_S", 0.05)
+
+    def said() -> list[str]:
+        return [record.message for record in caplog.records if record.name == cluster.__name__]
+
+    with contextlib.closing(ClusterPool(dask.scheduler_address)) as pool:
+
+        def leave(what: str, done: int, of: int) -> None:
+            if what == "simulating" and done == 0:
+                dask.scale(0)
+                while not said():
+                    time.sleep(0.05)
+                dask.scale(1)
+
+        found = many().results(pool=pool, simulate=quick, progress=leave).frame
+    assert len(found) == POINTS
+    assert said() == [f"{dask.scheduler_address} has no workers; waiting for some"]
 
 
 def test_other_source_is_refused(pool: ClusterPool, monkeypatch: pytest.MonkeyPatch) -> None:

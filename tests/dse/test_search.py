@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_simulations import BAD_ROWS, LOG, quick, wrong
+from fake_simulations import BAD_ROWS, LAST, LOG, quick, wrong
 
 from accelsim.dse.points import Side, points
 from accelsim.dse.search import Generation, Search, Verdict
@@ -201,11 +201,11 @@ def test_nothing_may_be_left_by_the_constraints() -> None:
     assert found.generations[-1][2:] == (0, 0, None)
 
 
-def start(file: Path, store: Path, simulate: str, log: Path, seed: str) -> subprocess.Popen[str]:
+def start(file: Path, store: Path, simulate: str, log: Path, seed: str, last: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(file), str(store), simulate],
-        env={**os.environ, LOG: str(log), "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-             "PYTHONHASHSEED": seed},
+        env={**os.environ, LOG: str(log), LAST: str(last), "PYTHONHASHSEED": seed,
+             "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -219,11 +219,11 @@ def test_a_killed_search_makes_the_same_proposals_and_simulates_none_twice(metho
     file.write_text(json.dumps(spec.model_dump(mode="json", exclude_none=True)))
     rng = random.Random(5)  # noqa: S311 - no secret
     for attempt in range(3):
-        process = start(file, store, "slow", log, str(attempt))
+        process = start(file, store, "slow", log, str(attempt), 60)
         before = len(log.read_text().splitlines()) if log.exists() else 0
         end = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < end:
-            if log.exists() and len(log.read_text().splitlines()) > before + rng.randrange(5, 25):
+            if log.exists() and len(log.read_text().splitlines()) > min(before + rng.randrange(5, 25), 60):
                 break
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -232,7 +232,7 @@ def test_a_killed_search_makes_the_same_proposals_and_simulates_none_twice(metho
         done = len(kept)
     assert 0 < done < 90
     before = len(log.read_text().splitlines())
-    last = start(file, store, "slow", log, "9")
+    last = start(file, store, "slow", log, "9", 1000)
     table, _ = last.communicate()
     assert last.returncode == 0
     undisturbed = results(spec)

@@ -1,8 +1,9 @@
 """Loops compiled by numba: arrays in, arrays out, nothing else.
 
 numba's cache on disk goes stale in silence when a helper in another file changes. So the cache folder is named by the
-hash of all kernel sources and of numba's version: an edited kernel finds an empty folder. It is set here, while the
-kernels are decorated, and put back after, so that other users of numba in the process keep theirs.
+hash of all kernel sources and of numba's version: an edited kernel finds an empty folder. Two processes that save two
+types of one kernel at once could make numba find one under the other's name; here one waits for the other. Both are
+set while the kernels are decorated, and put back after, so that other users of numba in the process keep theirs.
 
 ACCELSIM_CACHE_DIR names another place than the user's cache folder; where neither can be written, a folder that
 lives as long as the process takes its place.
@@ -11,13 +12,16 @@ lives as long as the process takes its place.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core import caching
 
 __all__ = [
     "CACHE_FOLDER",
@@ -67,8 +71,19 @@ def _cache_folder() -> Path:
     return folder
 
 
+class OneAtATime(caching.IndexDataCacheFile):
+    """The cache of a kernel, to which one process at a time adds a type, under a name that no other has taken."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Add the machine code of a type."""
+        with Path(f"{self._index_path}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed
+            super().save(key, data)  # type: ignore[no-untyped-call] # numba has no types
+
+
 CACHE_FOLDER = _cache_folder()
-_previous = numba.config.CACHE_DIR  # type: ignore[attr-defined] # set by numba at run time
+_previous, _files = numba.config.CACHE_DIR, caching.IndexDataCacheFile  # type: ignore[attr-defined] # at run time
+caching.IndexDataCacheFile = OneAtATime  # type: ignore[misc]
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
     borrowing,
@@ -97,3 +112,4 @@ from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
 )
 
 numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]
+caching.IndexDataCacheFile = _files  # type: ignore[misc]

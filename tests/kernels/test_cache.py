@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import pytest
+from numba.core import caching
 
 from accelsim import kernels
 
@@ -61,3 +67,32 @@ def test_other_users_of_numba_keep_their_cache_folder() -> None:
     import accelsim.kernels
 
     assert str(accelsim.kernels.CACHE_FOLDER) != numba.config.CACHE_DIR
+
+
+def test_types_that_are_saved_at_once_are_found_under_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_index = caching.IndexDataCacheFile._save_index
+
+    def slowly(self: Any, overloads: dict[str, str]) -> None:
+        time.sleep(0.1)
+        save_index(self, overloads)
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_save_index", slowly)
+
+    def save(name: str) -> None:
+        kernels.OneAtATime(str(tmp_path), "kernel", "stamp").save(name, f"code of {name}")
+
+    names = ["int8", "int16", "float32"]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(save, names))
+    found = kernels.OneAtATime(str(tmp_path), "kernel", "stamp")
+    assert [found.load(name) for name in names] == [f"code of {name}" for name in names]
+
+
+@pytest.mark.skipif(bool(os.environ.get("NUMBA_DISABLE_JIT")), reason="nothing is compiled")
+def test_kernels_have_such_a_cache_and_others_keep_theirs() -> None:
+    from accelsim.kernels import clocks
+
+    assert isinstance(clocks.join._cache._cache_file, kernels.OneAtATime)
+    assert caching.IndexDataCacheFile is not kernels.OneAtATime

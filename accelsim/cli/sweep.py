@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +46,7 @@ def sweep(
 
     A second start goes on where the first one ended, however it did, if there is a store.
     """
-    from accelsim.dse.sweep import Sweep
+    from accelsim.dse.sweep import Sweep, pool_of
     from accelsim.dse.table import require_table
 
     if workers and scheduler:
@@ -55,24 +56,26 @@ def sweep(
     for path in filter(None, (export, store)):
         output.require_file(path)
     asked = Sweep(file)
-    if folder:
-        output.require_folder(folder)
-        output.make_folder(folder)
-        store = store or folder / "store.sqlite"
-    try:
-        with output.ProgressBar() as progress:
-            found = asked.results(
-                workers,
-                store,
-                scheduler=scheduler,
-                retry=retry,
-                progress=progress,
-                report=lambda generation: progress.say(_told(generation)),
+    with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
+        if folder:
+            output.require_folder(folder)
+            output.make_folder(folder)
+            store = store or folder / "store.sqlite"
+        try:
+            with output.ProgressBar() as progress:
+                found = asked.results(
+                    store=store,
+                    pool=pool,
+                    retry=retry,
+                    progress=progress,
+                    report=lambda generation: progress.say(_told(generation)),
+                )
+        except KeyboardInterrupt:
+            kept = (
+                f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
             )
-    except KeyboardInterrupt:
-        kept = f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
-        typer.echo(f"interrupted: {kept}", err=True)
-        raise
+            typer.echo(f"interrupted: {kept}", err=True)
+            raise
     if folder:
         from accelsim.report import dashboard, sources
 

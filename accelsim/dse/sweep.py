@@ -47,16 +47,20 @@ class Sweep:
     ------
     ConfigError
         With every fault: of the file, and of the files and fields that it names.
+    AccelSimError
+        If it is a search, and there is no Optuna.
     """
 
     def __init__(self, source: str | Path | SweepSpec) -> None:
         if isinstance(source, SweepSpec):
             self.space = Space(checked(source, Document("", {}, {})))
-            return
-        path = shipped.path_of("sweep", str(source))
-        document = read_yaml(path)
-        spec = checked(validate(document, SweepSpec), document)
-        self.space = Space(spec, str(path), document)
+        else:
+            path = shipped.path_of("sweep", str(source))
+            document = read_yaml(path)
+            self.space = Space(checked(validate(document, SweepSpec), document), str(path), document)
+        if self.spec.searches:
+            with needs_extra("search"):
+                import accelsim.dse.search  # noqa: F401, PLC0415 - Optuna may be absent
 
     @property
     def spec(self) -> SweepSpec:
@@ -122,7 +126,7 @@ class Sweep:
 
             @cache
             def place() -> Pool:
-                made = _pool(workers, scheduler)
+                made = pool_of(workers, scheduler)
                 until_done.callback(made.close)
                 return made
 
@@ -143,8 +147,8 @@ class Sweep:
 
     def _searched(self, todo: _Todo, progress: Progress | None, report: Report | None) -> Results:
         """Simulate what a search proposes, a generation after the other."""
-        with needs_extra("search"):
-            from accelsim.dse.search import Search, Verdict  # noqa: PLC0415 - Optuna may be absent
+        from accelsim.dse.search import Search, Verdict  # noqa: PLC0415 - Optuna may be absent
+
         search = Search(self.spec)
         cases: dict[str, Case] = {}  # by their values
         outcomes: dict[str, Outcome] = {}
@@ -229,7 +233,14 @@ def _tell(progress: Progress, proposed: int, count: int, done: int, of: int) -> 
     progress("simulating", proposed - of + done, count)
 
 
-def _pool(workers: int | None, scheduler: str | None) -> Pool:
+def pool_of(workers: int | None, scheduler: str | None) -> Pool:
+    """Processes on this computer, or the workers of a Dask scheduler.
+
+    Raises
+    ------
+    AccelSimError
+        If there is no such scheduler, or no Dask.
+    """
     if scheduler is None:
         return LocalPool(workers)
     with needs_extra("cluster"):

@@ -170,7 +170,8 @@ def size(store: Path) -> int:
 def test_a_cluster_needs_its_extra_and_a_scheduler(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = "--workers and --scheduler must not be given together: a cluster has its own workers"
     assert refused("sweep", file, "--workers", "1", "--scheduler", "tcp://127.0.0.1:1") == [both]
-    (line,) = refused("sweep", file, "--scheduler", "nowhere")
+    (line,) = refused("sweep", file, "--scheduler", "nowhere", "-o", file.parent / "out")
+    assert list(file.parent.iterdir()) == [file]
     assert line == "nowhere: must be the address of a Dask scheduler: missing port number in address 'nowhere'"
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "accelsim.dse.cluster", raising=False)

@@ -23,6 +23,7 @@ from accelsim.dse.store import Outcome
 from accelsim.errors import AccelSimError, Fault
 from accelsim.files import Files, write_all
 from accelsim.report.roofs import Roofs
+from accelsim.report.sources import figure
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -170,19 +171,9 @@ def objectives(spec: SweepSpec, case: Case, outcome: Outcome | None) -> tuple[fl
     """A point's figures that are sought; None if it lacks one."""
     if outcome is None or outcome.figures is None:
         return None
-    figures = json.loads(outcome.figures)
-    found = [_figure(case.quantities, figures, objective.figure) for objective in spec.objectives]
-    return tuple(found) if all(map(math.isfinite, found)) else None
-
-
-def _figure(quantities: dict[str, float | None], figures: Any, path: str) -> float:
-    """A figure of a point by its dotted path; not a number if it has none."""
-    if path in quantities:
-        figures = quantities[path]
-    else:
-        for part in path.split("."):
-            figures = figures.get(part) if isinstance(figures, dict) else None
-    return float(figures) if isinstance(figures, int | float) else math.nan
+    known = {**json.loads(outcome.figures), **case.quantities}
+    found = [figure(known, objective.figure) for objective in spec.objectives]
+    return tuple(map(float, found)) if all(isinstance(x, int | float) and math.isfinite(x) for x in found) else None
 
 
 def pareto(frame: pd.DataFrame, spec: SweepSpec) -> NDArray[np.bool_]:

@@ -83,7 +83,7 @@ class OneAtATime(caching.IndexDataCacheFile):
 
 CACHE_FOLDER = _cache_folder()
 _previous, _files = numba.config.CACHE_DIR, caching.IndexDataCacheFile  # type: ignore[attr-defined] # at run time
-caching.IndexDataCacheFile = OneAtATime  # type: ignore[misc]
+caching.IndexDataCacheFile = OneAtATime  # type: ignore[misc] # the decorators look it up by this name
 numba.config.CACHE_DIR = str(CACHE_FOLDER)  # type: ignore[attr-defined]
 from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
     borrowing,
@@ -112,4 +112,4 @@ from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
 )
 
 numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]
-caching.IndexDataCacheFile = _files  # type: ignore[misc]
+caching.IndexDataCacheFile = _files  # type: ignore[misc] # as it was

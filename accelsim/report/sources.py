@@ -168,14 +168,14 @@ def of_sweep(found: dict[str, Any]) -> Source:
     for row in checked.rows:
         if row.figures:
             known = {**(row.model_extra or {}), **row.figures}
-            judged = {axis.figure: _number(known, axis.figure) for axis in sought.axes}
+            judged = {axis.figure: figure(known, axis.figure) for axis in sought.axes}
             kept = {"point": row.point, "pareto": row.pareto, "judged": judged, "roofs": row.roofs}
             points.append(Swept.model_validate({**row.figures, **nothing, **kept}))
     return Source(tuple(points), sought=sought)
 
 
-def _number(found: Any, path: str) -> Any:
-    """Figure under a dotted path; None if there is none."""
+def figure(found: Any, path: str) -> Any:
+    """Figure of a point under a dotted path; None if there is none."""
     for part in path.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     return found

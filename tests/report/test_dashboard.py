@@ -87,9 +87,9 @@ def test_executed_points_lie_below_their_machines_roofs(found: Comparison) -> No
         assert roofs
         top = max(roofs.compute("executed").values())
         for level in ("dram", "sram"):
-            memory = roofs.bytes_per_s[level]  # type: ignore[index] # one of the levels
+            memory = roofs.bytes_per_s[level]
             for layer in row.layers:
-                place = figures._place(layer, "executed", level)  # type: ignore[arg-type]
+                place = figures._place(layer, "executed", level)
                 assert place[0]
                 assert place[1]
                 assert place[1] <= min(top, memory * place[0]) * (1 + 1e-9)
@@ -184,15 +184,8 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_browser_shows_the_page(
-    browser: Any, run: RunResult, found: Comparison, width: int, scheme: str, tmp_path: Path
-) -> None:
-    file = tmp_path / "d.html"
-    dashboard.write([Source((run.summary,), run.timeline), Source(tuple(found.rows))], file)
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
+def opened(page: Any, file: Path) -> tuple[list[str], list[str]]:
+    """Open a page and draw all its charts: what it says on the console, and what it asks for."""
     said: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -202,6 +195,19 @@ def test_a_browser_shows_the_page(
     for chart in page.locator(".chart:visible").all():
         chart.scroll_into_view_if_needed()
         chart.locator("svg.main-svg").first.wait_for()
+    return said, asked
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_the_page(
+    browser: Any, run: RunResult, found: Comparison, width: int, scheme: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "d.html"
+    dashboard.write([Source((run.summary,), run.timeline), Source(tuple(found.rows))], file)
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    said, asked = opened(page, file)
     assert said == []
     assert asked == [file.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -252,8 +258,8 @@ def test_a_page_of_five_thousand_runs_stays_usable(browser: Any, run: RunResult,
     many = []
     for i in range(5000):
         energy = one.energy_pj.model_copy(update={"total": one.energy_pj.total * (1 + i / 1000)})
-        task = one.quality.task.model_copy(update={"value": (i * 7919 % 1000) / 1000})  # type: ignore[union-attr]
-        quality = one.quality.model_copy(update={"task": task})  # type: ignore[union-attr]
+        task = one.quality.task.model_copy(update={"value": (i * 7919 % 1000) / 1000})
+        quality = one.quality.model_copy(update={"task": task})
         many.append(one.model_copy(update={"energy_pj": energy, "quality": quality}))
     file = tmp_path / "many.html"
     dashboard.write([Source(tuple(many))], file)
@@ -322,7 +328,7 @@ def test_points_of_few_machines_lie_below_all_their_roofs(run: RunResult) -> Non
     source = sources.of_sweep(swept(run.summary, points_))
     assert Below.of(source.runs).told == "Lines: the roofs of all machines."
     for work in ("executed", "dense"):
-        found = lines(json.loads(figures.roofline(source.runs, work, "dram").to_json()))  # type: ignore[arg-type]
+        found = lines(json.loads(figures.roofline(source.runs, work, "dram").to_json()))
         rates = [2 * p["arch.matrix.rows"] * p["arch.matrix.columns"] * p["arch.clock_hz"] for p in points_]
         compute = {y[0] for name, (_, y) in found.items() if "int8" in name}
         assert compute == set(rates)
@@ -386,7 +392,7 @@ def test_best_points_are_those_of_the_sweeps_objectives(run: RunResult) -> None:
     source = sources.of_sweep(swept(run.summary, [{"arch.clock_hz": 1e9 + 1e6 * i} for i in range(60)]))
     assert source.sought
     x, y = source.sought.axes
-    figure = json.loads(figures.objectives(source.runs, source.sought, x, y).to_json())  # type: ignore[arg-type]
+    figure = json.loads(figures.objectives(source.runs, source.sought, x, y).to_json())
     beaten, best = figure["data"]
     assert (best["x"], best["y"], best["mode"]) == ([8e6, 58e6], [8.0, 58.0], "lines+markers")
     assert len(beaten["x"]) == 58
@@ -397,7 +403,7 @@ def test_best_points_stand_apart_by_what_they_are_sought_for(run: RunResult) -> 
     text = swept(run.summary, [{"recipe": "ab"[i // 50]} for i in range(100)], for_each=["recipe"])
     source = sources.of_sweep(text)
     assert source.sought
-    figure = figures.objectives(source.runs, source.sought, *source.sought.axes)  # type: ignore[arg-type]
+    figure = figures.objectives(source.runs, source.sought, *source.sought.axes)
     assert [trace.name for trace in figure.data] == ["beaten", "best of a", "best of b"]
     text["sweep"]["objectives"] = text["sweep"]["objectives"][:1]
     source = sources.of_sweep(text)
@@ -490,15 +496,7 @@ def test_a_browser_shows_the_page_of_a_sweep(
     assert file.stat().st_size < 6e6 + 3000 * count
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(20000)
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
-    for chart in page.locator(".chart:visible").all():
-        chart.scroll_into_view_if_needed()
-        chart.locator("svg.main-svg").first.wait_for()
+    said, asked = opened(page, file)
     first = page.locator(".chart").first
     roofs = first.evaluate("chart => chart.data.filter((trace) => trace.mode === 'lines').length")
     assert roofs == (12 + 1 if count == 12 else 6 + 1)

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from accelsim import provenance
 from accelsim.compiler import alike
-from accelsim.compiler.pipeline import can_execute, compile_network
+from accelsim.compiler.pipeline import can_execute, compile_graph
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
@@ -21,8 +22,10 @@ from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
-from accelsim.golden import evaluate, float_network
-from accelsim.golden.network import CompressedNetwork, IntegerNetwork, quantized
+from accelsim.golden import exact, real
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import layers
+from accelsim.graph.value import without_numbers
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.report import perfetto
@@ -31,11 +34,13 @@ from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Inputs, Network
+from accelsim.workload.network import Network
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]
+#: Numbers of a graph's inputs, in order.
+Inputs = tuple[NDArray[Any], ...]
 DEFAULT_WORKLOAD = "digits-mlp"
 DEFAULT_ARCH = "edge-ws"
 #: Engines by name; both give the same execution.
@@ -103,14 +108,22 @@ def run(
 
 
 @dataclass(frozen=True, slots=True)
+class Compiled:
+    """A typed graph and its inputs, as they go to the compiler."""
+
+    graph: Graph
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """A network as a recipe has compressed it, for any machine.
 
     Parameters
     ----------
     network, rewrote
-        As it was trained, and what the recipe begins with and rewrites, in floats.
-    compressed, inputs
+        As it was trained, and what the recipe begins with and rewrites, in real numbers.
+    typed
         In the types that the recipe chose.
     executed
         The same, compacted if the recipe says so: what is compiled.
@@ -121,9 +134,8 @@ class Prepared:
     recipe: Recipe
     network: Network
     rewrote: Network
-    compressed: CompressedNetwork
-    inputs: Inputs[np.generic]
-    executed: tuple[CompressedNetwork, Inputs[np.generic]]
+    typed: Compiled
+    executed: Compiled
     origin_sha256: dict[str, str]
 
 
@@ -141,10 +153,8 @@ def prepare(network: Network, begun: Network, recipe: Recipe) -> Prepared:
         If the recipe does not fit the network.
     """
     rewrote = rewritten(begun, recipe)
-    compressed = quantize(rewrote, recipe)
-    inputs = quantized(compressed, rewrote.inputs)
-    executed = _compacted(compressed, inputs, recipe)
-    return Prepared(recipe, network, rewrote, compressed, inputs, executed, network.sha256 | begun.sha256)
+    typed = _typed(rewrote, recipe)
+    return Prepared(recipe, network, rewrote, typed, _compacted(typed, recipe), network.sha256 | begun.sha256)
 
 
 def simulate(
@@ -160,9 +170,9 @@ def simulate(
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
     if reuse_blocks:
-        program, execution = _reuse(*prepared.executed, machine, engine, progress)
+        program, execution = _reuse(prepared, machine, engine, progress)
     else:
-        program, execution = _simulate(*prepared.executed, machine, engine, progress, timing_only=timing_only)
+        program, execution = _simulate(prepared, machine, engine, progress, timing_only=timing_only)
     golden = None if timing_only else _reference(prepared, machine)
     origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
     result = summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
@@ -175,7 +185,7 @@ def critical_path(
     prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE
 ) -> tuple[dict[tuple[str, str, str], int], int]:
     """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
-    program, execution = _simulate(*prepared.executed, machine, engine, None, timing_only=True)
+    program, execution = _simulate(prepared, machine, engine, None, timing_only=True)
     found: dict[tuple[int, str, str], int] = {}
     for link in paths.of(program, machine, execution):
         key = (link.layer, link.unit, link.what)
@@ -191,21 +201,24 @@ def compile_workload(
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    network = rewritten(load_network(workload, chosen.weights), chosen)
-    compressed = quantize(network, chosen)
-    inputs = quantized(compressed, network.inputs)
-    program = compile_network(*_compacted(compressed, inputs, chosen), machine, _named(progress, "compiling"))
+    executed = _executed(workload, chosen)
+    program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, _named(progress, "compiling"))
     verify(program, machine)
     return program
 
 
+def graph(workload: str, recipe: str | None = None) -> Graph:
+    """Graph of a network in real numbers, or as a recipe types it; arguments and errors as for `run`."""
+    if recipe is None:
+        return load_network(workload, values=False).graph
+    return _executed(workload, load_recipe(recipe)).graph
+
+
 def machines_for(workload: str, recipe: str) -> list[str]:
     """Shipped machines that can execute a network as a recipe compresses it; arguments and errors as for `run`."""
-    chosen = load_recipe(recipe)
-    network = rewritten(load_network(workload, chosen.weights), chosen)
-    compressed = quantize(network, chosen)
-    executed = _compacted(compressed, quantized(compressed, network.inputs), chosen)
-    return [name for name in shipped.names("arch") if can_execute(*executed, load_machine(name))]
+    executed = _executed(workload, load_recipe(recipe))
+    names = shipped.names("arch")
+    return [name for name in names if can_execute(executed.graph, executed.inputs, load_machine(name))]
 
 
 def execute(
@@ -273,19 +286,30 @@ def compiled_for(program: Program) -> Machine:
     raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
 
 
-def _compacted(
-    network: CompressedNetwork, inputs: Inputs[np.generic], recipe: Recipe
-) -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """What is compiled of a network and its full inputs; of a compacted one the host leaves in DRAM what survives."""
-    if not recipe.compact or not isinstance(network, IntegerNetwork):  # Recipe refuses it for floats
-        return network, inputs
-    compacted = compact(network)
-    return compacted, surviving(compacted, inputs)
+def _executed(workload: str, recipe: Recipe) -> Compiled:
+    """What is compiled of a workload by a recipe."""
+    return _compacted(_typed(rewritten(load_network(workload, recipe.weights), recipe), recipe), recipe)
+
+
+def _typed(network: Network, recipe: Recipe) -> Compiled:
+    """A rewritten network in a recipe's types; inputs of a network without numbers have none either."""
+    graph = quantize(network, recipe)
+    pairs = zip((graph[name].element for name in graph.inputs), network.inputs, strict=True)
+    if not graph.has_numbers:
+        return Compiled(graph, tuple(without_numbers(element.dtype, x.shape) for element, x in pairs))
+    return Compiled(graph, tuple(element.quantize(x) for element, x in pairs))
+
+
+def _compacted(typed: Compiled, recipe: Recipe) -> Compiled:
+    """What is compiled of a typed graph; of a compacted one the host leaves in DRAM what survives of the inputs."""
+    if not recipe.compact:
+        return typed
+    smaller = compact(typed.graph)
+    return Compiled(smaller, surviving(smaller, typed.inputs))
 
 
 def _simulate(
-    network: CompressedNetwork,
-    inputs: Inputs[np.generic],
+    prepared: Prepared,
     machine: Machine,
     engine: str,
     progress: Progress | None,
@@ -293,45 +317,44 @@ def _simulate(
     *,
     timing_only: bool,
 ) -> tuple[Program, Execution]:
-    """Compile a network and execute it, some layers left out."""
-    program = compile_network(network, inputs, machine, _named(progress, "compiling"), left_out)
+    """Compile a graph and execute it, some fusions left out."""
+    graph, inputs, recipe = prepared.executed.graph, prepared.executed.inputs, prepared.recipe.name
+    program = compile_graph(graph, inputs, machine, recipe, _named(progress, "compiling"), left_out)
     return program, ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
 
 
-def _reuse(
-    network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine, engine: str, progress: Progress | None
-) -> tuple[Program, Execution]:
+def _reuse(prepared: Prepared, machine: Machine, engine: str, progress: Progress | None) -> tuple[Program, Execution]:
     """Simulate some of the blocks of a network that repeat and copy the others; all if they can't be copied.
 
     Returns
     -------
     The program that was executed, and the execution of all layers.
     """
-    blocks = alike.find(network, inputs, machine, reuse.SIMULATED)
+    graph = prepared.executed.graph
+    blocks = alike.find(graph, prepared.executed.inputs, machine, reuse.SIMULATED)
     if blocks:
         left_out = blocks.left_out(reuse.SIMULATED)
-        program, execution = _simulate(network, inputs, machine, engine, progress, left_out, timing_only=True)
+        program, execution = _simulate(prepared, machine, engine, progress, left_out, timing_only=True)
         try:
-            return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in network.layers])
+            return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in layers(graph)])
         except UnsteadyError as error:
             logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
-    program, execution = _simulate(network, inputs, machine, engine, progress, timing_only=True)
+    program, execution = _simulate(prepared, machine, engine, progress, timing_only=True)
     return program, reuse.none(execution, blocks)
 
 
 def _reference(prepared: Prepared, machine: Machine) -> Reference:
-    """What numpy computes, in the network's types and in floats.
+    """What numpy computes, in the graph's types and in real numbers.
 
-    Hidden layers are held against what the recipe begins with and rewrites, the outputs against the network as it was
+    Hidden values are held against what the recipe begins with and rewrites, the outputs against the network as it was
     trained without any compression.
     """
-    network, rewrote, compressed = prepared.network, prepared.rewrote, prepared.compressed
-    exact = evaluate.forward(compressed, prepared.inputs, machine.fold_inputs)
-    real = float_network.forward(rewrote, rewrote.inputs)
+    network, rewrote, typed = prepared.network, prepared.rewrote, prepared.typed
+    expected = exact.evaluate(typed.graph, typed.inputs, machine.fold_inputs)
+    found = dict(real.evaluate(rewrote.graph, rewrote.inputs))
     if rewrote is not network:
-        trained = float_network.forward(network, network.inputs)
-        real = trained if network.independent else [*real[:-1], trained[-1]]
-    return Reference(network, compressed, exact, real)
+        found |= real.evaluate(network.graph, network.inputs, network.graph.outputs)
+    return Reference(network, typed.graph, expected, found)
 
 
 def _write_trace(

@@ -17,7 +17,7 @@ from accelsim.config.tech import Counters, Technology
 from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
-from accelsim.golden.network import CompressedNetwork
+from accelsim.graph.graph import Graph
 from accelsim.isa.opcodes import DECODE, TILEWISE
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
@@ -50,16 +50,16 @@ class Reference:
     ----------
     network
         Float network, with labels and test inputs.
-    compressed
-        Compressed network before compaction, whose quantization gives the outputs their real values.
+    typed
+        Typed graph before compaction, whose elements give numbers their real values.
     exact, real
-        Outputs of each layer of the compressed network and of the float network, all features.
+        Numbers of all values of the typed and of the float graph, by name, all features.
     """
 
     network: Network
-    compressed: CompressedNetwork
-    exact: list[NDArray[np.generic]]
-    real: list[NDArray[np.float64]]
+    typed: Graph
+    exact: Mapping[str, NDArray[np.generic]]
+    real: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +232,10 @@ def _layer(
     if golden:
         region = program.header.region(info.output)
         outputs = region.read(execution.dram)
-        real = golden.compressed.layers[number].output.dequantize(outputs)
-        judged = Quality(
-            sqnr_db=quality.sqnr_db(region.of_full(golden.real[number]), real),
-            cosine=quality.cosine(region.of_full(golden.real[number]), real),
-            task=None,
-        )
-        exact = _identical(outputs, region.of_full(golden.exact[number]))
+        given = golden.typed[info.output].element.dequantize(outputs)
+        real, expected = (_rows(region.of_full(found[info.output])) for found in (golden.real, golden.exact))
+        judged = Quality(sqnr_db=quality.sqnr_db(real, given), cosine=quality.cosine(real, given), task=None)
+        exact = _identical(outputs, expected)
     return LayerResult(
         **figures,
         energy_pj=energy.breakdown(rows),
@@ -252,6 +249,11 @@ def _layer(
         span=[int(times.first[number]), int(times.last[number])],
         tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
+
+
+def _rows(tensor: NDArray[Any]) -> NDArray[Any]:
+    """A tensor as a matrix of samples by features, as regions hold it."""
+    return tensor.reshape(-1, tensor.shape[-1])
 
 
 def _identical(outputs: NDArray[np.generic], expected: NDArray[np.generic]) -> bool:
@@ -309,17 +311,18 @@ def _compression(layers: list[LayerInfo]) -> Compression:
 
 
 def _quality(golden: Reference | None, last: Quality | None, program: Program, execution: Execution) -> Quality | None:
-    """Quality of the network's output, and of its task, from the simulated bytes; independent layers have no such."""
-    if golden is None or last is None or golden.network.independent:
+    """Quality of the network's output, and of its task, from the simulated bytes; none of several outputs."""
+    if golden is None or last is None or len(golden.typed.outputs) > 1:
         return None
-    outputs = program.header.region(program.header.layers[-1].output).read(execution.dram)
+    (name,) = golden.typed.outputs
+    outputs = program.header.region(name).read(execution.dram)
     labels = golden.network.labels
     if labels is None:
         return last
     task = Task(
         name="accuracy",
         value=quality.accuracy(outputs, labels),
-        reference=quality.accuracy(golden.real[-1], labels),
+        reference=quality.accuracy(golden.real[name], labels),
     )
     return last.model_copy(update={"task": task})
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import engines
 import numpy as np
+from integer_networks import Inputs, IntegerLayer, IntegerNetwork, each
 from numpy.typing import NDArray
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
-from accelsim.golden import integer
-from accelsim.golden.network import IntegerLayer, IntegerNetwork, Quantization
+from accelsim.golden import exact
+from accelsim.graph.element import Integer
+from accelsim.graph.graph import Graph
 from accelsim.isa.opcodes import NONE
 from accelsim.isa.program import Program
 from accelsim.results import Execution
@@ -60,8 +62,8 @@ def layer(
     rng: np.random.Generator,
     k: int,
     n: int,
-    given: Quantization,
-    result: Quantization,
+    given: Integer,
+    result: Integer,
     *,
     name: str = "fc",
     relu: bool = False,
@@ -89,13 +91,13 @@ def layer(
 
 def network(rng: np.random.Generator, sizes: list[int], **options: Any) -> IntegerNetwork:
     """A chain of random layers: unsigned inputs and hidden tensors with ReLU, signed outputs."""
-    unsigned, signed = Quantization(0.1, 0, signed=False), Quantization(0.1, int(rng.integers(-128, 128)), signed=True)
+    unsigned, signed = Integer(0.1, 0, signed=False), Integer(0.1, int(rng.integers(-128, 128)), signed=True)
     layers = []
     for i, (k, n) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         result = signed if last else unsigned
         layers.append(layer(rng, k, n, unsigned, result, name=f"fc{i}", relu=not last, **options))
-    return IntegerNetwork("random", "none", tuple(layers))
+    return IntegerNetwork("random", tuple(layers))
 
 
 def inputs(rng: np.random.Generator, net: IntegerNetwork, batch: int) -> NDArray[np.generic]:
@@ -113,15 +115,28 @@ def without_wait(program: Program, instruction: int, slot: int) -> Program:
     return Program(program.header, code, program.image)
 
 
-def run(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> tuple[Program, Execution]:
-    """Compile and execute on the reference engine."""
-    program = compile_network(net, x, on)
+def run(net: IntegerNetwork, x: Inputs, on: Machine) -> tuple[Program, Execution]:
+    """Compile and execute on both engines."""
+    program = net.compile(x, on)
     return program, engines.execute(program, on)
 
 
-def assert_bit_exact(net: IntegerNetwork, x: NDArray[np.generic], program: Program, execution: Execution) -> None:
-    """Every layer's output in DRAM equals the numpy integer network's."""
-    for info, expected in zip(program.header.layers, integer.forward(net, x), strict=True):
+def run_graph(graph: Graph, x: Inputs, on: Machine, recipe: str = "r") -> tuple[Program, Execution]:
+    """Compile and execute a typed graph on both engines, and find every layer's output in DRAM to be the golden one."""
+    given = each(x)
+    program = compile_graph(graph, given, on, recipe)
+    execution = engines.execute(program, on)
+    expected = exact.evaluate(graph, given, on.fold_inputs)
+    for info in program.header.layers:
+        found = program.header.region(info.output).read(execution.dram)
+        np.testing.assert_array_equal(found, expected[info.output], info.name)
+    assert set(graph.outputs) <= {info.output for info in program.header.layers}
+    return program, execution
+
+
+def assert_bit_exact(net: IntegerNetwork, x: Inputs, program: Program, execution: Execution) -> None:
+    """Every layer's output in DRAM equals what numpy makes of the layers' arrays."""
+    for info, expected in zip(program.header.layers, net.forward(x), strict=True):
         np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), expected, info.name)
 
 

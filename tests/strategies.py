@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 from harness import layer, machine
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 
 from accelsim.config.arch import L2, Machine
 from accelsim.config.dram import Part
 from accelsim.config.load import load_part
-from accelsim.golden.integer import ROUNDING
-from accelsim.golden.network import IntegerNetwork, Quantization
+from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.graph.element import Integer
 
 
 @st.composite
-def quantizations(draw: st.DrawFn) -> Quantization:
+def quantizations(draw: st.DrawFn) -> Integer:
     signed = draw(st.booleans())
     low, high = (-128, 127) if signed else (0, 255)
-    return Quantization(draw(st.floats(1e-3, 10)), draw(st.integers(low, high)), signed)
+    return Integer(draw(st.floats(1e-3, 10)), draw(st.integers(low, high)), signed)
 
 
 @st.composite
@@ -45,7 +46,7 @@ def networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 40) -> Intege
         )
         for i, (k, n) in enumerate(itertools.pairwise(sizes))
     ]
-    return IntegerNetwork("random", "none", tuple(layers))
+    return IntegerNetwork("random", tuple(layers))
 
 
 @st.composite
@@ -222,4 +223,4 @@ def independent_networks(draw: st.DrawFn, max_layers: int = 3, max_size: int = 4
     """Layers of any shapes and types, none of which reads another's output."""
     alone = draw(st.lists(networks(max_layers=1, max_size=max_size), min_size=1, max_size=max_layers))
     layers = [dataclasses.replace(net.layers[0], name=f"fc{i}") for i, net in enumerate(alone)]
-    return IntegerNetwork("random", "none", tuple(layers), independent=True)
+    return IntegerNetwork("random", tuple(layers), independent=True)

@@ -19,6 +19,7 @@ from accelsim.cli import (
     dram,
     exec_,
     explain,
+    graph,
     import_,
     list_,
     run,
@@ -42,6 +43,7 @@ app.command("sensitivity")(sensitivity.sensitivity)
 app.command("sweep")(sweep.sweep)
 app.command("dashboard")(dashboard.dashboard)
 app.command("explain")(explain.explain)
+app.command("graph")(graph.graph)
 app.command("compile")(compile_.compile_)
 app.command("disasm")(disasm.disasm)
 app.command("asm")(asm.asm)

@@ -1,4 +1,4 @@
-"""Pass 3: places for tiles in the scratchpads, and for everything in DRAM."""
+"""Pass 4: places for tiles in the scratchpads, and for everything in DRAM."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
 from accelsim.config.arch import Machine
 from accelsim.config.operands import Operand
-from accelsim.errors import DefectError, DoesNotFitError
+from accelsim.errors import CompileError, DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
-from accelsim.golden.network import IntegerLayer
 from accelsim.isa.opcodes import Memory
+from accelsim.memory.region import Region, view
 from accelsim.units import align_up
 
 
@@ -27,41 +27,42 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     The inputs and the chunks form the image. Every region begins at a burst.
     """
     burst = machine.dram.burst_bytes
-    sources: list[Place] = []
-    chunk_addresses: list[tuple[int, ...]] = []
+    graph = lowering.graph
+    places: dict[str, Place] = {}
+    addresses: list[tuple[int, ...]] = []
     parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings)}
+    beside = _beside(lowering)
+    widths = {name: sum(graph[part].features for part in (name, *joined)) for name, joined in beside.items()}
     end = 0
-    for x, flow in zip(lowering.inputs, lowering.flows, strict=False):
-        samples, features = x.shape
-        features += appended(flow)
-        sources.append(region(machine, align_up(end, burst), samples, features, machine.operand))
-        end = sources[-1].address + matrix_bytes(machine, sources[-1], samples, features)
+    for name in graph.inputs:
+        value, width = graph[name], widths.get(name, graph[name].features)
+        places[name] = region(machine, align_up(end, burst), value.samples, width, machine.operand)
+        end = places[name].address + matrix_bytes(machine, places[name], value.samples, width)
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
-        addresses: list[int] = []
+        chunks: list[int] = []
         for chunk in parts[tiling]:
-            addresses.append(align_up(end, burst))
-            end = addresses[-1] + stored_bytes(flow, chunk)
-        chunk_addresses.append(tuple(addresses))
+            chunks.append(align_up(end, burst))
+            end = chunks[-1] + stored_bytes(flow, chunk)
+        addresses.append(tuple(chunks))
     image_bytes, top = end, align_up(end, burst)
+    first_of = {part: first for first, joined in beside.items() for part in joined}
     placements: list[Placement] = []
-    read = sources[0]
-    for number, (flow, tiling, chunks) in enumerate(
-        zip(lowering.flows, lowering.tilings, chunk_addresses, strict=True)
+    for fusion, flow, tiling, chunk_addresses in zip(
+        lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True
     ):
+        name, value = fusion.target, graph[fusion.target]
+        if name in first_of:  # its features join those that are there
+            first = first_of[name]
+            features = graph[first].features
+            places[name] = places[first]._replace(address=places[first].address + features * flow.result.bits // 8)
+        else:
+            width = widths.get(name, value.features)
+            places[name] = region(machine, top, value.samples, width, flow.result)
+            top = align_up(top + matrix_bytes(machine, places[name], value.samples, width), burst)
         size = flow.footprint(tiling)
         weight, staging = weight_slots(flow, tiling)
         activation, scales = activation_slots(flow, tiling)
         accumulator, partial = accumulator_slots(flow, tiling)
-        # a chain's layer reads what the one before stored
-        source = sources[number] if number < len(sources) else read
-        after = next(iter(lowering.flows[number + 1 :]), flow)
-        features = flow.gemm.n + (0 if lowering.network.independent else appended(after))
-        if appended(flow):  # outputs join the inputs
-            target = source._replace(address=source.address + flow.gemm.k * source.bits // 8)
-            read = source
-        else:
-            target = read = region(machine, top, flow.gemm.m, features, flow.result)
-            top = align_up(top + matrix_bytes(machine, target, flow.gemm.m, features), burst)
         placements.append(
             Placement(
                 activation=activation,
@@ -72,34 +73,58 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
                 partial=partial,
                 output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
                 parts=parts[tiling],
-                chunks=chunks,
-                source=source,
-                target=target,
+                chunks=chunk_addresses,
+                source=places[fusion.sources[0]],
+                target=places[name],
             )
         )
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
-            f"network {lowering.network.name}: the DRAM of {machine.name} must hold {top} bytes, "
+            f"network {graph.name}: the DRAM of {machine.name} must hold {top} bytes, "
             f"but has {machine.dram.capacity_bytes}"
         )
-    placed = dataclasses.replace(lowering, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top)
-    return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.values else placed
+    placed = dataclasses.replace(
+        lowering, places=places, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top
+    )
+    return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
 
 
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     """Bytes of inputs and chunks at their places; uint8, shape (image_bytes,), zeros between them."""
     image = np.zeros(lowering.image_bytes, np.uint8)
-    for x, flow, placement in zip(lowering.inputs, lowering.flows, lowering.placements, strict=False):
-        wide = np.pad(x, ((0, 0), (0, appended(flow))))  # room for outputs that join the inputs
-        _fill(image, placement.source.address, pack_inputs(wide, machine))
+    for name, x in zip(lowering.graph.inputs, lowering.inputs, strict=True):
+        _fill_rows(image, lowering.places[name], pack_inputs(x.reshape(-1, x.shape[-1]), machine))
     for flow, placement in zip(lowering.flows, lowering.placements, strict=True):
         for chunk, address in zip(placement.parts, placement.chunks, strict=True):
             _fill_chunk(image, address, flow, chunk)
     return image
 
 
+def _beside(lowering: Lowering) -> dict[str, tuple[str, ...]]:
+    """Values by the one whose features they stand behind in DRAM, because a fusion reads them side by side.
+
+    Raises
+    ------
+    CompileError
+        If a value would have to stand behind two others, or be there before what it stands behind.
+    """
+    beside: dict[str, tuple[str, ...]] = {}
+    for fusion in lowering.fusions:
+        first, *joined = fusion.sources
+        if joined and ((first in beside and beside[first] != tuple(joined)) or len(joined) > 1):
+            raise CompileError(f"layer {fusion.name}: {', '.join(fusion.sources)} can't stand side by side in DRAM")
+        if joined:
+            beside[first] = tuple(joined)
+    return beside
+
+
 def _fill(image: Bytes, address: int, content: Bytes) -> None:
     image[address : address + len(content)] = content
+
+
+def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
+    """Put rows of bytes, shape (rows, row_bytes), where a matrix lies."""
+    view(image, Region(place.address, place.pitch, *rows.shape))[:] = rows
 
 
 def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
@@ -136,11 +161,6 @@ def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     return slots, deal(Memory.ACCUMULATOR, back, count, size, sram.capacity_bytes - back.capacity_bytes)
 
 
-def appended(flow: Dataflow) -> int:
-    """Outputs of a layer that are more inputs of the next one."""
-    return flow.gemm.n if flow.gemm.layer.appends else 0
-
-
 def region(machine: Machine, address: int, samples: int, features: int, operand: Operand) -> Place:
     """A matrix of operands in DRAM, its rows without gaps, in the order that the machine's datapath reads."""
     _, elements = oriented(samples, features, feature_major=machine.feature_major)
@@ -154,8 +174,8 @@ def matrix_bytes(machine: Machine, place: Place, samples: int, features: int) ->
 
 
 def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
-    """Bytes of inputs, shape (samples, features), as the host leaves them in DRAM."""
-    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands).reshape(-1)
+    """Bytes of inputs, shape (samples, features), row by row as the host leaves them in DRAM."""
+    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
 def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> None:
@@ -165,7 +185,7 @@ def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> Non
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     Behind encoded weights they begin at a burst, because the two are loaded apart.
     """
-    layer = flow.gemm.layer
+    results = flow.product.results
     weights = flow.stored(chunk)
     if len(weights) != flow.stored_weights_bytes(chunk):
         raise DefectError(f"weights of {chunk} must take {flow.stored_weights_bytes(chunk)} bytes, not {len(weights)}")
@@ -173,9 +193,9 @@ def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> Non
     if not chunk.last:
         return
     columns = slice(chunk.n.low, chunk.n.high)
-    constants: list[NDArray[np.generic]] = [layer.bias[columns].astype(layer.bias.dtype.newbyteorder("<"))]
-    if isinstance(layer, IntegerLayer):
-        constants += [layer.multiplier[columns].astype("<i4"), layer.shift[columns].astype(np.int8)]
+    constants: list[NDArray[np.generic]] = [results.bias[columns].astype(results.bias.dtype.newbyteorder("<"))]
+    if results.multiplier is not None and results.shift is not None:
+        constants += [results.multiplier[columns].astype("<i4"), results.shift[columns].astype(np.int8)]
     packed = b"".join(block.tobytes() for block in constants)
     _fill(image, address + stored_constants_offset(flow, chunk), np.frombuffer(packed, np.uint8))
 

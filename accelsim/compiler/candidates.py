@@ -56,8 +56,8 @@ class Candidates:
     @classmethod
     def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
         """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings."""
-        tiles_k = list(flow.tiles_k) or halvings(flow.gemm.k, flow.grain, flow.most_inputs)
-        tiles_n = halvings(flow.gemm.n, flow.columns)
+        tiles_k = list(flow.tiles_k) or halvings(flow.product.k, flow.grain, flow.most_inputs)
+        tiles_n = halvings(flow.product.n, flow.columns)
         rows = _row_tiles(flow, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
         shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
@@ -102,11 +102,11 @@ class Candidates:
 
     def tiling(self, number: int, counts: Counts) -> Tiling:
         """One of them, with its slots."""
-        gemm = self.flow.gemm
+        product = self.flow.product
         return Tiling(
-            m=gemm.m,
-            k=gemm.k,
-            n=gemm.n,
+            m=product.m,
+            k=product.k,
+            n=product.n,
             columns=self.flow.columns,
             tile_m=int(self.tile_m[number]),
             tile_k=int(self.tile_k[number]),
@@ -126,7 +126,7 @@ class Candidates:
     @cached_property
     def features(self) -> Int64:
         """Inputs of an activation tile, at most."""
-        return np.where(self.resident, self.flow.gemm.k, np.maximum(self.tile_k, self._wide_k))
+        return np.where(self.resident, self.flow.product.k, np.maximum(self.tile_k, self._wide_k))
 
     @property
     def _wide_k(self) -> Int64:
@@ -136,18 +136,18 @@ class Candidates:
     @cached_property
     def tiles_m(self) -> Int64:
         """Row tiles."""
-        return ceil_div(self.flow.gemm.m, self.tile_m)
+        return ceil_div(self.flow.product.m, self.tile_m)
 
     @cached_property
     def tiles_k(self) -> Int64:
         """Chunks of a column block."""
         split = self.flow.split
-        return ceil_div(split, self.tile_k) + ceil_div(self.flow.gemm.k - split, self._wide_k)
+        return ceil_div(split, self.tile_k) + ceil_div(self.flow.product.k - split, self._wide_k)
 
     @cached_property
     def tiles_n(self) -> Int64:
         """Column tiles."""
-        return ceil_div(self.flow.gemm.n, self.tile_n)
+        return ceil_div(self.flow.product.n, self.tile_n)
 
     @cached_property
     def blocks_summed(self) -> Int64:
@@ -157,7 +157,7 @@ class Candidates:
     @cached_property
     def chunks(self) -> Int64:
         """Weight chunks of the product."""
-        return ceil_div(self.flow.gemm.n, self.flow.columns) * self.tiles_k
+        return ceil_div(self.flow.product.n, self.flow.columns) * self.tiles_k
 
     @cached_property
     def footprint(self) -> Footprint[Int64]:
@@ -194,7 +194,7 @@ def _row_tiles(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools) ->
     -------
     int64, shape (..., 14), of arguments that broadcast to (...); in ascending order, 0 for none.
     """
-    m, parts = flow.gemm.m, np.array([2, 3, 4, 6, 8, 12, 16])
+    m, parts = flow.product.m, np.array([2, 3, 4, 6, 8, 12, 16])
     largest = np.stack([_largest_rows(flow, tile_k, tile_n, resident, slots) for slots in (2, 1)], axis=-1)[..., None]
     times = ceil_div(m, np.maximum(largest, 1))
     sizes = np.where(largest > 0, ceil_div(m, ceil_div(times * parts, 2)), 0).reshape(*largest.shape[:-2], -1)
@@ -205,7 +205,7 @@ def _row_tiles(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools) ->
 def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools, slots: int) -> Int64:
     """Largest row tile of which `slots` fit each memory; 0 if not even one row does."""
     machine = flow.machine
-    features = np.where(resident, flow.gemm.k, tile_k)
+    features = np.where(resident, flow.product.k, tile_k)
     blocks = slots * _blocks_summed(flow, tile_n, resident)
     activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
     fits = (
@@ -213,5 +213,5 @@ def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools,
         operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
-    largest: Int64 = np.minimum(flow.gemm.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
+    largest: Int64 = np.minimum(flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
     return largest

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.code import Code, issue
 from accelsim.compiler.encoding import Encoded, Encoder
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import (
     Chunk,
     Chunks,
@@ -119,16 +119,23 @@ class Dataflow(ABC):
     tiles_k: tuple[int, ...] = ()
 
     def __init__(
-        self, gemm: Gemm, machine: Machine, *, grain: int, columns: int, block: int, most_inputs: int | None = None
+        self,
+        product: Product,
+        machine: Machine,
+        *,
+        grain: int,
+        columns: int,
+        block: int,
+        most_inputs: int | None = None,
     ) -> None:
-        self.most_inputs = gemm.k if most_inputs is None else most_inputs
+        self.most_inputs = product.k if most_inputs is None else most_inputs
         self._largest: dict[int, int] = {}
         self._staged: dict[int, Staged] = {}
         self._encoded: dict[tuple[Span, Span], Encoded] = {}
-        self.encoder = Encoder.of(gemm.layer, machine)
-        self.gemm = gemm
+        self.encoder = Encoder.of(product, machine)
+        self.product = product
         self.machine = machine
-        storage = gemm.layer.storage
+        storage = product.storage
         # a chunk begins at a group of encoded weights
         self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
@@ -156,7 +163,7 @@ class Dataflow(ABC):
 
         Where the weights' values decide what a tile takes, a product is like itself alone.
         """
-        return id(self) if self.encoder else (self.gemm.m, self.gemm.k, self.gemm.n, self.result)
+        return id(self) if self.encoder else (self.product.m, self.product.k, self.product.n, self.result)
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""
@@ -166,7 +173,7 @@ class Dataflow(ABC):
 
     def largest_chunk(self, tile_k: int) -> int:
         """What `largest_weights_bytes` returns and keeps."""
-        k, n = min(tile_k, self.gemm.k), min(self.columns, self.gemm.n)
+        k, n = min(tile_k, self.product.k), min(self.columns, self.product.n)
         return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
 
     def stored(self, chunk: Chunk) -> Bytes:
@@ -189,7 +196,7 @@ class Dataflow(ABC):
         if self.encoder is None:
             return Staged(0, 0)
         if tile_k not in self._staged:
-            spans = product(cut(self.gemm.k, tile_k), cut(self.gemm.n, self.columns))
+            spans = itertools.product(cut(self.product.k, tile_k), cut(self.product.n, self.columns))
             chunks = [self.encoded(Chunk(k, n, last=False), self.encoder) for k, n in spans]
             size = max(len(chunk.data) for chunk in chunks)
             self._staged[tile_k] = Staged(
@@ -199,7 +206,7 @@ class Dataflow(ABC):
 
     def weights(self, chunk: Chunk) -> NDArray[np.generic]:
         """A chunk's weights, shape (k, n)."""
-        return self.gemm.layer.weight[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
+        return self.product.weights[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
 
     def samples_times_chunk(self, opcode: int, tiles: Tiles, blocks: Cuts, **others: int | Int64) -> Code:
         """Each block of samples of a tile times all inputs of its chunk, onto rows of sums.
@@ -248,12 +255,12 @@ class Dataflow(ABC):
     @property
     def result(self) -> Operand:
         """Type of the outputs."""
-        return OPERANDS[self.gemm.layer.output.operand]
+        return OPERANDS[self.product.output.operand]
 
     @property
     def signed(self) -> int:
         """1 if activations are signed."""
-        return int(self.gemm.layer.input.signed)
+        return int(self.product.input.signed)
 
     def constants_offset(self, chunk: Chunk) -> int:
         """Where a chunk's constants begin: after its weights, at a whole word."""
@@ -302,13 +309,13 @@ class Dataflow(ABC):
     @property
     def width(self) -> int:
         """Outputs (N) of the widest column block."""
-        return min(self.columns, self.gemm.n)
+        return min(self.columns, self.product.n)
 
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:
         """Estimated cycles of all steps of a tiling, for many tiles; shape (c,)."""
-        m, m_times = _sizes(self.gemm.m, tile_m)
-        k, k_times = _sizes(self.gemm.k, tile_k)
-        n, n_times = _sizes(self.gemm.n, np.full_like(tile_m, self.columns))
+        m, m_times = _sizes(self.product.m, tile_m)
+        k, k_times = _sizes(self.product.k, tile_k)
+        n, n_times = _sizes(self.product.n, np.full_like(tile_m, self.columns))
         times = m_times[:, None, None] * k_times[:, None] * n_times
         cycles = times * self.cycles(m[:, None, None], k[:, None], n)
         total: Float64 = cycles.reshape(-1, len(tile_m)).sum(axis=0)

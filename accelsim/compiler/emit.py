@@ -6,13 +6,12 @@ import dataclasses
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.tiles import Place, oriented
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS
-from accelsim.golden.network import TensorType
+from accelsim.graph.value import Value
 from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
 from accelsim.provenance import content_hash
 
@@ -22,30 +21,31 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
 
     The program is not verified here but by whoever executes or keeps it.
     """
-    network = lowering.network
+    graph = lowering.graph
     regions = []
     layers = []
-    for number, (flow, tiling, placement) in enumerate(
-        zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    told: set[str] = set()
+    for fusion, flow, tiling, placement in zip(
+        lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True
     ):
-        gemm, layer = flow.gemm, flow.gemm.layer
-        survivors = layer.survivors
-        if number < len(lowering.inputs):
-            features = _numbers(survivors.inputs) if survivors else None
-            source = layer.name + ".input" if network.independent else "input"
-            regions.append(_region(source, "input", placement.source, (gemm.m, gemm.k), layer.input, features))
-        name = layer.name + ".output"
-        features = _numbers(survivors.outputs) if survivors else None
-        dense_k, dense_n = (survivors.inputs.size, survivors.outputs.size) if survivors else (None, None)
-        regions.append(_region(name, "output", placement.target, (gemm.m, gemm.n), layer.output, features))
+        product = flow.product
+        for name in fusion.sources:
+            if name in graph.inputs and name not in told:
+                regions.append(_region(graph[name], "input", lowering.places[name]))
+                told.add(name)
+        target = graph[fusion.target]
+        regions.append(_region(target, "output", placement.target))
+        dense_k, dense_n = (sum(graph[name].full_features for name in fusion.sources), target.full_features)
+        compacted = target.survivors is not None
         layers.append(
             LayerInfo(
-                name=layer.name,
-                m=gemm.m,
-                k=gemm.k,
-                n=gemm.n,
-                dense_k=dense_k,
-                dense_n=dense_n,
+                name=fusion.name,
+                nodes=[node.name for node in fusion.nodes],
+                m=product.m,
+                k=product.k,
+                n=product.n,
+                dense_k=dense_k if compacted else None,
+                dense_n=dense_n if compacted else None,
                 m_tile=tiling.tile_m,
                 k_tile=tiling.tile_k,
                 n_tile=tiling.tile_n,
@@ -57,49 +57,41 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                     "output": tiling.outputs,
                     **({"staging": tiling.staging} if tiling.staging else {}),
                 },
-                weights=(dense_k or gemm.k) * (dense_n or gemm.n),
-                stored_bits=layer.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
-                output=name,
+                weights=dense_k * dense_n,
+                stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
+                output=fusion.target,
             )
         )
     header = Header(
-        workload=network.name,
-        recipe=network.recipe,
+        workload=graph.name,
+        recipe=lowering.recipe,
         arch=machine.name,
         arch_sha256=content_hash(machine.model_dump(mode="json")),
         dram_bytes=lowering.dram_bytes,
         layers=layers,
         regions=regions,
-        timing_only=not lowering.values,
-        image_bytes=0 if lowering.values else lowering.image_bytes,
+        timing_only=not lowering.has_numbers,
+        image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
     )
     return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
 
 
-def _numbers(survivors: NDArray[np.bool_]) -> list[int]:
-    return [int(number) for number in np.flatnonzero(survivors)]
-
-
-def _region(
-    name: str,
-    role: Literal["input", "output"],
-    place: Place,
-    shape: tuple[int, int],
-    q: TensorType,
-    features: list[int] | None,
-) -> RegionInfo:
-    _, elements = oriented(*shape, feature_major=place.feature_major)
+def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:
+    """Where a value lies in DRAM, and what its numbers are."""
+    element = value.element
+    _, elements = oriented(value.samples, value.features, feature_major=place.feature_major)
+    assert np.ndim(element.scale) == 0  # noqa: S101 - what is stored has one scale
     return RegionInfo(
-        name=name,
+        name=value.name,
         role=role,
         address=place.address,
-        rows=shape[0],
-        columns=shape[1],
+        rows=value.samples,
+        columns=value.features,
         feature_major=place.feature_major,
-        operand=q.operand,
-        signed=q.signed,
-        scale=q.scale,
-        zero_point=q.zero_point,
-        features=features,
-        pitch=place.pitch if place.pitch > OPERANDS[q.operand].row_bytes(elements) else None,
+        operand=element.operand,
+        signed=element.signed,
+        scale=float(element.scale),
+        zero_point=element.zero_point,
+        features=None if value.survivors is None else [int(number) for number in np.flatnonzero(value.survivors)],
+        pitch=place.pitch if place.pitch > OPERANDS[element.operand].row_bytes(elements) else None,
     )

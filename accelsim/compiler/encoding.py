@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Span
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OperandType
@@ -18,7 +19,6 @@ from accelsim.formats.groups import GroupedTensor, Progressive, VectorScaled
 from accelsim.formats.microscale import Microscale
 from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import MATRICES, FormatName
-from accelsim.golden.network import CompressedLayer
 from accelsim.units import ceil_div
 
 
@@ -43,29 +43,29 @@ class Encoder:
     format: FormatName
     codec: Codec | Microscale
     decoder: Decoder
-    layer: CompressedLayer
+    product: Product
     operand: OperandType
 
     @classmethod
-    def of(cls, layer: CompressedLayer, machine: Machine) -> Encoder | None:
-        """Encoder of a layer, or None if its weights stand in memory as the datapath takes them.
+    def of(cls, product: Product, machine: Machine) -> Encoder | None:
+        """Encoder of a product, or None if its weights stand in memory as the datapath takes them.
 
         Raises
         ------
         CompileError
             If the machine lacks a decode unit.
         """
-        storage = layer.storage
+        storage = product.storage
         if storage is None:
             return None
         if machine.decode is None:
             raise CompileError(
-                f"layer {layer.name}: weights stored as {storage.format} must be expanded by a decode unit, "
+                f"layer {product.name}: weights stored as {storage.format} must be expanded by a decode unit, "
                 f"which {machine.name} lacks"
             )
         codec = storage.codec(machine.decode.huffman_decoders)
-        weights = f"layer {layer.name}: weights, as {machine.name} packs them,"
-        return cls(weights, storage.format, codec, Decoder.of(machine.decode), layer, machine.matrix.operands)
+        weights = f"layer {product.name}: weights, as {machine.name} packs them,"
+        return cls(weights, storage.format, codec, Decoder.of(machine.decode), product, machine.matrix.operands)
 
     def rows(self, inputs: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the matrices that chunks of so many inputs are encoded as, from their bytes as the datapath has them.
@@ -87,11 +87,11 @@ class Encoder:
         part = np.ix_(range(k.low, k.high), range(n.low, n.high))
         try:
             if isinstance(self.codec, Microscale):
-                blocks = self.codec.encode(self.layer.weight[part])
+                blocks = self.codec.encode(self.product.weights[part])
                 expanded = pack_rows(blocks.decode(), self.operand)
                 found: Any = blocks
-            elif isinstance(self.codec, Progressive | VectorScaled) and self.layer.groups:
-                found = self._groups(self.codec, self.layer.groups, k, n)
+            elif isinstance(self.codec, Progressive | VectorScaled) and self.product.groups:
+                found = self._groups(self.codec, self.product.groups, k, n)
                 expanded = found.decode().view(np.uint8)
             else:
                 rows = self.rows(np.array(k.size), np.array(packed.size))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
-from accelsim.golden.network import CompressedNetwork
+from accelsim.graph.graph import Graph
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 
@@ -48,22 +50,29 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Lowering:
-    """A network on its way to a program; each pass fills the next field.
+    """A graph on its way to a program; each pass fills the next field.
 
     Parameters
     ----------
     inputs
-        Inputs of the chain's first layer, or of each independent layer, shapes (M, K).
+        Numbers of the graph's inputs, in order, samples first.
+    recipe
+        Name of the recipe that typed the graph.
+    places
+        Where values lie in DRAM, by name.
     image, image_bytes
-        First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
+        First bytes of DRAM, and how many they are; the bytes are left out where weights have no numbers.
     left_out
-        Layers that have their places in DRAM, but no instructions.
+        Fusions that have their places in DRAM, but no instructions.
     """
 
-    network: CompressedNetwork
+    graph: Graph
     inputs: tuple[NDArray[np.generic], ...]
+    recipe: str
+    fusions: tuple[Fusion, ...] = ()
     flows: tuple[Dataflow, ...] = ()
     tilings: tuple[Tiling, ...] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
     placements: tuple[Placement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     image_bytes: int = 0
@@ -73,6 +82,6 @@ class Lowering:
     left_out: range = range(0)
 
     @property
-    def values(self) -> bool:
-        """Whether weights and inputs have values."""
-        return self.network.layers[0].pattern is None
+    def has_numbers(self) -> bool:
+        """Whether weights and inputs have numbers."""
+        return self.graph.has_numbers

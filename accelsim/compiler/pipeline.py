@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
+from numpy.typing import NDArray
 
-from accelsim.compiler import alike, allocate, emit, mapping, schedule, synchronize, tiling
+from accelsim.compiler import alike, allocate, emit, fuse, legalize, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
-from accelsim.golden.network import CompressedNetwork
+from accelsim.graph.graph import Graph
 from accelsim.isa.program import Program
-from accelsim.workload.network import Inputs, each
 
 logger = logging.getLogger(__name__)
+
+
+Inputs = Sequence[NDArray[Any]]
 
 
 class Pass(NamedTuple):
@@ -27,11 +29,12 @@ class Pass(NamedTuple):
     check: Callable[[Lowering, Machine], None] | None
 
 
-#: Passes that find whether a machine can compute the layers at all, and hold their tiles.
-_DECISIVE = ("map", "tile")
+#: Passes that find whether a machine can compute the graph at all, and hold its tiles.
+_DECISIVE = ("fuse", "legalize", "tile")
 
 PASSES = (
-    Pass("map", mapping.map_layers, mapping.check),
+    Pass("fuse", fuse.fuse, fuse.check),
+    Pass("legalize", legalize.legalize, None),
     Pass("tile", tiling.tile, tiling.check),
     Pass("allocate", allocate.allocate, allocate.check),
     Pass("leave out", alike.leave_out, None),
@@ -41,9 +44,9 @@ PASSES = (
 )
 
 
-def can_execute(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine) -> bool:
-    """Whether a machine computes a network's layers and holds their tiles; parameters as of `compile_network`."""
-    lowering = Lowering(network, each(inputs))
+def can_execute(graph: Graph, inputs: Inputs, machine: Machine) -> bool:
+    """Whether a machine computes a graph's products and holds their tiles; parameters as of `compile_graph`."""
+    lowering = Lowering(graph, tuple(inputs), "")
     try:
         for step in PASSES:
             if step.name in _DECISIVE:
@@ -53,30 +56,35 @@ def can_execute(network: CompressedNetwork, inputs: Inputs[np.generic], machine:
     return True
 
 
-def compile_network(
-    network: CompressedNetwork,
-    inputs: Inputs[np.generic],
+def compile_graph(
+    graph: Graph,
+    inputs: Inputs,
     machine: Machine,
+    recipe: str = "none",
     progress: Callable[[int, int], None] | None = None,
     left_out: range = range(0),
 ) -> Program:
-    """Compile a network for a machine and a batch of inputs; `verify` is left to whoever executes or keeps the program.
+    """Compile a typed graph for a machine and a batch of inputs.
+
+    `verify` is left to whoever executes or keeps the program.
 
     Parameters
     ----------
     inputs
-        Values of the network's input type, shape (batch, inputs), or those of each independent layer, shape (M, K).
+        Numbers of the graph's inputs, in order, of their elements' types.
+    recipe
+        Name of the recipe that typed the graph.
     progress
         Called after each pass with the number of passes that are done, and of all.
     left_out
-        Layers that the program does not compute, though all others lie in DRAM where they do with them.
+        Fusions that the program does not compute, though all others lie in DRAM where they do with them.
 
     Raises
     ------
     CompileError
-        If a layer does not fit the machine, or can't be computed on it.
+        If a fusion does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(network, each(inputs), left_out=left_out)
+    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out)
     for number, step in enumerate(PASSES, start=1):
         lowering = step.run(lowering, machine)
         if step.check:

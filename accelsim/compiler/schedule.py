@@ -6,6 +6,7 @@ All steps of a layer are worked out at once: what they use, when it is loaded an
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from accelsim.config.operands import Operand
 from accelsim.datapath import requantize
 from accelsim.errors import CompileError, DefectError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.golden.network import FloatLayer
+from accelsim.graph.element import Float
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import (
     ACTIVATE,
@@ -143,8 +144,8 @@ class _LayerScheduler:
         step[self.steps.row[done]] = self.now[done]  # of a row tile's stores the last one stays
         return _Stored(self.tiling.tile_m, step)
 
-    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: _Stored | None) -> list[_Moves]:
-        """What is loaded for the steps, and before which."""
+    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[_Stored]) -> list[_Moves]:
+        """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
         activations = self._load_activations(scratchpads[Memory.ACTIVATION], stored)
         return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
@@ -154,7 +155,7 @@ class _LayerScheduler:
         last[turns.number] = self.now  # of a tile's uses the last one stays
         return Fills(slots, sizes, self.now[turns.fills], last)
 
-    def _load_activations(self, scratchpad: Scratchpad, stored: _Stored | None) -> list[_Moves]:
+    def _load_activations(self, scratchpad: Scratchpad, stored: Sequence[_Stored]) -> list[_Moves]:
         steps = self.steps
         row, chunk = steps.row[steps.activations.fills], steps.chunk[steps.activations.fills]
         samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
@@ -166,9 +167,8 @@ class _LayerScheduler:
             sizes = np.full_like(sizes, self._place.end)  # integers are formed behind the floats
         fills = self._fills(steps.activations, self.placement.activation, sizes)
         before = scratchpad.place(fills)
-        if stored:
-            # what the layer before stored can be read after its stores
-            before = np.maximum(before, stored.written(steps.rows)[row])
+        for tensor in stored:
+            before = np.maximum(before, tensor.written(steps.rows)[row])
         source = self.placement.source
         load = issue(
             LOAD,
@@ -202,7 +202,7 @@ class _LayerScheduler:
         chunk = self.steps.chunk[self.steps.weights.fills]
         whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
         dram = np.array(self.placement.chunks)[chunk]
-        storage, encoder = self.flow.gemm.layer.storage, self.flow.encoder
+        storage, encoder = self.flow.product.storage, self.flow.encoder
         if storage and encoder:
             return self._expand_weights(scratchpad, storage, encoder, chunk, dram, whole)
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
@@ -308,7 +308,7 @@ class _LayerScheduler:
 
     def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Code:
         """Turn blocks of sums into the next layer's operands."""
-        layer = self.flow.gemm.layer
+        product = self.flow.product
         shared: dict[str, int | Int64] = {
             "sums": sums,
             "sums_stride": self._sums.pitch,
@@ -319,17 +319,17 @@ class _LayerScheduler:
             "stride": self._out.pitch,
             "row_channels": int(self.machine.feature_major),
         }
-        if isinstance(layer, FloatLayer):
-            return issue(ACTIVATE, len(sums), 1, relu=int(layer.relu), **shared)
-        qmin, qmax = layer.clamp
+        if isinstance(product.output, Float):
+            return issue(ACTIVATE, len(sums), 1, relu=int(product.results.relu), **shared)
+        qmin, qmax = product.clamp
         return issue(
             REQUANTIZE,
             len(sums),
             1,
-            zero_point=layer.output.zero_point,
+            zero_point=product.output.zero_point,
             qmin=qmin,
             qmax=qmax,
-            rounding=requantize.MODES.index(layer.rounding),
+            rounding=requantize.MODES.index(product.results.rounding),
             result_bits=self.flow.result.bits,
             **shared,
         )
@@ -367,20 +367,30 @@ def _runs(dram: Int64, address: Int64, size: Int64) -> Code:
 
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Work out every layer's steps and put the loads between them."""
-    link, last = machine.host.io_bandwidth_bytes_per_s is not None, len(lowering.flows) - 1
-    alone = lowering.network.independent
+    link, graph = machine.host.io_bandwidth_bytes_per_s is not None, lowering.graph
     scratchpads = {Memory.ACTIVATION: Scratchpad(), Memory.WEIGHT: Scratchpad()}
     layers: list[_LayerScheduler] = []
     moves: list[_Moves] = []
-    steps, stored = 0, None
+    stored: dict[str, _Stored] = {}
+    received: set[str] = set()
+    steps = 0
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings)}
-    for number, parts in enumerate(zip(lowering.flows, lowering.tilings, lowering.placements, strict=True)):
-        receives, sends = link and (alone or number == 0), link and (alone or number == last)
-        layer = _LayerScheduler(number, *parts, of_tiling[parts[1]], steps, receives=receives, sends=sends)
-        moves += layer.moves(scratchpads, stored)
+    for number, fusion in enumerate(lowering.fusions):
+        parts = (lowering.flows[number], lowering.tilings[number], lowering.placements[number])
+        first_read = {*fusion.sources} & {*graph.inputs} - received
+        received |= first_read
+        layer = _LayerScheduler(
+            number,
+            *parts,
+            of_tiling[parts[1]],
+            steps,
+            receives=link and bool(first_read),
+            sends=link and fusion.target in graph.outputs,
+        )
+        moves += layer.moves(scratchpads, [stored[name] for name in fusion.sources if name in stored])
         layers.append(layer)
         steps += len(layer.now)
-        stored = None if alone else layer.stored  # nothing that an independent layer has stored is read
+        stored[fusion.target] = layer.stored
     return dataclasses.replace(lowering, instructions=_in_order(layers, moves, steps))
 
 
@@ -445,11 +455,11 @@ def check(lowering: Lowering, machine: Machine) -> None:
     stores = code[code["opcode"] == STORE]
     np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
     for number, flow in enumerate(lowering.flows):
-        gemm = flow.gemm
-        rows, elements = oriented(gemm.m, gemm.n, feature_major=machine.feature_major)
+        product = flow.product
+        rows, elements = oriented(product.m, product.n, feature_major=machine.feature_major)
         whole = rows * flow.result.row_bytes(elements)
-        if formed[number] != gemm.m * gemm.k * gemm.n or stored[number] != whole:
+        if formed[number] != product.macs or stored[number] != whole:
             raise DefectError(
-                f"layer {gemm.layer.name}: must form {gemm.m * gemm.k * gemm.n} products and store {whole} bytes, "
+                f"layer {product.name}: must form {product.macs} products and store {whole} bytes, "
                 f"not {formed[number]} and {stored[number]}"
             )

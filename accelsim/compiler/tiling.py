@@ -1,4 +1,4 @@
-"""Pass 2: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
+"""Pass 3: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler.dataflow import Dataflow, Float64
+from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, cuts, oriented
@@ -25,13 +26,14 @@ LOAD_CYCLES = 8
 SLACK = 1.05
 
 
-def tile(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001 - one signature for all passes
-    """Choose a tiling for each product, once for all that are alike; see `choose`."""
+def tile(lowering: Lowering, machine: Machine) -> Lowering:
+    """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
+    flows = tuple(dataflow(fusion.product, machine) for fusion in lowering.fusions)
     chosen: dict[Hashable, Tiling] = {}
-    for flow in lowering.flows:
+    for flow in flows:
         if flow.likeness not in chosen:
             chosen[flow.likeness] = choose(flow)
-    return dataclasses.replace(lowering, tilings=tuple(chosen[flow.likeness] for flow in lowering.flows))
+    return dataclasses.replace(lowering, flows=flows, tilings=tuple(chosen[flow.likeness] for flow in flows))
 
 
 def choose(flow: Dataflow) -> Tiling:
@@ -114,7 +116,7 @@ def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
     def passes(distinct: Int64, times: Int64, slots: Int64) -> Int64:
         return distinct * np.where(distinct <= slots, 1, times)
 
-    n, columns, outer = candidates.flow.gemm.n, candidates.flow.columns, candidates.rows_outer
+    n, columns, outer = candidates.flow.product.n, candidates.flow.columns, candidates.rows_outer
     tiles_m, tiles_k, tiles_n = candidates.tiles_m, candidates.tiles_k, candidates.tiles_n
     parts = np.where(candidates.resident, 1, tiles_k)
     once = passes(np.where(outer, parts, tiles_m * parts), tiles_n, counts.activations)
@@ -151,14 +153,16 @@ class Estimates(NamedTuple):
 def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
     flow = candidates.flow
-    gemm, machine, major = flow.gemm, flow.machine, flow.machine.feature_major
+    product, machine, major = flow.product, flow.machine, flow.machine.feature_major
     compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k)
     burst, tiles_m, outputs = machine.dram.burst_bytes, candidates.tiles_m, candidates.tiles_m * candidates.tiles_n
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
     y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
     x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), flow.result.rows_bytes(y_elements)
-    whole_x, whole_y = (tiles_m == 1,) * 2 if major else (candidates.features == gemm.k, candidates.tile_n == gemm.n)
-    pitches = (oriented(gemm.m, features, feature_major=major)[1] for features in (gemm.k, gemm.n))
+    whole_x, whole_y = (
+        (tiles_m == 1,) * 2 if major else (candidates.features == product.k, candidates.tile_n == product.n)
+    )
+    pitches = (oriented(product.m, features, feature_major=major)[1] for features in (product.k, product.n))
     x_pitch, y_pitch = (
         of.row_bytes(elements) for of, elements in zip((machine.operand, flow.result), pitches, strict=True)
     )
@@ -214,12 +218,20 @@ def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
 
 def _explain(flow: Dataflow) -> None:
     """Say which memories are too small for the smallest tile."""
-    gemm, machine = flow.gemm, flow.machine
+    product, machine = flow.product, flow.machine
     smallest = Tiling(
-        gemm.m, gemm.k, gemm.n, flow.columns, 1, min(flow.grain, gemm.k), flow.width, resident=False, rows_outer=True
+        product.m,
+        product.k,
+        product.n,
+        flow.columns,
+        1,
+        min(flow.grain, product.k),
+        flow.width,
+        resident=False,
+        rows_outer=True,
     )
     faults = [
-        f"layer {gemm.layer.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
+        f"layer {product.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
         f"bytes, but has {getattr(machine, name).capacity_bytes}"
         for name, bytes_ in flow.footprint(smallest)._asdict().items()
         if bytes_ > getattr(machine, name).capacity_bytes
@@ -236,9 +248,9 @@ def check(lowering: Lowering, machine: Machine) -> None:
         if covered != tiling.m * tiling.k * tiling.n:
             raise DefectError(f"{tiling} covers {covered} of {tiling.m * tiling.k * tiling.n} products")
     for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
-        gemm = flow.gemm
-        if (tiling.m, tiling.k, tiling.n) != (gemm.m, gemm.k, gemm.n):
-            raise DefectError(f"tiling of {gemm.layer.name} is of {(tiling.m, tiling.k, tiling.n)}")
+        product = flow.product
+        if (tiling.m, tiling.k, tiling.n) != (product.m, product.k, product.n):
+            raise DefectError(f"tiling of {product.name} is of {(tiling.m, tiling.k, tiling.n)}")
         counts = (tiling.activations, tiling.weights, tiling.sums, tiling.outputs)
         footprint = flow.footprint(tiling)
         beside = {
@@ -247,4 +259,4 @@ def check(lowering: Lowering, machine: Machine) -> None:
         }
         for name, size, slots in zip(Footprint._fields, footprint, counts, strict=True):
             if size * slots + beside.get(name, 0) > getattr(machine, name).capacity_bytes:
-                raise DefectError(f"tiling of {gemm.layer.name}: {slots} slots of {size} bytes do not fit {name}")
+                raise DefectError(f"tiling of {product.name}: {slots} slots of {size} bytes do not fit {name}")

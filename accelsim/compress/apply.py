@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accelsim.compress.outline import outline
 from accelsim.compress.quantize import binary, dynamic, floats, integers
+from accelsim.compress.quantize.between import SCALED, Between
+from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import Quantizer, Recipe
-from accelsim.compress.rewrite import Rewrite
+from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.golden import float_network
-from accelsim.golden.network import (
-    CompressedLayer,
-    CompressedNetwork,
-    FloatLayer,
-    FloatNetwork,
-    IntegerLayer,
-    IntegerNetwork,
-)
-from accelsim.workload.network import Linear, Network
+from accelsim.golden import real
+from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
+from accelsim.graph.fold import fold_batch_norms
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.layer import Layer, group_of, layers
+from accelsim.graph.value import Value
+from accelsim.workload.network import Network
+
+Float64 = NDArray[np.float64]
 
 
-def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
-    """Rewrite a float network and quantize it by a recipe; what is known of inputs comes from its calibration data.
+def compress(network: Network, recipe: Recipe) -> Graph:
+    """Rewrite a float network and choose its types by a recipe; what is known of inputs comes from calibration data.
 
-    Of a network without values only types and shapes follow.
+    Of a network without numbers only types and shapes follow.
 
     Raises
     ------
     ConfigError
         If a step matches no layer, a layer is left without a step, or steps of different types follow each other.
     WorkloadError
-        If a layer's values can't be represented.
+        If a layer's numbers can't be represented.
     """
     return quantize(rewritten(network, recipe), recipe)
 
@@ -43,99 +47,223 @@ def compress(network: Network, recipe: Recipe) -> CompressedNetwork:
 def rewritten(network: Network, recipe: Recipe) -> Network:
     """The float network after the recipe's rewriting steps, layer by layer: each sees what those before it did.
 
-    Its inputs may stand in another order; the outputs of its last layer are those of the network.
+    Normalizations by statistics of training are folded before.
+
+    Its inputs may stand in another order; its outputs are those of the network.
 
     Raises
     ------
     ConfigError
         If a step of the recipe matches no layer.
     """
+    folded = fold_batch_norms(network.graph)
+    if folded is not network.graph:
+        network = network.with_graph(folded)
     for step in recipe.rewrites:
-        _require_match(step.layers, network, recipe)
-        names = [layer.name for layer in network.layers if fnmatchcase(layer.name, step.layers)]
+        names = [layer.name for layer in layers(network.graph) if fnmatchcase(layer.name, step.layers)]
+        _require_match(step.layers, network.graph, recipe)
         network = step.rewrite_all(network, names)
     return network
 
 
-def quantize(network: Network, recipe: Recipe) -> CompressedNetwork:
+def quantize(network: Network, recipe: Recipe) -> Graph:
     """Choose the types of a float network's tensors by a recipe's other steps; errors as for `compress`."""
+    graph = network.graph
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
-            _require_match(other.layers, network, recipe)
-    steps = [quantizer_of(layer, recipe) for layer in network.layers]
-    _one_type(network, recipe, steps)
-    layers = _quantize(network, steps) if network.values else outline(network, steps)
-    if isinstance(steps[0], floats.Floats | dynamic.DynamicIntegers):
-        if any(isinstance(step, Store) for step in recipe.steps):
-            raise ConfigError(f"recipe {recipe.name}: weights that are stored encoded must be integers, not floats")
-        rounded = tuple(x for x in layers if isinstance(x, FloatLayer))
-        return FloatNetwork(network.name, recipe.name, rounded, network.independent)
-    stored = (_stored(x, recipe) for x in layers if isinstance(x, IntegerLayer))
-    return IntegerNetwork(network.name, recipe.name, tuple(stored), network.independent)
+            _require_match(other.layers, graph, recipe)
+    found = layers(graph)
+    steps = {layer.name: quantizer_of(layer, recipe) for layer in found}
+    _one_type(found, recipe, steps)
+    numbers = _calibrated(network, found, steps) if network.has_numbers else {}
+    return _Typing(graph, recipe, found, steps, numbers).graph()
 
 
-def _quantize(network: Network, steps: list[Quantizer]) -> list[CompressedLayer]:
-    """Each layer by its step, between the ranges of its input and its output.
-
-    What a chain's last layer forms is read by no layer: it has 8 bits at least.
-    """
-    forward = binary.forward if isinstance(steps[0], binary.Signs) else float_network.forward
-    outputs = forward(network, network.calibration)
-    for layer, values in zip(network.layers, outputs, strict=True):
-        if not np.isfinite(values).all():
+def _calibrated(network: Network, found: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:
+    """Real numbers of all values for the calibration data; of signs, what the layers make of signs."""
+    numbers = dict(real.evaluate(network.graph, network.calibration))
+    for layer in found:
+        if isinstance(steps[layer.name], binary.Signs):
+            require_matrix(layer, "binary")
+            given = numbers[layer.input.name]
+            numbers[layer.output.name] = binary.forward(layer, binary.tensor_type(layer.input, given), given)
+        if not np.isfinite(numbers[layer.output.name]).all():
             raise WorkloadError(f"layer {layer.name}: outputs must be finite for the calibration data, but are not")
-    inputs = float_network.inputs(network, network.calibration, outputs)
-    layers: list[CompressedLayer] = []
-    for number, (layer, step, given, found) in enumerate(zip(network.layers, steps, inputs, outputs, strict=True)):
-        after = None if network.independent else next(iter(network.layers[number + 1 :]), None)
-        last = after is None and not network.independent
+    return numbers
+
+
+@dataclass(frozen=True)
+class _Typing:
+    """Puts a typed graph together.
+
+    Parameters
+    ----------
+    steps
+        What types each layer, by name.
+    numbers
+        Real numbers of all values for the calibration data; empty if the graph has none.
+    """
+
+    float_graph: Graph
+    recipe: Recipe
+    layers: list[Layer]
+    steps: Mapping[str, Quantizer]
+    numbers: Mapping[str, Float64]
+
+    def graph(self) -> Graph:
+        """The typed graph: layers in their types, and everything between them as it was."""
+        graph = self.float_graph
+        held = {node.name for layer in self.layers for node in layer.nodes}
+        last = {layer.products[-1].name: layer for layer in self.layers}
+        nodes: list[Node] = []
+        known: dict[str, Value] = {name: replace(graph[name], element=self._element(name)) for name in graph.inputs}
+        for node in graph.nodes:
+            if node.name in last:
+                typed = self._typed(last[node.name])
+                known |= {value.name: self._stored(last[node.name], value) for value in typed.constants()}
+                nodes += typed.nodes()
+            elif node.name not in held and isinstance(node.op, SCALED):
+                between = self._between(group_of(graph, node))
+                known |= {value.name: value for value in between.constants}
+                nodes += between.nodes
+                held |= {later.name for later in between.group.nodes}
+            elif node.name not in held:
+                nodes.append(node)
+        return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs)
+
+    def _typed(self, layer: Layer) -> TypedLayer:
+        """A layer by its step."""
+        step = self.steps[layer.name]
+        match step:
+            case integers.Integers():
+                given, result = self._element(layer.input.name), self._element(layer.output.name, step)
+                assert isinstance(given, Integer) and isinstance(result, Integer)  # noqa: S101, PT018
+                form = integers.quantize_layer if self.numbers else integers.outline_layer
+                return form(layer, step, given, result)
+            case binary.Signs():
+                signs, result = self._element(layer.input.name), self._element(layer.output.name, step)
+                assert isinstance(signs, Signs) and isinstance(result, Signs | Integer)  # noqa: S101, PT018
+                return (binary.binarize_layer if self.numbers else binary.outline_layer)(layer, signs, result)
+            case floats.Floats():
+                return floats.round_layer(layer, step)
+            case dynamic.DynamicIntegers():
+                return dynamic.quantize_layer(layer, step)
+
+    def _between(self, group: Layer) -> Between:
+        """A node between layers, in the types of what it reads and forms."""
+        between = Between(group, not self.float_graph.has_numbers)
+        given = [self._element(name) for name in group.head.inputs]
+        result = self._element(group.output.name)
+        if isinstance(result, Float):
+            between.floats(result)
+        elif isinstance(result, Integer) and all(isinstance(element, Integer) for element in given):
+            between.integers([element for element in given if isinstance(element, Integer)], result)
+        else:
+            raise ConfigError(f"recipe {self.recipe.name}: node {group.name} must be between integers or floats")
+        return between
+
+    def _element(self, name: str, forming: Quantizer | None = None) -> Element:
+        """What a value's numbers are: as the layer that reads it wants them.
+
+        What a network puts out has 8 bits at least, so that classes differ; not so what layers put out of which none
+        reads another one, because in their network others would.
+
+        Parameters
+        ----------
+        forming
+            Step of the layer that forms it; None for inputs.
+        """
+        name = self._origin(name)
+        value, reader = self.float_graph[name], self._reader(name)
+        last = reader is None and len(self.float_graph.outputs) == 1
+        step = self.steps[reader.name] if reader else forming or list(self.steps.values())[-1]
         match step:
             case integers.Integers():
                 bits = max(step.bits, integers.LAST_BITS) if last else step.bits
-                reader = step if after is None else steps[number + 1]
-                assert isinstance(reader, integers.Integers)  # noqa: S101 - `_one_type` has refused others
-                types = (
-                    integers.tensor_type(layer, given, step.bits, step),
-                    integers.tensor_type(after, found, bits, reader),
-                )
-                layers.append(integers.quantize_layer(layer, step, *types))
+                if not self.numbers:
+                    return integers.unsigned(bits)
+                return integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
+            case binary.Signs() if not last:
+                return binary.tensor_type(value, self.numbers[name]) if self.numbers else Signs(1.0)
             case binary.Signs():
-                signs = binary.tensor_type(after, found)
-                formed = integers.activation_range(found, integers.LAST_BITS) if last else signs
-                layers.append(binary.binarize_layer(layer, binary.tensor_type(layer, given), formed))
-            case floats.Floats():
-                layers.append(floats.round_layer(layer, step))
-            case dynamic.DynamicIntegers():
-                layers.append(dynamic.quantize_layer(layer, step))
-    return layers
+                bits = integers.LAST_BITS
+                return integers.activation_range(self.numbers[name], bits) if self.numbers else integers.unsigned(bits)
+            case _:
+                return Float(step.operand)
+
+    def _origin(self, name: str) -> str:
+        """The value whose numbers a value's are, in other places, or some of them."""
+        node = self.float_graph.producer(name)
+        if node is None or node.name in self._held or isinstance(node.op, SCALED):
+            return name
+        return self._origin(node.inputs[0])
+
+    @cached_property
+    def _held(self) -> set[str]:
+        """Names of the nodes of all layers, and of the groups between them."""
+        heads = [node for node in self.float_graph.nodes if isinstance(node.op, SCALED)]
+        groups = [*self.layers, *(group_of(self.float_graph, node) for node in heads)]
+        return {node.name for group in groups for node in group.nodes}
+
+    def _reader(self, name: str) -> Layer | None:
+        """First layer that reads a value, directly or what is sliced of it."""
+        for node in self.float_graph.readers(name):
+            found = self._of_product.get(node.name) or self._reader(node.output)
+            if found:
+                return found
+        return None
+
+    @cached_property
+    def _of_product(self) -> dict[str, Layer]:
+        """Layers by the names of their products."""
+        return {product.name: layer for layer in self.layers for product in layer.products}
+
+    def _stored(self, layer: Layer, value: Value) -> Value:
+        """Weights in the format of the last storing step that matches their layer, if there is one."""
+        steps = [s for s in self.recipe.steps if isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
+        if not steps or value.name != layer.weight.name:
+            return value
+        if isinstance(value.element, Float) or isinstance(self.steps[layer.name], dynamic.DynamicIntegers):
+            raise ConfigError(
+                f"recipe {self.recipe.name}: weights that are stored encoded must be integers, not floats"
+            )
+        if value.storage:
+            raise ConfigError(
+                f"recipe {self.recipe.name}: no step may store layer {layer.name}, whose groups are stored as "
+                f"{value.storage.format}"
+            )
+        return replace(value, storage=steps[-1].storage)
 
 
-def _one_type(network: Network, recipe: Recipe, steps: list[Quantizer]) -> None:
+def _one_type(found: list[Layer], recipe: Recipe, steps: Mapping[str, Quantizer]) -> None:
     """Refuse steps of different types, because a tensor has the type of the layer that reads it."""
-    for layer, step, after in zip(network.layers, steps, steps[1:], strict=False):
-        if step.operand != after.operand:
+    for layer, after in pairwise(found):
+        step, other = steps[layer.name], steps[after.name]
+        if step.operand != other.operand:
             raise ConfigError(
                 f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
-                f"{step.operand} and the next one {after.operand}"
+                f"{step.operand} and the next one {other.operand}"
             )
-    for layer, step in zip(network.layers, steps, strict=True):
-        if (layer.wide or layer.appends) and not isinstance(step, floats.Floats | dynamic.DynamicIntegers):
+    for layer in found:
+        step = steps[layer.name]
+        stays = any(layer.graph[node.inputs[1]].element == WIDE for node in layer.products)
+        if stays and not isinstance(step, floats.Floats | dynamic.DynamicIntegers):
             raise ConfigError(
                 f"recipe {recipe.name}: layer {layer.name} has inputs that stay floats, so that its step must be of "
                 f"floats or of dynamic integers, not {step.scheme}"
             )
 
 
-def _require_match(pattern: str, network: Network, recipe: Recipe) -> None:
+def _require_match(pattern: str, graph: Graph, recipe: Recipe) -> None:
     """Refuse a step that is for no layer."""
-    names = [layer.name for layer in network.layers]
+    names = [layer.name for layer in layers(graph)]
     if not any(fnmatchcase(name, pattern) for name in names):
         raise ConfigError(
-            f"recipe {recipe.name}: layers must match a layer of {network.name} ({', '.join(names)}), not {pattern!r}"
+            f"recipe {recipe.name}: layers must match a layer of {graph.name} ({', '.join(names)}), not {pattern!r}"
         )
 
 
-def quantizer_of(layer: Linear, recipe: Recipe) -> Quantizer:
+def quantizer_of(layer: Layer, recipe: Recipe) -> Quantizer:
     """The last quantizing step that matches a layer.
 
     Raises
@@ -147,16 +275,3 @@ def quantizer_of(layer: Linear, recipe: Recipe) -> Quantizer:
     if not steps:
         raise ConfigError(f"recipe {recipe.name}: a step must quantize layer {layer.name}, but none matches it")
     return steps[-1]
-
-
-def _stored(layer: IntegerLayer, recipe: Recipe) -> IntegerLayer:
-    """A layer whose weights stand in the format of the last storing step that matches it, if there is one."""
-    steps = [s for s in recipe.steps if isinstance(s, Store) and fnmatchcase(layer.name, s.layers)]
-    if not steps:
-        return layer
-    if layer.storage:
-        raise ConfigError(
-            f"recipe {recipe.name}: no step may store layer {layer.name}, whose groups are stored as "
-            f"{layer.storage.format}"
-        )
-    return dataclasses.replace(layer, storage=steps[-1].storage)

@@ -11,45 +11,55 @@ hold is one of dense weights to a unit for them.
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden.network import IntegerLayer, IntegerNetwork, Survivors
-from accelsim.workload.network import Inputs, each
+from accelsim.graph.element import Integer
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import PRODUCTS, weight_of
+from accelsim.graph.rewrite import needed_features
+from accelsim.graph.value import Value
 
 
-def compact(network: IntegerNetwork) -> IntegerNetwork:
-    """Remove inputs whose weights are all zero, and the outputs that only they would read.
+def compact(graph: Graph) -> Graph:
+    """Remove inputs whose weights are all zero, and the outputs that only they would read; of a graph of integers.
 
-    All outputs of the network stay, or of each independent layer, and of a layer without any weight its first input.
+    All outputs of the network stay, and of a layer without any weight its first input.
     """
-    layers = []
-    outputs: NDArray[np.bool_] = np.ones(network.layers[-1].outputs, np.bool_)
-    for layer in reversed(network.layers):
-        if network.independent:
-            outputs = np.ones(layer.outputs, np.bool_)
-        inputs = np.count_nonzero(layer.weight[:, outputs], axis=1) > 0
-        inputs[0] |= not inputs.any()
-        smaller = dataclasses.replace(
-            layer,
-            weight=layer.weight[np.ix_(inputs, outputs)],
-            bias=layer.bias[outputs],
-            multiplier=layer.multiplier[outputs],
-            shift=layer.shift[outputs],
-            survivors=Survivors(inputs, outputs),
-        )
-        layers.append(smaller)
-        outputs = inputs
-    return dataclasses.replace(network, layers=tuple(reversed(layers)))
+    needed = needed_features(graph)
+    changed: dict[str, Value] = {}
+    for node in graph.nodes:
+        columns = needed[node.output]
+        product = isinstance(node.op, PRODUCTS) and graph.constant(weight_of(node))
+        for name in node.inputs:
+            value = graph[name]
+            if value.data is None:
+                continue
+            rows = needed[node.inputs[0]]
+            if product and name == weight_of(node):
+                element = value.element
+                if isinstance(element, Integer) and np.size(element.scale) == value.features:
+                    element = replace(element, scale=np.broadcast_to(element.scale, value.features)[columns])
+                data = value.data[np.ix_(rows, columns)]
+                changed[name] = replace(value, shape=data.shape, data=data, element=element, survivors=columns)
+            elif value.shape and value.features == len(columns):
+                data = value.data[..., columns]
+                changed[name] = replace(value, shape=data.shape, data=data, survivors=columns)
+    for name in graph.inputs:
+        value = graph[name]
+        shape = (*value.shape[:-1], int(needed[name].sum()))
+        changed[name] = replace(value, shape=shape, survivors=needed[name])
+    smaller = graph.rebuilt(*changed.values())
+    for node in smaller.nodes:
+        for name in node.outputs:
+            smaller = smaller.changed(name, survivors=needed[name])
+    return smaller
 
 
-def surviving(network: IntegerNetwork, inputs: Inputs[np.generic]) -> Inputs[np.generic]:
-    """Features that a network, or each independent layer, reads of full inputs of shape (M, K)."""
-    kept = tuple(_surviving(layer, x) for layer, x in zip(network.layers, each(inputs), strict=False))
-    return kept if network.independent else kept[0]
-
-
-def _surviving(layer: IntegerLayer, x: NDArray[np.generic]) -> NDArray[np.generic]:
-    return x[:, layer.survivors.inputs] if layer.survivors else x
+def surviving(graph: Graph, inputs: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    """Features that a compacted graph reads of full inputs."""
+    return tuple(graph[name].of_full(x) for name, x in zip(graph.inputs, inputs, strict=True))

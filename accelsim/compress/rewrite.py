@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,18 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import ConfigError
-from accelsim.golden import float_network
-from accelsim.workload.network import Float32, Network, each
+from accelsim.golden import real
+from accelsim.golden.windows import pixels
+from accelsim.graph.layer import Layer, layer_of
+from accelsim.graph.ops.conv import Conv
+from accelsim.graph.rewrite import FeatureMap, divided_by, in_order, push, with_constant
+from accelsim.workload.network import Network
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+
+#: Numbers of a convolution's windows that a scheme looks at, at most (count): 256 MB of them.
+ENOUGH = 2**25
 
 
 class Rewrite(Frozen, ABC):
@@ -27,91 +33,102 @@ class Rewrite(Frozen, ABC):
     def rewrite_all(self, network: Network, names: list[str]) -> Network:
         """Change the layers of these names, one after the other: each sees what was done before it."""
         for name in names:
-            number = number_of(network, name)  # a layer before it may have been split
-            network = self.rewrite(network, number, inputs_of(network, number))
+            network = self.rewrite(network, layer_of(network.graph, name))
         return network
 
     @abstractmethod
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:
-        """Change one layer, and what must change around it.
-
-        Parameters
-        ----------
-        number
-            The layer's place in the network.
-        x
-            Its inputs for the calibration data, shape (samples, K).
-        """
+    def rewrite(self, network: Network, layer: Layer) -> Network:
+        """Change one layer, and what must change around it."""
 
 
-def number_of(network: Network, name: str) -> int:
-    """Place of a layer in its network."""
-    return [layer.name for layer in network.layers].index(name)
+def inputs_of(network: Network, layer: Layer) -> Float64:
+    """Inputs of a layer for the calibration data, shape (samples, K).
 
-
-def inputs_of(network: Network, number: int) -> Float64:
-    """Inputs of a layer for the calibration data, shape (samples, K)."""
-    if network.independent or not number:
-        return each(network.calibration)[number].astype(np.float64)
-    outputs = float_network.forward(network, network.calibration)
-    return float_network.inputs(network, network.calibration, outputs)[number]
-
-
-def with_layer(network: Network, number: int, **changes: Any) -> Network:
-    """A network with fields of one layer replaced."""
-    layers = list(network.layers)
-    layers[number] = dataclasses.replace(layers[number], **changes)
-    return dataclasses.replace(network, layers=tuple(layers))
-
-
-def with_inputs_divided(network: Network, number: int, scale: Float64) -> Network:
-    """A network that computes the same, but for rounding, with a layer's inputs divided by scales, all positive.
-
-    Its weights are multiplied; the layer before forms smaller outputs, which its ReLU lets through as it did; the host
-    divides the first layer's inputs.
-    """
-    weight = network.layers[number].weight.astype(np.float64) * scale[:, None]
-    _require_chain(network, number)
-    moved = with_layer(network, number, weight=weight.astype(np.float32), weight_step=None)
-    if number and not network.independent:
-        before = network.layers[number - 1]
-        smaller = (before.weight / scale).astype(np.float32), (before.bias / scale).astype(np.float32)
-        return with_layer(moved, number - 1, weight=smaller[0], bias=smaller[1], weight_step=None)
-    return _with_inputs(moved, number, lambda x: (x / scale).astype(np.float32))
-
-
-def with_inputs_in_order(network: Network, number: int, order: Int64) -> Network:
-    """A network that computes the same, but for how sums are rounded, with a layer's inputs in another order.
-
-    The layer before forms its outputs in that order; the host leaves the first layer's inputs in it.
-    """
-    _require_chain(network, number)
-    moved = with_layer(network, number, weight=network.layers[number].weight[order])
-    if number and not network.independent:
-        before = network.layers[number - 1]
-        return with_layer(moved, number - 1, weight=before.weight[:, order], bias=before.bias[order])
-    return _with_inputs(moved, number, lambda x: x[:, order])
-
-
-def _require_chain(network: Network, number: int) -> None:
-    """Refuse to change inputs that a branch reads too.
+    Those of a convolution are the pixels of some of its windows, as many as are enough.
 
     Raises
     ------
     ConfigError
-        If a branch was made before.
+        If filters read some of the channels alone.
     """
-    layer = network.layers[number]
-    if layer.wide or layer.appends:
+    name, op = layer.head.inputs[0], layer.head.op
+    found = real.evaluate(network.graph, network.calibration, (name,))[name]
+    if not isinstance(op, Conv):
+        return found.reshape(-1, found.shape[-1])
+    require_all_channels(layer)
+    windows = pixels(found, op.window, 0.0)
+    return windows.reshape(-1, int(np.prod(windows.shape[3:]))) if windows.size <= ENOUGH else _some(windows)
+
+
+def _some(windows: Float64) -> Float64:
+    """Every so manieth window of many, so that they fit `ENOUGH`."""
+    samples, rows, columns = windows.shape[:3]
+    each = int(np.prod(windows.shape[3:]))
+    places = np.arange(0, samples * rows * columns, -(-windows.size // ENOUGH))
+    return windows[np.unravel_index(places, (samples, rows, columns))].reshape(-1, each)
+
+
+def require_all_channels(layer: Layer) -> None:
+    """Refuse a convolution whose filters read some of the channels alone."""
+    if isinstance(layer.head.op, Conv) and layer.head.op.groups > 1:
         raise ConfigError(
-            f"layer {layer.name}: steps that change inputs must stand before those that keep some of them floats"
+            f"layer {layer.name}: filters must read all channels, not those of {layer.head.op.groups} groups"
         )
 
 
-def _with_inputs(network: Network, number: int, change: Callable[[Float32], Float32]) -> Network:
-    """A network whose inputs to the first layer, or to an independent one, are changed, for calibration too."""
-    inputs, calibration = (list(each(x)) for x in (network.inputs, network.calibration))
-    inputs[number], calibration[number] = change(inputs[number]), change(calibration[number])
-    if network.independent:
-        return dataclasses.replace(network, inputs=tuple(inputs), calibration=tuple(calibration))
-    return dataclasses.replace(network, inputs=inputs[0], calibration=calibration[0])
+def require_matrix(layer: Layer, scheme: str) -> None:
+    """Refuse a convolution."""
+    if isinstance(layer.head.op, Conv):
+        raise ConfigError(f"layer {layer.name}: {scheme} must be for matrix products, not for a convolution")
+
+
+def with_weight(network: Network, layer: Layer, weight: NDArray[Any], **fields: Any) -> Network:
+    """A network with other weights of one layer, shape (K, N); `fields` are others of the value."""
+    data = weight.astype(np.float32).reshape(layer.weight.shape)
+    return network.with_graph(with_constant(network.graph, layer.weight.name, data, **fields))
+
+
+def with_inputs_divided(network: Network, layer: Layer, scale: Float64) -> Network:
+    """A network that computes the same, but for rounding, with a layer's inputs divided by scales, all positive.
+
+    Its weights are multiplied; what comes before forms smaller outputs, which a ReLU lets through as it did; the host
+    divides inputs of the network.
+    """
+    require_all_channels(layer)
+    weight = layer.by_channel.astype(np.float64) * scale[:, None]
+    return _pushed(with_weight(network, layer, weight, step=None), layer, divided_by(scale))
+
+
+def with_inputs_in_order(network: Network, layer: Layer, order: Int64) -> Network:
+    """A network that computes the same, but for how sums are rounded, with a layer's inputs in another order.
+
+    What comes before forms its outputs in that order; the host leaves inputs of the network in it.
+    """
+    require_all_channels(layer)
+    return _pushed(with_weight(network, layer, layer.by_channel[:, order]), layer, in_order(order))
+
+
+def _pushed(network: Network, layer: Layer, move: FeatureMap) -> Network:
+    """A network whose layer reads features as a map leaves them.
+
+    Raises
+    ------
+    ConfigError
+        If others read what the map would change, or what forms them does not commute with it.
+    """
+    graph, name = network.graph, layer.head.inputs[0]
+    if len(graph.readers(name)) > 1 or name in graph.outputs:
+        raise ConfigError(
+            f"layer {layer.name}: steps that change inputs must stand before those that keep some of them floats"
+        )
+    try:
+        graph, outside = push(graph, name, move)
+    except ValueError as error:
+        raise ConfigError(f"layer {layer.name}: inputs can't be changed where they are formed: {error}") from None
+    network = network.with_graph(graph)
+    for given in outside:
+        place = graph.inputs.index(given)
+        inputs, calibration = list(network.inputs), list(network.calibration)
+        inputs[place], calibration[place] = move.apply(inputs[place]), move.apply(calibration[place])
+        network = replace(network, inputs=tuple(inputs), calibration=tuple(calibration))
+    return network

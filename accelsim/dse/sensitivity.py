@@ -31,12 +31,12 @@ from accelsim.compress.rewrite import Rewrite
 from accelsim.config.load import load_machine, wording
 from accelsim.config.operands import OPERANDS
 from accelsim.errors import ConfigError, Fault, WorkloadError, unknown_name
-from accelsim.golden import evaluate, float_network, quality
-from accelsim.golden.network import quantized
+from accelsim.golden import exact, quality, real
+from accelsim.graph.layer import Layer, layers
 from accelsim.results import Quality, Task
 from accelsim.sensitivity import Budgets, Change, Row, Sensitivity, words
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Linear, Network
+from accelsim.workload.network import Network
 
 #: A share, bits of a weight, or N and M.
 Value = float | tuple[int, int]
@@ -148,7 +148,7 @@ def scan(
     tolerance = _Tolerance.of(loss, sqnr_db, scanner.trained)
     trials = [
         _Trial(layer, value, _step(scheme, value, layer, quantizer_of(layer, base)))
-        for layer in scanner.rewrote.layers
+        for layer in layers(scanner.rewrote.graph)
         for value in dict.fromkeys(chosen.values if values is None else values)
     ]
     rows: list[Row] = []
@@ -171,7 +171,7 @@ def scan(
 class _Trial(NamedTuple):
     """A value of the scheme for one layer."""
 
-    layer: Linear
+    layer: Layer
     value: Value
     step: Added
 
@@ -231,7 +231,7 @@ class _Scanner:
     def of(cls, workload: str, base: Recipe) -> _Scanner:
         """Load and evaluate."""
         outline = load_network(workload, values=False)  # so that nothing large is drawn in vain
-        if outline.independent:
+        if len(outline.graph.outputs) > 1:
             raise WorkloadError(
                 f"{outline.name}: layers must form a chain, whose last outputs are judged, not be independent"
             )
@@ -239,8 +239,9 @@ class _Scanner:
         begun = load_network(workload, base.weights) if base.weights else trained
         rewrote = rewritten(begun, base)
         fold_inputs = load_machine(base.arch or api.DEFAULT_ARCH).fold_inputs
-        real = float_network.forward(trained, trained.inputs)[-1]
-        return cls(trained, real, base, rewrote, fold_inputs)
+        (last,) = trained.graph.outputs
+        wanted = real.evaluate(trained.graph, trained.inputs, (last,))[last]
+        return cls(trained, wanted, base, rewrote, fold_inputs)
 
     @cached_property
     def baseline(self) -> Quality:
@@ -277,11 +278,11 @@ class _Scanner:
         recipe = self._recipe(steps)
         rewrote = rewritten(self.rewrote, recipe.model_copy(update={"steps": steps}))
         removed, saved = 0, 0
-        for before, after in zip(self.rewrote.layers, rewrote.layers, strict=True):
-            zeroed = int(np.count_nonzero(before.weight) - np.count_nonzero(after.weight))
+        for before, after in zip(layers(self.rewrote.graph), layers(rewrote.graph), strict=True):
+            zeroed = int(np.count_nonzero(before.weight.numbers) - np.count_nonzero(after.weight.numbers))
             bits, fewer = (_weight_bits(quantizer_of(before, by)) for by in (self.base, recipe))
             removed += zeroed
-            saved += zeroed * fewer + before.weight.size * (bits - fewer)
+            saved += zeroed * fewer + before.weight.numbers.size * (bits - fewer)
         found = self._quality(rewrote, recipe)
         lost = self.baseline.task.value - found.task.value if self.baseline.task and found.task else None
         return Change(removed=removed, saved_bits=saved, lost=lost, quality=found)
@@ -294,9 +295,11 @@ class _Scanner:
 
     def _quality(self, rewrote: Network, recipe: Recipe) -> Quality:
         """Quality of a network's outputs as a run of it would find them."""
-        compressed = quantize(rewrote, recipe)
-        outputs = evaluate.forward(compressed, quantized(compressed, rewrote.inputs), self.fold_inputs)[-1]
-        given = compressed.layers[-1].output.dequantize(outputs)
+        graph = quantize(rewrote, recipe)
+        inputs = [graph[name].element.quantize(x) for name, x in zip(graph.inputs, rewrote.inputs, strict=True)]
+        (last,) = graph.outputs
+        outputs = exact.evaluate(graph, inputs, self.fold_inputs)[last]
+        given = graph[last].element.dequantize(outputs)
         labels, task = self.trained.labels, None
         if labels is not None:
             value, reference = (quality.accuracy(found, labels) for found in (outputs, self.real))
@@ -304,14 +307,14 @@ class _Scanner:
         return Quality(sqnr_db=quality.sqnr_db(self.real, given), cosine=quality.cosine(self.real, given), task=task)
 
 
-def _step(scheme: str, value: Value, layer: Linear, quantizer: Quantizer) -> Added:
+def _step(scheme: str, value: Value, layer: Layer, quantizer: Quantizer) -> Added:
     """The step of one layer for a value."""
     chosen = dial(scheme)
     fields: dict[str, Any] = {"scheme": scheme}
     if chosen.step is Integers:
         if not isinstance(quantizer, Integers):
             raise ConfigError(f"layer {layer.name}: {scheme} must be for integers, not {quantizer.scheme}")
-        if layer.weight_step is not None:
+        if layer.weight.step is not None:
             raise ConfigError(f"layer {layer.name}: {scheme} must be open, but the recipe fixes the weights' steps")
         fields = dict(quantizer)
     elif isinstance(quantizer, Signs):

@@ -95,4 +95,4 @@ def _prepared(job: Job) -> api.Prepared:
 
 
 def _bytes(network: Network) -> int:
-    return sum(layer.weight.nbytes for layer in network.layers)
+    return sum(value.numbers.nbytes for value in network.graph.constants)

@@ -1,1 +1,1 @@
-"""The networks in plain numpy that every run is held against; nothing here knows of a machine."""
+"""What graphs mean, in plain numpy, which every run is held against; nothing here knows of a machine's units."""

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden.integer import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING
 
 Int64 = NDArray[np.int64]
 

@@ -37,6 +37,7 @@ class LayerInfo(Frozen):
     """What a layer is and how the compiler cut it; layer numbers in instructions index this list."""
 
     name: str = quantity("name", "Name of the layer", pattern=NAME)
+    nodes: list[str] = quantity("names", "Nodes of the network's graph that it computes, in order", default=[])
     m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
     k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
     n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)

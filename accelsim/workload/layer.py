@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.graph.ops.window import Window
 
 #: Largest side of a layer as it is described, and sides of its matrix product: rows M, and inputs K or outputs N.
 MAX_SIDE = 2**20
@@ -35,20 +37,78 @@ def _both(value: object) -> object:
     return [value, value] if isinstance(value, int | float) else value
 
 
+def _around(value: object) -> object:
+    """Accept one number for all sides, or two for both directions."""
+    if isinstance(value, int | float):
+        return [value] * 4
+    return [*value, *value] if isinstance(value, list) and len(value) == 2 else value
+
+
 def _schema(least: int) -> WithJsonSchema:
     number: dict[str, Any] = {"type": "integer", "minimum": least, "maximum": MAX_SIDE}
     return WithJsonSchema({"anyOf": [number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2}]})
 
 
 Sides = Annotated[list[Side], BeforeValidator(_both), _schema(1)]
-Margins = Annotated[list[Margin], BeforeValidator(_both), _schema(0)]
+Paddings = Annotated[
+    list[Margin],
+    BeforeValidator(_around),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_SIDE},
+                *(
+                    {
+                        "type": "array",
+                        "items": {"type": "integer", "minimum": 0, "maximum": MAX_SIDE},
+                        "minItems": sides,
+                        "maxItems": sides,
+                    }
+                    for sides in (2, 4)
+                ),
+            ]
+        }
+    ),
+]
+
+
+#: Functions of single numbers that end a layer.
+ActivationName = Literal["none", "relu", "relu6", "sigmoid", "tanh", "gelu", "silu", "hard_swish"]
+
+
+class BatchNormSpec(Frozen):
+    """Tensors of a normalization: (x - mean) / sqrt(variance + epsilon) * gamma + beta, channel by channel."""
+
+    prefix: str = quantity(
+        "name", "What the names of its tensors begin with: PREFIX.gamma, .beta, .mean and .variance, shape (channels,)"
+    )
+    epsilon: float = quantity("value", "What is added to the variance", default=1e-5, gt=0, le=1)
 
 
 class _Layer(Frozen):
     """What all layers have."""
 
     name: str = quantity("name", "Name of the layer, unique in the network", pattern=NAME)
-    activation: Literal["none", "relu"] = quantity("name", "Function applied to the outputs", default="none")
+    reads: list[str] | None = quantity(
+        "names", "Layers whose outputs it reads, or `input`; the one before it if absent", default=None, min_length=1
+    )
+    activation: ActivationName = quantity("name", "Function applied to the outputs", default="none")
+
+
+class _Weighted(_Layer):
+    """What layers with weights have."""
+
+    weight: str | None = quantity(
+        "name",
+        "Tensor of the weights, float, shape (outputs, inputs), or (height, width, channels / groups, filters); none "
+        "if they are synthetic",
+        default=None,
+    )
+    bias: str | None = quantity("name", "Tensor of the bias, float, shape (outputs,); none if absent", default=None)
+    batch_norm: BatchNormSpec | None = quantity(
+        "section", "Normalization of the outputs by statistics of training, before the activation; none if absent",
+        default=None,
+    )  # fmt: skip
     sparsity: list[Side] | None = quantity(
         "weights",
         "[N, M]: of every M weights along the inputs N at most are nonzero, to which drawn weights are pruned; none if "
@@ -59,7 +119,7 @@ class _Layer(Frozen):
     )
 
     @model_validator(mode="after")
-    def _fewer_than_the_group(self) -> _Layer:
+    def _fewer_than_the_group(self) -> _Weighted:
         if self.sparsity and self.sparsity[0] >= self.sparsity[1]:
             raise ValueError(f"sparsity must be [N, M] with N below M, not {self.sparsity}")
         return self
@@ -70,32 +130,23 @@ class _Layer(Frozen):
         return (self.sparsity[0], self.sparsity[1]) if self.sparsity else (1, 1)
 
 
-class LinearSpec(_Layer):
+class LinearSpec(_Weighted):
     """A fully connected layer: y = activation(x W^T + b)."""
 
     kind: Literal["linear"] = quantity("name", "Kind of layer")
     inputs: Integer = _side("features", "Input features K")
     outputs: Integer = _side("features", "Output features N")
-    weight: str | None = quantity(
-        "name", "Tensor of the weights, float, shape (outputs, inputs); none if they are synthetic", default=None
-    )
-    bias: str | None = quantity("name", "Tensor of the bias, float, shape (outputs,); none if absent", default=None)
 
     def product(self, batch: int) -> Shape:
         """Matrix product for a batch of samples."""
         return Shape(batch, self.inputs, self.outputs)
 
 
-class ConvSpec(_Layer):
-    """A convolution as the matrix product that im2col makes of it: a row a place of the kernel, a column a filter."""
+class _Windowed(_Layer):
+    """What layers that slide a window over images have."""
 
-    kind: Literal["conv"] = quantity("name", "Kind of layer")
-    height: Integer = _side("pixels", "Height of the input")
-    width: Integer = _side("pixels", "Width of the input")
-    channels: Integer = _side("channels", "Channels of the input that a filter reads")
-    filters: Integer = _side("channels", "Filters, which are channels of the output")
     kernel: Sides = quantity(
-        "pixels", "[height, width] of a filter, or one number for both", min_length=2, max_length=2
+        "pixels", "[height, width] of the window, or one number for both", min_length=2, max_length=2
     )
     stride: Sides = quantity(
         "pixels",
@@ -104,38 +155,70 @@ class ConvSpec(_Layer):
         min_length=2,
         max_length=2,
     )
-    padding: Margins = quantity(
+    padding: Paddings = quantity(
         "pixels",
-        "[above and below, left and right] of the input, or one number for all",
-        default=[0, 0],
-        min_length=2,
-        max_length=2,
+        "[above, left, below, right] of the input, [above and below, left and right], or one number for all",
+        default=[0, 0, 0, 0],
+        min_length=4,
+        max_length=4,
     )
+
+    @property
+    def window(self) -> Window:
+        """The window, without dilation."""
+        (kh, kw), (sh, sw), (top, left, bottom, right) = self.kernel, self.stride, self.padding
+        return Window((kh, kw), (sh, sw), (top, left, bottom, right))
+
+
+class ConvSpec(_Weighted, _Windowed):
+    """A convolution: of images that a layer before forms, or by itself, as the matrix product of im2col.
+
+    Of a convolution by itself, rows of the product are places of the kernel and columns are filters.
+    """
+
+    kind: Literal["conv"] = quantity("name", "Kind of layer")
+    height: Integer | None = quantity("pixels", "Height of the input, by itself alone", default=None, ge=1, le=MAX_SIDE)
+    width: Integer | None = quantity("pixels", "Width of the input, by itself alone", default=None, ge=1, le=MAX_SIDE)
+    channels: Integer | None = quantity(
+        "channels", "Channels of the input that a filter reads, by itself alone", default=None, ge=1, le=MAX_SIDE
+    )
+    filters: Integer = _side("channels", "Filters, which are channels of the output")
+    dilation: Sides = quantity(
+        "pixels", "[down, across] from a pixel of the kernel to the next", default=[1, 1], min_length=2, max_length=2
+    )
+    groups: Integer = quantity(
+        "count", "Groups of channels, each with filters of its own; as many as channels make it depthwise", default=1,
+        ge=1, le=MAX_SIDE,
+    )  # fmt: skip
 
     @model_validator(mode="after")
     def _kernel_fits(self) -> ConvSpec:
-        for axis, size, kernel, margin in zip(
-            ("height", "width"), (self.height, self.width), self.kernel, self.padding, strict=True
-        ):
-            if kernel > size + 2 * margin:
-                raise ValueError(
-                    f"kernel must fit the padded input, whose {axis} is {size + 2 * margin}, but has {kernel}"
-                )
+        if self.height is None or self.width is None:
+            return self
+        padded = self.window.padded(self.height, self.width)
+        for axis, size, kernel in zip(("height", "width"), padded, self.kernel, strict=True):
+            if kernel > size:
+                raise ValueError(f"kernel must fit the padded input, whose {axis} is {size}, but has {kernel}")
         return self
 
     @property
+    def window(self) -> Window:
+        """The window."""
+        down, across = self.dilation
+        return replace(super().window, dilation=(down, across))
+
+    @property
     def output(self) -> tuple[int, int]:
-        """Height and width of the output: places of the kernel that lie wholly in the padded input (pixels)."""
-        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.padding
-        return (self.height + 2 * ph - kh) // sh + 1, (self.width + 2 * pw - kw) // sw + 1
+        """Height and width of the output of a convolution by itself (pixels)."""
+        return self.window.output(self.height or 1, self.width or 1)
 
     def product(self, batch: int) -> Shape:
-        """Matrix product for a batch of samples."""
+        """Matrix product for a batch of samples, of a convolution by itself."""
         height, width = self.output
-        return Shape(batch * height * width, self.channels * self.kernel[0] * self.kernel[1], self.filters)
+        return Shape(batch * height * width, (self.channels or 1) * self.kernel[0] * self.kernel[1], self.filters)
 
 
-class GemmSpec(_Layer):
+class GemmSpec(_Weighted):
     """A matrix product by itself, whatever the batch."""
 
     kind: Literal["gemm"] = quantity("name", "Kind of layer")
@@ -148,4 +231,68 @@ class GemmSpec(_Layer):
         return Shape(self.m, self.k, self.n)
 
 
-LayerSpec = Annotated[LinearSpec | ConvSpec | GemmSpec, Field(discriminator="kind")]
+class MaxPoolSpec(_Windowed):
+    """The largest number of each window, channel by channel."""
+
+    kind: Literal["max_pool"] = quantity("name", "Kind of layer")
+
+
+class AveragePoolSpec(_Windowed):
+    """The mean of each window, channel by channel."""
+
+    kind: Literal["average_pool"] = quantity("name", "Kind of layer")
+    padded: bool = quantity("flag", "Whether padding counts, as zeros", default=False)
+
+
+class GlobalAveragePoolSpec(_Layer):
+    """The mean of all pixels, channel by channel."""
+
+    kind: Literal["global_average_pool"] = quantity("name", "Kind of layer")
+
+
+class AddSpec(_Layer):
+    """The sum of two layers' outputs: a residual connection."""
+
+    kind: Literal["add"] = quantity("name", "Kind of layer")
+
+
+class MultiplySpec(_Layer):
+    """The product of two layers' outputs, number by number."""
+
+    kind: Literal["multiply"] = quantity("name", "Kind of layer")
+
+
+class ConcatSpec(_Layer):
+    """Channels of several layers' outputs side by side."""
+
+    kind: Literal["concat"] = quantity("name", "Kind of layer")
+
+
+class FlattenSpec(_Layer):
+    """All numbers of a sample in a row: of an image, row by row, pixel by pixel, channel by channel."""
+
+    kind: Literal["flatten"] = quantity("name", "Kind of layer")
+
+
+class ActivationSpec(_Layer):
+    """The activation function alone."""
+
+    kind: Literal["activation"] = quantity("name", "Kind of layer")
+
+
+#: Layers that are matrix products when they stand by themselves.
+ProductSpec = LinearSpec | ConvSpec | GemmSpec
+LayerSpec = Annotated[
+    LinearSpec
+    | ConvSpec
+    | GemmSpec
+    | MaxPoolSpec
+    | AveragePoolSpec
+    | GlobalAveragePoolSpec
+    | AddSpec
+    | MultiplySpec
+    | ConcatSpec
+    | FlattenSpec
+    | ActivationSpec,
+    Field(discriminator="kind"),
+]

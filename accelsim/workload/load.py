@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +17,21 @@ from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
-from accelsim.workload.layer import MAX_ROWS, MAX_SIDE, ConvSpec, GemmSpec, LayerSpec, LinearSpec
-from accelsim.workload.network import Linear, Network
-from accelsim.workload.synthetic import Draw, Shapes, Synthetic, synthesize
+from accelsim.graph.rewrite import with_samples
+from accelsim.graph.value import Shape, without_numbers
+from accelsim.workload.assemble import MisfitError, assemble, readings
+from accelsim.workload.layer import (
+    MAX_ROWS,
+    MAX_SIDE,
+    BatchNormSpec,
+    ConvSpec,
+    LayerSpec,
+    LinearSpec,
+    ProductSpec,
+    Side,
+)
+from accelsim.workload.network import Network
+from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
 
 MAX_TENSOR_FILE_BYTES = 2**36
 
@@ -29,9 +40,10 @@ class DataSpec(Frozen):
     """Where test and calibration data stand."""
 
     file: str = quantity("path", "safetensors file, relative to the workload's folder and inside it")
-    inputs: str = quantity("name", "Tensor of test inputs, float, shape (batch, inputs)")
+    inputs: str = quantity("name", "Tensor of test inputs, shape (batch, inputs), or (batch, height, width, channels)")
     labels: str = quantity("name", "Tensor of their classes, integer, shape (batch,)")
     calibration: str = quantity("name", "Tensor of calibration inputs from the training split, float")
+    scale: float = quantity("factor", "What each number of the inputs is multiplied by", default=1.0, gt=0)
 
 
 class VariantSpec(Frozen):
@@ -75,6 +87,10 @@ class WorkloadSpec(Frozen):
         ge=1,
         le=10_000,
     )
+    input: list[Side] | None = quantity(
+        "numbers", "Shape of one input, [height, width, channels]; the first layer's inputs if absent", default=None,
+        min_length=1, max_length=3,
+    )  # fmt: skip
     layers: list[LayerSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
 
     @model_validator(mode="after")
@@ -89,10 +105,10 @@ class WorkloadSpec(Frozen):
         if self.synthetic is None:
             if self.weights is None or self.data is None:
                 raise ValueError("weights and data must be given, or synthetic in their place")
-            unnamed = [layer.name for layer in self._linear if layer.weight is None]
+            unnamed = [layer.name for layer in self._weighted if layer.weight is None]
             if unnamed:
                 raise ValueError(f"layer {unnamed[0]} must name its weight")
-        elif self.weights or self.data or self.variants or any(layer.weight or layer.bias for layer in self._linear):
+        elif self.weights or self.data or self.variants or any(layer.weight or layer.bias for layer in self._weighted):
             raise ValueError("synthetic must stand alone: weights, data and the layers' tensors are drawn")
         return self
 
@@ -105,8 +121,16 @@ class WorkloadSpec(Frozen):
         return [x.model_copy(update={"name": f"{x.name}.{i}"}) for i in numbers for x in self.layers]
 
     @property
-    def _linear(self) -> list[LinearSpec]:
-        return [layer for layer in self.layers if isinstance(layer, LinearSpec)]
+    def _weighted(self) -> list[ProductSpec]:
+        return [layer for layer in self.layers if isinstance(layer, ProductSpec)]
+
+    @property
+    def sample(self) -> Shape:
+        """Shape of one input."""
+        if self.input is not None:
+            return tuple(self.input)
+        first = self.layers[0]
+        return (first.inputs,) if isinstance(first, LinearSpec) else (1,)
 
 
 def load_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
@@ -177,30 +201,36 @@ def network_of(workload: Workload, variant: str | None = None, *, values: bool =
         raise WorkloadError(
             workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants))
         )
-    if spec.synthetic:
+    try:
+        if spec.synthetic is None:
+            return _read(workload.document, workload.path, spec, workload.sha256, variant)
         draw = Draw(spec.synthetic.seed) if values else Shapes()
-        network = synthesize(spec.name, spec.all_layers, spec.synthetic, draw, independent=spec.independent)
-        return replace(network, sha256={workload.path.name: workload.sha256})
-    return _read(workload.document, workload.path, spec, workload.sha256, variant)
+        if spec.independent:
+            products = [layer for layer in spec.all_layers if isinstance(layer, ProductSpec)]
+            network = draw_layers(spec.name, products, spec.synthetic, draw)
+        else:
+            network = draw_network(spec.name, spec.layers, spec.synthetic, spec.sample, draw)
+    except MisfitError as error:
+        place = ("layers", error.place, error.field)
+        raise WorkloadError(workload.document.fault(place, error.message)) from None
+    return replace(network, sha256={workload.path.name: workload.sha256})
 
 
 def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, variant: str | None) -> Network:
-    """Read weights and data from the files that a workload names; its layers chain and are linear."""
-    layers = [layer for layer in spec.layers if isinstance(layer, LinearSpec)]
+    """Read weights and data from the files that a workload names."""
     data = spec.data
     assert data is not None  # noqa: S101 - as the model's validator says
     reader = _Tensors(document, path.parent)
     begun = spec.variants[variant] if variant is not None else None
     if begun:
         reader.weights, reader.weights_key = begun.weights, ("variants", variant or "", "weights")
-    read = [_linear(reader, i, layer) for i, layer in enumerate(layers)]
-    features = layers[0].inputs
-    inputs = reader.floats(("data", "inputs"), data.file, data.inputs, (None, features))
+    graph = assemble(spec.name, spec.layers, (1, *spec.sample), reader)
+    inputs = reader.floats(("data", "inputs"), data.file, data.inputs, (None, *spec.sample))
     labels = reader.integers(("data", "labels"), data.file, data.labels, (None,))
-    calibration = reader.floats(("data", "calibration"), data.file, data.calibration, (None, features))
+    calibration = reader.floats(("data", "calibration"), data.file, data.calibration, (None, *spec.sample))
     if not reader.faults and len(inputs) != len(labels):
         reader.fault(("data", "labels"), f"must be {len(inputs)} classes, one an input, not {len(labels)}")
-    classes = layers[-1].outputs
+    classes = graph[graph.outputs[0]].features
     wrong = labels[(labels < 0) | (labels >= classes)]
     if not reader.faults and len(wrong):
         reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}")
@@ -210,9 +240,9 @@ def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, varia
     if reader.faults:
         raise WorkloadError(*reader.faults)
     hashes = {path.name: sha256, **reader.sha256}
-    if begun and begun.center:
-        inputs, calibration = (x - np.float32(begun.center) for x in (inputs, calibration))
-    return Network(spec.name, tuple(read), inputs, labels, calibration, hashes)
+    scale, center = np.float32(data.scale), np.float32(begun.center if begun else 0)
+    inputs, calibration = (x * scale - center for x in (inputs, calibration))
+    return Network(with_samples(graph, len(inputs)), (inputs,), labels, (calibration,), hashes)
 
 
 def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
@@ -225,62 +255,71 @@ def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
             document.fault(("repeats",), f"must be 1 in a workload that is not independent, not {spec.repeats}")
         )
     for i, layer in enumerate(spec.layers):
-        if isinstance(layer, ConvSpec | GemmSpec) and not spec.independent:
-            faults.append(
-                document.fault(
-                    ("layers", i, "kind"), f"must be linear in a workload that is not independent, not {layer.kind}"
-                )
-            )
-        if layer.sparsity and not spec.synthetic:
-            faults.append(
-                document.fault(("layers", i, "sparsity"), "must be absent where weights are read and not drawn")
-            )
-        shape = layer.product(spec.synthetic.batch if spec.synthetic else 1)
-        sides = zip(("rows (M)", "inputs (K)"), shape[:2], (MAX_ROWS, MAX_SIDE), strict=True)
         faults += [
-            document.fault(("layers", i), f"must be a product of at most {most} {side}, not {size}")
-            for side, size, most in sides
-            if size > most
+            document.fault(("layers", i, key), message) for key, message in _layer_faults(layer, alone=spec.independent)
         ]
-    return faults if faults or spec.independent else _chain_faults(document, spec)
+        if isinstance(layer, ProductSpec):
+            if layer.sparsity and not spec.synthetic:
+                text = "must be absent where weights are read and not drawn"
+                faults.append(document.fault(("layers", i, "sparsity"), text))
+            faults += [document.fault(("layers", i), message) for message in _sides(layer, spec)]
+    if faults or spec.independent:
+        return faults
+    try:
+        readings(spec.layers)
+    except MisfitError as error:
+        return [document.fault(("layers", error.place, error.field), error.message)]
+    return _chain_faults(document, spec)
+
+
+def _layer_faults(layer: LayerSpec, *, alone: bool) -> list[tuple[str, str]]:
+    """Fields of a layer that only layers by themselves have, or only those that read others."""
+    images = ("height", "width", "channels")
+    if not alone:
+        if layer.kind == "gemm":
+            return [("kind", "must be linear in a workload that is not independent, not gemm")]
+        if not isinstance(layer, ConvSpec):
+            return []
+        text = "must be absent where a layer's input is what others form"
+        return [(name, text) for name in images if getattr(layer, name) is not None]
+    if not isinstance(layer, ProductSpec):
+        return [("kind", f"must be a matrix product in a workload that is independent, not {layer.kind}")]
+    faults = [("reads", "must be absent in a workload that is independent")] if layer.reads else []
+    if layer.activation not in {"none", "relu"} or layer.batch_norm:
+        faults.append(("kind", "must end with no function or relu alone in a workload that is independent"))
+    if isinstance(layer, ConvSpec):
+        text = "must be given where a convolution stands by itself"
+        faults += [(name, text) for name in images if getattr(layer, name) is None]
+        if layer.groups > 1:
+            faults.append(("groups", "must be 1 where a convolution stands by itself"))
+    return faults
+
+
+def _sides(layer: ProductSpec, spec: WorkloadSpec) -> list[str]:
+    """Sides of a layer's product that are too long, as far as it tells them by itself."""
+    if isinstance(layer, ConvSpec) and None in {layer.height, layer.width, layer.channels}:
+        return []
+    shape = layer.product(spec.synthetic.batch if spec.synthetic else 1)
+    sides = zip(("rows (M)", "inputs (K)"), shape[:2], (MAX_ROWS, MAX_SIDE), strict=True)
+    return [f"must be a product of at most {most} {side}, not {size}" for side, size, most in sides if size > most]
 
 
 def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
-    layers = [layer for layer in spec.layers if isinstance(layer, LinearSpec)]
-    return [
-        document.fault(
-            ("layers", i + 1, "inputs"),
-            f"must be {before.outputs}, the outputs of layer {before.name}, not {after.inputs}",
-        )
-        for i, (before, after) in enumerate(pairwise(layers))
-        if before.outputs != after.inputs
-    ]
-
-
-def _linear(reader: _Tensors, index: int, spec: LinearSpec) -> Linear:
-    place = ("layers", index)
-    file = reader.weights
-    assert spec.weight is not None  # noqa: S101 - as the workload's validator says
-    weight = reader.floats((*place, "weight"), file, spec.weight, (spec.outputs, spec.inputs))
-    bias = (
-        reader.floats((*place, "bias"), file, spec.bias, (spec.outputs,))
-        if spec.bias
-        else np.zeros(spec.outputs, np.float32)
-    )
-    weight_step = reader.steps((*place, "weight"), f"{spec.name}.weight_step", spec.outputs)
-    input_step = reader.steps((*place, "weight"), f"{spec.name}.input_step", 1)
-    return Linear(
-        spec.name,
-        np.ascontiguousarray(weight.T),
-        bias,
-        spec.activation == "relu",
-        weight_step=weight_step,
-        input_step=None if input_step is None or not len(input_step) else float(input_step[0]),
-    )
+    """Every fully connected layer's inputs are the outputs of the one that it reads, as far as both tell."""
+    by_name = {layer.name: layer for layer in spec.layers}
+    faults = []
+    for i, (layer, reads) in enumerate(zip(spec.layers, readings(spec.layers), strict=True)):
+        before = by_name.get(reads[0])
+        if isinstance(layer, LinearSpec) and isinstance(before, LinearSpec) and before.outputs != layer.inputs:
+            text = f"must be {before.outputs}, the outputs of layer {before.name}, not {layer.inputs}"
+            faults.append(document.fault(("layers", i, "inputs"), text))
+    return faults
 
 
 class _Tensors:
     """Reads and checks tensors of the files that a workload names; collects faults instead of raising."""
+
+    outlined = False
 
     def __init__(self, document: Document, folder: Path) -> None:
         self._document = document
@@ -307,7 +346,41 @@ class _Tensors:
             self.fault(key, f"must be finite numbers, but {bad} of {values.size} values of {name!r} are not")
         return values
 
-    def steps(self, key: tuple[int | str, ...], name: str, count: int) -> NDArray[np.float32] | None:
+    def weight(self, index: int, spec: ProductSpec, shape: Shape) -> NDArray[np.float32]:
+        """Weights of a layer, shape (K, N) though they stand output by output, or filters."""
+        assert spec.weight is not None  # noqa: S101 - as the workload's validator says
+        place = ("layers", index, "weight")
+        if len(shape) == 4:
+            return _shaped(self.floats(place, self.weights, spec.weight, shape), shape)
+        return _shaped(np.ascontiguousarray(self.floats(place, self.weights, spec.weight, shape[::-1]).T), shape)
+
+    def bias(self, index: int, spec: ProductSpec, outputs: int) -> NDArray[np.float32] | None:
+        """Bias of a layer, if it has one."""
+        if spec.bias is None:
+            return None
+        return _shaped(self.floats(("layers", index, "bias"), self.weights, spec.bias, (outputs,)), (outputs,))
+
+    def norm(
+        self, index: int, spec: BatchNormSpec, outputs: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Parameters of a normalization."""
+        place = ("layers", index, "batch_norm", "prefix")
+        gamma, beta, mean, variance = (
+            _shaped(self.floats(place, self.weights, f"{spec.prefix}.{part}", (outputs,)), (outputs,))
+            for part in ("gamma", "beta", "mean", "variance")
+        )
+        if (variance < 0).any():
+            self.fault(place, f"variances of {spec.prefix} must be 0 or more")
+        return gamma, beta, mean, variance
+
+    def steps(
+        self, index: int, spec: ProductSpec, outputs: int
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        """Steps of weights and inputs that training fixed."""
+        place = ("layers", index, "weight")
+        return self._steps(place, f"{spec.name}.weight_step", outputs), self._steps(place, f"{spec.name}.input_step", 1)
+
+    def _steps(self, key: tuple[int | str, ...], name: str, count: int) -> NDArray[np.float32] | None:
         """Positive steps of a layer, shape (count,); None if the file of weights has none of the name."""
         handle = self._open(self.weights_key, self.weights)
         if handle is None or name not in handle.keys():  # noqa: SIM118 - not a mapping
@@ -369,3 +442,8 @@ class _Tensors:
         except SafetensorError as error:
             self.fault(key, f"must be a whole safetensors file: {file}: {error}")
         return self._files[file]
+
+
+def _shaped(tensor: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+    """A tensor, or after a fault one of its shape that takes no memory, so that other faults are looked for."""
+    return tensor if tensor.shape == shape else without_numbers(np.float32, shape)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
 from accelsim.computer import memory_bytes
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.errors import WorkloadError
-from accelsim.workload.layer import LayerSpec, Shape
-from accelsim.workload.network import Float32, Inputs, Linear, Network, without_values
+from accelsim.graph.build import Builder
+from accelsim.graph.value import Shape, without_numbers
+from accelsim.workload.assemble import assemble
+from accelsim.workload.layer import BatchNormSpec, LayerSpec, ProductSpec
+from accelsim.workload.network import Float32, Network
 
 #: Samples that fix the activations' ranges of a chain.
 CALIBRATION = 64
@@ -24,54 +26,87 @@ class Synthetic(Frozen):
     batch: Integer = quantity("samples", "Inputs", ge=1, le=2**20)
 
 
-class Source(Protocol):
-    """Where tensors come from."""
-
-    def inputs(self, m: int, k: int) -> Float32:
-        """Inputs of shape (m, k)."""
-        ...
-
-    def layer(self, spec: LayerSpec, shape: Shape) -> Linear:
-        """A layer's weights, and a bias of zeros."""
-        ...
-
-
 class Draw:
     """Tensors of numpy's default generator."""
+
+    outlined = False
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
 
-    def inputs(self, m: int, k: int) -> Float32:
+    def inputs(self, shape: Shape) -> Float32:
         """Uniform from 0 to 1."""
-        return self._rng.random((m, k), np.float32)
+        return self._rng.random(shape, np.float32)
 
-    def layer(self, spec: LayerSpec, shape: Shape) -> Linear:
+    def weight(self, index: int, spec: ProductSpec, shape: Shape) -> Float32:  # noqa: ARG002 - as `Tensors` has it
         """Normal weights of variance 1 / inputs, so that activations keep their size, pruned if they are sparse."""
-        weight = self._rng.standard_normal((shape.k, shape.n), np.float32)
-        weight /= np.float32(np.sqrt(shape.k))
+        weight = self._rng.standard_normal(shape, np.float32)
+        weight /= np.float32(np.sqrt(np.prod(shape[:-1])))
         if spec.sparsity:
-            _prune(weight, *spec.pattern)
-        return Linear(spec.name, weight, np.zeros(shape.n, np.float32), spec.activation == "relu", spec.pattern)
+            _prune(weight.reshape(-1, shape[-1]), *spec.pattern)
+        return weight
+
+    def bias(self, index: int, spec: ProductSpec, outputs: int) -> Float32 | None:  # noqa: ARG002
+        """None."""
+        return None
+
+    def norm(
+        self,
+        index: int,  # noqa: ARG002 - as `Tensors` has it
+        spec: BatchNormSpec,  # noqa: ARG002 - as `Tensors` has it
+        outputs: int,
+    ) -> tuple[Float32, Float32, Float32, Float32]:
+        """That which changes nothing but for epsilon."""
+        one, zero = np.ones(outputs, np.float32), np.zeros(outputs, np.float32)
+        return one, zero, zero, one
+
+    def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[None, None]:  # noqa: ARG002
+        """None."""
+        return None, None
 
 
-class Shapes:
-    """Tensors without values, which take no memory."""
+class Shapes(Draw):
+    """Tensors without numbers, which take no memory."""
 
-    def inputs(self, m: int, k: int) -> Float32:
+    outlined = True
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def inputs(self, shape: Shape) -> Float32:
         """The shape."""
-        return without_values(np.float32(0), m, k)
+        return without_numbers(np.float32, shape)
 
-    def layer(self, spec: LayerSpec, shape: Shape) -> Linear:
-        """The shapes."""
-        weight, bias = (without_values(np.float32(0), *sides) for sides in ((shape.k, shape.n), (shape.n,)))
-        return Linear(spec.name, weight, bias, spec.activation == "relu", spec.pattern)
+    def weight(self, index: int, spec: ProductSpec, shape: Shape) -> Float32:  # noqa: ARG002 - as `Tensors` has it
+        """The shape."""
+        return without_numbers(np.float32, shape)
 
 
-def synthesize(
-    name: str, specs: Sequence[LayerSpec], synthetic: Synthetic, source: Source, *, independent: bool
-) -> Network:
-    """Network of tensors from a source: inputs first and then the layers, or each layer's inputs before its weights.
+def draw_network(name: str, specs: Sequence[LayerSpec], synthetic: Synthetic, sample: Shape, draw: Draw) -> Network:
+    """Network of layers that read each other: its inputs first, then its layers' tensors.
+
+    Parameters
+    ----------
+    sample
+        Shape of one input.
+
+    Raises
+    ------
+    WorkloadError
+        If this computer can't hold the tensors.
+    MisfitError
+        If a layer does not fit what it reads.
+    """
+    try:
+        inputs, ranges = (draw.inputs((samples, *sample)) for samples in (synthetic.batch, CALIBRATION))
+        graph = assemble(name, specs, inputs.shape, draw)
+    except MemoryError:
+        raise WorkloadError(f"tensors of {name} must fit this computer's memory, but do not") from None
+    return Network(graph, (inputs,), None, (ranges,), {}, synthetic.seed)
+
+
+def draw_layers(name: str, specs: Sequence[ProductSpec], synthetic: Synthetic, draw: Draw) -> Network:
+    """Layers that do not read each other: of each its inputs, then its weights.
 
     Raises
     ------
@@ -79,31 +114,20 @@ def synthesize(
         If this computer can't hold the tensors.
     """
     shapes = [spec.product(synthetic.batch) for spec in specs]
-    if isinstance(source, Draw):
+    if not draw.outlined:
         _require_memory(name, 4 * sum(shape.k * (shape.m + shape.n) for shape in shapes))
-    x: Inputs[np.float32]
-    ranges: Inputs[np.float32]
+    build, outputs = Builder(name), []
+    inputs: list[Float32] = []
     try:
-        if independent:
-            pairs = [(source.inputs(s.m, s.k), source.layer(spec, s)) for spec, s in zip(specs, shapes, strict=True)]
-            x = ranges = tuple(inputs for inputs, _ in pairs)
-            layers = tuple(layer for _, layer in pairs)
-        else:
-            x, ranges = (source.inputs(samples, shapes[0].k) for samples in (synthetic.batch, CALIBRATION))
-            layers = tuple(source.layer(spec, s) for spec, s in zip(specs, shapes, strict=True))
+        for index, (spec, shape) in enumerate(zip(specs, shapes, strict=True)):
+            inputs.append(draw.inputs((shape.m, shape.k)))
+            given = build.input(f"{spec.name}.input", inputs[-1].shape)
+            data = draw.weight(index, spec, (shape.k, shape.n))
+            weight = build.constant(f"{spec.name}.weight", data, pattern=spec.pattern, outlined=draw.outlined)
+            outputs.append(build.linear(spec.name, given, weight, None, relu=spec.activation == "relu"))
     except MemoryError:
         raise WorkloadError(f"tensors of {name} must fit this computer's memory, but do not") from None
-    return Network(
-        name,
-        layers,
-        x,
-        None,
-        ranges,
-        {},
-        synthetic.seed,
-        independent=independent,
-        values=not isinstance(source, Shapes),
-    )
+    return Network(build.graph(tuple(outputs)), tuple(inputs), None, tuple(inputs), {}, synthetic.seed)
 
 
 def _require_memory(name: str, needed_bytes: int) -> None:

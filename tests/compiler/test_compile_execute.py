@@ -7,12 +7,11 @@ import pytest
 from harness import assert_accounted, assert_bit_exact, ideal_memory, inputs, machine, network, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DoesNotFitError
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import Unit
 
 
@@ -155,7 +154,7 @@ def test_int32_overflow_is_refused() -> None:
     net = network(rng, [70_000, 1])
     net.layers[0].weight[:] = 127
     with pytest.raises(CompileError, match=r"fc0: sums must fit an int32 accumulator, but output 0 can reach 2\d{9}"):
-        compile_network(net, inputs(rng, net, 1), machine())
+        net.compile(inputs(rng, net, 1), machine())
 
 
 def test_a_scratchpad_too_small_for_one_tile_is_named() -> None:
@@ -163,7 +162,7 @@ def test_a_scratchpad_too_small_for_one_tile_is_named() -> None:
     net = network(rng, [64, 64])
     on = machine(weight={"capacity_bytes": 320, "banks": 1}, accumulator={"capacity_bytes": 64, "banks": 1})
     with pytest.raises(DoesNotFitError) as error:
-        compile_network(net, inputs(rng, net, 1), on)
+        net.compile(inputs(rng, net, 1), on)
     assert str(error.value) == (
         "layer fc0: the weight memory of edge-ws must hold the smallest tile, 400 bytes, but has 320"
     )

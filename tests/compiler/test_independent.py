@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
+from accelsim.golden.network import IntegerNetwork, Quantization
 from harness import assert_accounted, layer, machine, network, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from accelsim.compress.compact import compact, surviving
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError
 from accelsim.golden import integer
-from accelsim.golden.network import IntegerNetwork, Quantization
 from accelsim.isa.opcodes import LOAD, RECEIVE, SEND, STORE, Memory
 from accelsim.isa.program import Program
 from accelsim.results import Execution

@@ -5,22 +5,21 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import engines
 import numpy as np
 import pytest
-from float_networks import network, recipe
-from harness import assert_accounted, machine
+from float_networks import network, recipe, typed
+from harness import assert_accounted, machine, run_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.apply import compress
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.errors import CompileError, ProgramError, WorkloadError
-from accelsim.golden import evaluate
-from accelsim.golden.network import IntegerLayer, quantized
+from accelsim.graph.element import Integer
+from accelsim.graph.layer import layers
 from accelsim.isa.opcodes import OPCODES, PRELOAD
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
@@ -37,12 +36,7 @@ def tables(**changes: Any) -> Machine:
 
 def run(net: Network, on: Machine, *steps: dict[str, Any]) -> tuple[Program, Execution]:
     """Execute on both engines and find numpy's outputs."""
-    compressed = compress(net, recipe(*steps))
-    x = quantized(compressed, net.inputs)
-    program = compile_network(compressed, x, on)
-    execution = engines.execute(program, on)
-    for info, right in zip(program.header.layers, evaluate.forward(compressed, x, on.fold_inputs), strict=True):
-        np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), right, info.name)
+    program, execution = run_graph(*typed(net, recipe(*steps)), on)
     assert_accounted(execution)
     return program, execution
 
@@ -64,11 +58,12 @@ def test_lookups_equal_products(sizes: list[int], rows: int, kilobytes: int, see
 
 def test_shared_values_keep_their_eight_bits() -> None:
     net = network(np.random.default_rng(0), [40, 30], 8)
-    (layer,) = compress(net, recipe(KMEANS, LOOKUP)).layers
-    assert isinstance(layer, IntegerLayer)
-    assert 12 < len(np.unique(layer.weight)) <= 16
-    assert np.abs(layer.weight).max() == 127
-    assert (layer.input.operand, layer.lookup) == ("int4", True)
+    (layer,) = layers(compress(net, recipe(KMEANS, LOOKUP)))
+    element = layer.weight.element
+    assert isinstance(element, Integer)
+    assert 12 < len(np.unique(layer.weight.numbers)) <= 16
+    assert np.abs(layer.weight.numbers).max() == 127
+    assert (layer.input.element.operand, element.bits, element.distinct) == ("int4", 8, 16)
 
 
 def test_products_are_looked_up_and_tables_are_filled_for_each_fold() -> None:
@@ -98,9 +93,9 @@ def test_what_does_not_match_is_refused() -> None:
         ({"scheme": "int4"}, tables(), "weights must be numbers of shared values on edge-ws, not values as recipe r"),
         (LOOKUP, machine(matrix={"operands": "int4"}), "weights must be values on edge-ws, not numbers of shared ones"),
     ):
-        compressed = compress(net, recipe(KMEANS, step))
+        graph, x = typed(net, recipe(KMEANS, step))
         with pytest.raises(CompileError, match=message):
-            compile_network(compressed, quantized(compressed, net.inputs), on)
+            compile_graph(graph, x, on, "r")
     for wrong in ({**LOOKUP, "scheme": "int8"}, {"scheme": "int4", "lookup": True}, {**LOOKUP, "weight_bits": 3}):
         with pytest.raises(ValidationError, match="lookup must be for int4"):
             recipe(wrong)

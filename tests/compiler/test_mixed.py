@@ -8,6 +8,7 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
+from accelsim.golden.network import FloatLayer, FloatNetwork
 from float_networks import network, recipe
 from harness import assert_accounted, machine
 from hypothesis import given, settings
@@ -19,7 +20,6 @@ from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, ConfigError, ProgramError, WorkloadError
 from accelsim.golden import evaluate, float_network
-from accelsim.golden.network import FloatLayer, FloatNetwork
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, PRELOAD, QUANTIZE
 from accelsim.isa.program import Program

@@ -8,6 +8,7 @@ import engines
 import float_networks
 import numpy as np
 import pytest
+from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
 from float_networks import network
 from harness import assert_accounted, machine
 from hypothesis import given, settings
@@ -19,7 +20,6 @@ from accelsim.compress.recipe import Recipe
 from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import CompileError, ConfigError
 from accelsim.golden import evaluate, floating
-from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
 from accelsim.workload.network import Network
 
 

@@ -9,6 +9,7 @@ import pytest
 from harness import assert_accounted, assert_bit_exact, inputs, machine, network, run, without_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 from accelsim.compiler import tiling
@@ -19,7 +20,6 @@ from accelsim.config.arch import Decode, Machine, Sram
 from accelsim.config.tech import Operation
 from accelsim.errors import ProgramError
 from accelsim.formats.storage import Storage
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import DECODE, LOAD, NONE, Memory
 from accelsim.isa.verify import verify
 

@@ -10,16 +10,15 @@ import pytest
 from harness import assert_accounted, assert_bit_exact, inputs, machine, network, run, without_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Decode, Machine
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Component, Operation
 from accelsim.cost import energy
 from accelsim.errors import CompileError, ProgramError
 from accelsim.formats.storage import FORMATS, MATRICES, Storage
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import DECODE, LOAD, NONE, Memory, Unit
 from accelsim.isa.verify import verify
 from accelsim.sim import reference
@@ -134,7 +133,7 @@ def test_a_machine_without_a_decode_unit_refuses() -> None:
     rng = np.random.default_rng(0)
     net = stored(network(rng, [8, 8]), Storage("huffman", 0))
     with pytest.raises(CompileError, match="layer fc0: weights stored as huffman must be expanded by a decode unit"):
-        compile_network(net, inputs(rng, net, 1), machine(decode=None))
+        net.compile(inputs(rng, net, 1), machine(decode=None))
 
 
 def test_values_that_a_format_cannot_hold_are_refused() -> None:
@@ -145,7 +144,7 @@ def test_values_that_a_format_cannot_hold_are_refused() -> None:
         (Storage("codebook", 2), r"the format codebook: the tensor must have at most 4 different values, not \d+"),
     ):
         with pytest.raises(CompileError, match=f"layer fc0: weights, as edge-ws packs them, must fit {message}"):
-            compile_network(stored(net, storage), inputs(rng, net, 1), machine())
+            stored(net, storage).compile(inputs(rng, net, 1), machine())
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_bytes_beside_the_weights_are_encoded_with_them(kind: str) -> None:
 def test_bytes_that_no_encoder_writes_are_refused_with_the_instruction() -> None:
     rng = np.random.default_rng(0)
     net = stored(network(rng, [16, 16], density=0.5), Storage("bitmask", 0))
-    program = compile_network(net, inputs(rng, net, 2), machine())
+    program = net.compile(inputs(rng, net, 2), machine())
     (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
     (load,) = np.flatnonzero(
         (program.instructions["opcode"] == LOAD)
@@ -201,7 +200,7 @@ def test_bytes_that_no_encoder_writes_are_refused_with_the_instruction() -> None
 def test_verify_refuses_formats_that_are_none_and_machines_that_have_no_unit() -> None:
     rng = np.random.default_rng(0)
     net = stored(network(rng, [16, 16]), Storage("relative", 4))
-    program = compile_network(net, inputs(rng, net, 2), machine())
+    program = net.compile(inputs(rng, net, 2), machine())
     (decode,) = np.flatnonzero(program.instructions["opcode"] == DECODE)
     for column, value, message in (
         (4, len(FORMATS), f"format must be below {len(FORMATS)}, not {len(FORMATS)}"),

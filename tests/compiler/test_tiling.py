@@ -7,22 +7,26 @@ import pytest
 from harness import layer, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines
 
 from accelsim.compiler import tiles, tiling
 from accelsim.compiler.candidates import Candidates, Counts
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.dataflows.choice import dataflow
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.fuse import fuse
+from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import DoesNotFitError
-from accelsim.golden.network import Quantization
+from accelsim.graph.element import Integer
 
-UNSIGNED = Quantization(1.0, 0, signed=False)
+UNSIGNED = Integer(1.0, 0, signed=False)
 
 
 def flow(m: int, k: int, n: int, on: Machine) -> Dataflow:
-    return dataflow(Gemm(layer(np.random.default_rng(0), k, n, UNSIGNED, UNSIGNED), m, k, n), on)
+    net = IntegerNetwork("one", (layer(np.random.default_rng(0), k, n, UNSIGNED, UNSIGNED),))
+    (fusion,) = fuse(Lowering(net.graph(m), (), ""), on).fusions
+    return dataflow(fusion.product, on)
 
 
 def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import integer_networks
 import numpy as np
 import pytest
-from float_networks import recipe
+from float_networks import Linear, chain, recipe
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -14,15 +15,27 @@ from pydantic import ValidationError
 from accelsim.compress.apply import compress
 from accelsim.compress.quantize import clipping, groups, integers
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.golden.network import FloatLayer, IntegerLayer
-from accelsim.workload.network import Linear, Network
+from accelsim.graph.element import Integer
+from accelsim.graph.layer import Layer, layers
+from accelsim.workload.network import Network
 
 
 def network(rng: np.random.Generator, k: int = 40, n: int = 12) -> Network:
     weight = rng.standard_t(3, size=(k, n)).astype(np.float32)
     x = np.abs(rng.standard_t(3, size=(50, k))).astype(np.float32)
-    layers = (Linear("fc", weight, np.zeros(n, np.float32), relu=False),)
-    return Network("random", layers, x, np.zeros(50, np.int64), x, {})
+    return chain([Linear("fc", weight, np.zeros(n, np.float32), relu=False)], x)
+
+
+def compressed(net: Network, *steps: dict[str, Any]) -> Layer:
+    """The only layer of a network, typed by steps."""
+    (layer,) = layers(compress(net, recipe(*steps)))
+    return layer
+
+
+def weights(net: Network) -> Any:
+    """Weights of the only layer of a network."""
+    (layer,) = layers(net.graph)
+    return layer.weight.numbers
 
 
 @given(bits=st.integers(2, 7), group=st.integers(1, 20), seed=st.integers(0, 2**32))
@@ -84,13 +97,12 @@ def test_layers_of_groups_are_stored_so() -> None:
     net = network(np.random.default_rng(0))
     step = {"scheme": "int8", "weight_bits": 4, "weight_group": 16}
     for scales, name in (("progressive", "progressive"), ("vector", "vector_scaled")):
-        (layer,) = compress(net, recipe({**step, "weight_scales": scales})).layers
-        assert isinstance(layer, IntegerLayer)
-        assert layer.storage
-        assert layer.groups
-        assert layer.storage == (name, 4, 16)
-        np.testing.assert_array_equal(layer.weight, layer.groups.decode())
-        assert np.corrcoef(layer.weight.ravel(), net.layers[0].weight.ravel())[0, 1] > 0.95
+        weight = compressed(net, {**step, "weight_scales": scales}).weight
+        assert weight.storage
+        assert weight.groups
+        assert weight.storage == (name, 4, 16)
+        np.testing.assert_array_equal(weight.numbers, weight.groups.decode())
+        assert np.corrcoef(weight.numbers.ravel(), weights(net).ravel())[0, 1] > 0.95
     with pytest.raises(ConfigError, match="no step may store layer fc, whose groups are stored as progressive"):
         compress(net, recipe({**step, "weight_scales": "progressive"}, {"scheme": "store", "format": "bitmask"}))
     with pytest.raises(WorkloadError, match="weight_scales must be absent, because the weights' steps are fixed"):
@@ -151,8 +163,8 @@ def test_percentiles_are_numpys_on_each_side() -> None:
 def test_recipes_clip() -> None:
     net = network(np.random.default_rng(3))
     base = {"scheme": "int4", "weight_bits": 3}
-    (plain,), (mse,), (percentile,) = (
-        compress(net, recipe({**base, **more})).layers
+    plain, mse, percentile = (
+        compressed(net, {**base, **more})
         for more in (
             {},
             {"weight_clip": "mse", "activation_clip": "mse"},
@@ -160,26 +172,25 @@ def test_recipes_clip() -> None:
         )
     )
     for layer in (plain, mse, percentile):
-        assert not isinstance(layer, FloatLayer)
-        assert np.abs(layer.weight).max() <= 4
-    assert mse.input.scale < plain.input.scale
-    assert percentile.input.scale < plain.input.scale
-    assert np.count_nonzero(np.abs(mse.weight) >= 3) > np.count_nonzero(np.abs(plain.weight) >= 3)
-    assert mse.output == plain.output  # what no layer reads keeps its range
+        assert isinstance(layer.weight.element, Integer)
+        assert np.abs(layer.weight.numbers).max() <= 4
+    assert mse.input.element.scale < plain.input.element.scale
+    assert percentile.input.element.scale < plain.input.element.scale
+    clipped, whole = (np.count_nonzero(np.abs(layer.weight.numbers) >= 3) for layer in (mse, plain))
+    assert clipped > whole
+    assert mse.output.element == plain.output.element  # what no layer reads keeps its range
 
 
 def test_signs_of_weights_have_the_scale_that_errs_least() -> None:
     """J(alpha) = |W - alpha B|^2 of the lecture notes is least at the mean magnitude, for B the signs of W."""
     net = network(np.random.default_rng(5))
-    (layer,) = compress(net, recipe({"scheme": "int8", "weight_bits": 1})).layers
-    assert isinstance(layer, IntegerLayer)
-    weight = net.layers[0].weight.astype(np.float64)
+    (layer,) = integer_networks.read(compress(net, recipe({"scheme": "int8", "weight_bits": 1}))).layers
+    weight = weights(net).astype(np.float64)
     np.testing.assert_array_equal(layer.weight, np.where(weight >= 0, 1, -1))
     alpha = np.abs(weight).mean(axis=0)
     scale = layer.multiplier * 2.0 ** (layer.shift.astype(np.float64) - 31)
     np.testing.assert_allclose(scale * layer.output.scale / layer.input.scale, alpha, rtol=1e-6)
     errors = [np.square(weight - a * layer.weight).sum() for a in (alpha, 0.99 * alpha, 1.01 * alpha)]
     assert errors[0] == min(errors)
-    (whole,) = compress(net, recipe({"scheme": "int8", "weight_bits": 1, "weights_per": "tensor"})).layers
-    assert isinstance(whole, IntegerLayer)
-    assert len(np.unique(whole.multiplier)) == 1
+    whole = compressed(net, {"scheme": "int8", "weight_bits": 1, "weights_per": "tensor"})
+    assert len(np.unique(whole.graph["fc.multiplier"].numbers)) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+import float_networks
 import numpy as np
 import pytest
+from float_networks import Linear, linears
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,8 +20,7 @@ from accelsim.compress.prune.nm import PruneGroups, best_order, kept_of_groups
 from accelsim.compress.prune.wanda import PruneWanda
 from accelsim.compress.quantize.integers import Integers
 from accelsim.compress.recipe import Recipe, Rewriter
-from accelsim.golden import float_network
-from accelsim.workload.network import Linear, Network
+from accelsim.workload.network import Network
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 12))
 SPARSITIES = st.sampled_from([0.0, 0.1, 0.5, 0.9])
@@ -27,12 +28,11 @@ SPARSITIES = st.sampled_from([0.0, 0.1, 0.5, 0.9])
 
 def chain(seed: int, *sizes: int) -> Network:
     rng = np.random.default_rng(seed)
-    layers = tuple(
+    layers = [
         Linear(f"fc{i}", rng.normal(size=(k, n)).astype(np.float32), rng.normal(size=n).astype(np.float32), i == 0)
         for i, (k, n) in enumerate(pairwise(sizes))
-    )
-    x = rng.normal(size=(7, sizes[0])).astype(np.float32)
-    return Network("random", layers, x, None, x, {})
+    ]
+    return float_networks.chain(layers, rng.normal(size=(7, sizes[0])))
 
 
 def after(network: Network, *steps: Rewriter) -> Network:
@@ -42,8 +42,8 @@ def after(network: Network, *steps: Rewriter) -> Network:
 
 @given(SHAPES, SPARSITIES, st.integers(0, 2**32))
 def test_the_largest_weights_stay(shape: tuple[int, int], sparsity: float, seed: int) -> None:
-    before = chain(seed, *shape).layers[0].weight
-    (layer,) = after(chain(seed, *shape), PruneMagnitude(scheme="prune_magnitude", sparsity=sparsity)).layers
+    before = linears(chain(seed, *shape))[0].weight
+    (layer,) = linears(after(chain(seed, *shape), PruneMagnitude(scheme="prune_magnitude", sparsity=sparsity)))
     zeroed = round(sparsity * before.size)
     assert np.count_nonzero(layer.weight == 0) == zeroed
     assert (layer.weight[layer.weight != 0] == before[layer.weight != 0]).all()
@@ -52,8 +52,8 @@ def test_the_largest_weights_stay(shape: tuple[int, int], sparsity: float, seed:
 
 @given(SHAPES, st.integers(0, 2**32))
 def test_a_threshold_counts_in_standard_deviations(shape: tuple[int, int], seed: int) -> None:
-    before = chain(seed, *shape).layers[0].weight
-    (layer,) = after(chain(seed, *shape), PruneMagnitude(scheme="prune_magnitude", threshold=0.8)).layers
+    before = linears(chain(seed, *shape))[0].weight
+    (layer,) = linears(after(chain(seed, *shape), PruneMagnitude(scheme="prune_magnitude", threshold=0.8)))
     mean = sum(before.ravel().tolist()) / before.size
     deviation = (sum((w - mean) ** 2 for w in before.ravel().tolist()) / before.size) ** 0.5
     np.testing.assert_array_equal(layer.weight, np.where(np.abs(before) >= 0.8 * deviation, before, 0))
@@ -61,8 +61,8 @@ def test_a_threshold_counts_in_standard_deviations(shape: tuple[int, int], seed:
 
 @given(SHAPES, SPARSITIES, st.integers(0, 2**32))
 def test_columns_with_the_least_magnitude_go_whole(shape: tuple[int, int], sparsity: float, seed: int) -> None:
-    before = chain(seed, *shape).layers[0].weight
-    (layer,) = after(chain(seed, *shape), PruneColumns(scheme="prune_columns", sparsity=sparsity)).layers
+    before = linears(chain(seed, *shape))[0].weight
+    (layer,) = linears(after(chain(seed, *shape), PruneColumns(scheme="prune_columns", sparsity=sparsity)))
     gone = ~layer.weight.any(axis=1)
     assert gone.sum() == round(sparsity * shape[0])
     norms = [sum(map(abs, row)) for row in before.tolist()]
@@ -75,8 +75,8 @@ def test_columns_with_the_least_magnitude_go_whole(shape: tuple[int, int], spars
 @given(SHAPES, st.sampled_from([(1, 2), (2, 4), (3, 5)]), st.integers(0, 2**32))
 def test_each_group_keeps_its_largest(shape: tuple[int, int], pattern: tuple[int, int], seed: int) -> None:
     kept, group = pattern
-    before = chain(seed, *shape).layers[0].weight
-    (layer,) = after(chain(seed, *shape), PruneGroups(scheme="prune_nm", pattern=pattern)).layers
+    before = linears(chain(seed, *shape))[0].weight
+    (layer,) = linears(after(chain(seed, *shape), PruneGroups(scheme="prune_nm", pattern=pattern)))
     for first in range(0, shape[0], group):
         for column, was in zip(layer.weight[first : first + group].T, before[first : first + group].T, strict=True):
             largest = sorted(np.abs(was).tolist(), reverse=True)[:kept]
@@ -129,19 +129,19 @@ def test_the_search_is_as_good_as_the_published_ones() -> None:
 def test_an_order_moves_no_output(seed: int, inputs: int, hidden: int) -> None:
     network = chain(seed, inputs, hidden, 3)
     permuted = after(network, PruneGroups(scheme="prune_nm", pattern=(4, 4), permute=True))
-    outputs = [float_network.forward(net, net.inputs)[-1] for net in (network, permuted)]
+    outputs = [float_networks.forward(net, net.inputs[0])[-1] for net in (network, permuted)]
     np.testing.assert_allclose(*outputs, rtol=1e-9, atol=1e-9)
     ordered = after(network, PruneGroups(scheme="prune_nm", permute=True))
-    for before, layer in zip(network.layers, ordered.layers, strict=True):
+    for before, layer in zip(linears(network), linears(ordered), strict=True):
         assert np.isin(layer.weight[layer.weight != 0], before.weight).all()
 
 
 @given(SHAPES, st.integers(0, 2**32))
 def test_wanda_weighs_by_the_norm_of_inputs(shape: tuple[int, int], seed: int) -> None:
     network = chain(seed, *shape)
-    before = network.layers[0].weight
-    (layer,) = after(network, PruneWanda(scheme="prune_wanda", sparsity=0.5)).layers
-    norms = [sum(v * v for v in column) ** 0.5 for column in network.calibration.T.astype(float).tolist()]  # type: ignore[union-attr] # a chain's
+    before = linears(network)[0].weight
+    (layer,) = linears(after(network, PruneWanda(scheme="prune_wanda", sparsity=0.5)))
+    norms = [sum(v * v for v in column) ** 0.5 for column in network.calibration[0].T.astype(float).tolist()]
     for n in range(shape[1]):
         scores = sorted((abs(float(w)) * s, k) for k, (w, s) in enumerate(zip(before[:, n], norms, strict=True)))
         gone = {k for _, k in scores[: round(0.5 * shape[0])]}
@@ -159,12 +159,12 @@ def test_a_global_budget_keeps_the_largest_magnitudes_of_all_layers(
     seed: int, sparsity: float, inputs: int, hidden: int
 ) -> None:
     network = chain(seed, inputs, hidden, 3)
-    layers = after(network, PruneMagnitude(scheme="prune_magnitude", sparsity=sparsity, budget="global")).layers
-    every = sorted((abs(w) for layer in network.layers for w in layer.weight.ravel().tolist()), reverse=True)
+    layers = linears(after(network, PruneMagnitude(scheme="prune_magnitude", sparsity=sparsity, budget="global")))
+    every = sorted((abs(w) for layer in linears(network) for w in layer.weight.ravel().tolist()), reverse=True)
     kept = every[: len(every) - round(sparsity * len(every))]
     found = [abs(w) for layer in layers for w in layer.weight.ravel().tolist() if w]
     assert sorted(found, reverse=True) == kept
-    for before, layer in zip(network.layers, layers, strict=True):
+    for before, layer in zip(linears(network), layers, strict=True):
         assert (layer.weight[layer.weight != 0] == before.weight[layer.weight != 0]).all()
 
 
@@ -172,20 +172,21 @@ def test_a_global_budget_keeps_the_largest_magnitudes_of_all_layers(
 def test_a_global_budget_is_that_of_the_layers_it_matches(seed: int) -> None:
     network = chain(seed, 6, 8, 9, 4)
     step = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, budget="global", layers="fc[02]")
-    layers = after(network, step).layers
-    np.testing.assert_array_equal(layers[1].weight, network.layers[1].weight)
+    layers = linears(after(network, step))
+    np.testing.assert_array_equal(layers[1].weight, linears(network)[1].weight)
     assert sum(np.count_nonzero(layers[i].weight == 0) for i in (0, 2)) == round(0.5 * (6 * 8 + 9 * 4))
     alone = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, layers="fc1")
-    both = [after(network, alone.model_copy(update={"budget": b})).layers[1].weight for b in ("layer", "global")]
+    both = [linears(after(network, alone.model_copy(update={"budget": b})))[1].weight for b in ("layer", "global")]
     np.testing.assert_array_equal(*both)
 
 
 def test_a_global_budget_takes_most_where_weights_are_small() -> None:
     network = chain(3, 20, 30, 10)
-    small = Linear("small", network.layers[0].weight / 100, network.layers[0].bias, relu=True)
-    network = Network("random", (small, network.layers[1]), network.inputs, None, network.calibration, {})
+    first, second = linears(network)
+    small = Linear("small", first.weight / 100, first.bias, relu=True)
+    network = float_networks.chain([small, second], network.inputs[0])
     step = PruneMagnitude(scheme="prune_magnitude", sparsity=0.5, budget="global")
-    zeros = [float((layer.weight == 0).mean()) for layer in after(network, step).layers]
+    zeros = [float((layer.weight == 0).mean()) for layer in linears(after(network, step))]
     assert zeros[0] > 0.7
     assert zeros[1] < 0.2
 
@@ -193,15 +194,15 @@ def test_a_global_budget_takes_most_where_weights_are_small() -> None:
 @given(st.integers(0, 2**32), SPARSITIES)
 def test_a_global_wanda_weighs_by_what_all_layers_read_before_any_is_pruned(seed: int, sparsity: float) -> None:
     network = chain(seed, 5, 6, 4)
-    layers = after(network, PruneWanda(scheme="prune_wanda", sparsity=sparsity, budget="global")).layers
-    x = network.calibration.astype(np.float64)  # type: ignore[union-attr] # a chain's
-    read = [x, np.maximum(x @ network.layers[0].weight.astype(np.float64) + network.layers[0].bias, 0)]
+    layers = linears(after(network, PruneWanda(scheme="prune_wanda", sparsity=sparsity, budget="global")))
+    x = network.calibration[0].astype(np.float64)
+    read = [x, np.maximum(x @ linears(network)[0].weight.astype(np.float64) + linears(network)[0].bias, 0)]
     scores = [
         [
             abs(float(layer.weight[k, n])) * float(np.sqrt((given[:, k] ** 2).sum()))
             for k, n in np.ndindex(layer.weight.shape)
         ]
-        for layer, given in zip(network.layers, read, strict=True)
+        for layer, given in zip(linears(network), read, strict=True)
     ]
     zero = [(layer.weight == 0).ravel().tolist() for layer in layers]
     gone = [s for row, flags in zip(scores, zero, strict=True) for s, z in zip(row, flags, strict=True) if z]

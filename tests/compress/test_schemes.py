@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import float_networks
+import integer_networks
 import numpy as np
 import pytest
+from float_networks import Linear, forward, linears, quantized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,20 +22,23 @@ from accelsim.compress.recipe import Recipe, Rewriter
 from accelsim.compress.reparameterize.awq import Awq
 from accelsim.compress.reparameterize.smoothquant import SmoothQuant
 from accelsim.errors import ConfigError
-from accelsim.golden import evaluate, float_network
-from accelsim.golden.network import IntegerNetwork, quantized
-from accelsim.workload.network import Linear, Network
+from accelsim.golden import exact
+from accelsim.workload.network import Network
 
 Float64 = NDArray[np.float64]
 
 
 def chain(rng: np.random.Generator, *sizes: int, x: Float64 | None = None) -> Network:
-    layers = tuple(
+    layers = [
         Linear(f"fc{i}", rng.normal(size=(k, n)).astype(np.float32), rng.normal(size=n).astype(np.float32), i == 0)
         for i, (k, n) in enumerate(pairwise(sizes))
-    )
-    inputs = (rng.normal(size=(64, sizes[0])) if x is None else x).astype(np.float32)
-    return Network("random", layers, inputs, None, inputs, {})
+    ]
+    return float_networks.chain(layers, rng.normal(size=(64, sizes[0])) if x is None else x)
+
+
+def integers(net: Network, by: Recipe) -> list[integer_networks.IntegerLayer]:
+    """The layers that a recipe makes of a network, as arrays."""
+    return list(integer_networks.read(compress(net, by)).layers)
 
 
 def recipe(*steps: Rewriter, scheme: str = "int8") -> Recipe:
@@ -48,11 +54,11 @@ def correlated(rng: np.random.Generator, samples: int, k: int) -> Float64:
 def noise(net: Network, by: Recipe) -> float:
     """Share of noise in a quantized network's outputs."""
     wrote = rewritten(net, by)
-    lowered = compress(net, by)
-    assert isinstance(lowered, IntegerNetwork)
-    got = evaluate.forward(lowered, quantized(lowered, wrote.inputs), 1)[-1]
-    exact = float_network.forward(net, net.inputs)[-1]
-    return float(np.square(lowered.layers[-1].output.dequantize(got) - exact).sum() / np.square(exact).sum())
+    graph = compress(net, by)
+    (last,) = graph.outputs
+    got = exact.evaluate(graph, quantized(graph, wrote.inputs), 1)[last]
+    real = forward(net, net.inputs[0])[-1]
+    return float(np.square(graph[last].element.dequantize(got) - real).sum() / np.square(real).sum())
 
 
 def compensated(weight: Float64, h: Float64, step: Float64, bits: int) -> Float64:
@@ -98,23 +104,22 @@ def test_gptq_hands_its_steps_to_the_quantizer_and_ignores_inputs_that_are_alway
     x[:, 5] = 0
     net = chain(rng, 24, 10, x=x)
     wrote = rewritten(net, recipe(gptq.Gptq(scheme="gptq", bits=4)))
-    layer = wrote.layers[0]
+    layer = linears(wrote)[0]
     assert layer.weight_step is not None
-    lowered = compress(net, recipe(gptq.Gptq(scheme="gptq", bits=4)))
-    assert isinstance(lowered, IntegerNetwork)
-    np.testing.assert_array_equal(lowered.layers[0].weight, np.rint(layer.weight / layer.weight_step))
-    assert np.abs(lowered.layers[0].weight).max() <= 7
-    assert not lowered.layers[0].weight[5].any()
+    lowered = integers(net, recipe(gptq.Gptq(scheme="gptq", bits=4)))
+    np.testing.assert_array_equal(lowered[0].weight, np.rint(layer.weight / layer.weight_step))
+    assert np.abs(lowered[0].weight).max() <= 7
+    assert not lowered[0].weight[5].any()
 
 
 def test_smoothquant_moves_ranges_as_its_formula_says_and_computes_the_same() -> None:
     rng = np.random.default_rng(1)
     net = chain(rng, 12, 9, 5)
     wrote = rewritten(net, recipe(SmoothQuant(scheme="smoothquant", alpha=0.3)))
-    s = np.abs(net.calibration).max(axis=0) ** 0.3 / np.abs(net.layers[0].weight).max(axis=1) ** 0.7
-    np.testing.assert_allclose(wrote.inputs * s, net.inputs, rtol=1e-6)
-    np.testing.assert_allclose(wrote.calibration * s, net.calibration, rtol=1e-6)
-    after, before = (float_network.forward(n, n.inputs)[-1] for n in (wrote, net))
+    s = np.abs(net.calibration[0]).max(axis=0) ** 0.3 / np.abs(linears(net)[0].weight).max(axis=1) ** 0.7
+    np.testing.assert_allclose(wrote.inputs[0] * s, net.inputs[0], rtol=1e-6)
+    np.testing.assert_allclose(wrote.calibration[0] * s, net.calibration[0], rtol=1e-6)
+    after, before = (forward(n, n.inputs[0])[-1] for n in (wrote, net))
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
 
 
@@ -142,7 +147,7 @@ def test_awq_never_loses_more_than_no_scales_on_its_calibration_data(seed: int) 
     wrote = rewritten(net, recipe(Awq(scheme="awq", bits=3)))
     lost = []
     for n in (wrote, net):
-        weight, x = n.layers[0].weight.astype(np.float64), n.calibration.astype(np.float64)  # type: ignore[union-attr] # one array
+        weight, x = linears(n)[0].weight.astype(np.float64), n.calibration[0].astype(np.float64)
         step = weight_step(weight, 3)
         lost.append(np.square(x @ (np.rint(weight / step) * step) - x @ weight).sum())
     assert lost[0] <= lost[1] * (1 + 1e-4)
@@ -153,15 +158,16 @@ def test_awq_never_loses_more_than_no_scales_on_its_calibration_data(seed: int) 
 def test_svd_loses_the_singular_values_that_it_drops(seed: int, rank: int) -> None:
     net = chain(np.random.default_rng(seed), 14, 10, 12)
     wrote = rewritten(net, recipe(Svd(scheme="svd", rank=rank, layers="fc0")))
-    assert [layer.name for layer in wrote.layers] == ["fc0.u", "fc0.v", "fc1"]
-    first, second = wrote.layers[:2]
+    assert [layer.name for layer in linears(wrote)] == ["fc0.u", "fc0.v", "fc1"]
+    first, second = linears(wrote)[:2]
     assert (first.weight.shape, second.weight.shape) == ((14, rank), (rank, 10))
     assert (first.relu, second.relu) == (False, True)
-    weight = net.layers[0].weight.astype(np.float64)
+    weight = linears(net)[0].weight.astype(np.float64)
     dropped = np.linalg.svd(weight, compute_uv=False)[rank:]
     lost = np.linalg.norm(first.weight.astype(np.float64) @ second.weight - weight)
     np.testing.assert_allclose(lost, np.sqrt(np.square(dropped).sum()), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(second.bias, net.layers[0].bias)
+    np.testing.assert_array_equal(first.bias, 0)
+    np.testing.assert_array_equal(second.bias, linears(net)[0].bias)
 
 
 def test_svd_refuses_what_it_cannot_do() -> None:
@@ -197,16 +203,16 @@ def test_kmeans_is_lloyds_algorithm_and_never_increases_its_objective(seed: int,
 
 def test_clustered_weights_take_few_values_and_zeros_stay() -> None:
     net = chain(np.random.default_rng(2), 30, 20)
-    sparse = np.where(np.abs(net.layers[0].weight) < 1, np.float32(0), net.layers[0].weight)
-    net = Network("n", (Linear("fc0", sparse, net.layers[0].bias, relu=False),), net.inputs, None, net.calibration, {})
+    (dense,) = linears(net)
+    sparse = np.where(np.abs(dense.weight) < 1, np.float32(0), dense.weight)
+    net = float_networks.chain([Linear("fc0", sparse, dense.bias, relu=False)], net.inputs[0])
     by = recipe(Cluster(scheme="kmeans", bits=3))
-    wrote = rewritten(net, by)
-    assert 4 < len(np.unique(wrote.layers[0].weight)) <= 8  # one is 0; between the two runs of values some are empty
-    np.testing.assert_array_equal(wrote.layers[0].weight == 0, sparse == 0)
+    (wrote,) = linears(rewritten(net, by))
+    assert 4 < len(np.unique(wrote.weight)) <= 8  # one is 0; between the two runs of values some are empty
+    np.testing.assert_array_equal(wrote.weight == 0, sparse == 0)
     whole = Integers(scheme="int8", weights_per="tensor")
-    lowered = compress(net, by.model_copy(update={"steps": [*by.steps[:1], whole]}))
-    assert isinstance(lowered, IntegerNetwork)
-    assert len(np.unique(lowered.layers[0].weight)) <= 8
+    (lowered,) = integers(net, by.model_copy(update={"steps": [*by.steps[:1], whole]}))
+    assert len(np.unique(lowered.weight)) <= 8
 
 
 @given(seed=st.integers(0, 2**32), bits=st.integers(2, 8))
@@ -215,12 +221,10 @@ def test_narrow_weights_and_trained_steps_give_the_integers_that_they_say(seed: 
     rng = np.random.default_rng(seed)
     net = chain(rng, 9, 6)
     step = Integers(scheme="int8", weight_bits=bits)
-    lowered = compress(net, Recipe(kind="recipe", name="r", description="d", steps=[step]))
-    assert isinstance(lowered, IntegerNetwork)
-    assert np.abs(lowered.layers[0].weight.astype(int)).max(axis=0).tolist() == [2 ** (bits - 1) - 1] * 6
+    (lowered,) = integers(net, Recipe(kind="recipe", name="r", description="d", steps=[step]))
+    assert np.abs(lowered.weight.astype(int)).max(axis=0).tolist() == [2 ** (bits - 1) - 1] * 6
     q = rng.integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (9, 6))
     steps = rng.uniform(0.1, 1, 6).astype(np.float32)
     trained = Linear("fc0", (q * steps).astype(np.float32), np.zeros(6, np.float32), relu=False, weight_step=steps)
-    lowered = compress(Network("n", (trained,), net.inputs, None, net.calibration, {}), recipe())
-    assert isinstance(lowered, IntegerNetwork)
-    np.testing.assert_array_equal(lowered.layers[0].weight, q)
+    (lowered,) = integers(float_networks.chain([trained], net.inputs[0]), recipe())
+    np.testing.assert_array_equal(lowered.weight, q)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from accelsim.errors import AccelSimError
 from accelsim.formats.nm import is_nm
+from accelsim.graph.layer import layers
 from accelsim.workload.layer import ConvSpec
 from accelsim.workload.load import load_network
 
@@ -53,7 +54,7 @@ def test_one_number_stands_for_both_directions_and_stride_and_padding_have_defau
     path = workload(tmp_path, f"{size}, kernel: 3, stride: 2, padding: 1", pairs, f"{size}, kernel: [2, 1]")
     network = load_network(path)
     assert [x.shape for x in network.inputs] == [(2 * 5 * 4, 27), (2 * 5 * 4, 27), (2 * 8 * 8, 6)]
-    assert [layer.weight.shape for layer in network.layers] == [(27, 4), (27, 4), (6, 4)]
+    assert [layer.weight.shape for layer in layers(network.graph)] == [(27, 4), (27, 4), (6, 4)]
 
 
 def test_the_batch_multiplies_rows_of_all_layers_but_plain_products(tmp_path: Path) -> None:
@@ -66,10 +67,35 @@ def test_each_layer_draws_its_own_inputs_and_the_seed_decides(tmp_path: Path) ->
     network, again = load_network(path), load_network(path)
     first, second = network.inputs
     assert (first != second).any()
-    assert (network.layers[0].weight != network.layers[1].weight).any()
-    for a, b in zip(network.layers, again.layers, strict=True):
-        np.testing.assert_array_equal(a.weight, b.weight)
+    one, other = layers(network.graph)
+    assert (one.weight.numbers != other.weight.numbers).any()
+    for a, b in zip(layers(network.graph), layers(again.graph), strict=True):
+        np.testing.assert_array_equal(a.weight.numbers, b.weight.numbers)
     assert network.calibration == network.inputs
+
+
+def test_no_edge_joins_layers_that_are_independent(tmp_path: Path) -> None:
+    path = workload(tmp_path, "kind: gemm, m: 5, k: 6, n: 7", "kind: linear, inputs: 9, outputs: 3, activation: relu")
+    graph = load_network(path).graph
+    found = layers(graph)
+    assert tuple(layer.input.name for layer in found) == graph.inputs
+    assert tuple(layer.output.name for layer in found) == graph.outputs
+    assert [[node.name for node in layer.nodes] for layer in found] == [["l0"], ["l1", "l1.relu"]]
+    assert len(graph.nodes) == 3
+    assert [(graph[a].shape, graph[b].shape) for a, b in zip(graph.inputs, graph.outputs, strict=True)] == [
+        ((5, 6), (5, 7)),
+        ((2, 9), (2, 3)),
+    ]
+
+
+def test_layers_that_follow_each_other_have_one_input_and_one_output(tmp_path: Path) -> None:
+    sizes = ("kind: linear, inputs: 9, outputs: 4, activation: relu", "kind: linear, inputs: 4, outputs: 3")
+    graph = load_network(workload(tmp_path, *sizes, head="synthetic: {seed: 1, batch: 2}\n")).graph
+    first, second = layers(graph)
+    assert graph.inputs == (first.input.name,)
+    assert first.output is second.input
+    assert graph.outputs == (second.output.name,)
+    assert (first.relu, second.relu) == (True, False)
 
 
 @pytest.mark.parametrize(("kept", "group"), [(2, 4), (1, 3), (4, 8)])
@@ -78,22 +104,23 @@ def test_drawn_weights_are_pruned_to_the_declared_pattern(kept: int, group: int,
         tmp_path, f"kind: gemm, m: 1, k: 50, n: 9, sparsity: [{kept}, {group}]", "kind: gemm, m: 1, k: 50, n: 9"
     )
     network = load_network(path)
-    sparse, dense = (layer.weight for layer in network.layers)
+    first, second = layers(network.graph)
+    sparse, dense = first.weight.numbers, second.weight.numbers
     assert is_nm(sparse, kept, group)
     assert not is_nm(dense, kept, group)
     # whole groups keep as many as they may, and the largest of them
     whole = sparse[: 50 // group * group].reshape(-1, group, 9)
     assert (np.count_nonzero(whole, axis=1) == kept).all()
-    assert network.layers[0].pattern == (kept, group)
+    assert first.weight.pattern == (kept, group)
 
 
 def test_shapes_alone_take_no_memory(tmp_path: Path) -> None:
     path = workload(tmp_path, "kind: gemm, m: 1048576, k: 1048576, n: 1048576", "kind: linear, inputs: 9, outputs: 4")
     network = load_network(path, values=False)
-    assert not network.values
-    first, _ = network.layers
+    assert not network.has_numbers
+    first, _ = layers(network.graph)
     assert first.weight.shape == (2**20, 2**20)
-    assert first.weight.strides == (0, 0)
+    assert first.weight.numbers.strides == (0, 0)
     assert [x.shape for x in network.inputs] == [(2**20, 2**20), (2, 9)]
 
 
@@ -140,7 +167,7 @@ def test_what_is_wrong_is_told_in_one_line(layer: str, head: str | None, expecte
 
 
 @pytest.mark.parametrize(
-    ("name", "layers", "weights", "products"),
+    ("name", "count", "weights", "products"),
     [
         # "60 million parameters" (Krizhevsky et al. 2012, abstract)
         ("alexnet", 11, 60e6, None),
@@ -153,13 +180,16 @@ def test_what_is_wrong_is_told_in_one_line(layer: str, head: str | None, expecte
     ],
 )
 def test_shipped_networks_have_the_sizes_that_are_published(
-    name: str, layers: int, weights: float | None, products: float | None
+    name: str, count: int, weights: float | None, products: float | None
 ) -> None:
     network = load_network(name, values=False)
-    assert len(network.layers) == layers
-    sizes = [layer.inputs * layer.outputs for layer in network.layers]
+    found = layers(network.graph)
+    assert len(found) == count
+    sizes = [layer.weight.numbers.size for layer in found]
     if weights:
         assert sum(sizes) == pytest.approx(weights, rel=0.02)
     if products:
         rows = [x.shape[0] for x in network.inputs]
-        assert sum(m * size for m, size in zip(rows, sizes, strict=True)) == pytest.approx(products, rel=0.02)
+        macs = sum(m * size for m, size in zip(rows, sizes, strict=True))
+        assert macs == pytest.approx(products, rel=0.02)
+        assert sum(network.graph.work(node).macs for node in network.graph.nodes) == macs

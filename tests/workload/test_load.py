@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from accelsim.config import shipped
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
+from accelsim.graph.layer import layers
 from accelsim.workload.load import load_network
 
 
@@ -41,12 +42,14 @@ def change(folder: Path, file: str, **tensors: Any) -> None:
 
 def test_the_shipped_network_is_whole() -> None:
     network = load_network("digits-mlp")
-    assert [(x.inputs, x.outputs, x.relu) for x in network.layers] == [
-        (64, 300, True),
-        (300, 100, True),
-        (100, 10, False),
+    assert [(x.name, x.weight.shape, x.relu) for x in layers(network.graph)] == [
+        ("fc1", (64, 300), True),
+        ("fc2", (300, 100), True),
+        ("fc3", (100, 10), False),
     ]
-    assert network.inputs.shape == (360, 64)
+    (x,) = network.inputs
+    assert network.graph["input"].shape == x.shape == (360, 64)
+    assert network.graph.outputs == ("fc3.output",)
     assert set(network.sha256) == {"workload.yaml", "weights.safetensors", "data.safetensors"}
     assert shipped.path_of("workload", "digits-mlp").with_name("weights.safetensors").stat().st_size < 2**20
 

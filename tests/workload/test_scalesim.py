@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import accelsim
 from accelsim.config.load import load_machine
+from accelsim.graph.layer import layers
 from accelsim.results import Summary
 from accelsim.workload.importers.scalesim import read_topology, workload_text
 from accelsim.workload.importers.scalesim_machine import machine_text, read_configuration
@@ -59,12 +60,11 @@ def shapes(folder: Path, topology: str, *, sparse: bool = False) -> dict[str, Sh
     (folder / "t.csv").write_text(topology)
     (folder / "workload.yaml").write_text(workload_text(read_topology(folder / "t.csv", sparse=sparse)))
     network = load_network(str(folder / "workload.yaml"), values=False)
-    assert network.independent
-    assert isinstance(network.inputs, tuple)
-    return {
-        layer.name: Shape(x.shape[0], *layer.weight.shape)
-        for layer, x in zip(network.layers, network.inputs, strict=True)
-    }
+    found = layers(network.graph)
+    # no edge joins them
+    assert tuple(layer.input.name for layer in found) == network.graph.inputs
+    assert tuple(layer.output.name for layer in found) == network.graph.outputs
+    return {layer.name: Shape(x.shape[0], *layer.weight.shape) for layer, x in zip(found, network.inputs, strict=True)}
 
 
 class Case(NamedTuple):

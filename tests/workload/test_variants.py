@@ -15,6 +15,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.load import read_yaml
 from accelsim.errors import WorkloadError
+from accelsim.graph.layer import layers
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Network
 
@@ -27,17 +28,19 @@ BITS = {"lsq4": 4, "lsq2": 2, "pact4": 4}
 def accuracy(name: str | None) -> float:
     """Share of the test images whose class a variant finds, a layer at a time in plain numpy."""
     net = load_network("digits-mlp", name)
-    x = net.inputs.astype(np.float64)  # type: ignore[union-attr] # one array
-    for layer in net.layers:
-        weight = layer.weight.astype(np.float64)
+    x = net.inputs[0].astype(np.float64)
+    for layer in layers(net.graph):
+        weight = layer.weight.numbers.astype(np.float64)
         if name == "binary":
             x = np.where(x < 0, -1.0, 1.0) @ (np.where(weight < 0, -1.0, 1.0) * np.abs(weight).mean(axis=0))
         elif name in BITS:
-            assert layer.input_step
-            x = np.clip(np.round(x / np.float64(layer.input_step)), 0, 2 ** BITS[name] - 1) * layer.input_step @ weight
+            assert layer.input.step is not None
+            step = float(layer.input.step[0])
+            x = np.clip(np.round(x / step), 0, 2 ** BITS[name] - 1) * step @ weight
         else:
             x = x @ weight
-        x += layer.bias
+        assert layer.bias
+        x += layer.bias.numbers
         if layer.relu and name != "binary":
             x = x * (x > 0)
     assert net.labels is not None
@@ -63,7 +66,7 @@ def test_integers_are_as_good_as_training_promised(name: str) -> None:
 
 
 def weights(name: str) -> list[NDArray[np.float32]]:
-    return [layer.weight for layer in load_network("digits-mlp", name).layers]
+    return [layer.weight.numbers for layer in layers(load_network("digits-mlp", name).graph)]
 
 
 def test_the_pruned_variant_is_sparse_and_loses_at_most_a_point() -> None:
@@ -81,9 +84,9 @@ def test_the_others_have_the_zeros_that_they_say() -> None:
 
 @pytest.mark.parametrize("name", BITS)
 def test_weights_are_whole_steps(name: str) -> None:
-    for layer in load_network("digits-mlp", name).layers:
-        assert layer.weight_step is not None
-        q = layer.weight / layer.weight_step
+    for layer in layers(load_network("digits-mlp", name).graph):
+        assert layer.weight.step is not None
+        q = layer.weight.numbers / layer.weight.step
         np.testing.assert_allclose(q, np.rint(q), atol=2**-8)  # float16 has 11 bits
         assert np.abs(np.rint(q)).max() <= 2 ** (BITS[name] - 1)
 
@@ -102,8 +105,8 @@ def test_what_a_variant_subtracts_is_gone_from_all_inputs(tmp_path: Path) -> Non
         load_network("digits-mlp"),
         load_network(copied(tmp_path, "lsq4.safetensors\n    center: 0.25"), "lsq4"),
     )
-    np.testing.assert_array_equal(centered.inputs, base.inputs - np.float32(0.25))  # type: ignore[operator] # one array
-    np.testing.assert_array_equal(centered.calibration, base.calibration - np.float32(0.25))  # type: ignore[operator] # one array
+    np.testing.assert_array_equal(centered.inputs[0], base.inputs[0] - np.float32(0.25))
+    np.testing.assert_array_equal(centered.calibration[0], base.calibration[0] - np.float32(0.25))
     assert isinstance(centered, Network)
     assert set(centered.sha256) == {"w.yaml", "lsq4.safetensors", "data.safetensors"}
 

@@ -10,27 +10,27 @@ from accelsim.compiler.dataflows.sparse_lanes import SparseLanesFlow
 from accelsim.compiler.dataflows.structured_sparse import StructuredSparseFlow
 from accelsim.compiler.dataflows.tensor_core import TensorCoreFlow
 from accelsim.compiler.dataflows.weight_stationary import WeightStationaryFlow
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.config import datapaths
 from accelsim.config.arch import Machine
 
 
-def dataflow(gemm: Gemm, machine: Machine) -> Dataflow:  # noqa: PLR0911 - one a datapath
+def dataflow(product: Product, machine: Machine) -> Dataflow:  # noqa: PLR0911 - one a datapath
     """Dataflow of a product: that of the machine's datapath."""
     match machine.matrix:
-        case datapaths.WeightStationary() as config if gemm.layer.integers:
-            return MixedFlow(gemm, machine, config, gemm.layer.integers)
+        case datapaths.WeightStationary() as config if product.integers:
+            return MixedFlow(product, machine, config, product.integers)
         case datapaths.WeightStationary() as config:
-            return WeightStationaryFlow(gemm, machine, config)
+            return WeightStationaryFlow(product, machine, config)
         case datapaths.InputStationary() as config:
-            return InputStationaryFlow(gemm, machine, config)
+            return InputStationaryFlow(product, machine, config)
         case datapaths.OutputStationary() as config:
-            return OutputStationaryFlow(gemm, machine, config)
+            return OutputStationaryFlow(product, machine, config)
         case datapaths.OuterProduct() as config:
-            return OuterProductFlow(gemm, machine, config)
+            return OuterProductFlow(product, machine, config)
         case datapaths.StructuredSparse() as config:
-            return StructuredSparseFlow(gemm, machine, config)
+            return StructuredSparseFlow(product, machine, config)
         case datapaths.TensorCore() as config:
-            return TensorCoreFlow(gemm, machine, config)
+            return TensorCoreFlow(product, machine, config)
         case datapaths.SparseLanes() as config:
-            return SparseLanesFlow(gemm, machine, config)
+            return SparseLanesFlow(product, machine, config)

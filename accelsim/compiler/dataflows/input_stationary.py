@@ -6,7 +6,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import InputStationary
@@ -18,16 +18,16 @@ from accelsim.units import align_up, ceil_div
 class InputStationaryFlow(Dataflow):
     """A chunk is its folds one after the other without gaps, each n rows of R weights, the outputs that stream."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: InputStationary) -> None:
+    def __init__(self, product: Product, machine: Machine, config: InputStationary) -> None:
         # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip;
         # where they are encoded, as many bytes again are for those on their way to the decode unit
-        samples = min(config.columns, gemm.m)
-        chunks = 4 if gemm.layer.storage else 2
+        samples = min(config.columns, product.m)
+        chunks = 4 if product.storage else 2
         weights = machine.weight.capacity_bytes // chunks // (config.rows + machine.constant_bytes)
         sums = machine.accumulator.capacity_bytes // 2 // (machine.operand.sum_bytes * samples)
         results = machine.output.capacity_bytes // 2 // align_up(samples, machine.output.width_bytes)
-        columns = max(1, min(gemm.n, weights, sums, results))
-        super().__init__(gemm, machine, grain=config.rows, columns=columns, block=config.columns)
+        columns = max(1, min(product.n, weights, sums, results))
+        super().__init__(product, machine, grain=config.rows, columns=columns, block=config.columns)
         self.rows = config.rows
         self.unit = Unit.of(config)
 

@@ -18,14 +18,13 @@ import numpy as np
 from accelsim.compiler.code import Code, in_turn, issue, joined
 from accelsim.compiler.dataflow import Bytes, Float64, Int64, Matrices, Tiles, tabulate
 from accelsim.compiler.dataflows.weight_stationary import WeightStationaryFlow
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import IntegerPart, Product
 from accelsim.compiler.tiles import Chunk, Chunks, Footprint, Place, Span, cut, cuts, cuts_apart, whole_folds
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.config.operands import INTEGERS
 from accelsim.errors import CompileError
 from accelsim.formats.operands import pack_rows
-from accelsim.golden.network import IntegerPart
 from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, PRELOAD, QUANTIZE
 from accelsim.units import Count, align_up, ceil_div
 
@@ -59,13 +58,13 @@ class MixedFlow(WeightStationaryFlow):
 
     partial_sums = 2
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: WeightStationary, part: IntegerPart) -> None:
+    def __init__(self, product: Product, machine: Machine, config: WeightStationary, part: IntegerPart) -> None:
         if part.bits not in config.integer_widths:
             raise CompileError(
-                f"layer {gemm.layer.name}: integers beside {config.operands} must be of a type that {machine.name} "
+                f"layer {product.name}: integers beside {config.operands} must be of a type that {machine.name} "
                 f"has ({', '.join(config.integers) or 'none'}), not int{part.bits}"
             )
-        super().__init__(gemm, machine, config)
+        super().__init__(product, machine, config)
         self.part = part
         self.split = part.inputs
         self.group, self.fold = part.group, config.rows
@@ -92,7 +91,7 @@ class MixedFlow(WeightStationaryFlow):
         columns = slice(chunk.n.low, chunk.n.high)
         if not self._of_integers(chunk):
             rows = slice(chunk.k.low - self.split, chunk.k.high - self.split)
-            return pack_rows(self.gemm.layer.weight[rows, columns], self.machine.matrix.operands).reshape(-1)
+            return pack_rows(self.product.weights[rows, columns], self.machine.matrix.operands).reshape(-1)
         packed = pack_rows(self.part.weight[chunk.k.low : chunk.k.high, columns], INTEGERS[self.part.bits])
         data = np.zeros(self.weights_bytes(chunk), np.uint8)
         data[: packed.size] = packed.reshape(-1)
@@ -113,7 +112,7 @@ class MixedFlow(WeightStationaryFlow):
     def largest_chunk(self, tile_k: int) -> int:
         """The larger one of the largest chunk of integers and that of floats."""
         n = Span(0, self.width)
-        low, size = cuts_apart(self.gemm.k, tile_k, self.split, int(whole_folds(tile_k, self.fold)))
+        low, size = cuts_apart(self.product.k, tile_k, self.split, int(whole_folds(tile_k, self.fold)))
         spans = [Span(*ends) for ends in zip(low.tolist(), (low + size).tolist(), strict=True)]
         return max(self.weights_bytes(Chunk(span, n, last=True)) for span in spans)
 
@@ -237,12 +236,12 @@ class MixedFlow(WeightStationaryFlow):
 
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:  # noqa: ARG002 - a chunk is a group
         """Estimated cycles of all steps: of the array, or of the vector unit where it takes longer."""
-        gemm, lanes = self.gemm, self.machine.vector.lanes
+        product, lanes = self.product, self.machine.vector.lanes
         groups = cut(self.split, self.group)
         folds = sum(ceil_div(group.size, self.depth) for group in groups)
-        folds += ceil_div(gemm.k - self.split, self.rows)
-        blocks = ceil_div(gemm.n, self.columns)
-        times, rest = np.divmod(gemm.m, tile_m)
+        folds += ceil_div(product.k - self.split, self.rows)
+        blocks = ceil_div(product.n, self.columns)
+        times, rest = np.divmod(product.m, tile_m)
 
         def of(rows: Int64) -> Float64:
             array = folds * blocks * tabulate(self.array.interval_cycles, np.maximum(rows, 1))

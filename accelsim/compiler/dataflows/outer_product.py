@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import OuterProduct, OutputStationary
@@ -25,10 +25,10 @@ class _SumsStay(Dataflow):
     """A chunk is its weights, input by input, n of each."""
 
     def __init__(
-        self, gemm: Gemm, machine: Machine, config: OuterProduct | OutputStationary, *, most_inputs: int
+        self, product: Product, machine: Machine, config: OuterProduct | OutputStationary, *, most_inputs: int
     ) -> None:
         super().__init__(
-            gemm,
+            product,
             machine,
             grain=min(GRAIN, most_inputs),
             columns=config.columns,
@@ -60,12 +60,12 @@ class _SumsStay(Dataflow):
 class OuterProductFlow(_SumsStay):
     """Behind the weights come their skip bits, one an input, if the machine skips."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: OuterProduct) -> None:
+    def __init__(self, product: Product, machine: Machine, config: OuterProduct) -> None:
         self.skip = config.skip_zero_columns
-        super().__init__(gemm, machine, config, most_inputs=config.mask_bits if self.skip else gemm.k)
+        super().__init__(product, machine, config, most_inputs=config.mask_bits if self.skip else product.k)
         self.unit = OuterProductUnit.of(config)
         # inputs whose weights are not all zero
-        self.survivors = int(np.count_nonzero(gemm.layer.weight.any(axis=1))) if self.skip else gemm.k
+        self.survivors = int(np.count_nonzero(product.weights.any(axis=1))) if self.skip else product.k
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """One byte a weight, and a bit an input."""
@@ -96,7 +96,7 @@ class OuterProductFlow(_SumsStay):
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Surviving inputs of each block, at least its drain; activations are taken to be dense."""
-        survivors = np.maximum(1.0, k * self.survivors / self.gemm.k)
+        survivors = np.maximum(1.0, k * self.survivors / self.product.k)
         drain = self.drain_cycles(n)
         each = np.maximum(survivors, drain) if self.unit.double_buffered else survivors + drain
         return ceil_div(m, self.block) * each
@@ -110,8 +110,8 @@ class OuterProductFlow(_SumsStay):
 class OutputStationaryFlow(_SumsStay):
     """The systolic array: operands are skewed on their way in, sums drain through the array."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: OutputStationary) -> None:
-        super().__init__(gemm, machine, config, most_inputs=gemm.k)
+    def __init__(self, product: Product, machine: Machine, config: OutputStationary) -> None:
+        super().__init__(product, machine, config, most_inputs=product.k)
         self.unit = OutputStationaryUnit.of(config)
 
     def products(self, tiles: Tiles) -> Code:

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, Chunks, Span, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import SparseLanes
@@ -20,13 +20,13 @@ from accelsim.isa.opcodes import SPMV
 class SparseLanesFlow(Dataflow):
     """A chunk is its weights as `formats.relative` encodes them for the machine's lanes."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: SparseLanes) -> None:
+    def __init__(self, product: Product, machine: Machine, config: SparseLanes) -> None:
         self.unit = Unit.of(config)
-        super().__init__(gemm, machine, grain=1, columns=self.unit.outputs, block=gemm.m)
+        super().__init__(product, machine, grain=1, columns=self.unit.outputs, block=product.m)
         # entries of each input and lane, for each column block; they do not depend on where K is cut
         self.counts = {
-            n: relative.entries(gemm.layer.weight[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]
-            for n in cut(gemm.n, self.columns)
+            n: relative.entries(product.weights[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]
+            for n in cut(product.n, self.columns)
         }
 
     def weights_bytes(self, chunk: Chunk) -> int:
@@ -42,7 +42,7 @@ class SparseLanesFlow(Dataflow):
 
     def largest_chunk(self, tile_k: int) -> int:
         """The largest of all chunks, whose entries differ."""
-        return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.gemm.k, tile_k))
+        return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.product.k, tile_k))
 
     def pack(self, chunk: Chunk) -> Bytes:
         """Encode the chunk."""

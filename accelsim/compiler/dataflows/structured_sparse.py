@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import StructuredSparse
@@ -21,11 +21,11 @@ from accelsim.units import ceil_div
 class StructuredSparseFlow(Dataflow):
     """A chunk is its folds one after the other without gaps: dense weights row-major, or `formats.nm` bytes."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: StructuredSparse) -> None:
+    def __init__(self, product: Product, machine: Machine, config: StructuredSparse) -> None:
         self.unit = Unit.of(config)
-        self.sparse = gemm.is_nm(config.kept, config.group)
+        self.sparse = product.is_nm(config.kept, config.group)
         self.depth = self.unit.fold_inputs(sparse=self.sparse)
-        super().__init__(gemm, machine, grain=self.depth, columns=config.columns, block=gemm.m)
+        super().__init__(product, machine, grain=self.depth, columns=config.columns, block=product.m)
 
     def _fold_bytes(self, k: int, n: int) -> int:
         return nm.stored_bytes(k, n, self.unit.kept, self.unit.group) if self.sparse else k * n

@@ -8,7 +8,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import TensorCore
@@ -21,12 +21,14 @@ from accelsim.isa.opcodes import MULTIPLY
 class TensorCoreFlow(Dataflow):
     """A chunk is its weights output by output, k of each; or 2:4 weights as `formats.nm` stores them."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: TensorCore) -> None:
+    def __init__(self, product: Product, machine: Machine, config: TensorCore) -> None:
         self.unit = Unit.of(config)
-        self.sparse = config.sparse_2_4 and gemm.is_nm(KEPT, GROUP)
+        self.sparse = config.sparse_2_4 and product.is_nm(KEPT, GROUP)
         # a row of tiles fills all workers, so that only the last row of a wave's tiles can leave some idle
         columns = config.tile_columns * self.unit.workers
-        super().__init__(gemm, machine, grain=self.unit.step_inputs(sparse=self.sparse), columns=columns, block=gemm.m)
+        super().__init__(
+            product, machine, grain=self.unit.step_inputs(sparse=self.sparse), columns=columns, block=product.m
+        )
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """One byte a weight, or values and indices."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
-from accelsim.compiler.gemm import Gemm
+from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Chunk, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
@@ -20,8 +20,8 @@ from accelsim.units import align_up, ceil_div
 class WeightStationaryFlow(Dataflow):
     """A chunk is its folds, each row-major, k by n, one after the other without gaps."""
 
-    def __init__(self, gemm: Gemm, machine: Machine, config: WeightStationary) -> None:
-        super().__init__(gemm, machine, grain=config.rows, columns=config.columns, block=gemm.m)
+    def __init__(self, product: Product, machine: Machine, config: WeightStationary) -> None:
+        super().__init__(product, machine, grain=config.rows, columns=config.columns, block=product.m)
         self.rows = config.rows
         self.lookup = config.lookup
         self.array = Array.of(config)

@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compress.rewrite import Float64, Rewrite, with_layer
+from accelsim.compress.rewrite import Float64, Rewrite, with_weight
 from accelsim.config.model import Integer, quantity
+from accelsim.graph.layer import Layer
 from accelsim.workload.network import Network
 
 #: Iterations, at most; Lloyd's algorithm ends of itself, often after some dozens.
@@ -28,16 +29,16 @@ class Cluster(Rewrite):
         "bits", "Of an index to a layer's values; zero is one of them if weights are zero", ge=2, le=8
     )
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:  # noqa: ARG002 - one signature for all
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Put the nearest centroid in the place of each weight."""
-        weight = network.layers[number].weight
+        weight = layer.matrix
         nonzero = weight != 0
         if not nonzero.any():
             return network
         found = kmeans(weight[nonzero].astype(np.float64), 2**self.bits - (not nonzero.all()))
         shared = np.zeros_like(weight)
         shared[nonzero] = found.centroids[found.nearest]
-        return with_layer(network, number, weight=shared)
+        return with_weight(network, layer, shared)
 
 
 class Clusters(NamedTuple):

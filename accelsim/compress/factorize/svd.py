@@ -7,15 +7,20 @@ shared between both, so that their ranges are alike.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import numpy as np
 
-from accelsim.compress.rewrite import Float64, Rewrite
+from accelsim.compress.rewrite import Float64, Rewrite, require_matrix
 from accelsim.config.model import Integer, quantity
 from accelsim.errors import ConfigError
-from accelsim.workload.network import Linear, Network
+from accelsim.graph.element import REAL
+from accelsim.graph.graph import Node
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.rewrite import replaced
+from accelsim.graph.value import Value
+from accelsim.workload.network import Network
 
 
 class Svd(Rewrite):
@@ -24,27 +29,41 @@ class Svd(Rewrite):
     scheme: Literal["svd"] = quantity("name", "Name of the scheme")
     rank: Integer = quantity("count", "Singular values that stay", ge=1)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:  # noqa: ARG002 - one signature for all
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Put NAME.u and NAME.v in the place of a layer.
 
         Raises
         ------
         ConfigError
-            If the rank is not below the layer's sides, or layers are independent, so that none reads another one.
+            If the rank is not below the layer's sides.
         """
-        layer = network.layers[number]
-        if network.independent:
-            raise ConfigError(f"layer {layer.name}: svd must be for layers that read each other, not independent ones")
-        least = min(layer.weight.shape)
-        if self.rank >= least:
-            raise ConfigError(f"layer {layer.name}: rank must be below {least}, its smaller side, not {self.rank}")
-        first, second = factors(layer.weight.astype(np.float64), self.rank)
-        parts = (
-            Linear(f"{layer.name}.u", first.astype(np.float32), np.zeros(self.rank, np.float32), relu=False),
-            Linear(f"{layer.name}.v", second.astype(np.float32), layer.bias, layer.relu),
+        require_matrix(layer, self.scheme)
+        name, weight = layer.name, layer.matrix
+        first, second = factors(weight.astype(np.float64), checked_rank(self.rank, layer))
+        constants = [
+            Value(f"{name}.{part}.weight", matrix.shape, REAL, matrix.astype(np.float32))
+            for part, matrix in (("u", first), ("v", second))
+        ]
+        middle = f"{name}.u.output"
+        products = (
+            Node(f"{name}.u", MatMul(), (layer.head.inputs[0], constants[0].name), (middle,)),
+            Node(f"{name}.v", MatMul(), (middle, constants[1].name), (layer.head.output,)),
         )
-        layers = (*network.layers[:number], *parts, *network.layers[number + 1 :])
-        return dataclasses.replace(network, layers=layers)
+        return network.with_graph(replaced(network.graph, (layer.head,), products, *constants))
+
+
+def checked_rank(rank: int, layer: Layer) -> int:
+    """A rank that makes a layer smaller.
+
+    Raises
+    ------
+    ConfigError
+        If it is not below the layer's sides.
+    """
+    least = min(layer.weight.shape)
+    if rank >= least:
+        raise ConfigError(f"layer {layer.name}: rank must be below {least}, its smaller side, not {rank}")
+    return rank
 
 
 def factors(weight: Float64, rank: int) -> tuple[Float64, Float64]:

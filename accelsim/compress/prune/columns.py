@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from accelsim.compress.prune.magnitude import largest
-from accelsim.compress.rewrite import Float64, Rewrite, with_layer
+from accelsim.compress.rewrite import Rewrite, with_weight
 from accelsim.config.model import quantity
+from accelsim.graph.layer import Layer
 from accelsim.workload.network import Network
 
 
@@ -22,9 +23,9 @@ class PruneColumns(Rewrite):
     scheme: Literal["prune_columns"] = quantity("name", "Name of the scheme")
     sparsity: float = quantity("fraction", "Share of a layer's inputs whose weights become zero", ge=0, lt=1)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:  # noqa: ARG002 - one signature for all
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Zero them."""
-        weight = network.layers[number].weight
+        weight = layer.matrix
         norms = np.abs(weight.astype(np.float64)).sum(axis=1)
         (kept,) = largest(norms[None], len(norms) - round(self.sparsity * len(norms)))
-        return with_layer(network, number, weight=np.where(kept[:, None], weight, np.float32(0)))
+        return with_weight(network, layer, np.where(kept[:, None], weight, 0))

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from accelsim.compress.rewrite import Float64, Rewrite, number_of, with_layer
+from accelsim.compress.rewrite import Float64, Rewrite, with_weight
 from accelsim.config.model import quantity
+from accelsim.graph.layer import Layer, layer_of
 from accelsim.workload.network import Network
 
 Budget = Literal["layer", "global"]
@@ -57,27 +58,25 @@ class PruneMagnitude(Rewrite):
         """Zero them, in each layer or wherever they are smallest."""
         if self.budget == "layer" or self.sparsity is None:
             return super().rewrite_all(network, names)
-        numbers = [number_of(network, name) for name in names]
-        magnitudes = [np.abs(network.layers[number].weight.astype(np.float64)) for number in numbers]
-        return without_smallest(network, numbers, magnitudes, self.sparsity)
+        found = [layer_of(network.graph, name) for name in names]
+        magnitudes = [np.abs(one.matrix.astype(np.float64)) for one in found]
+        return without_smallest(network, found, magnitudes, self.sparsity)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:  # noqa: ARG002 - one signature for all
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Zero them."""
-        weight = network.layers[number].weight
+        weight = layer.matrix
         if self.threshold is not None:
             kept = np.abs(weight) >= self.threshold * weight.std(dtype=np.float64)
         else:
             kept = largest(np.abs(weight).reshape(1, -1), weight.size - round((self.sparsity or 0) * weight.size))
-        return with_layer(network, number, weight=np.where(kept.reshape(weight.shape), weight, np.float32(0)))
+        return with_weight(network, layer, np.where(kept.reshape(weight.shape), weight, 0))
 
 
-def without_smallest(network: Network, numbers: Sequence[int], scores: Sequence[Float64], share: float) -> Network:
+def without_smallest(network: Network, layers: Sequence[Layer], scores: Sequence[Float64], share: float) -> Network:
     """A network in which the weights of the smallest scores of all layers together are zero.
 
     Parameters
     ----------
-    numbers
-        Places of the layers.
     scores
         Of each layer's weights, in their shape.
     share
@@ -86,9 +85,9 @@ def without_smallest(network: Network, numbers: Sequence[int], scores: Sequence[
     together = np.concatenate([score.ravel() for score in scores])
     (kept,) = largest(together[None], together.size - round(share * together.size))
     first = 0
-    for number, score in zip(numbers, scores, strict=True):
+    for one, score in zip(layers, scores, strict=True):
         mine: NDArray[np.bool_] = kept[first : first + score.size].reshape(score.shape)
-        network = with_layer(network, number, weight=np.where(mine, network.layers[number].weight, np.float32(0)))
+        network = with_weight(network, one, np.where(mine, one.matrix, 0))
         first += score.size
     return network
 

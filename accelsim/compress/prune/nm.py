@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator
 
 from accelsim.compress.prune.magnitude import largest
-from accelsim.compress.rewrite import Float64, Int64, Rewrite, with_inputs_in_order, with_layer
+from accelsim.compress.rewrite import Float64, Int64, Rewrite, with_inputs_in_order, with_weight
 from accelsim.config.model import Integer, quantity
+from accelsim.errors import ConfigError
+from accelsim.graph.layer import Layer
 from accelsim.kernels import swaps
 from accelsim.units import ceil_div
 from accelsim.workload.network import Network
@@ -49,14 +51,17 @@ class PruneGroups(Rewrite):
     pattern: Pattern = quantity("weights", "N and M: of M inputs in a row, N keep a weight", default=(2, 4))
     permute: bool = quantity("flag", "Whether the inputs' order is searched that keeps most", default=False)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:  # noqa: ARG002 - one signature for all
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Zero them."""
         if self.permute:
-            order = best_order(np.abs(network.layers[number].weight.astype(np.float64)), *self.pattern)
-            network = with_inputs_in_order(network, number, order)
-        weight = network.layers[number].weight
+            if len(layer.by_channel) > 1:
+                raise ConfigError(f"layer {layer.name}: permute must be false for a convolution of several pixels")
+            order = best_order(np.abs(layer.matrix.astype(np.float64)), *self.pattern)
+            network = with_inputs_in_order(network, layer, order)
+            layer = layer.of(network.graph)
+        weight = layer.matrix
         kept = kept_of_groups(np.abs(weight.astype(np.float64)), *self.pattern)
-        return with_layer(network, number, weight=np.where(kept, weight, np.float32(0)))
+        return with_weight(network, layer, np.where(kept, weight, 0))
 
 
 def kept_of_groups(scores: Float64, kept: int, group: int) -> NDArray[np.bool_]:

@@ -14,8 +14,9 @@ from pydantic import model_validator
 
 from accelsim.compress.prune.magnitude import Budget, largest, without_smallest
 from accelsim.compress.prune.nm import Pattern, kept_of_groups
-from accelsim.compress.rewrite import Float64, Rewrite, inputs_of, number_of, with_layer
+from accelsim.compress.rewrite import Float64, Rewrite, inputs_of, with_weight
 from accelsim.config.model import quantity
+from accelsim.graph.layer import Layer, layer_of
 from accelsim.workload.network import Network
 
 
@@ -49,22 +50,22 @@ class PruneWanda(Rewrite):
         """Zero them, in each output or wherever they move least."""
         if self.budget == "layer" or self.sparsity is None:
             return super().rewrite_all(network, names)
-        numbers = [number_of(network, name) for name in names]
-        scores = [_scores(network, number, inputs_of(network, number)) for number in numbers]
-        return without_smallest(network, numbers, scores, self.sparsity)
+        found = [layer_of(network.graph, name) for name in names]
+        scores = [_scores(one, inputs_of(network, one)) for one in found]
+        return without_smallest(network, found, scores, self.sparsity)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Zero them."""
-        weight = network.layers[number].weight
-        scores = _scores(network, number, x)
+        weight = layer.matrix
+        scores = _scores(layer, inputs_of(network, layer))
         if self.pattern:
             kept = kept_of_groups(scores, *self.pattern)
         else:
             kept = largest(scores.T, len(scores) - round((self.sparsity or 0) * len(scores))).T
-        return with_layer(network, number, weight=np.where(kept, weight, np.float32(0)))
+        return with_weight(network, layer, np.where(kept, weight, 0))
 
 
-def _scores(network: Network, number: int, x: Float64) -> Float64:
+def _scores(layer: Layer, x: Float64) -> Float64:
     """What each weight of a layer moves its output by, shape (K, N)."""
-    moved: Float64 = np.abs(network.layers[number].weight.astype(np.float64)) * np.linalg.norm(x, axis=0)[:, None]
+    moved: Float64 = np.abs(layer.matrix.astype(np.float64)) * np.linalg.norm(x, axis=0)[:, None]
     return moved

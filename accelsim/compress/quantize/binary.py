@@ -7,18 +7,21 @@ calibration data. The sign takes the place of ReLU: after ReLU every sign would 
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compress.quantize.integers import integer_layer, mean_magnitude
+from accelsim.compress.quantize.integers import bias_of, integer_layer, mean_magnitude, outlined
+from accelsim.compress.quantize.typed import Static
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
-from accelsim.golden.network import Binary, IntegerLayer, Quantization
-from accelsim.workload.network import Inputs, Linear, Network, each
+from accelsim.graph.element import Integer
+from accelsim.graph.element import Signs as SignsElement
+from accelsim.graph.layer import Layer
+from accelsim.graph.value import Value, without_numbers
 
 Float64 = NDArray[np.float64]
 
@@ -38,36 +41,25 @@ class Signs(Frozen):
         return self.scheme
 
 
-def activation_scale(values: NDArray[np.float64]) -> Binary:
-    """Scale of a tensor's signs."""
-    return Binary(float(np.abs(values).mean()) or 1.0)
+def tensor_type(value: Value, values: Float64) -> SignsElement:
+    """Type of a tensor of signs: what training fixed for it, else the mean magnitude of the values that it takes."""
+    if value.step is not None:
+        return SignsElement(float(value.step[0]))
+    return SignsElement(float(np.abs(values).mean()) or 1.0)
 
 
-def tensor_type(reader: Linear | None, values: NDArray[np.float64]) -> Binary:
-    """Type of a tensor of signs: what training fixed for the layer that reads it, else by the values that it takes."""
-    if reader is not None and reader.input_step is not None:
-        return Binary(reader.input_step)
-    return activation_scale(values)
+def forward(layer: Layer, given: SignsElement, values: Float64) -> Float64:
+    """Output of a layer of signs in real numbers, shape (M, N): beta alpha sign(x) sign(W) + b."""
+    signs = np.where(layer.matrix >= 0, 1.0, -1.0)
+    sums: Float64 = given.quantize(values).astype(np.float64) @ signs
+    return given.scale * mean_magnitude(layer) * sums + bias_of(layer)
 
 
-def forward(network: Network, x: Inputs[np.floating]) -> list[Float64]:
-    """Output of every layer of signs in real numbers, shape (M, N): beta alpha sign(x) sign(W) + b."""
-    outputs: list[Float64] = []
-    given = each(x)
-    for i, layer in enumerate(network.layers):
-        before = outputs[-1] if i and not network.independent else given[i].astype(np.float64)
-        beta, signs = tensor_type(layer, before), np.where(layer.weight >= 0, 1.0, -1.0)
-        sums: Float64 = beta.quantize(before).astype(np.float64) @ signs
-        outputs.append(beta.scale * mean_magnitude(layer) * sums + layer.bias)
-    return outputs
-
-
-def binarize_layer(layer: Linear, given: Binary, result: Binary | Quantization) -> IntegerLayer:
+def binarize_layer(layer: Layer, given: SignsElement, result: SignsElement | Integer) -> Static:
     """Take the signs of one layer's weights; outputs are signs too, or integers as those of any other sums.
 
-    An output's sign is that of its sum plus an integer threshold:
-    alpha beta s + b >= 0 for the integer sum s is s + floor(b / (alpha beta)) >= 0. Requantization by 1 with the clamp
-    [0, 1] gives that sign's bit from s + floor(b / (alpha beta)) + 1.
+    An output's sign is that of its sum plus an integer threshold: alpha beta s + b >= 0 for the integer sum s is
+    s + floor(b / (alpha beta)) >= 0.
 
     Raises
     ------
@@ -75,22 +67,19 @@ def binarize_layer(layer: Linear, given: Binary, result: Binary | Quantization) 
         If a bias is too large beside its weights.
     """
     alpha = mean_magnitude(layer)
-    signs = np.where(layer.weight >= 0, 1, -1).astype(np.int8)
-    if isinstance(result, Quantization):
-        without_relu = dataclasses.replace(layer, relu=False)  # as of all layers between signs
-        return integer_layer(without_relu, signs, alpha, given, result, ROUNDING)
-    threshold = np.floor(layer.bias / (alpha * given.scale)) + 1
-    if (np.abs(threshold) >= 2.0**30).any():
+    signs = np.where(layer.weight.numbers >= 0, 1, -1).astype(np.int8)
+    # a scale of its own for each output is none of a sign: sums have it
+    weight = replace(layer.weight, element=Integer(alpha, 0, signed=True, bits=8), data=signs, step=None)
+    if isinstance(result, Integer):
+        return integer_layer(layer, weight, given, result, ROUNDING, relu=False)  # as of all layers between signs
+    threshold = np.floor(bias_of(layer) / (alpha * given.scale))
+    if (np.abs(threshold + 1) >= 2.0**30).any():
         raise WorkloadError(f"layer {layer.name}: biases must be below 2^30 times the scale of a sum of signs")
-    outputs = layer.weight.shape[1]
-    return IntegerLayer(
-        name=layer.name,
-        weight=signs,
-        bias=threshold.astype(np.int32),
-        multiplier=np.full(outputs, 2**30, np.int32),
-        shift=np.ones(outputs, np.int8),
-        rounding=ROUNDING,
-        relu=False,
-        input=given,
-        output=result,
-    )
+    return Static(layer, weight, given, result, threshold.astype(np.int32), None, None, ROUNDING, relu=False)
+
+
+def outline_layer(layer: Layer, given: SignsElement, result: SignsElement | Integer) -> Static:
+    """The layer with shapes alone."""
+    data = without_numbers(np.int8, layer.weight.shape)
+    weight = replace(layer.weight, element=Integer(1.0, 0, signed=True, bits=8), data=data, step=None, outlined=True)
+    return replace(outlined(layer, weight, given, result, ROUNDING), relu=False)

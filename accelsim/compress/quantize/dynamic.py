@@ -3,20 +3,27 @@
 Activations stay floats of 16 bits between layers; a layer's are rounded on chip, and its sums scaled back: vector-wise
 int8 (Dettmers et al., "LLM.int8()", NeurIPS 2022, arXiv:2208.07339, section 2.1) where a group is all inputs, and what
 the lecture notes warn of, scaling in the main loop, where a group is fewer (W4A4: Atom, Zhao et al., MLSys 2024,
-arXiv:2310.19102). The last `wide` inputs of a layer, outliers or those of a low-rank branch, stay floats.
+arXiv:2310.19102). Products that a rewrite wants in floats of 16 bits, of outliers
+or of a low-rank branch, stay so.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compress.quantize.floats import rounded_weight
+from accelsim.compress.quantize.typed import Floating, Part
+from accelsim.compress.rewrite import require_matrix
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.errors import WorkloadError
-from accelsim.golden.network import FloatFormat, FloatLayer, IntegerPart
-from accelsim.workload.network import Linear, without_values
+from accelsim.graph.element import WIDE, Float
+from accelsim.graph.element import Integer as IntegerElement
+from accelsim.graph.layer import Layer
+from accelsim.graph.value import Value, without_numbers
 
 _BITS = {"dynamic_int8": 8, "dynamic_int4": 4}
 
@@ -45,7 +52,7 @@ class DynamicIntegers(Frozen):
         return self.floats
 
 
-def quantize_layer(layer: Linear, step: DynamicIntegers) -> FloatLayer:
+def quantize_layer(layer: Layer, step: DynamicIntegers) -> Floating:
     """Quantize one layer's weights, group by group, symmetric to 0.
 
     Raises
@@ -53,36 +60,30 @@ def quantize_layer(layer: Linear, step: DynamicIntegers) -> FloatLayer:
     WorkloadError
         If a weight that stays a float is beyond the type's largest value, or steps are fixed that groups don't have.
     """
-    kind = FloatFormat(step.floats)
-    few = layer.inputs - layer.wide
-    if layer.weight_step is not None and step.group is not None:
+    require_matrix(layer, step.scheme)
+    kind, parts = Float(step.floats), []
+    if layer.weight.step is not None and step.group is not None:
         raise WorkloadError(f"layer {layer.name}: group must be absent, because each output's weights have one step")
-    wide = kind.quantize(layer.weight[few:]).astype(np.float32)
-    if not np.isfinite(wide).all():
-        raise WorkloadError(f"layer {layer.name}: weights must fit {step.floats}, but some overflow")
-    part = None
-    if few:
-        group = min(step.group or few, few)
-        weight = layer.weight[:few].astype(np.float64)
-        scale = group_steps(weight, group, step.bits)
-        if layer.weight_step is not None:
-            scale = np.broadcast_to(layer.weight_step, scale.shape)
-        part = IntegerPart(step.bits, group, rounded(weight, scale, group, step.bits), scale.astype(np.float32))
-    bias = layer.bias.astype(np.float32)
-    return FloatLayer(layer.name, wide, bias, layer.relu, kind, kind, integers=part, appends=layer.appends)
-
-
-def outlined(layer: Linear, step: DynamicIntegers) -> FloatLayer:
-    """The layer with shapes alone."""
-    kind, group = FloatFormat(step.floats), min(step.group or layer.inputs, layer.inputs)
-    part = IntegerPart(
-        step.bits,
-        group,
-        without_values(np.int8(0), *layer.weight.shape),
-        without_values(np.float32(0), -(-layer.inputs // group), layer.outputs),
-    )
-    nothing = without_values(np.float32(0), 0, layer.outputs)
-    return FloatLayer(layer.name, nothing, layer.bias, layer.relu, kind, kind, layer.pattern, part)
+    for node in layer.products:
+        weight = layer.graph[node.inputs[1]]
+        if weight.element == WIDE:
+            parts.append(Part(node, rounded_weight(layer, weight, kind)))
+            continue
+        k, n = weight.shape
+        group = min(step.group or k, k)
+        name, shape = f"{node.name}.scales", (-(-k // group), n)
+        if weight.outlined:
+            integers, scale = without_numbers(np.int8, weight.shape), without_numbers(np.float32, shape)
+        else:
+            numbers = weight.numbers.astype(np.float64)
+            steps = group_steps(numbers, group, step.bits)
+            if weight.step is not None:
+                steps = np.broadcast_to(weight.step, steps.shape)
+            integers, scale = rounded(numbers, steps, group, step.bits), steps.astype(np.float32)
+        element = IntegerElement(1.0, 0, signed=True, bits=step.bits)
+        few = replace(weight, element=element, data=integers, step=None)
+        parts.append(Part(node, few, Value(name, shape, Float("fp32"), scale, weight.outlined), group))
+    return Floating(layer, kind, tuple(parts))
 
 
 def group_steps(weight: NDArray[np.float64], group: int, bits: int) -> NDArray[np.float64]:

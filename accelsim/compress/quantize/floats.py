@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from accelsim.compress.quantize.typed import Floating, Part
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
 from accelsim.formats.microscale import Microscale
 from accelsim.formats.storage import MxName, Storage
-from accelsim.golden.network import FloatFormat, FloatLayer
-from accelsim.workload.network import Linear
+from accelsim.graph.element import Float
+from accelsim.graph.graph import Node
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.value import Value
 
 #: Inputs of a microscaling block (OCP Microscaling Formats, version 1.0, table 1).
 BLOCK = 32
@@ -37,7 +42,7 @@ class Floats(Frozen):
         return self.scheme
 
 
-def round_layer(layer: Linear, step: Floats) -> FloatLayer:
+def round_layer(layer: Layer, step: Floats) -> Floating:
     """Round one layer's weights to the type.
 
     Raises
@@ -45,16 +50,33 @@ def round_layer(layer: Linear, step: Floats) -> FloatLayer:
     WorkloadError
         If a weight is beyond the largest value of the type.
     """
-    kind, storage, weight = FloatFormat(step.scheme), None, layer.weight
-    if step.weights:
-        storage = Storage(step.weights, 0, BLOCK)
+    kind, head = Float(step.scheme), layer.head
+    weights = [rounded_weight(layer, layer.graph[node.inputs[1]], kind, step.weights) for node in layer.products]
+    if not layer.more:
+        return Floating(layer, kind, (Part(head, weights[0]),))
+    # all products are of one type: they are one, of their inputs side by side, which no fold need keep apart
+    stacked = np.vstack([weight.numbers for weight in weights])
+    weight = replace(weights[0], name=f"{layer.name}.weights", shape=stacked.shape, data=stacked)
+    joined = f"{layer.name}.joined"
+    concat = Node(joined, Concat(-1), tuple(node.inputs[0] for node in layer.products), (joined,))
+    return Floating(
+        layer, kind, (Part(Node(head.name, head.op, (joined, weight.name), head.outputs), weight),), (concat,)
+    )
+
+
+def rounded_weight(layer: Layer, weight: Value, kind: Float, blocks: MxName | None = None) -> Value:
+    """Weights of one product in a type, perhaps as blocks that stand for it; errors as for `round_layer`."""
+    if weight.outlined:
+        return replace(weight, element=kind)
+    storage, numbers = None, weight.numbers
+    if blocks:
+        storage = Storage(blocks, 0, BLOCK)
         codec = storage.codec(1)
         assert isinstance(codec, Microscale)  # noqa: S101 - that of its name
-        weight = codec.quantize(layer.weight)
-    weight, blocks = kind.quantize(weight).astype(np.float32), weight
-    if not np.isfinite(weight).all():
-        raise WorkloadError(f"layer {layer.name}: weights must fit {step.scheme}, but some overflow")
-    if step.weights and not np.array_equal(weight, blocks):
-        raise WorkloadError(f"layer {layer.name}: weights as {step.weights} must be numbers of {step.scheme} too")
-    bias = layer.bias.astype(np.float32)
-    return FloatLayer(layer.name, weight, bias, layer.relu, kind, kind, appends=layer.appends, storage=storage)
+        numbers = codec.quantize(numbers)
+    narrow = kind.quantize(numbers).astype(np.float32)
+    if not np.isfinite(narrow).all():
+        raise WorkloadError(f"layer {layer.name}: weights must fit {kind.operand}, but some overflow")
+    if blocks and not np.array_equal(narrow, numbers):
+        raise WorkloadError(f"layer {layer.name}: weights as {blocks} must be numbers of {kind.operand} too")
+    return replace(weight, element=kind, data=narrow, step=None, storage=storage)

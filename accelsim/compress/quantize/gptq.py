@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from accelsim.compress.quantize.integers import weight_step
-from accelsim.compress.rewrite import Float64, Rewrite, with_layer
+from accelsim.compress.rewrite import Float64, Rewrite, inputs_of, with_weight
 from accelsim.config.model import Integer, quantity
+from accelsim.graph.layer import Layer
 from accelsim.workload.network import Network
 
 #: Inputs of a block, as in the paper.
@@ -30,12 +31,12 @@ class Gptq(Rewrite):
         "flag", "Whether inputs with the largest diagonal of H are rounded first (the authors' act-order)", default=True
     )
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Round a layer's weights for its inputs."""
-        weight = network.layers[number].weight.astype(np.float64)
+        weight, x = layer.matrix.astype(np.float64), inputs_of(network, layer)
         step = weight_step(weight, self.bits)
         q = rounded(weight, x, step, self.bits, self.damp, descending=self.descending)
-        return with_layer(network, number, weight=(q * step).astype(np.float32), weight_step=step.astype(np.float32))
+        return with_weight(network, layer, q * step, step=step.astype(np.float32))
 
 
 def rounded(weight: Float64, x: Float64, step: Float64, bits: int, damp: float, *, descending: bool) -> Float64:

@@ -7,7 +7,7 @@ Jacob et al., "Quantization and Training of Neural Networks for Efficient Intege
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,12 +18,15 @@ from accelsim.compress.quantize import clipping, groups
 from accelsim.compress.quantize.clipping import Clip
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.compress.quantize.groups import Scales
+from accelsim.compress.quantize.typed import Static
 from accelsim.config.model import Frozen, Integer, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
 from accelsim.formats.storage import Storage
-from accelsim.golden.network import Binary, IntegerLayer, Quantization
-from accelsim.workload.network import Linear
+from accelsim.graph.element import Integer as IntegerElement
+from accelsim.graph.element import Signs
+from accelsim.graph.layer import Layer
+from accelsim.graph.value import Value, without_numbers
 
 Float64 = NDArray[np.float64]
 Rounding = Literal[
@@ -155,7 +158,7 @@ def _sum_bits(rounding: str) -> int:
     return 48 if rounding == WIDE else 32
 
 
-def activation_range(values: Float64, bits: int = 8, clip: Clip = "max", percentile: float = 100.0) -> Quantization:
+def activation_range(values: Float64, bits: int = 8, clip: Clip = "max", percentile: float = 100.0) -> IntegerElement:
     """Choose type, scale and zero point of a tensor from the values that it takes.
 
     A tensor without negative values, as after ReLU, is unsigned with zero point 0, so that a real zero is the
@@ -169,23 +172,31 @@ def activation_range(values: Float64, bits: int = 8, clip: Clip = "max", percent
     elif clip == "percentile":
         low, high = clipping.percentile_range(values, percentile)
     if low == 0:
-        return Quantization(high / steps or 1.0, 0, signed=False, bits=bits)
+        return IntegerElement(high / steps or 1.0, 0, signed=False, bits=bits)
     scale = (high - low) / steps or 1.0
-    return Quantization(scale, round(-(2 ** (bits - 1)) - low / scale), signed=True, bits=bits)
+    return IntegerElement(scale, round(-(2 ** (bits - 1)) - low / scale), signed=True, bits=bits)
 
 
-def tensor_type(reader: Linear | None, values: Float64, bits: int, step: Integers) -> Quantization:
-    """Type of a tensor: by the step that training fixed for the layer that reads it, else by the values that it takes.
+def tensor_type(value: Value, values: Float64, bits: int, step: Integers | None) -> IntegerElement:
+    """Type of a tensor: by the step that training fixed for it, else by the values that it takes.
 
     A trained step is that of unsigned integers, because inputs and the outputs of ReLU are not negative. Outputs that
-    no layer reads keep their whole range.
+    no layer reads, `step` None, keep their whole range.
     """
-    if reader is not None and reader.input_step is not None:
-        return Quantization(reader.input_step, 0, signed=False, bits=bits)
-    return activation_range(values, bits, step.activation_clip if reader else "max", step.percentile)
+    if value.step is not None:
+        return IntegerElement(float(value.step[0]), 0, signed=False, bits=bits)
+    if step is None:
+        return activation_range(values, bits)
+    return activation_range(values, bits, step.activation_clip, step.percentile)
 
 
-def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
+def bias_of(layer: Layer) -> NDArray[np.float32]:
+    """A layer's bias, float32, shape (N,); zeros if it has none."""
+    bias = layer.bias
+    return np.zeros(layer.weight.features, np.float32) if bias is None else bias.numbers
+
+
+def quantize_layer(layer: Layer, step: Integers, given: IntegerElement, result: IntegerElement) -> Static:
     """Quantize one layer between two activation ranges.
 
     Raises
@@ -198,64 +209,71 @@ def quantize_layer(layer: Linear, step: Integers, given: Quantization, result: Q
     if step.chosen_weight_bits == 1:
         return _quantize_signs(layer, step, given, result)
     low, high = -(2 ** (step.chosen_weight_bits - 1)), 2 ** (step.chosen_weight_bits - 1) - 1
-    scale = np.broadcast_to(_weight_scale(layer, step), layer.outputs)
+    weight = layer.matrix
+    scale = np.broadcast_to(_weight_scale(layer, step), weight.shape[-1])
     # the largest magnitude of a quantized bias; the rest of a sum is for the zero point's share and the products
     bias_limit = 2.0 ** (step.sum_bits - 2)
     # where a bias is huge beside its weights, they get a coarser step, so that it fits
-    scale = np.maximum(scale, np.abs(layer.bias.astype(np.float64)) / (given.scale * bias_limit))
-    weight = np.clip(np.rint(layer.weight / scale), low, high)
-    integers = weight.astype(np.int16) if step.bits == 16 else weight.astype(np.int8)
+    scale = np.maximum(scale, np.abs(bias_of(layer).astype(np.float64)) / (given.scale * bias_limit))
+    integers = np.clip(np.rint(weight / scale), low, high).astype(np.int16 if step.bits == 16 else np.int8)
     shared = len(np.unique(integers)) if step.lookup else 0
     if shared > SHARED_VALUES:
         raise WorkloadError(
             f"layer {layer.name}: weights must be at most {SHARED_VALUES} different values to be looked up, "
             f"not {shared}; a kmeans step of 4 bits makes them so"
         )
-    whole = integer_layer(layer, integers, scale, given, result, step.chosen_rounding)
-    return dataclasses.replace(whole, lookup=step.lookup)
+    return integer_layer(layer, weight_of(layer, integers, scale, step), given, result, step.chosen_rounding)
 
 
-def _quantize_signs(layer: Linear, step: Integers, given: Quantization, result: Quantization) -> IntegerLayer:
+def weight_of(layer: Layer, integers: NDArray[Any], scale: Float64, step: Integers) -> Value:
+    """A layer's weights as integers whose columns have real scales, shape (N,)."""
+    bits = 8 * integers.dtype.itemsize if step.lookup else step.bits
+    distinct = SHARED_VALUES if step.lookup else 0
+    element = IntegerElement(scale, 0, signed=True, bits=bits, distinct=distinct)
+    return replace(layer.weight, element=element, data=integers.reshape(layer.weight.shape), step=None)
+
+
+def _quantize_signs(layer: Layer, step: Integers, given: IntegerElement, result: IntegerElement) -> Static:
     """Take the signs of one layer's weights, as in a binary-weight network; errors as for `quantize_layer`."""
-    alpha = mean_magnitude(layer)
+    weight, alpha = layer.matrix, mean_magnitude(layer)
     if step.weights_per == "tensor":
-        alpha = np.full_like(alpha, np.abs(layer.weight.astype(np.float64)).mean() or 1.0)
-    signs = np.where(layer.weight >= 0, 1, -1)
+        alpha = np.full_like(alpha, np.abs(weight.astype(np.float64)).mean() or 1.0)
+    signs = np.where(weight >= 0, 1, -1)
     integers = signs.astype(np.int16) if step.bits == 16 else signs.astype(np.int8)
-    return integer_layer(layer, integers, alpha, given, result, step.chosen_rounding)
+    return integer_layer(layer, weight_of(layer, integers, alpha, step), given, result, step.chosen_rounding)
 
 
-def mean_magnitude(layer: Linear) -> Float64:
+def mean_magnitude(layer: Layer) -> Float64:
     """Scale of each output's signs that errs least in the square, float64, shape (N,); 1 where all weights are zero.
 
     Rastegari et al., ECCV 2016, arXiv:1603.05279, section 3.1; the lecture notes derive the same.
     """
-    alpha = np.abs(layer.weight.astype(np.float64)).mean(axis=0)
+    alpha = np.abs(layer.matrix.astype(np.float64)).mean(axis=0)
     return np.where(alpha > 0, alpha, 1.0)
 
 
 def _quantize_groups(
-    layer: Linear, step: Integers, group: int, scales: Scales, given: Quantization, result: Quantization
-) -> IntegerLayer:
+    layer: Layer, step: Integers, group: int, scales: Scales, given: IntegerElement, result: IntegerElement
+) -> Static:
     """Quantize a layer whose groups of weights have scales; errors as for `quantize_layer`."""
-    if layer.weight_step is not None:
+    if layer.weight.step is not None:
         raise WorkloadError(f"layer {layer.name}: weight_scales must be absent, because the weights' steps are fixed")
     bits = step.chosen_weight_bits
     try:
-        found = groups.grouped(layer.weight.astype(np.float64), bits, group, scales)
+        found = groups.grouped(layer.matrix.astype(np.float64), bits, group, scales)
     except ValueError as error:
         raise WorkloadError(f"layer {layer.name}: {error}") from None
-    weight = found.tensor.decode().view(np.int8)
-    whole = integer_layer(layer, weight, found.step, given, result, step.chosen_rounding)
     storage = Storage("progressive" if scales == "progressive" else "vector_scaled", bits, group)
-    return dataclasses.replace(whole, storage=storage, groups=found.tensor)
+    weight = weight_of(layer, found.tensor.decode().view(np.int8), found.step, step)
+    weight = replace(weight, storage=storage, groups=found.tensor)
+    return integer_layer(layer, weight, given, result, step.chosen_rounding)
 
 
-def _weight_scale(layer: Linear, step: Integers) -> Float64:
+def _weight_scale(layer: Layer, step: Integers) -> Float64:
     """Steps of a layer's weights, shape (N,) or (1,)."""
-    if layer.weight_step is not None:
-        return layer.weight_step.astype(np.float64)
-    weight = layer.weight.astype(np.float64)
+    if layer.weight.step is not None:
+        return layer.weight.step.astype(np.float64)
+    weight = layer.matrix.astype(np.float64)
     if step.weights_per == "tensor":
         weight = weight.reshape(-1, 1)
     scale = weight_step(weight, step.chosen_weight_bits)
@@ -273,14 +291,15 @@ def weight_step(weight: Float64, bits: int) -> Float64:
 
 
 def integer_layer(
-    layer: Linear,
-    weight: NDArray[np.signedinteger[Any]],
-    weight_scale: Float64,
-    given: Quantization | Binary,
-    result: Quantization,
+    layer: Layer,
+    weight: Value,
+    given: IntegerElement | Signs,
+    result: IntegerElement,
     rounding: str,
-) -> IntegerLayer:
-    """A layer of integer weights, shape (K, N), that stand for `weight_scale`, shape (N,), times themselves.
+    *,
+    relu: bool | None = None,
+) -> Static:
+    """A layer of integer weights, shape (K, N), or of signs, between two types.
 
     Raises
     ------
@@ -288,23 +307,56 @@ def integer_layer(
         If the bias or a scale leaves the range of the sums.
     """
     sum_bits = _sum_bits(rounding)
-    bias = np.rint(layer.bias / (given.scale * weight_scale)) - given.zero_point * weight.sum(axis=0, dtype=np.int64)
-    if (np.abs(bias) >= 2.0 ** (sum_bits - 1)).any():
+    products = given.scale * np.broadcast_to(weight.element.scale, weight.features)
+    bias = np.rint(bias_of(layer) / products)
+    columns = weight.numbers.reshape(-1, weight.features).sum(axis=0, dtype=np.int64)
+    # the zero point's share of all products stands in memory with the bias
+    if (np.abs(bias - given.zero_point * columns) >= 2.0 ** (sum_bits - 1)).any():
         raise WorkloadError(f"layer {layer.name}: the bias must fit {sum_bits} bits at the scale of its products")
     try:
-        multiplier, shift = quantize_multiplier(given.scale * weight_scale / result.scale)
+        multiplier, shift = quantize_multiplier(products / result.scale)
     except ValueError as error:
         raise WorkloadError(f"layer {layer.name}: {error}") from None
     if rounding == WIDE and shift.max(initial=0) > MAX_WIDE_SHIFT:
         raise WorkloadError(f"layer {layer.name}: a requantize scale of int16 must be below 2^{MAX_WIDE_SHIFT}")
-    return IntegerLayer(
-        name=layer.name,
+    return Static(
+        layer=layer,
         weight=weight,
+        given=given,
+        result=result,
         bias=bias.astype(np.int64 if rounding == WIDE else np.int32),
         multiplier=multiplier,
         shift=shift,
         rounding=rounding,
-        relu=layer.relu,
-        input=given,
-        output=result,
+        relu=layer.relu if relu is None else relu,
     )
+
+
+def outline_layer(layer: Layer, step: Integers, given: IntegerElement, result: IntegerElement) -> Static:
+    """The layer with shapes alone; scales are 1 and zero points 0, which no time depends on."""
+    kind = np.int16 if step.bits == 16 else np.int8
+    weight = weight_of(layer, without_numbers(kind, layer.weight.shape), np.ones(1), step)
+    return outlined(layer, replace(weight, outlined=True), given, result, step.chosen_rounding)
+
+
+def outlined(
+    layer: Layer, weight: Value, given: IntegerElement | Signs, result: IntegerElement | Signs, rounding: str
+) -> Static:
+    """A layer whose constants have shapes alone."""
+    n = weight.features
+    return Static(
+        layer=layer,
+        weight=weight,
+        given=given,
+        result=result,
+        bias=without_numbers(np.int64 if rounding == WIDE else np.int32, (n,)),
+        multiplier=None if isinstance(result, Signs) else without_numbers(np.int32, (n,)),
+        shift=None if isinstance(result, Signs) else without_numbers(np.int8, (n,)),
+        rounding=rounding,
+        relu=layer.relu,
+    )
+
+
+def unsigned(bits: int) -> IntegerElement:
+    """Type of a tensor without numbers."""
+    return IntegerElement(1.0, 0, signed=False, bits=bits)

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 
 from accelsim.compress.quantize.integers import weight_step
-from accelsim.compress.rewrite import Float64, Rewrite, with_inputs_divided
+from accelsim.compress.rewrite import Float64, Rewrite, inputs_of, with_inputs_divided
 from accelsim.config.model import Integer, quantity
+from accelsim.graph.layer import Layer
 from accelsim.workload.network import Network
 
 #: Values of alpha that are tried, as the paper's grid of 20 has them.
@@ -25,14 +26,15 @@ class Awq(Rewrite):
     scheme: Literal["awq"] = quantity("name", "Name of the scheme")
     bits: Integer = quantity("bits", "Of the weights that the search rounds", default=4, ge=2, le=8)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Divide a layer's inputs and multiply its weights by the powers that lose least; alpha 0 is among them."""
-        weight = network.layers[number].weight.astype(np.float64)
-        magnitude = np.abs(x).mean(axis=0)
+        weight, x = layer.matrix.astype(np.float64), inputs_of(network, layer)
+        pixels = len(layer.by_channel)
+        magnitude = np.abs(x).mean(axis=0).reshape(pixels, -1).mean(axis=0)
         wanted = x @ weight
         scales = [_scales(magnitude, alpha) for alpha in ALPHAS.tolist()]
-        losses = [np.square(x @ self._rounded(weight, scale) - wanted).sum() for scale in scales]
-        return with_inputs_divided(network, number, scales[int(np.argmin(losses))])
+        losses = [np.square(x @ self._rounded(weight, np.tile(scale, pixels)) - wanted).sum() for scale in scales]
+        return with_inputs_divided(network, layer, scales[int(np.argmin(losses))])
 
     def _rounded(self, weight: Float64, scale: Float64) -> Float64:
         """Weights as they come out of scaling, rounding and scaling back."""

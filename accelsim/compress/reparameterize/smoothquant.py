@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from accelsim.compress.rewrite import Float64, Rewrite, with_inputs_divided
+from accelsim.compress.rewrite import Rewrite, inputs_of, with_inputs_divided
 from accelsim.config.model import quantity
+from accelsim.graph.layer import Layer
 from accelsim.workload.network import Network
 
 
@@ -20,11 +21,12 @@ class SmoothQuant(Rewrite):
     scheme: Literal["smoothquant"] = quantity("name", "Name of the scheme")
     alpha: float = quantity("exponent", "How much of the inputs' range moves to the weights", default=0.5, ge=0, le=1)
 
-    def rewrite(self, network: Network, number: int, x: Float64) -> Network:
+    def rewrite(self, network: Network, layer: Layer) -> Network:
         """Divide a layer's inputs and multiply its weights; an input or weights of zeros stay as they are."""
-        of_x = np.abs(x).max(axis=0)
-        of_w = np.abs(network.layers[number].weight.astype(np.float64)).max(axis=1)
+        weights = layer.by_channel.astype(np.float64)
+        of_x = np.abs(inputs_of(network, layer)).max(axis=0).reshape(len(weights), -1).max(axis=0)
+        of_w = np.abs(weights).max(axis=(0, 2))
         known = (of_x > 0) & (of_w > 0)
         scale = np.ones_like(of_x)
         scale[known] = of_x[known] ** self.alpha / of_w[known] ** (1 - self.alpha)
-        return with_inputs_divided(network, number, scale)
+        return with_inputs_divided(network, layer, scale)

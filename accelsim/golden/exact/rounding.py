@@ -1,4 +1,4 @@
-"""The integer network evaluated by numpy: int64 sums and requantization written from its definition."""
+"""Rounding schemes of requantization, written from their definitions on int64."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-
-from accelsim.golden.network import Binary, IntegerLayer, IntegerNetwork
-from accelsim.workload.network import Inputs, each
 
 Int64 = NDArray[np.int64]
 
@@ -68,34 +65,3 @@ ROUNDING: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "litert_ref_fully_connected": single_round_away,
     "tflite_int64_reduced": reduced_multiplier,
 }
-
-
-def layer_output(layer: IntegerLayer, x: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Output of one layer.
-
-    Parameters
-    ----------
-    x
-        Input integers, shape (M, K), of the layer's input type.
-
-    Returns
-    -------
-    Output integers, shape (M, N), of the layer's output type.
-    """
-    # |sum| <= K * 2^16 * 2^15 stays below 2^53 for every K < 2^22, so float64 products are exact
-    products = x.astype(np.float64) @ layer.weight.astype(np.float64)
-    total = products.astype(np.int64) + layer.bias.astype(np.int64)
-    scaled = ROUNDING[layer.rounding](total, layer.multiplier.astype(np.int64), layer.shift.astype(np.int64))
-    if isinstance(layer.output, Binary):
-        return np.where(scaled >= 1, 1, -1).astype(np.int8)
-    return np.clip(scaled + layer.output.zero_point, *layer.clamp).astype(layer.output.dtype)
-
-
-def forward(network: IntegerNetwork, x: Inputs[np.generic]) -> list[NDArray[np.generic]]:
-    """Output of every layer, in order, for integer inputs of shape (M, K), or those of each independent layer."""
-    outputs: list[NDArray[np.generic]] = []
-    given = each(x)
-    for i, layer in enumerate(network.layers):
-        before = outputs[-1] if i and not network.independent else given[i]
-        outputs.append(layer_output(layer, before))
-    return outputs

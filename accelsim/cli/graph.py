@@ -1,0 +1,15 @@
+"""accelsim graph."""
+
+from __future__ import annotations
+
+import typer
+
+from accelsim.cli import options
+
+
+def graph(workload: options.Workload = "digits-mlp", recipe: options.Recipe = None) -> None:
+    """Print a network's graph, a line a node: in real numbers, or in the types that a recipe chooses."""
+    from accelsim import api
+    from accelsim.graph.text import print_graph
+
+    typer.echo(print_graph(api.graph(workload, recipe)), nl=False)

@@ -1,0 +1,70 @@
+"""Pass 2: what a machine can't compute is refused, by name."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.product import Product
+from accelsim.config.arch import Machine
+from accelsim.config.datapaths import WeightStationary
+from accelsim.errors import CompileError
+from accelsim.graph.element import Float, Integer
+
+
+def legalize(lowering: Lowering, machine: Machine) -> Lowering:
+    """Hold each product against the machine's multipliers and accumulators.
+
+    Raises
+    ------
+    CompileError
+        If operands are not of the machine's type, or sums could leave their accumulator.
+    """
+    for fusion in lowering.fusions:
+        product = fusion.product
+        if product.input.operand != machine.matrix.operands:
+            raise CompileError(
+                f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
+                f"but recipe {lowering.recipe} makes them {product.input.operand}"
+            )
+        looked_up = isinstance(machine.matrix, WeightStationary) and machine.matrix.lookup
+        element = product.weight.element
+        if (isinstance(element, Integer) and element.distinct > 0) != looked_up:
+            raise CompileError(
+                f"layer {product.name}: weights must be {'numbers of shared values' if looked_up else 'values'} on "
+                f"{machine.name}, not {'values' if looked_up else 'numbers of shared ones'} as recipe "
+                f"{lowering.recipe} makes them"
+            )
+        if not isinstance(product.input, Float) and lowering.has_numbers:
+            _bound_sums(product)
+    return lowering
+
+
+def _bound_sums(product: Product) -> None:
+    """Refuse a product whose sums could leave their accumulator for some input.
+
+    That is int32 for operands of up to 8 bits. Of the int64 for int16, 48 bits may be used: requantization multiplies
+    by 15 more.
+
+    Raises
+    ------
+    CompileError
+        If the largest sum that the weights allow is above 2^31 - 1, or 2^47 - 1.
+    """
+    given, weight, bias = product.input, product.weights, product.results.bias
+    assert not isinstance(given, Float)  # noqa: S101 - as the caller has it
+    bits = 48 if given.operand == "int16" else 32
+    largest = max(abs(given.qmin), given.qmax)
+    most = max(-int(bias.min()), int(bias.max()))
+    # most products are so far below the limit that their shapes and types say it
+    if product.k * largest * -int(np.iinfo(weight.dtype).min) + most < 2 ** (bits - 1):
+        return
+    # in Python's integers, which do not overflow
+    weights = np.abs(weight.astype(np.int64)).sum(axis=0).tolist()
+    biases = np.abs(bias.astype(np.int64)).tolist()
+    sums = [largest * column + bias for column, bias in zip(weights, biases, strict=True)]
+    if max(sums) >= 2 ** (bits - 1):
+        raise CompileError(
+            f"layer {product.name}: sums must fit an int{bits} accumulator, but output {sums.index(max(sums))} "
+            f"can reach {max(sums)}; split its {product.k} inputs"
+        )

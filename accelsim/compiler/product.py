@@ -1,0 +1,140 @@
+"""The matrix product of a fusion, with what a machine makes of its sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.formats import nm
+from accelsim.formats.groups import GroupedTensor
+from accelsim.formats.storage import Storage
+from accelsim.graph.element import Element, Float, Signs
+from accelsim.graph.value import Value
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerPart:
+    """The first inputs of a product of floats, which are multiplied as integers.
+
+    Each row of activations is rounded when it is there, group by group of inputs, over the largest magnitude in the
+    group; a group's sums are scaled back to float32, row by row and column by column, before they are added up.
+
+    Parameters
+    ----------
+    bits
+        Bits of activations and of weights, 8 or 4, symmetric to 0.
+    group
+        Inputs that share a scale in a row of activations, and in a column of weights; the last group may be shorter.
+    weight
+        int8, shape (inputs, N).
+    scale
+        float32, shape (groups, N).
+    """
+
+    bits: int
+    group: int
+    weight: NDArray[np.int8]
+    scale: NDArray[np.float32]
+
+    @property
+    def inputs(self) -> int:
+        """Inputs that are multiplied as integers."""
+        return int(self.weight.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What becomes of the sums of a product.
+
+    Parameters
+    ----------
+    bias
+        Shape (N,), of the sums' type; the input's zero point is folded in: bias - zero point * sum of weights.
+    multiplier, shift
+        int32 and int8, shape (N,), TFLite's fixed-point scale per channel; None for floats.
+    rounding
+        Name of the rounding scheme, one of `datapath.requantize.MODES`; empty for floats.
+    relu
+        Whether results are clamped at what stands for zero.
+    """
+
+    bias: NDArray[Any]
+    multiplier: NDArray[np.int32] | None
+    shift: NDArray[np.int8] | None
+    rounding: str
+    relu: bool
+
+    @property
+    def scale_bits(self) -> int:
+        """Bits that stand in memory beside the weights: a multiplier and a shift per channel."""
+        return sum(8 * part.nbytes for part in (self.multiplier, self.shift) if part is not None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """A product of (m, k) activations times (k, n) weights, and its results.
+
+    Parameters
+    ----------
+    name
+        That of its fusion.
+    weight
+        Constant, shape (k, n), less the inputs of the integer part.
+    integers
+        Part of the first inputs, if there is one.
+    input, output
+        Elements of activations and results.
+    """
+
+    name: str
+    m: int
+    k: int
+    n: int
+    weight: Value
+    integers: IntegerPart | None
+    results: Results
+    input: Element
+    output: Element
+
+    @property
+    def weights(self) -> NDArray[Any]:
+        """Numbers of the weights, shape (k, n), less the inputs of the integer part."""
+        return self.weight.numbers
+
+    @property
+    def storage(self) -> Storage | None:
+        """Format that the weights stand in, which a decode unit expands; None if they stand as they are."""
+        return self.weight.storage
+
+    @property
+    def groups(self) -> GroupedTensor | None:
+        """The integers that the weights are stored as, and their groups' scales, if `storage` has them."""
+        return self.weight.groups
+
+    @property
+    def macs(self) -> int:
+        """Products that are formed."""
+        return self.m * self.k * self.n
+
+    @property
+    def is_float(self) -> bool:
+        """Whether results are floats."""
+        return isinstance(self.output, Float)
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        """Smallest and largest result of requantization, ReLU included; for signs, 0 stands for -1."""
+        if isinstance(self.output, Signs):
+            return 0, 1
+        assert not isinstance(self.output, Float)  # noqa: S101 - floats are not clamped
+        low = max(self.output.qmin, self.output.zero_point) if self.results.relu else self.output.qmin
+        return low, self.output.qmax
+
+    def is_nm(self, kept: int, group: int) -> bool:
+        """Whether every `group` weights along K hold at most `kept` nonzeros; as declared if they have no numbers."""
+        if not self.weight.outlined:
+            return nm.is_nm(self.weights, kept, group)
+        return nm.densest_group(self.k, *self.weight.pattern, group) <= kept

@@ -1,0 +1,142 @@
+"""What stands between layers, in integers: residual sums, means, products, functions and joined tensors.
+
+Two tensors of different scales are added TFLite's way (tensorflow/lite/kernels/add.cc): both are shifted left by 20
+bits, brought to twice the larger scale, added, and brought to the scale of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compress.quantize.fixed_point import quantize_multiplier
+from accelsim.errors import ConfigError
+from accelsim.golden.real.elementwise import FUNCTIONS
+from accelsim.graph.element import Float, Integer
+from accelsim.graph.graph import Node
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.op import Op
+from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.value import Value, without_numbers
+
+#: Operators that form numbers at a scale of their own.
+SCALED = (Add, Mul, AveragePool, GlobalAveragePool, Function, Concat)
+#: Bits by which operands of a sum are shifted left before they are rescaled.
+LIFT = 20
+#: Rounding of all conversions.
+ROUNDING = "tflite_single_round"
+
+
+@dataclass
+class Between:
+    """Nodes and constants that a node between layers becomes.
+
+    Parameters
+    ----------
+    group
+        The node, as the head of a layer without weights, and the ReLU behind it.
+    outlined
+        Whether the graph's constants have shapes alone.
+    """
+
+    group: Layer
+    outlined: bool
+    nodes: list[Node] = field(default_factory=list)
+    constants: list[Value] = field(default_factory=list)
+
+    def integers(self, given: Sequence[Integer], result: Integer) -> None:
+        """Form integers of integers.
+
+        Raises
+        ------
+        ConfigError
+            If the operator has no meaning in integers.
+        """
+        node, name = self.group.head, self.group.name
+        last = self.group.output.name
+        relu = [later for later in self.group.epilogue if isinstance(later.op, Relu)]
+        formed = f"{name}.requantized" if relu else last
+        match node.op:
+            case Add():
+                self._sum(node, given, result, formed)
+            case Mul():
+                self._put(name, node.op, node.inputs, f"{name}.products")
+                self._requantize(f"{name}.products", given[0].scale * given[1].scale, result, formed)
+            case AveragePool() | GlobalAveragePool():
+                self._put(name, node.op, node.inputs, f"{name}.pooled")
+                sums = node.op.infer(Value("", self.group.input.shape, given[0]))[0].element
+                self._requantize(f"{name}.pooled", sums.scale, result, formed)
+            case Function() as op:
+                entries = np.arange(given[0].qmin, given[0].qmax + 1)
+                with np.errstate(over="ignore"):
+                    table = result.quantize(FUNCTIONS[op.name](given[0].dequantize(entries)))
+                self._constant(f"{name}.table", table, result)
+                self._put(name, LookUp(result), (*node.inputs, f"{name}.table"), formed)
+            case Concat():
+                joined = [self._alike(part, element, result) for part, element in zip(node.inputs, given, strict=True)]
+                self._put(name, node.op, tuple(joined), formed)
+            case _:
+                raise ConfigError(f"node {name}: {type(node.op).__name__} has no form in integers")
+        for later in relu:
+            self._put(later.name, later.op, (formed,), last)
+
+    def floats(self, kind: Float) -> None:
+        """Form floats of a type of floats of the same."""
+        name, last, epilogue = self.group.name, self.group.output.name, self.group.epilogue
+        if isinstance(self.group.head.op, Concat):
+            self.nodes += self.group.nodes
+            return
+        formed = f"{name}.wide"
+        self._put(name, self.group.head.op, self.group.head.inputs, formed)
+        for later in epilogue:
+            self._put(later.name, later.op, (formed, *later.inputs[1:]), f"{later.name}.wide")
+            formed = f"{later.name}.wide"
+        self._put(f"{name}.cast", Cast(kind), (formed,), last)
+
+    def _sum(self, node: Node, given: Sequence[Integer], result: Integer, formed: str) -> None:
+        """Sum of two tensors at twice the larger of their scales, 2^20 times finer."""
+        name, common = self.group.name, 2 * max(element.scale for element in given)
+        wide = Integer(common / 2**LIFT, 0, signed=True, bits=32)
+        parts = []
+        for number, (part, element) in enumerate(zip(node.inputs, given, strict=True)):
+            parts.append(f"{name}.operand{number}")
+            factors = self._factors(parts[-1], element.scale / common)
+            self._put(f"{parts[-1]}.cast", Cast(wide, ROUNDING, LIFT), (part, *factors), parts[-1])
+        self._put(name, Add(), tuple(parts), f"{name}.sums")
+        self._requantize(f"{name}.sums", wide.scale, result, formed)
+
+    def _alike(self, part: str, element: Integer, result: Integer) -> str:
+        """A tensor at the scale of the result."""
+        if element == result:
+            return part
+        self._requantize(part, element.scale, result, f"{part}.{self.group.name}")
+        return f"{part}.{self.group.name}"
+
+    def _requantize(self, given: str, scale: float | NDArray[np.float64], result: Integer, formed: str) -> None:
+        """Integers at one scale to those of the result."""
+        factors = self._factors(formed, float(scale) / float(result.scale))
+        self._put(f"{formed}.cast", Cast(result, ROUNDING), (given, *factors), formed)
+
+    def _factors(self, name: str, factor: float | NDArray[np.float64]) -> tuple[str, str]:
+        """Multiplier and shift of a real factor."""
+        multiplier, shift = quantize_multiplier(np.array([float(factor)]))
+        self._constant(f"{name}.multiplier", multiplier, Integer(1.0, 0, signed=True, bits=32))
+        self._constant(f"{name}.shift", shift, Integer(1.0, 0, signed=True, bits=8))
+        return f"{name}.multiplier", f"{name}.shift"
+
+    def _constant(self, name: str, data: NDArray[np.generic], element: Integer) -> None:
+        numbers = without_numbers(data.dtype, data.shape) if self.outlined else data
+        self.constants.append(Value(name, data.shape, element, numbers, self.outlined))
+
+    def _put(self, name: str, op: Op, inputs: tuple[str, ...], formed: str) -> None:
+        self.nodes.append(Node(name, op, inputs, (formed,)))

@@ -1,0 +1,77 @@
+"""What operators mean in a machine's integers and rounded floats: what execution must equal, bit for bit.
+
+Floats are summed fold by fold: products of two floats of 16 bits or fewer are exact in float32, those of fp32 are
+rounded to it. Within a fold of so many inputs, sums start at 0 and take one product after the other, inputs in order;
+the fold's sum is then added to what the accumulator holds. Every addition rounds to nearest even.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.golden import interpreter
+from accelsim.golden.exact import casts, convolutions, elementwise, products
+from accelsim.golden.interpreter import Meaning
+from accelsim.golden.real import shapes
+from accelsim.graph.graph import Graph
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.cast import Cast, DynamicQuantize
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
+from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.op import Op
+from accelsim.graph.ops.pad import Pad
+from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
+
+
+def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
+    """What each operator means on a machine.
+
+    Parameters
+    ----------
+    fold_inputs
+        Inputs that are summed before the accumulator adds, which decides how float sums are rounded.
+    """
+    return {
+        MatMul: partial(products.matmul, fold_inputs),
+        ScaledMatMul: products.scaled_matmul,
+        Conv: partial(convolutions.conv, fold_inputs),
+        MaxPool: convolutions.max_pool,
+        AveragePool: convolutions.average_pool,
+        GlobalAveragePool: convolutions.global_average_pool,
+        Add: elementwise.add,
+        Mul: elementwise.multiply,
+        Relu: elementwise.relu,
+        LookUp: elementwise.look_up,
+        Cast: casts.cast,
+        DynamicQuantize: casts.dynamic_quantize,
+        Slice: shapes.slice_,
+        Concat: shapes.concat,
+        Reshape: shapes.reshape,
+        Transpose: shapes.transpose,
+        Pad: shapes.pad,
+    }
+
+
+def evaluate(graph: Graph, inputs: Sequence[NDArray[Any]], fold_inputs: int) -> Mapping[str, NDArray[Any]]:
+    """Numbers of all values of a typed graph, by name, as its elements hold them.
+
+    Parameters
+    ----------
+    inputs
+        Numbers of the graph's inputs, in order, of their elements' types.
+    """
+    given = dict(zip(graph.inputs, inputs, strict=True))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return interpreter.evaluate(graph, given, meanings(fold_inputs), lambda data: data)

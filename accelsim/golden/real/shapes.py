@@ -1,0 +1,52 @@
+"""Numbers that change their places and nothing else, of whatever type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from accelsim.golden.interpreter import Array
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.pad import Pad
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
+
+
+def slice_(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """A part of an axis."""
+    op = node.op
+    assert isinstance(op, Slice)  # noqa: S101 - as the table has it
+    part = [slice(None)] * given[0].ndim
+    part[op.axis] = slice(op.start, op.stop, op.step)
+    return (given[0][tuple(part)],)
+
+
+def concat(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """One tensor behind the other."""
+    op = node.op
+    assert isinstance(op, Concat)  # noqa: S101 - as the table has it
+    return (np.concatenate(given, axis=op.axis),)
+
+
+def reshape(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The same numbers in another shape."""
+    op = node.op
+    assert isinstance(op, Reshape)  # noqa: S101 - as the table has it
+    return (given[0].reshape(op.resolved(given[0].shape)),)
+
+
+def transpose(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """Axes in another order."""
+    op = node.op
+    assert isinstance(op, Transpose)  # noqa: S101 - as the table has it
+    return (given[0].transpose(op.order),)
+
+
+def pad(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
+    """What stands for zero around the numbers."""
+    op, zero = node.op, graph[node.output].element.zero_point
+    assert isinstance(op, Pad)  # noqa: S101 - as the table has it
+    return (np.pad(given[0], tuple(zip(op.before, op.behind, strict=True)), constant_values=zero),)

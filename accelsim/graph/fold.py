@@ -1,0 +1,44 @@
+"""Normalizations by statistics of training become part of the products before them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from accelsim.graph.element import REAL
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.layer import layers
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.norm import BatchNorm
+from accelsim.graph.value import Value
+
+
+def fold_batch_norms(graph: Graph) -> Graph:
+    """Scale each layer's weights and shift its bias where a BatchNorm follows, and nobody else reads in between.
+
+    (w x + b - mean) f + beta with f = gamma / sqrt(variance + epsilon) is (f w) x + (b - mean) f + beta; computed in
+    float64 and rounded to float32 once.
+    """
+    for layer in layers(graph):
+        last = layer.nodes[-1]
+        readers = graph.readers(last.output)
+        bias_alone = all(isinstance(node.op, Add) for node in layer.epilogue)
+        if len(readers) != 1 or not isinstance(readers[0].op, BatchNorm) or not bias_alone or layer.more:
+            continue
+        (norm,) = readers
+        assert isinstance(norm.op, BatchNorm)  # noqa: S101 - as it was looked for
+        outlined = layer.weight.outlined
+        gamma, beta, mean, variance = (graph[name].numbers.astype(np.float64) for name in norm.inputs[1:])
+        factor = gamma / np.sqrt(variance + norm.op.epsilon)
+        bias = layer.bias.numbers.astype(np.float64) if layer.bias else np.zeros(len(mean))
+        shifted = ((bias - mean) * factor + beta).astype(np.float32)
+        weight = layer.weight
+        if not outlined:
+            weight = replace(weight, data=(weight.numbers * factor).astype(np.float32), step=None)
+        constant = Value(f"{layer.name}.bias", shifted.shape, REAL, shifted, outlined=outlined)
+        add = Node(f"{layer.name}.add", Add(), (layer.sums, constant.name), norm.outputs)
+        gone = {norm.name, *(node.name for node in layer.epilogue)}
+        nodes = [add if node.name == norm.name else node for node in graph.nodes if node.name not in gone - {norm.name}]
+        graph = graph.rebuilt(weight, constant, nodes=nodes)
+    return graph

@@ -73,7 +73,9 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         timing_only=not lowering.values,
         image_bytes=0 if lowering.values else lowering.image_bytes,
     )
-    return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
+    return dataclasses.replace(
+        lowering, program=Program(header, lowering.instructions, lowering.image, lowering.descriptors)
+    )
 
 
 def _numbers(survivors: NDArray[np.bool_]) -> list[int]:

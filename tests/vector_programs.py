@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.synchronize import synchronize
 from accelsim.config.arch import Machine
-from accelsim.isa.assembly import parse
+from accelsim.isa.assembly import parse, print_descriptor
+from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, view
@@ -32,12 +33,19 @@ class Draft:
         self.image = bytearray()
         self.lines: list[str] = []
         self.stored = RESULTS
+        self.windows: list[Descriptor] = []
 
     def emit(self, mnemonic: str, layer: int = 0, **operands: Any) -> int:
         """Append an instruction; returns its number."""
         words = " ".join(f"{name}={value}" for name, value in operands.items())
         self.lines.append(f"{mnemonic} layer={layer} {words}")
         return len(self.lines) - 1
+
+    def window(self, descriptor: Descriptor) -> int:
+        """Take a descriptor into the program's table; returns its number."""
+        if descriptor not in self.windows:
+            self.windows.append(descriptor)
+        return self.windows.index(descriptor)
 
     def load(self, values: NDArray[Any] | bytes, memory: str, address: int, stride: int = 0) -> None:
         """Bring rows of elements, of the width that they have, into a scratchpad."""
@@ -84,15 +92,17 @@ class Draft:
             f".header {header(DRAM_BYTES, LAYERS).model_dump_json()}",
             f".image {image.size}",
             f".bytes {base64.b64encode(self.image).decode()}",
+            *map(print_descriptor, self.windows),
         ]
         program = parse("\n".join([*text, *self.lines]))
         if not waits:
             return program
         net = network(np.random.default_rng(0), [1, 1])
         lowering = Lowering(
-            net, np.zeros((1, 1), np.uint8), image=image, image_bytes=image.size, instructions=program.instructions
-        )
-        return Program(program.header, synchronize(lowering, machine).instructions, image)
+            net, np.zeros((1, 1), np.uint8), image=image, image_bytes=image.size, instructions=program.instructions,
+            descriptors=program.descriptors,
+        )  # fmt: skip
+        return Program(program.header, synchronize(lowering, machine).instructions, image, program.descriptors)
 
 
 def read(execution: Execution, where: int, rows: int, columns: int, dtype: Any) -> NDArray[Any]:

@@ -33,14 +33,15 @@ def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> C
     Parameters
     ----------
     operands
-        All fields of the opcode's operands by name; arrays broadcast to (steps, times).
+        All fields of the opcode's operands by name, but for those that are usually 0; arrays broadcast to
+        (steps, times).
     """
-    names = OPCODES[opcode].operands._fields
-    if operands.keys() != set(names):
+    names, usual = OPCODES[opcode].operands._fields, OPCODES[opcode].operands._field_defaults
+    if operands.keys() | usual.keys() != set(names):
         raise TypeError(f"operands of {OPCODES[opcode].mnemonic} must be {names}, not {tuple(operands)}")
     table = np.zeros((steps, times, OPERANDS), np.int64)
     for place, name in enumerate(names):
-        table[:, :, place] = operands[name]
+        table[:, :, place] = operands.get(name, 0)
     return Code(np.full(times, opcode, np.uint8), table)
 
 

@@ -73,7 +73,9 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         timing_only=not lowering.has_numbers,
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
     )
-    return dataclasses.replace(lowering, program=Program(header, lowering.instructions, lowering.image))
+    return dataclasses.replace(
+        lowering, program=Program(header, lowering.instructions, lowering.image, lowering.descriptors)
+    )
 
 
 def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:

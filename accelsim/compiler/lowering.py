@@ -13,6 +13,7 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
 from accelsim.graph.graph import Graph
+from accelsim.isa import descriptors
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 
@@ -62,6 +63,8 @@ class Lowering:
         Where values lie in DRAM, by name.
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no numbers.
+    descriptors
+        Windows that gather and scatter name.
     left_out
         Fusions that have their places in DRAM, but no instructions.
     """
@@ -78,6 +81,7 @@ class Lowering:
     image_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
+    descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
     program: Program | None = None
     left_out: range = range(0)
 

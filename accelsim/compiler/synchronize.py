@@ -22,7 +22,8 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     """
     code = lowering.instructions.copy()
     queues = hazards.Queues.of(code)
-    found = hazards.find(queues, accesses.of_program(code, machine), lowering.image_bytes, machine)
+    touched = accesses.of_program(code, machine, lowering.descriptors)
+    found = hazards.find(queues, touched, lowering.image_bytes, machine)
     if found.undefined >= 0:
         raise DefectError("the schedule reads bytes that it never wrote")
     need = found.need

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +21,13 @@ from accelsim.config.datapaths import (
 )
 from accelsim.config.operands import Operand
 from accelsim.formats import nm
-from accelsim.isa import opcodes
+from accelsim.isa import descriptors, opcodes
 from accelsim.isa.constants import block_bytes
+from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
 from accelsim.kernels import classes
-from accelsim.memory.region import Region
+from accelsim.memory.region import Region, Runs
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -127,7 +130,9 @@ def streaming_memory(matrix: Matrix) -> Memory:
     return Memory.WEIGHT if isinstance(matrix, InputStationary) else Memory.ACTIVATION
 
 
-def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:  # noqa: PLR0911 - one an operand list
+def of_opcode(  # noqa: PLR0911 - one an operand list
+    opcode: int, operands: Int64, machine: Machine, windows: Int64
+) -> list[Access]:
     """Accesses of instructions that share an opcode.
 
     A DMA writes what it moves until its end; a store has read its bytes when it is free. The array and the vector
@@ -139,8 +144,12 @@ def of_opcode(opcode: int, operands: Int64, machine: Machine) -> list[Access]:  
     ----------
     operands
         int64, shape (n, OPERANDS).
+    windows
+        The program's table of descriptors.
     """
     column = tuple(operands.T)
+    if opcode in {opcodes.GATHER, opcodes.SCATTER}:
+        return _windows(opcode, column, windows)
     if opcode in {opcodes.LOAD, opcodes.STORE, opcodes.RECEIVE, opcodes.SEND}:
         return _transfers(opcode, column)
     if opcode == opcodes.DECODE:
@@ -186,6 +195,52 @@ def _transfers(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
         Access(scratchpad, False, zero + Moment.FREE, *inside),
         _access(Memory.DRAM, *outside, write=True),
     ]
+
+
+def _windows(opcode: int, column: tuple[Int64, ...], windows: Int64) -> list[Access]:
+    """Windows in DRAM and on chip: what a gather reads may be told with gaps, what is written never is."""
+    dram, number, memory, address = column[:4]
+    row, first = column[4:6] if opcode == opcodes.GATHER else (np.zeros_like(dram),) * 2
+    table = [Descriptor.read(record) for record in windows]
+    found = [
+        descriptors.window(table[n], y, x)
+        for n, y, x in zip(number.tolist(), row.tolist(), first.tolist(), strict=True)
+    ]
+    load = opcode == opcodes.GATHER
+    outside = _each([w.in_dram for w in found], dram, np.full_like(dram, Memory.DRAM), not load, Moment.END)
+    inside = _each([w.on_chip for w in found], address, memory, load, Moment.END if load else Moment.FREE)
+    return [*outside, *inside]
+
+
+def _each(
+    regions: Sequence[tuple[Region, ...]], address: Int64, memory: Int64, write: bool, until: Moment
+) -> list[Access]:
+    """Accesses of several regions an instruction, as many as the one that has most of them."""
+    most = max(map(len, regions), default=0)
+    found = np.zeros((most, len(Region._fields), len(regions)), np.int64)
+    for i, own in enumerate(regions):
+        if own:
+            found[: len(own), :, i] = own
+    found[:, 0] += address
+    last = np.full_like(address, until)
+    return [Access(memory, write, last, *columns) for columns in found]
+
+
+@lru_cache(maxsize=4096)
+def _rows_regions(stride: int, rows: int, row_bytes: int, inner: int, outer_stride: int) -> tuple[Region, ...]:
+    return Runs.of_rows(0, stride, rows, row_bytes, inner, outer_stride).regions(MAX_REGIONS)[0]
+
+
+def _rows(
+    memory: Memory, address: Int64, stride: Int64, rows: Int64, row_bytes: Int64, inner: Int64, outer_stride: Int64
+) -> list[Access]:
+    """Rows of one or two levels that are read until the unit is free."""
+    one = _access(memory, address, stride, rows * (inner == 0), row_bytes)
+    if not inner.any():
+        return [one]
+    shapes = zip(*(column.tolist() for column in (stride, rows, row_bytes, inner, outer_stride)), strict=True)
+    regions = [_rows_regions(*shape) if shape[3] else () for shape in shapes]
+    return [one, *_each(regions, address, np.full_like(address, memory), False, Moment.FREE)]
 
 
 def _results(column: tuple[Int64, ...], row_channels: Int64, bits: Int64, machine: Machine) -> list[Access]:
@@ -289,17 +344,17 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
             _access(Memory.REGISTERS, *registers, write=True),
         ]
     if opcode == opcodes.MATMUL:
-        address, stride, rows, depth, columns, sums, sums_stride, accumulate, _, integer_bits = column[:10]
+        address, stride, rows, depth, columns, sums, sums_stride, accumulate, _, integer_bits, *levels = column[:12]
         taken = Moment.END if isinstance(matrix, _Single) and not _double_buffered(matrix) else Moment.START
         return [
-            _access(streaming_memory(matrix), address, stride, rows, _rows_bytes(depth, operand, integer_bits)),
+            *_rows(streaming_memory(matrix), address, stride, rows, _rows_bytes(depth, operand, integer_bits), *levels),
             _access(Memory.REGISTERS, *registers, until=taken),
             *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
     if opcode == opcodes.SPMV:
         address, stride, weights, weights_bytes, rows, depth, columns, sums, sums_stride, accumulate = column[:10]
         return [
-            _access(Memory.ACTIVATION, address, stride, rows, depth),
+            *_rows(Memory.ACTIVATION, address, stride, rows, depth, *column[11:13]),
             _access(Memory.WEIGHT, weights, zero, one, weights_bytes),
             *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
@@ -309,7 +364,7 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
         whole = nm.stored_bytes(depth, columns, 2, 4)
         packed = column[11] == 1
         found += [
-            _access(Memory.ACTIVATION, address, stride, rows, depth),
+            *_rows(Memory.ACTIVATION, address, stride, rows, depth, *column[12:14]),
             _access(
                 Memory.WEIGHT, weights, weights_stride, np.where(packed, 1, columns), np.where(packed, whole, depth)
             ),
@@ -361,16 +416,20 @@ def chases(address: Int64, row_bytes: Int64, machine: Machine) -> NDArray[np.boo
     return fits
 
 
-def of_program(instructions: NDArray[np.void], machine: Machine, kinds: Kinds | None = None) -> Accesses:
+def of_program(
+    instructions: NDArray[np.void], machine: Machine, windows: Int64 | None = None, kinds: Kinds | None = None
+) -> Accesses:
     """All accesses of a program's instructions, whose opcodes are valid.
 
     Parameters
     ----------
+    windows
+        The program's table of descriptors, if it has one.
     kinds
         Which instructions differ, if that is known already.
     """
     kinds = kinds or Kinds.of(instructions)
-    of_kind = _of_each(instructions[kinds.first], machine)
+    of_kind = _of_each(instructions[kinds.first], machine, descriptors.table() if windows is None else windows)
     count = np.bincount(of_kind.instruction, minlength=len(kinds.first))
     times = count[kinds.number]
     ahead = (np.cumsum(count) - count)[kinds.number] - (np.cumsum(times) - times)  # of each one's accesses in `of_kind`
@@ -384,14 +443,14 @@ def of_program(instructions: NDArray[np.void], machine: Machine, kinds: Kinds | 
     )
 
 
-def _of_each(instructions: NDArray[np.void], machine: Machine) -> Accesses:
+def _of_each(instructions: NDArray[np.void], machine: Machine, windows: Int64) -> Accesses:
     """Accesses of instructions, worked out opcode by opcode."""
     opcode, operands = instructions["opcode"], instructions["operands"]
     found: list[tuple[Int64, Access]] = []
     count = np.zeros(len(opcode), np.int64)
     for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
         index = np.flatnonzero(opcode == kind)
-        for access in sorted(of_opcode(kind, operands[index], machine), key=lambda access: access.write):
+        for access in sorted(of_opcode(kind, operands[index], machine, windows), key=lambda access: access.write):
             real = np.flatnonzero((access.rows > 0) & (access.row_bytes > 0))
             found.append((index[real], access.part(real)))
             count[index[real]] += 1

@@ -5,9 +5,14 @@ One instruction a line, operands by name, then the semaphores it waits for and t
     matmul     layer=0 address=0 stride=64 rows=360 ... wait=s1>=1 signal=free:s3
 
 A semaphore is written s3; `wait=s1>=2` waits until semaphore 1 has been raised twice, `signal=end:s4` raises semaphore
-4 at the instruction's end. `integer_bits` and `table` of a preload or matmul are 0 where they are left out, as most
-machines have neither. `;` begins a comment. `.header` holds the program's header as JSON, `.image` the size of the
-DRAM image and `.bytes` its bytes in base64.
+4 at the instruction's end. `integer_bits` and `table` of a preload or matmul, and `inner` and `outer_stride` of what
+forms products, are 0 where they are left out, as most instructions have none of them. `;` begins a comment.
+
+`.header` holds the program's header as JSON, `.image` the size of the DRAM image and `.bytes` its bytes in base64. A
+`.descriptor` is a window of gather and scatter, the first one number 0; its fields may be left out but for counts,
+dram_strides and strides, which have a number for each of five dimensions, the outermost first:
+
+    .descriptor counts=1,1,1,9,9 dram_strides=0,0,0,448,64 strides=0,0,0,576,64 run_bytes=64
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from pydantic import ValidationError
 from accelsim.config.load import wording
 from accelsim.errors import Fault, ProgramError, unknown_name
 from accelsim.formats.storage import FORMATS
+from accelsim.isa import descriptors
+from accelsim.isa.descriptors import DIMENSIONS, SCALARS, VECTORS, Descriptor
 from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Memory, Moment
 from accelsim.isa.program import Header, Program
 
@@ -33,7 +40,7 @@ MAX_IMAGE_BYTES = 2**34
 #: Operands that are written as a memory's name.
 _MEMORIES = {"memory", "other_memory"}
 #: Operands that are 0 where they are left out.
-_OPTIONAL = {"integer_bits", "table"}
+_OPTIONAL = {"integer_bits", "table", "inner", "outer_stride"}
 #: Operand that is written as a storage format's name.
 _FORMAT = "format"
 _BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
@@ -49,6 +56,7 @@ def print_program(program: Program, *, image: bool = True) -> str:
         lines += [
             f".bytes {base64.b64encode(data[i : i + BYTES_A_LINE]).decode()}" for i in range(0, len(data), BYTES_A_LINE)
         ]
+    lines += [print_descriptor(Descriptor.read(record)) for record in program.descriptors]
     names = [layer.name for layer in program.header.layers]
     layer = -1
     for number, record in enumerate(program.instructions):
@@ -57,6 +65,15 @@ def print_program(program: Program, *, image: bool = True) -> str:
             lines.append(f"; layer {layer}: {names[layer]}, from instruction {number}")
         lines.append(print_instruction(record))
     return "\n".join(lines) + "\n"
+
+
+def print_descriptor(descriptor: Descriptor) -> str:
+    """One line of text for a window; fields that have their usual value are left out."""
+    words = [".descriptor"]
+    for name, value in zip(descriptor._fields, descriptor, strict=True):
+        if name not in Descriptor._field_defaults or value != Descriptor._field_defaults[name]:
+            words.append(f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return " ".join(words)
 
 
 def print_instruction(record: np.void) -> str:
@@ -111,7 +128,8 @@ def parse(text: str, file: str = "") -> Program:
     if faults or draft.header is None:
         raise ProgramError(*faults)
     instructions = np.array(draft.records, INSTRUCTION) if draft.records else np.zeros(0, INSTRUCTION)
-    return Program(draft.header, instructions, np.frombuffer(bytes(draft.image), np.uint8).copy())
+    image = np.frombuffer(bytes(draft.image), np.uint8).copy()
+    return Program(draft.header, instructions, image, descriptors.table(*draft.windows))
 
 
 class _WordError(Exception):
@@ -130,6 +148,7 @@ class _Draft:
     size: int = 0
     image: bytearray = field(default_factory=bytearray)
     records: list[NDArray[np.void]] = field(default_factory=list)
+    windows: list[Descriptor] = field(default_factory=list)
 
     def add(self, code: str) -> None:
         """Take one line without its comment."""
@@ -147,6 +166,8 @@ class _Draft:
                 self.image += base64.b64decode(rest, validate=True)
             except ValueError:  # not ASCII, or not base64
                 raise _WordError(".bytes must be base64") from None
+        elif directive == ".descriptor":
+            self.windows.append(_descriptor(code))
         else:
             self.records.append(_instruction(code))
 
@@ -163,6 +184,29 @@ def _integer(text: str, low: int, high: int, what: str) -> int:
 
 def _words(code: str) -> Iterator[tuple[int, str]]:
     return ((match.start(), match.group()) for match in re.finditer(r"\S+", code))
+
+
+def _descriptor(code: str) -> Descriptor:
+    words = _words(code)
+    next(words)
+    found: dict[str, tuple[int, ...] | int] = {}
+    for offset, word in words:
+        name, _, value = word.partition("=")
+        try:
+            if name not in Descriptor._fields:
+                raise _WordError(unknown_name("field", name, Descriptor._fields))
+            if name in found:
+                raise _WordError(f"{name} must be given once, not twice")
+            numbers = tuple(_integer(number, -(2**63), 2**63 - 1, name) for number in value.split(","))
+            if len(numbers) != (DIMENSIONS if name in VECTORS else 1):
+                raise _WordError(f"{name} must have {DIMENSIONS if name in VECTORS else 1} numbers, not {len(numbers)}")
+            found[name] = numbers[0] if name in SCALARS else numbers
+        except _WordError as error:
+            raise _WordError(str(error), offset) from None
+    missing = [name for name in Descriptor._fields if name not in found and name not in Descriptor._field_defaults]
+    if missing:
+        raise _WordError(f".descriptor must have the fields {', '.join(missing)}, which are missing")
+    return Descriptor(**found)  # type: ignore[arg-type] # tuples of the vectors, numbers of the scalars
 
 
 def _instruction(code: str) -> NDArray[np.void]:

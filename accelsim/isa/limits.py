@@ -35,6 +35,8 @@ def datapath_limits(machine: Machine) -> list[Limit]:
             limits = [Limit(PRELOAD, "packed", 0, "N:M formats")]
             if isinstance(matrix, InputStationary) or not matrix.integers:  # see `isa.integers` for those
                 limits += [Limit(opcode, "depth", matrix.rows, "rows") for opcode in (PRELOAD, MATMUL)]
+            if isinstance(matrix, InputStationary):
+                limits.append(Limit(MATMUL, "inner", 0, "runs of rows"))
             if isinstance(matrix, InputStationary) or not matrix.lookup:
                 limits.append(Limit(PRELOAD, "table", 0, "tables of products"))
             sides = (PRELOAD, MATMUL)
@@ -48,6 +50,7 @@ def datapath_limits(machine: Machine) -> list[Limit]:
             sides = (PRELOAD, MATMUL)
         case OuterProduct() | OutputStationary():
             limits = [Limit(MULTIPLY, "rows", matrix.rows, "rows"), Limit(MULTIPLY, "packed", 0, "N:M formats")]
+            limits.append(Limit(MULTIPLY, "inner", 0, "runs of rows"))
             if isinstance(matrix, OuterProduct) and matrix.skip_zero_columns:
                 limits += [
                     Limit(PRELOAD_MASK, "depth", matrix.mask_bits, "mask bits"),

@@ -58,7 +58,7 @@ MOMENTS = len(Moment)
 #: Semaphores that an instruction can wait for.
 WAITS = 4
 #: Operands of the widest instruction.
-OPERANDS = 13
+OPERANDS = 14
 #: "No semaphore" in a record.
 NONE = -1
 SEMAPHORES = 128
@@ -96,6 +96,26 @@ class HostTransfer(NamedTuple):
     row_bytes: int
 
 
+class Gather(NamedTuple):
+    """Operands of gather: a window of bytes from DRAM to a scratchpad, padded where it leaves an image."""
+
+    dram: int
+    descriptor: int
+    memory: int
+    address: int
+    row: int
+    column: int
+
+
+class Scatter(NamedTuple):
+    """Operands of scatter: a window of bytes from a scratchpad to DRAM."""
+
+    dram: int
+    descriptor: int
+    memory: int
+    address: int
+
+
 class Preload(NamedTuple):
     """Operands of preload: a fold of depth x columns operands into the shadow registers."""
 
@@ -131,6 +151,8 @@ class Matmul(NamedTuple):
     accumulate: int
     signed: int
     integer_bits: int = 0
+    inner: int = 0
+    outer_stride: int = 0
 
 
 class Multiply(NamedTuple):
@@ -148,6 +170,8 @@ class Multiply(NamedTuple):
     accumulate: int
     signed: int
     packed: int
+    inner: int = 0
+    outer_stride: int = 0
 
 
 class Spmv(NamedTuple):
@@ -164,6 +188,8 @@ class Spmv(NamedTuple):
     sums_stride: int
     accumulate: int
     signed: int
+    inner: int = 0
+    outer_stride: int = 0
 
 
 class Requantize(NamedTuple):
@@ -322,6 +348,8 @@ class Code(IntEnum):
 Operands = (
     Transfer
     | HostTransfer
+    | Gather
+    | Scatter
     | Preload
     | PreloadMask
     | Matmul
@@ -377,6 +405,17 @@ _SUMS = (
     Field("sums_stride", 0, _S31, "bytes from row to row of sums"),
     Field("accumulate", 0, 1, "1 adds to the sums that are there, 0 replaces them"),
     Field("signed", 0, 1, "1 for signed activations, 0 for unsigned"),
+)
+#: Row r stands at address + (r // inner) outer_stride + (r % inner) stride: a kernel's place on an image, say.
+_TWO_LEVELS = (
+    Field("inner", 0, _N24, "rows of a run, the output's width for a convolution; 0 if all rows are one run"),
+    Field("outer_stride", 0, _S31, "bytes from run to run; 0 if all rows are one run"),
+)
+_WINDOW = (
+    Field("dram", -_A48, _A48, "byte in DRAM of the window's first run, or where it would be if it is padding"),
+    Field("descriptor", 0, _S31, "number of the window's descriptor in the program"),
+    Field("memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad: 1 activation, 2 weight, 3 output"),
+    Field("address", 0, _A48, "byte in the scratchpad of the window's first run"),
 )
 _INTEGERS = Field(
     "integer_bits", 0, 8, "8 or 4 for signed integers of so many bits and int32 sums, 0 for the machine's own type"
@@ -443,6 +482,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("columns", 1, 4096, "sums of a row, columns of the fold"),
             *_SUMS,
             _INTEGERS,
+            *_TWO_LEVELS,
         ),
         "streaming rows times the fold into the accumulator; takes the shadow registers over at its start",
     ),
@@ -460,6 +500,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("columns", 1, _N24, "outputs, n"),
             *_SUMS,
             Field("packed", 0, 1, "1 for 2:4 weights: kept values row by row, then their indices, in one run"),
+            *_TWO_LEVELS,
         ),
         "activations times weights into the accumulator, both from the scratchpads",
     ),
@@ -476,6 +517,7 @@ OPCODES: tuple[Opcode, ...] = (
             Field("depth", 1, _N24, "inputs, k"),
             Field("columns", 1, _N24, "outputs, n"),
             *_SUMS,
+            *_TWO_LEVELS,
         ),
         "nonzero activations times encoded columns of weights into the accumulator",
     ),
@@ -703,11 +745,23 @@ OPCODES: tuple[Opcode, ...] = (
         ),
         "int32 sums times their row's and their column's scale into or onto float32 sums",
     ),
+    Opcode(
+        "gather",
+        Unit.LOAD,
+        Gather,
+        (
+            *_WINDOW,
+            Field("row", -_N24, _N24, "row of the image that the window begins at; 0 if rows are not bounded"),
+            Field("column", -_N24, _N24, "column of the image that it begins at; 0 if columns are not bounded"),
+        ),
+        "window of DRAM to scratchpad, padded where it leaves an image: padding, im2col, transposes, broadcasts",
+    ),
+    Opcode("scatter", Unit.STORE, Scatter, _WINDOW, "window of scratchpad to DRAM"),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
 ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, 20)
-QUANTIZE, DEQUANTIZE_SUMS = range(20, len(OPCODES))
+QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER = range(20, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.

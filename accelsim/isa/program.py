@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -22,10 +22,11 @@ from accelsim.config.model import NAME, Frozen, quantity
 from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import Fault, ProgramError, reason
 from accelsim.formats.operands import unpack_rows
+from accelsim.isa import descriptors
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.memory.region import Region, view
 
-FORMAT: Literal["accelsim-program-1"] = "accelsim-program-1"
+FORMAT: Literal["accelsim-program-2"] = "accelsim-program-2"
 METADATA = "accelsim"
 MAX_FILE_BYTES = 2**36
 MAX_SIDE = 2**31 - 1
@@ -171,8 +172,8 @@ class Header(Frozen):
 class Envelope(Frozen):
     """What a program file says of itself beside its tensors."""
 
-    format: Literal["accelsim-program-1"] = quantity("name", "Format of the file")
-    sha256: str = quantity("hexadecimal digits", "Hash of header, instructions and image")
+    format: Literal["accelsim-program-2"] = quantity("name", "Format of the file")
+    sha256: str = quantity("hexadecimal digits", "Hash of header, tables and image")
     header: Header
 
 
@@ -187,15 +188,18 @@ class Program:
     image
         uint8, shape (bytes,): the first bytes of DRAM at the start; the rest, up to header.dram_bytes, is undefined.
         Empty if the program is timing-only.
+    descriptors
+        Windows of gather and scatter, as `isa.descriptors` lays them out; int64, shape (descriptors, FIELDS).
     """
 
     header: Header
     instructions: NDArray[np.void]
     image: NDArray[np.uint8]
+    descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
 
     def __post_init__(self) -> None:
-        self.instructions.flags.writeable = False
-        self.image.flags.writeable = False
+        for array in (self.instructions, self.image, self.descriptors):
+            array.flags.writeable = False
 
     @property
     def image_bytes(self) -> int:
@@ -204,10 +208,11 @@ class Program:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of header, instructions and image, as 64 hexadecimal digits."""
+        """SHA-256 of header, tables and image, as 64 hexadecimal digits."""
         digest = hashlib.sha256(self.header.model_dump_json().encode())
-        digest.update(np.ascontiguousarray(self.instructions).tobytes())
-        digest.update(np.ascontiguousarray(self.image).tobytes())
+        for array in (self.instructions, self.descriptors, self.image):
+            digest.update(f"{len(array)} ".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
     def save(self, path: Path) -> None:
@@ -218,11 +223,15 @@ class Program:
         ProgramError
             If the file can't be written.
         """
-        records = np.ascontiguousarray(self.instructions).view(np.uint8).reshape(-1, INSTRUCTION.itemsize)
         envelope = Envelope(format=FORMAT, sha256=self.digest, header=self.header)
         # one entry of metadata: safetensors writes several in any order
         metadata = {METADATA: envelope.model_dump_json()}
-        write_whole(path, save({"instructions": records, "image": self.image}, metadata))
+        write_whole(path, save(self._tensors(), metadata))
+
+    def _tensors(self) -> dict[str, NDArray[np.generic]]:
+        records = np.ascontiguousarray(self.instructions).view(np.uint8).reshape(-1, INSTRUCTION.itemsize)
+        table = np.ascontiguousarray(self.descriptors).view(np.uint8).reshape(-1, 8 * descriptors.FIELDS)
+        return {"instructions": records, "descriptors": table, "image": self.image}
 
     @classmethod
     def load(cls, path: Path) -> Program:
@@ -233,9 +242,13 @@ class Program:
         ProgramError
             If the file is missing, not a program, damaged or changed.
         """
-        records, image, text = _read(path)
-        if records.ndim != 2 or records.shape[1] != INSTRUCTION.itemsize:
-            raise ProgramError(Fault(f"instructions must be records of {INSTRUCTION.itemsize} bytes", str(path)))
+        (records, table, image), text = _read(path)
+        for name, array, size in (
+            ("instructions", records, INSTRUCTION.itemsize),
+            ("descriptors", table, 8 * descriptors.FIELDS),
+        ):
+            if array.ndim != 2 or array.shape[1] != size:
+                raise ProgramError(Fault(f"{name} must be records of {size} bytes", str(path)))
         if image.ndim != 1:
             raise ProgramError(Fault("image must be a row of bytes", str(path)))
         try:
@@ -243,7 +256,8 @@ class Program:
         except ValidationError as error:
             faults = (Fault(wording(e), str(path), key=".".join(map(str, e["loc"]))) for e in error.errors())
             raise ProgramError(*faults) from None
-        program = cls(envelope.header, records.reshape(-1).view(INSTRUCTION), image)
+        windows = table.reshape(-1).view("<i8").reshape(-1, descriptors.FIELDS)
+        program = cls(envelope.header, records.reshape(-1).view(INSTRUCTION), image, windows)
         if program.digest != envelope.sha256:
             raise ProgramError(
                 Fault(
@@ -255,18 +269,22 @@ class Program:
         return program
 
 
-def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """Instructions, image and envelope of a program file, as far as safetensors can tell."""
+#: Tensors of a program file.
+_TENSORS = ("instructions", "descriptors", "image")
+
+
+def _read(path: Path) -> tuple[tuple[NDArray[np.uint8], ...], str]:
+    """Tensors and envelope of a program file, as far as safetensors can tell."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ProgramError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path)))
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if METADATA not in metadata or set(file.keys()) != {"instructions", "image"}:
+            if METADATA not in metadata or set(file.keys()) != {*_TENSORS}:
                 raise ProgramError(Fault(f"must be a program file of format {FORMAT}", str(path)))
             if {file.get_slice(name).get_dtype() for name in file.keys()} != {"U8"}:  # noqa: SIM118 - no mapping
-                raise ProgramError(Fault("instructions and image must be bytes (U8)", str(path)))
-            return file.get_tensor("instructions"), file.get_tensor("image"), metadata[METADATA]
+                raise ProgramError(Fault(f"{', '.join(_TENSORS)} must be bytes (U8)", str(path)))
+            return tuple(file.get_tensor(name) for name in _TENSORS), metadata[METADATA]
     except ProgramError:
         raise
     except (OSError, ValueError) as error:

@@ -25,12 +25,14 @@ from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.isa import accesses, hazards, integers, opcodes, tilewise
+from accelsim.isa import accesses, descriptors, hazards, integers, opcodes, tilewise
+from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
     ACTIVATE,
     DECODE,
+    GATHER,
     MATMUL,
     MULTIPLY,
     NONE,
@@ -38,6 +40,7 @@ from accelsim.isa.opcodes import (
     PRELOAD,
     PRELOAD_MASK,
     REQUANTIZE,
+    SCATTER,
     UNITS,
     Decode,
     Memory,
@@ -72,7 +75,9 @@ def verify(program: Program, machine: Machine, file: str = "") -> accesses.Acces
     _well_formed(program, few, file)
     if _limits(few, machine):
         _raise(_limits(program, machine), file)
-    found = accesses.of_program(program.instructions, machine, kinds)
+    if _windows(few):
+        _raise([f"{name_of(program, i)}: {text}" for i, text in _windows(program)], file)
+    found = accesses.of_program(program.instructions, machine, program.descriptors, kinds)
     _raise(_addresses(program, machine, found), file)
     _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
     _raise(_work(program, machine), file)
@@ -95,6 +100,7 @@ def _well_formed(program: Program, few: Program, file: str) -> None:
     """Check a program, of which `few` has each different instruction once: it tells sooner that there is no fault."""
     _raise(_fields(program), file)
     _raise(_waits(program), file)
+    _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)
     if _operands(few):
         _raise(_operands(program), file)
 
@@ -191,6 +197,12 @@ def _limits(program: Program, machine: Machine) -> list[str]:
                 for i in np.flatnonzero(program.instructions["opcode"] == number)
             ]
     faults += _decodes(program, machine)
+    for number in opcodes.PRODUCTS:
+        (index,) = np.nonzero(program.instructions["opcode"] == number)
+        inner, outer = (_operand(program, index, number, name) for name in ("inner", "outer_stride"))
+        faults += [
+            f"{name_of(program, i)}: outer_stride must be 0 where inner is 0" for i in index[(inner == 0) & (outer > 0)]
+        ]
     if machine.host.io_bandwidth_bytes_per_s is None:
         faults += [
             f"{name_of(program, i)}: must be an instruction of a link to the host, which {machine.name} lacks"
@@ -235,6 +247,41 @@ def _decodes(program: Program, machine: Machine) -> list[str]:
                 storage.codec(machine.decode.huffman_decoders)
             except ValueError as error:
                 faults.append(f"{name_of(program, i)}: {error}")
+    return faults
+
+
+def _windows(program: Program) -> list[tuple[int, str]]:
+    """Windows that there are, whose reads lie in DRAM and whose written bytes are each written once."""
+    faults: list[tuple[int, str]] = []
+    code, table = program.instructions, [Descriptor.read(record) for record in program.descriptors]
+    (index,) = np.nonzero(np.isin(code["opcode"], (GATHER, SCATTER)))
+    for i, operands in zip(index.tolist(), code["operands"][index].tolist(), strict=True):
+        dram, number, _, _, row, column = operands[:6]
+        if number >= len(table):
+            faults.append((i, f"descriptor must be below {len(table)}, those of the program, not {number}"))
+            continue
+        d, gathers = table[number], code["opcode"][i] == GATHER
+        if not gathers and d.bounded:
+            faults.append((i, "the descriptor must have no steps: a scatter stores all of its window"))
+            continue
+        for name, first, steps in (("row", row, d.row_steps), ("column", column, d.column_steps)):
+            if first and not any(steps):
+                faults.append((i, f"{name} must be 0, as the descriptor has no steps on that axis, not {first}"))
+        window = descriptors.window(d, row, column)
+        if not window.in_dram:
+            faults.append((i, "must read a run of DRAM, but all of the window is padding"))
+        elif dram + window.in_dram[0].address < 0:
+            first = dram + window.in_dram[0].address
+            faults.append((i, f"must read DRAM from byte 0 on, not from {first}"))
+        written, regions, exact = (
+            (window.inside, window.on_chip, window.exact_on_chip)
+            if gathers
+            else (window.outside, window.in_dram, window.exact_in_dram)
+        )
+        if not exact:
+            faults.append((i, f"must write at most {MAX_REGIONS} tiles of rows, each with one stride"))
+        elif descriptors.overlaps(written, regions):
+            faults.append((i, "must write no byte twice, but runs of the descriptor overlap"))
     return faults
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "sparse_lanes",
     "strides",
     "swaps",
+    "windows",
 ]
 
 
@@ -109,6 +110,7 @@ from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
     sparse_lanes,
     strides,
     swaps,
+    windows,
 )
 
 numba.config.CACHE_DIR = _previous  # type: ignore[attr-defined]

@@ -66,11 +66,13 @@ IDEAL, SIMPLE, BANKED = range(3)
     STRIDE,
     ROW_BYTES,
     ROWS_LEFT,
+    BASE,
+    NEXT_RUN,
     LINE,
     LAST_LINE,
     IN_FLIGHT,
     PORT_WORDS,
-) = range(21)
+) = range(23)
 
 
 @borrowing
@@ -100,12 +102,24 @@ def begin(d: Int64, port: int, i: int, bursts: int, words: int, cycle: int) -> N
 
 
 @borrowing
-def moved(d: Int64, port: int, tag: int, writes: int, address: int, stride: int, rows: int, row_bytes: int) -> None:
-    """Say what the transfer that has begun moves to or from a banked DRAM: rows of bytes, for a layer's tag."""
+def moved(
+    d: Int64, port: int, tag: int, writes: int, address: int, stride: int, rows: int, row_bytes: int, runs: int
+) -> None:
+    """Say what the transfer that has begun moves to or from a banked DRAM: rows of bytes, for a layer's tag.
+
+    Parameters
+    ----------
+    runs
+        Place of a list among the state's words, or 0: address, from `address` on, and bytes of each of so many rows.
+    """
     d[AWAITED] += 1
-    if rows > 1 and stride == row_bytes:
-        rows, row_bytes = 1, rows * row_bytes
     p, size = HEADER + port * PORT_WORDS, d[BURST_BYTES]
+    d[p + BASE], d[p + NEXT_RUN] = address, 0
+    if runs:
+        address, row_bytes = address + d[runs], d[runs + 1]
+        d[p + NEXT_RUN] = runs + 2
+    elif rows > 1 and stride == row_bytes:
+        rows, row_bytes = 1, rows * row_bytes
     d[p + TAG] = tag
     d[p + WRITES] = writes
     d[p + ROW_ADDRESS] = address
@@ -133,7 +147,13 @@ def _next_line(d: Int64, p: int) -> None:
     size = d[BURST_BYTES]
     while d[p + ROWS_LEFT] > 0:
         d[p + ROWS_LEFT] -= 1
-        address = d[p + ROW_ADDRESS] + d[p + STRIDE]
+        run = d[p + NEXT_RUN]
+        if run:
+            address = d[p + BASE] + d[run]
+            d[p + ROW_BYTES] = d[run + 1]
+            d[p + NEXT_RUN] = run + 2
+        else:
+            address = d[p + ROW_ADDRESS] + d[p + STRIDE]
         d[p + ROW_ADDRESS] = address
         last = d[p + LAST_LINE]
         first = address // size

@@ -74,6 +74,7 @@ from accelsim.kernels.engine_records import (
     LAYER,
     LEFT,
     LIMIT,
+    LIST,
     MATRIX,
     MEMORY_AT,
     MOVED,
@@ -306,7 +307,7 @@ def _transfer(e: Int64, d: Int64, u: int, i: int) -> None:
     begin(d, port, i, e[takes + TAKES_BURSTS], e[takes + TAKES_WORDS], e[CYCLE])
     if d[MODEL] == BANKED:
         writes = e[takes + TAKES_WRITES]
-        moved(d, port, e[t + TAG], writes, e[t + ADDRESS], e[t + STRIDE], e[t + ROWS], e[t + ROW_BYTES])
+        moved(d, port, e[t + TAG], writes, e[t + ADDRESS], e[t + STRIDE], e[t + ROWS], e[t + ROW_BYTES], e[t + LIST])
 
 
 @borrowing

@@ -79,10 +79,11 @@ ISSUE, START, FREE, END, INSTRUCTION_WORDS = range(VALUE + WAITS, VALUE + WAITS 
 # moments, in the order of `isa.opcodes.Moment`
 AT_START, AT_FREE, AT_END = range(3)
 
-# what a transfer moves: address, stride, rows and row bytes in DRAM, number of its layer; bursts whose completion is
+# what a transfer moves: address, stride, rows and row bytes in DRAM, or the list of a window's runs, see `dma`, or 0;
+# number of its layer; bursts whose completion is
 # not known, last cycle of the others' data, the cycle in which all data are there, NEVER until that is known; cycles
 # that it waited for memory
-ADDRESS, STRIDE, ROWS, ROW_BYTES, TAG, LEFT, DATA, COMPLETE, STALLED, MOVED_WORDS = range(10)
+ADDRESS, STRIDE, ROWS, ROW_BYTES, LIST, TAG, LEFT, DATA, COMPLETE, STALLED, MOVED_WORDS = range(11)
 
 # states of a unit, in the order of `accelsim.sim.states`; waits for the other units, for a port and for memory follow
 BUSY, WAIT_HOST, WAIT_UNIT = range(3)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accelsim.kernels import lanes, nm, products, requantize
+from accelsim.kernels import lanes, nm, products, requantize, windows
 from accelsim.kernels.products import Held
 from accelsim.kernels.requantize import Channels
 
@@ -32,7 +32,9 @@ Int64 = NDArray[np.int64]
     MULTIPLY_INPUTS,
     MULTIPLY_ROWS,
     REQUANTIZE,
-) = range(10)
+    GATHER,
+    SCATTER,
+) = range(12)
 
 #: Numbers of the scratchpads, as in `isa.opcodes.Memory`.
 ACTIVATION, WEIGHT, OUTPUT = 1, 2, 3
@@ -57,6 +59,8 @@ class Code(NamedTuple):
         Scheme of `kernels.requantize` of each number of a rounding scheme, or -1; int64.
     opcode, layer, operands
         Fields of the records, shapes (n,), (n,) and (n, operands).
+    descriptors
+        Windows, as `isa.descriptors` lays them out; int64, shape (descriptors, fields).
     """
 
     action: NDArray[np.uint8]
@@ -64,6 +68,7 @@ class Code(NamedTuple):
     opcode: NDArray[np.uint8]
     layer: NDArray[np.int32]
     operands: Int64
+    descriptors: Int64
 
 
 class Memories(NamedTuple):
@@ -138,6 +143,10 @@ def run(
             copy_rows(memories.dram, p[0], p[1], _scratchpad(memories, p[4]), p[5], p[6], p[2], p[3])
         elif action == STORE:
             copy_rows(_scratchpad(memories, p[4]), p[5], p[6], memories.dram, p[0], p[1], p[2], p[3])
+        elif action == GATHER:
+            windows.gather(code.descriptors[p[1]], p[4], p[5], memories.dram, p[0], _scratchpad(memories, p[2]), p[3])
+        elif action == SCATTER:
+            windows.scatter(code.descriptors[p[1]], _scratchpad(memories, p[2]), p[3], memories.dram, p[0])
         elif action == REQUANTIZE:
             if not _requantize(p, memories, code.rounding, channels):
                 return i
@@ -202,12 +211,14 @@ def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: H
     if action == MATMUL:
         address, stride, rows, depth, columns = p[0], p[1], p[2], p[3], p[4]
         sums, sums_stride, accumulate, signed = p[5], p[6], p[7] != 0, p[8] != 0
+        inner, outer_stride = p[10], p[11]
         weights_stay, length = state[STATIONARY] == WEIGHT, depth
         streaming = memories.activation if weights_stay else memories.weight
         staying, at_staying, staying_stride = matrix.registers, 0, columns
     else:
         address, stride, weights, weights_stride, rows, depth, columns = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
         sums, sums_stride, accumulate, signed = p[7], p[8], p[9] != 0, p[10] != 0
+        inner, outer_stride = p[12], p[13]
         length = min(depth, STRETCH)
         state[IN_GROUPS] = NOT
         if action == MULTIPLY_INPUTS:
@@ -224,6 +235,8 @@ def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: H
                     memories.weight, weights, depth, columns, state[KEPT], state[GROUP], state[BITS], staying
                 ):
                     return -1
+    if inner == 0:
+        inner = rows
     # weights are signed, on whichever side they are
     rows_signed, held_signed = signed or not weights_stay, signed or weights_stay
     activations = SIGNED if signed else UNSIGNED
@@ -242,8 +255,9 @@ def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: H
             products.hold(held, staying, first, staying_stride, inputs, columns, rows_signed, held_signed)
             state[IN_GROUPS] = activations
         effectual += products.stream(
-            held, streaming, at, pitch, rows, memories.accumulator, sums, sums_stride, accumulate or k > 0
-        )
+            held, streaming, at, pitch, rows, inner, outer_stride, memories.accumulator, sums, sums_stride,
+            accumulate or k > 0,
+        )  # fmt: skip
     return effectual
 
 

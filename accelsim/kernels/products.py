@@ -121,9 +121,12 @@ def hold(
 
 @njit(cache=True)
 def stream(
-    h: Held, memory: Bytes, at: int, stride: int, rows: int, sums: Bytes, at_sums: int, sums_stride: int, more: bool
-) -> int:
-    """Multiply rows by what is held: byte (m, k) stands at `at` + m `stride` + k.
+    h: Held, memory: Bytes, at: int, stride: int, rows: int, inner: int, outer_stride: int, sums: Bytes, at_sums: int,
+    sums_stride: int, more: bool,
+) -> int:  # fmt: skip
+    """Multiply rows by what is held.
+
+    Byte (m, k) stands at `at` + (m // `inner`) `outer_stride` + (m % `inner`) `stride` + k.
 
     Parameters
     ----------
@@ -143,7 +146,13 @@ def stream(
     h.counts[:depth] = 0
     for row in range(0, rows, most):
         amount = min(most, rows - row)
-        lanes.read_rows(form, memory, at + row * stride, stride, amount, depth, flip, h.rows, pitch, h.counts)
+        done = 0
+        while done < amount:  # what is left of a run
+            outer, within = (row + done) // inner, (row + done) % inner
+            few = min(amount - done, inner - within)
+            place = at + outer * outer_stride + within * stride
+            lanes.read_rows(form, memory, place, stride, few, depth, flip, h.rows[done * pitch :], pitch, h.counts)
+            done += few
         _multiply(h, amount, pitch, sums, at_sums + row * sums_stride, sums_stride, more)
     return _effectual(h)
 

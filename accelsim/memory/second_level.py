@@ -14,24 +14,9 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import Places
 from accelsim.memory.crossing import Crossing
-from accelsim.memory.region import Region, lines
 from accelsim.units import NEVER, ceil_div
 
 Int64 = NDArray[np.int64]
-
-
-def whole(region: Region, line_bytes: int) -> NDArray[np.bool_]:
-    """Whether a region covers all bytes of each line that `lines` lists; bool, shape (accesses,).
-
-    Rows don't overlap and those that touch are merged, so only a single row can cover a line.
-    """
-    address, stride, rows, row_bytes = region.merged()
-    found = lines(region, line_bytes)
-    begin = found * line_bytes
-    # the last row that begins at or before the line; with one row there is no stride to divide by
-    row = np.clip((begin - address) // max(stride, 1), 0, rows - 1)
-    start = address + stride * row
-    return (start <= begin) & (begin + line_bytes <= start + row_bytes)
 
 
 @dataclass(frozen=True, slots=True)

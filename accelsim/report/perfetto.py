@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from accelsim import provenance
 from accelsim.config.arch import BankedDram, Machine
 from accelsim.files import write_all
+from accelsim.isa.descriptors import moved_in_dram
 from accelsim.isa.opcodes import DMAS, NONE, OPCODES, Memory, Opcode
 from accelsim.isa.program import Program
 from accelsim.memory.address_map import AddressMap
-from accelsim.memory.region import Region, lines, words
+from accelsim.memory.region import lines, words
 from accelsim.results import Execution, Spans
 from accelsim.units import FEMTOSECONDS_PER_NANOSECOND, ceil_div
 
@@ -363,7 +364,10 @@ def _in_flight(execution: Execution, unit: int) -> tuple[Int64, int]:
 
 def _bursts(program: Program, transfers: Int64, machine: Machine) -> Int64:
     """Bursts of each transfer by channel, int64, shape (transfers, channels); all DRAM but banked ones have one."""
-    regions = [Region(*operands) for operands in program.instructions["operands"][transfers, :4].tolist()]
+    regions = [
+        moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors)
+        for record in program.instructions[transfers]
+    ]
     dram = machine.dram
     if not isinstance(dram, BankedDram) or dram.part.system.channels == 1:
         return np.array([words(region, dram.burst_bytes) for region in regions], np.int64).reshape(-1, 1)

@@ -152,9 +152,11 @@ class Ports:
                 number[memory, bank] = len(limit)
                 limit.append(sram.ports)
         # the regions of each instruction, in order, as many columns as the widest has
-        place = np.arange(len(found.instruction)) - np.searchsorted(found.instruction, found.instruction)
+        on_chip = np.flatnonzero(found.memory != Memory.DRAM)
+        instruction = found.instruction[on_chip]
+        place = np.arange(len(instruction)) - np.searchsorted(instruction, instruction)
         used = np.full((instructions, int(place.max(initial=0)) + 1), -1, np.int64)
-        used[found.instruction, place] = found.number
+        used[instruction, place] = found.number[on_chip]
         held = np.empty(instructions, np.int32)
         sets: dict[tuple[int, ...], int] = {}
         of_class = []

@@ -111,6 +111,7 @@ class _Loop:
             opcode=np.ascontiguousarray(code["opcode"]),
             layer=np.ascontiguousarray(code["layer"]),
             operands=code["operands"],
+            descriptors=np.ascontiguousarray(program.descriptors),
         )
         arrays = core.memories.arrays
         self.memories = execute.Memories(
@@ -194,6 +195,8 @@ def _actions(core: Core) -> NDArray[np.uint8]:
     known = {
         opcodes.LOAD: execute.LOAD,
         opcodes.STORE: execute.STORE,
+        opcodes.GATHER: execute.GATHER,
+        opcodes.SCATTER: execute.SCATTER,
         opcodes.RECEIVE: execute.RECEIVE,
         opcodes.SEND: execute.NOTHING,
     }

@@ -19,8 +19,8 @@ from accelsim.memory.activity import Activity
 from accelsim.memory.address_map import Places
 from accelsim.memory.crossing import Crossing
 from accelsim.memory.rate import Rate
-from accelsim.memory.region import lines
-from accelsim.memory.second_level import SecondLevel, whole
+from accelsim.memory.region import lines, whole
+from accelsim.memory.second_level import SecondLevel
 from accelsim.sim.clock import GRANT, RETURN, Clock, Condition
 from accelsim.sim.work import Work
 from accelsim.units import NEVER

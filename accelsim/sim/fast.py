@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import DeadlockError
+from accelsim.isa.descriptors import Descriptor, window
 from accelsim.isa.hazards import Queues
-from accelsim.isa.opcodes import DMAS, NONE, SEMAPHORES, UNITS, Unit
+from accelsim.isa.opcodes import DMAS, GATHER, NONE, SCATTER, SEMAPHORES, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import crossing as crossing_kernel
@@ -23,6 +25,7 @@ from accelsim.kernels import dma, engine
 from accelsim.kernels import engine_records as record
 from accelsim.memory.activity import Activity
 from accelsim.memory.controllers import Controllers
+from accelsim.memory.region import Runs
 from accelsim.results import Execution
 from accelsim.sim import states
 from accelsim.sim.amounts import Amounts, Ports
@@ -90,11 +93,12 @@ class Loop:
         )
         bursts = int(amounts.takes[amounts.kind, record.TAKES_BURSTS].sum()) if count else 0
         nothing = np.zeros(0, np.int64)
-        self.state = _State(program, machine, amounts, ports)
+        lists = _Lists.of(program) if self.controllers else None
+        self.state = _State(program, machine, amounts, ports, lists)
         self.grants = np.zeros(bursts, np.int8)
         self.arrays = (
             self.state.words,
-            _dma_state(machine),
+            _dma_state(machine, lists),
             self.controllers.dram if self.controllers else nothing,
             self.controllers.crossing if self.controllers else nothing,
             self.grants,
@@ -134,6 +138,52 @@ class Loop:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Runs that windows move in DRAM, from their instructions' addresses on; equal ones are listed once.
+
+    Parameters
+    ----------
+    instruction
+        Instructions that move windows, int64, shape (windows,).
+    first, runs
+        First word of each one's list within `words`, and how many runs it has; int64, shape (windows,).
+    words
+        Address and bytes of each run, int64.
+    """
+
+    instruction: Int64
+    first: Int64
+    runs: Int64
+    words: Int64
+
+    @classmethod
+    def of(cls, program: Program) -> _Lists:
+        """Lists of a program's windows."""
+        code, table = program.instructions, [Descriptor.read(record) for record in program.descriptors]
+        instruction = np.flatnonzero(np.isin(code["opcode"], (GATHER, SCATTER)))
+        places: dict[int, int] = {}
+        kept: list[Runs] = []  # so that no other takes the place of one in memory
+        parts: list[Int64] = []
+        first, runs, size = np.zeros_like(instruction), np.zeros_like(instruction), 0
+        for i, operands in enumerate(code["operands"][instruction].tolist()):
+            moved = window(table[operands[1]], *operands[4:6]).outside
+            if id(moved) not in places:
+                places[id(moved)] = size
+                kept.append(moved)
+                parts.append(np.stack((moved.address, moved.size), axis=1).reshape(-1))
+                size += parts[-1].size
+            first[i], runs[i] = places[id(moved)], len(moved.address)
+        return cls(instruction, first, runs, np.concatenate(parts) if parts else np.zeros(0, np.int64))
+
+    def put(self, moved: Int64, transfers: NDArray[np.bool_], code: NDArray[np.void], place: int) -> None:
+        """Name the lists, which stand from a place on, in the records of the transfers that move windows."""
+        mine = np.cumsum(transfers)[self.instruction] - 1
+        moved[mine, record.ADDRESS], moved[mine, record.ROWS] = code["operands"][self.instruction, 0], self.runs
+        moved[mine, record.STRIDE] = moved[mine, record.ROW_BYTES] = 0
+        moved[mine, record.LIST] = place + self.first
+
+
 class _State:
     """The loop's words at cycle 0.
 
@@ -146,7 +196,9 @@ class _State:
         and (transfers, MOVED_WORDS): views.
     """
 
-    def __init__(self, program: Program, machine: Machine, amounts: Amounts, ports: Ports) -> None:
+    def __init__(
+        self, program: Program, machine: Machine, amounts: Amounts, ports: Ports, lists: _Lists | None
+    ) -> None:
         code = program.instructions
         queues = Queues.of(code)
         transfers = np.isin(queues.unit, DMAS)
@@ -180,8 +232,9 @@ class _State:
         self.moved = t = moved.reshape(-1, record.MOVED_WORDS)
         self.transfers = transfers
         t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][transfers, :4]
-        t[:, record.TAG] = code["layer"][transfers]
-        t[:, record.COMPLETE] = NEVER
+        t[:, record.TAG], t[:, record.COMPLETE] = code["layer"][transfers], NEVER
+        if lists:
+            lists.put(t, transfers, code, _dma_words(machine))
         self.instructions = instructions.reshape(-1, record.INSTRUCTION_WORDS)
         places = at["code"] + record.INSTRUCTION_WORDS * np.arange(len(code))
         following, moving = np.full(len(code), -1), np.zeros(len(code), np.int64)
@@ -246,11 +299,18 @@ def _read_records(records: Int64, code: NDArray[np.void], layers: int, layer_wor
     records[:, record.VALUE : record.VALUE + record.WAITS] = code["value"]
 
 
-def _dma_state(machine: Machine) -> Int64:
+def _dma_words(machine: Machine) -> int:
+    """Words of the DMA units' state before its lists of runs."""
+    return dma.HEADER + len(DMAS) * (dma.PORT_WORDS + 1 + machine.dma.outstanding_bursts)
+
+
+def _dma_state(machine: Machine, lists: _Lists | None) -> Int64:
     """State of the DMA units before their first transfers."""
     dram, outstanding = machine.dram, machine.dma.outstanding_bursts
     heaps = dma.HEADER + len(DMAS) * dma.PORT_WORDS
-    d = np.zeros(heaps + len(DMAS) * (1 + outstanding), np.int64)
+    d = np.zeros(_dma_words(machine) + (lists.words.size if lists else 0), np.int64)
+    if lists:
+        d[_dma_words(machine) :] = lists.words
     d[dma.PORTS] = len(DMAS)
     d[dma.OUTSTANDING] = outstanding
     d[dma.BURST_BYTES] = dram.burst_bytes

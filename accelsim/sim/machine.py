@@ -14,7 +14,8 @@ from accelsim.config.operands import INTEGERS
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import activate, requantize
 from accelsim.datapath.outer_product import OuterProduct
-from accelsim.isa import opcodes
+from accelsim.isa import descriptors, opcodes
+from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, view, words
@@ -43,6 +44,7 @@ class Core:
     def __init__(self, program: Program, machine: Machine) -> None:
         self.machine = machine
         self.values = not program.header.timing_only
+        self.windows = [Descriptor.read(record) for record in program.descriptors]
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
@@ -94,6 +96,8 @@ class Core:
                     pad[:] = dram
                 else:
                     dram[:] = pad
+            case opcodes.Gather() | opcodes.Scatter():
+                self._move_window(operands)
             case opcodes.HostTransfer() as t:
                 if opcode == opcodes.RECEIVE:  # what is received stands in the image until then
                     self.memories.bytes(Memory.DRAM, Region(*t))[:] = view(self.memories.host, Region(*t))
@@ -106,11 +110,15 @@ class Core:
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
 
-    def _take(self, counters: Counters, opcode: int, operands: opcodes.Operands) -> Work:
+    def _take(  # noqa: PLR0911 - one an operand list
+        self, counters: Counters, opcode: int, operands: opcodes.Operands
+    ) -> Work:
         count(counters, _ISSUE, 1)
         match operands:
             case opcodes.Transfer():
                 return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
+            case opcodes.Gather() | opcodes.Scatter():
+                return self._window(counters, operands)
             case opcodes.HostTransfer():
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Requantize():
@@ -131,9 +139,38 @@ class Core:
         bursts = words(outside, self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=not load)
         accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
-        if load and memory == Memory.ACTIVATION and self.zero_detectors:
-            self.zero_detectors.detect_events(counters, t.rows * t.row_bytes)
+        if load:
+            self._detect(counters, memory, t.rows * t.row_bytes)
         return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
+
+    def _window(self, counters: Counters, t: opcodes.Gather | opcodes.Scatter) -> Work:
+        """A window between DRAM and a scratchpad: what is padding passes the scratchpad's port alone."""
+        load, memory = isinstance(t, opcodes.Gather), Memory(t.memory)
+        window = descriptors.window(self.windows[t.descriptor], *t[4:])
+        outside, inside = window.outside.moved(t.dram), window.inside.moved(t.address)
+        bursts = words(outside, self.machine.dram.burst_bytes)
+        self._count_bursts(counters, bursts, write=not load)
+        accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
+        if load:
+            self._detect(counters, memory, inside.bytes)
+        return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
+
+    def _move_window(self, t: opcodes.Gather | opcodes.Scatter) -> None:
+        window = self.windows[t.descriptor]
+        dram, chip, there = descriptors.places(window, *t[4:])
+        outside, inside = self.memories.arrays[Memory.DRAM], self.memories.arrays[Memory(t.memory)]
+        run = np.arange(window.run_bytes)
+        read, written = (t.dram + dram[there])[:, None] + run, (t.address + chip)[:, None] + run
+        if isinstance(t, opcodes.Gather):
+            inside[written] = window.fill
+            inside[written[there]] = outside[read]
+        else:
+            outside[read] = inside[written]
+
+    def _detect(self, counters: Counters, memory: Memory, values: int) -> None:
+        """Charge the zero detectors of what is written to the activation scratchpad, if there are any."""
+        if memory == Memory.ACTIVATION and self.zero_detectors:
+            self.zero_detectors.detect_events(counters, values)
 
     def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Work:
         """Bytes over the link."""

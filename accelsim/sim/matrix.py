@@ -26,7 +26,7 @@ from accelsim.isa import accesses, opcodes
 from accelsim.isa.accesses import SHARED_VALUES, SUM_BYTES
 from accelsim.isa.opcodes import Memory
 from accelsim.kernels import counting
-from accelsim.memory.region import Region
+from accelsim.memory.region import Region, Runs
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
 from accelsim.units import ceil_div
@@ -85,6 +85,13 @@ def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - o
             return _SparseLanes(SparseLanes.of(config), memories)
 
 
+def _streaming(p: opcodes.Matmul | opcodes.Multiply | opcodes.Spmv, row_bytes: int) -> Region | Runs:
+    """Rows that stream, of one level or of two."""
+    if p.inner:
+        return Runs.of_rows(p.address, p.stride, p.rows, row_bytes, p.inner, p.outer_stride)
+    return Region(p.address, p.stride, p.rows, row_bytes)
+
+
 def swap_cycles(machine: Machine) -> int:
     """Cycles after a matmul's start before the next preload may start; 0 where nothing is swapped."""
     match machine.matrix:
@@ -136,7 +143,7 @@ class _Systolic:
             fold: NDArray[np.generic] = self.shared[unpack_rows(held, p.columns, array.operand, signed=False)]
         else:
             fold = unpack_rows(held, p.columns, array.operand, signed=weights_stay or signed)
-        rows = self.memories.bytes(self.streamed, self._rows(p))
+        rows = self.memories.rows(self.streamed, self._rows(p))
         x = unpack_rows(rows, p.depth, array.operand, signed=not weights_stay or signed)
         products, integers = array.multiply(x, fold), p.integer_bits > 0
         self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate), integers=integers)
@@ -172,8 +179,8 @@ class _Systolic:
     def _fold(self, p: opcodes.Preload) -> Region:
         return Region(p.address, p.stride, p.depth, self._row_bytes(p.columns, p.integer_bits))
 
-    def _rows(self, p: opcodes.Matmul) -> Region:
-        return Region(p.address, p.stride, p.rows, self._row_bytes(p.depth, p.integer_bits))
+    def _rows(self, p: opcodes.Matmul) -> Region | Runs:
+        return _streaming(p, self._row_bytes(p.depth, p.integer_bits))
 
     def _sums(self, p: opcodes.Matmul) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)
@@ -215,7 +222,7 @@ class _StructuredSparse:
             self.values, self.indices = data.view(np.int8).copy(), None
 
     def _multiply(self, p: opcodes.Matmul) -> int:
-        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
         x = self.memories.values(rows, p.depth, signed=bool(p.signed))
         if self.indices is None:
             products, weights = self.unit.multiply_dense(x, self.values), self.values
@@ -254,8 +261,8 @@ class _StructuredSparse:
             return Region(p.address, 0, 1, nm.stored_bytes(p.depth, p.columns, self.unit.kept, self.unit.group))
         return Region(p.address, p.stride, p.depth, p.columns)
 
-    def _rows(self, p: opcodes.Matmul) -> Region:
-        return Region(p.address, p.stride, p.rows, p.depth)
+    def _rows(self, p: opcodes.Matmul) -> Region | Runs:
+        return _streaming(p, p.depth)
 
     def _sums(self, p: opcodes.Matmul) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
@@ -385,7 +392,7 @@ class _TensorCore:
     def move(self, operands: opcodes.Operands) -> int:
         """Form a block of sums."""
         p = _multiply(operands)
-        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
         x = self.memories.values(rows, p.depth, signed=bool(p.signed))
         stored = self.memories.bytes(Memory.WEIGHT, self._weights(p))
         if p.packed:
@@ -413,8 +420,8 @@ class _TensorCore:
         free, end = self.unit.cycles(p.rows, p.depth, p.columns, max(read, added), sparse=sparse)
         return Work(free, end)
 
-    def _rows(self, p: opcodes.Multiply) -> Region:
-        return Region(p.address, p.stride, p.rows, p.depth)
+    def _rows(self, p: opcodes.Multiply) -> Region | Runs:
+        return _streaming(p, p.depth)
 
     def _weights(self, p: opcodes.Multiply) -> Region:
         if p.packed:
@@ -459,7 +466,7 @@ class _SparseLanes:
         return Work(free, end)
 
     def _activations(self, p: opcodes.Spmv) -> NDArray[np.generic]:
-        rows = self.memories.bytes(Memory.ACTIVATION, self._rows(p))
+        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
         return self.memories.values(rows, p.depth, signed=bool(p.signed))
 
     def _weights(self, p: opcodes.Spmv) -> EncodedLanes:
@@ -468,8 +475,8 @@ class _SparseLanes:
             self.decoded = (data, _stored(lambda: self.codec.from_bytes(data, (p.depth, p.columns))))
         return self.decoded[1]
 
-    def _rows(self, p: opcodes.Spmv) -> Region:
-        return Region(p.address, p.stride, p.rows, p.depth)
+    def _rows(self, p: opcodes.Spmv) -> Region | Runs:
+        return _streaming(p, p.depth)
 
     def _sums(self, p: opcodes.Spmv) -> Region:
         return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)

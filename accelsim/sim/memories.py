@@ -14,7 +14,7 @@ from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa.opcodes import RECEIVE, Memory
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, banks, interleaved_banks, view, words
+from accelsim.memory.region import Region, Runs, banks, interleaved_banks, view, words
 from accelsim.units import ceil_div
 
 Bank = tuple[Memory, int]
@@ -82,7 +82,14 @@ class Memories:
         """Writable window onto a region, shape (rows, row_bytes)."""
         return view(self.arrays[memory], region)
 
-    def words(self, memory: Memory, region: Region) -> int:
+    def rows(self, memory: Memory, region: Region | Runs) -> NDArray[np.uint8]:
+        """Bytes of the rows of a region, or of runs of one size; shape (rows, row_bytes)."""
+        if isinstance(region, Region):
+            return self.bytes(memory, region)
+        places = region.address[:, None] + np.arange(region.size[0])
+        return self.arrays[memory][places]
+
+    def words(self, memory: Memory, region: Region | Runs) -> int:
         """Accesses of a memory's port that a region takes; 0 for a port without limit."""
         sram = self.srams[memory]
         return 0 if sram.ideal else words(region, sram.width_bytes)
@@ -91,7 +98,7 @@ class Memories:
         self,
         counters: Counters,
         memory: Memory,
-        region: Region,
+        region: Region | Runs,
         operation: Operation,
         passes: tuple[int, int] = (1, 1),
     ) -> int:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import UnsteadyError
+from accelsim.isa.descriptors import moved_in_dram
 from accelsim.isa.opcodes import DMAS, NONE, OPCODES, SEMAPHORES, UNITS
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, words
+from accelsim.memory.region import words
 from accelsim.results import Timeline
 from accelsim.workload.blocks import Blocks
 
@@ -236,4 +237,6 @@ def _idle(start: Int64, served: Int64, earliest: int) -> Iterator[int]:
 
 def bursts(program: Program, number: int, machine: Machine) -> int:
     """DRAM bursts of a transfer."""
-    return words(Region(*program.instructions["operands"][number, :4].tolist()), machine.dram.burst_bytes)
+    record = program.instructions[number]
+    moved = moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors)
+    return words(moved, machine.dram.burst_bytes)

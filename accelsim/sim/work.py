@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accelsim.memory.region import Region
+from accelsim.memory.region import Region, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,6 @@ class Work:
     swap: int = 0
     bursts: int = 0
     words: int = 0
-    outside: Region | None = None
+    outside: Region | Runs | None = None
     writes: bool = False
     latency: int = 0

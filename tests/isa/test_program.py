@@ -14,6 +14,8 @@ from safetensors.numpy import save_file
 
 from accelsim.compiler.pipeline import compile_network
 from accelsim.errors import ProgramError
+from accelsim.isa.descriptors import FIELDS
+from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Header, Program, RegionInfo
 
 
@@ -81,7 +83,7 @@ def test_changed_instructions_with_the_old_digest_are_refused(program: Program, 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("accelsim-program-1", "accelsim-program-9", r"format: must be accelsim-program-1, not 'accelsim-program-9'"),
+        ("accelsim-program-2", "accelsim-program-9", r"format: must be accelsim-program-2, not 'accelsim-program-9'"),
         ('"workload":"random"', '"workload":7', r"header\.workload: must be a valid string, not 7"),
         ('"workload":"random",', "", r"header\.workload: must be given, but is missing"),
         ("{", "[", r"must be valid JSON: "),
@@ -103,11 +105,11 @@ def test_wrong_metadata_is_refused(program: Program, tmp_path: Path, old: str, n
 def test_tensors_of_other_types_are_refused(tmp_path: Path, dtype: str) -> None:
     size = {"BF16": 2, "F8_E4M3": 1, "F32": 4}[dtype]
     tensors = {name: {"dtype": dtype, "shape": [1], "data_offsets": [i * size, (i + 1) * size]}
-               for i, name in enumerate(("instructions", "image"))}  # fmt: skip
+               for i, name in enumerate(("instructions", "descriptors", "image"))}  # fmt: skip
     header = json.dumps({"__metadata__": {"accelsim": "{}"}, **tensors}).encode()
     file = tmp_path / "p.acs"
-    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2 * size))
-    with pytest.raises(ProgramError, match=r"instructions and image must be bytes \(U8\)"):
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
+    with pytest.raises(ProgramError, match=r"instructions, descriptors, image must be bytes \(U8\)"):
         Program.load(file)
 
 
@@ -121,15 +123,17 @@ def test_two_layers_of_one_name_and_endless_sizes_are_refused(program: Program) 
 def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "p.acs"
     save_file({"a": np.zeros(1)}, file)
-    with pytest.raises(ProgramError, match="must be a program file of format accelsim-program-1"):
+    with pytest.raises(ProgramError, match="must be a program file of format accelsim-program-2"):
         Program.load(file)
 
 
-def test_records_of_another_size_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["instructions", "descriptors"])
+def test_records_of_another_size_are_refused(tmp_path: Path, name: str) -> None:
     file = tmp_path / "p.acs"
-    metadata = {"accelsim": "{}"}
-    save_file({"instructions": np.zeros((2, 3), np.uint8), "image": np.zeros(1, np.uint8)}, file, metadata)
-    with pytest.raises(ProgramError, match="instructions must be records of"):
+    sizes = {"instructions": INSTRUCTION.itemsize, "descriptors": 8 * FIELDS, name: 3}
+    tensors = {other: np.zeros((2, size), np.uint8) for other, size in sizes.items()}
+    save_file({**tensors, "image": np.zeros(1, np.uint8)}, file, {"accelsim": "{}"})
+    with pytest.raises(ProgramError, match=f"{name} must be records of"):
         Program.load(file)
 
 

@@ -64,9 +64,29 @@ def test_any_tile_at_any_place_equals_integer_products(
 
     h = room(k, n, vnni=vnni)
     products.hold(h, w, at_w, w_stride, k, n, *signs)
-    found = products.stream(h, x, at_x, x_stride, m, sums, at_sums, sums_stride, more)
+    found = products.stream(h, x, at_x, x_stride, m, m, 0, sums, at_sums, sums_stride, more)
     np.testing.assert_array_equal(sums, expected)
     assert found == np.count_nonzero(streamed, axis=0) @ np.count_nonzero(held, axis=1)
+
+
+@given(
+    outer=st.integers(1, 30), inner=st.integers(1, 300), short=st.integers(0, 5), k=st.integers(1, 70),
+    stride=st.integers(0, 90), step=st.integers(0, 400), vnni=st.sampled_from(WAYS), seed=st.integers(0, 2**32),
+)  # fmt: skip
+def test_rows_of_two_levels_are_rows_that_stand_elsewhere(
+    outer: int, inner: int, short: int, k: int, stride: int, step: int, vnni: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = max(outer * inner - short, 1)
+    starts = 3 + np.arange(rows) // inner * step + np.arange(rows) % inner * stride
+    x = rng.integers(0, 256, int(starts.max()) + k).astype(np.uint8)
+    w = rng.integers(0, 256, (k, 5)).astype(np.uint8)
+    h, sums = room(k, 5, vnni=vnni), np.zeros((rows, 5), np.int32)
+    products.hold(h, w.ravel(), 0, 5, k, 5, False, True)
+    found = products.stream(h, x, 3, stride, rows, inner, step, sums.view(np.uint8).ravel(), 0, 20, False)
+    streamed = x[starts[:, None] + np.arange(k)]
+    np.testing.assert_array_equal(sums, streamed.astype(np.int64) @ w.view(np.int8).astype(np.int64))
+    assert found == np.count_nonzero(streamed, axis=0) @ np.count_nonzero(w, axis=1)
 
 
 @pytest.mark.parametrize("vnni", WAYS)
@@ -82,7 +102,7 @@ def test_the_largest_operands_do_not_saturate_and_sums_wrap(
     sums = np.full((7, n), 2**31 - 1, np.int32)
     h = room(k, n, vnni=vnni)
     products.hold(h, columns.ravel(), 0, n, k, n, *signs)
-    products.stream(h, rows.ravel(), 0, k, 7, sums.view(np.uint8).ravel(), 0, 4 * n, True)
+    products.stream(h, rows.ravel(), 0, k, 7, 7, 0, sums.view(np.uint8).ravel(), 0, 4 * n, True)
     product = k * int(integers(rows, signed=signs[0])[0, 0]) * int(integers(columns, signed=signs[1])[0, 0])
     assert (sums == (2**31 - 1 + product + 2**31) % 2**32 - 2**31).all()
 
@@ -96,7 +116,7 @@ def test_what_is_held_serves_many_streams(vnni: bool) -> None:
     for m in (1, 6, 7, 30):
         x = rng.integers(-128, 128, (m, 33)).astype(np.int8)
         sums = np.zeros((m, 40), np.int32)
-        products.stream(h, x.view(np.uint8).ravel(), 0, 33, m, sums.view(np.uint8).ravel(), 0, 160, False)
+        products.stream(h, x.view(np.uint8).ravel(), 0, 33, m, m, 0, sums.view(np.uint8).ravel(), 0, 160, False)
         np.testing.assert_array_equal(sums, x.astype(np.int64) @ w)
 
 
@@ -107,7 +127,7 @@ x = np.arange(40, dtype=np.uint8)
 sums = np.zeros(4 * 4 * 8, np.uint8)
 h = products.held(10, 8, int(products.held_bytes(np.array([10]), np.array([8]))[0]), vnni=lanes.VNNI)
 products.hold(h, np.arange(80, dtype=np.uint8), 0, 8, 10, 8, False, True)
-products.stream(h, x, 0, 10, 4, sums, 0, 32, False)
+products.stream(h, x, 0, 10, 4, 4, 0, sums, 0, 32, False)
 expected = x.reshape(4, 10).astype(int) @ np.arange(80, dtype=np.uint8).view(np.int8).reshape(10, 8)
 assert (sums.view("<i4").reshape(4, 8) == expected).all()
 hits = sum(products.stream.stats.cache_hits.values()) if lanes.COMPILED else -1

@@ -17,8 +17,8 @@ from accelsim.config.arch import L2, BankedDram, Machine
 from accelsim.config.load import load_part
 from accelsim.memory.address_map import Places
 from accelsim.memory.crossing import Crossing
-from accelsim.memory.region import Region, lines
-from accelsim.memory.second_level import SecondLevel, SecondLevelActivity, whole
+from accelsim.memory.region import Region, lines, whole
+from accelsim.memory.second_level import SecondLevel, SecondLevelActivity
 
 TAGS = 3
 DDR4 = load_part("DDR4_8Gb_x8_3200")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -211,7 +210,7 @@ def _layer(
 ) -> LayerResult:
     rows = energy.price(counters, technology, machine)
     executed = energy.products(counters)
-    dense = math.prod(info.dense_shape)
+    dense = info.dense_macs
     figures = _figures(
         machine,
         cycles=int(times.cycles[number]),

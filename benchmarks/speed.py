@@ -13,17 +13,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from one_core import ONE_CORE
 
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim import api
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.config.load import load_machine, load_part
-from accelsim.golden.network import CompressedNetwork, IntegerLayer, IntegerNetwork, Quantization, quantized
+from accelsim.graph.build import Builder
+from accelsim.graph.element import Integer
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import layers
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.relu import Relu
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import lanes
@@ -32,7 +39,8 @@ from accelsim.sim.amounts import Amounts, Ports
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.workload.load import load_network
-from accelsim.workload.network import Inputs
+
+Inputs = tuple[NDArray[Any], ...]
 
 SIMPLE = SimpleDram(kind="simple", capacity_bytes=2**34, burst_bytes=64, bandwidth_bytes_per_s=25.6e9, latency_s=60e-9)
 IDEAL = IdealDram(kind="ideal", capacity_bytes=2**40, burst_bytes=64)
@@ -63,30 +71,26 @@ def seconds(run: Callable[[], object], times: int = 5) -> float:
     return min(found)
 
 
-def compressed(
-    workload: str, recipe: str = "int8", *, values: bool = False
-) -> tuple[CompressedNetwork, Inputs[np.generic]]:
-    """A compressed network, and its inputs."""
+def compressed(workload: str, recipe: str = "int8", *, values: bool = False) -> tuple[Graph, Inputs]:
+    """A typed graph, and its inputs."""
     network = load_network(workload, values=values)
-    lowered = compress(network, load_recipe(recipe))
-    return lowered, quantized(lowered, network.inputs)
+    executed = api.prepare(network, network, load_recipe(recipe)).executed
+    return executed.graph, executed.inputs
 
 
-def square(side: int) -> tuple[CompressedNetwork, Inputs[np.generic]]:
+def square(side: int) -> tuple[Graph, Inputs]:
     """One fully connected int8 layer of zeros, for one sample."""
-    unsigned = Quantization(1.0, 0, signed=False)
-    layer = IntegerLayer(
-        name="fc",
-        weight=np.zeros((side, side), np.int8),
-        bias=np.zeros(side, np.int32),
-        multiplier=np.zeros(side, np.int32),
-        shift=np.zeros(side, np.int8),
-        rounding="tflite_single_round",
-        relu=True,
-        input=unsigned,
-        output=unsigned,
-    )
-    return IntegerNetwork("square", "int8", (layer,)), np.zeros((1, side), np.uint8)
+    unsigned = Integer(1.0, 0, signed=False)
+    signed = {bits: Integer(1.0, 0, signed=True, bits=bits) for bits in (8, 32)}
+    build = Builder("square")
+    x = build.input("input", (1, side), unsigned)
+    weight = build.constant("fc.weight", np.zeros((side, side), np.int8), signed[8])
+    multiplier = build.constant("fc.multiplier", np.zeros(side, np.int32), signed[32])
+    shift = build.constant("fc.shift", np.zeros(side, np.int8), signed[8])
+    sums = build.node("fc", MatMul(), x, weight, output="fc.products")
+    last = build.node("fc.cast", Cast(unsigned, "tflite_single_round"), sums, multiplier, shift)
+    output = build.node("fc.relu", Relu(), last, output="fc.output")
+    return build.graph((output,)), (np.zeros((1, side), np.uint8),)
 
 
 def with_dram(arch: str, dram: SimpleDram | IdealDram | BankedDram) -> Machine:
@@ -94,9 +98,9 @@ def with_dram(arch: str, dram: SimpleDram | IdealDram | BankedDram) -> Machine:
     return load_machine(arch).model_copy(update={"dram": dram})
 
 
-def whole(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machine) -> Program:
+def whole(graph: Graph, inputs: Inputs, machine: Machine) -> Program:
     """Compile, verify, execute."""
-    program = compile_network(network, inputs, machine)
+    program = compile_graph(graph, inputs, machine)
     fast.execute(program, machine)
     return program
 
@@ -104,7 +108,7 @@ def whole(network: CompressedNetwork, inputs: Inputs[np.generic], machine: Machi
 def engines() -> Iterator[Row]:
     """The loop alone, the check before it, and the reference engine."""
     machine = with_dram("edge-ws", SIMPLE)
-    program = compile_network(*compressed("fc-4096"), machine)
+    program = compile_graph(*compressed("fc-4096"), machine)
     count = len(program.instructions)
     core, found = Core(program, machine), verify(program, machine)
     amounts, ports = Amounts.of(core, program, {}), Ports.of(core, found, count)
@@ -119,29 +123,29 @@ def engines() -> Iterator[Row]:
     each = seconds(lambda: verify(program, machine)) / count * 1e6
     yield Row("`verify`, accesses included", f"{each:.2f} s a million instructions", "1")
     ideal = with_dram("edge-ws", IDEAL)
-    program = compile_network(*compressed("fc-4096"), ideal)
+    program = compile_graph(*compressed("fc-4096"), ideal)
     rate = count / seconds(lambda: reference.execute(program, ideal), 1) / 1e3
     yield Row("reference engine, without DMA", f"{rate:.1f} k instructions/s", "30")
 
 
 def exact() -> Iterator[Row]:
     """ResNet-50 bit for bit, compiling included, against numpy's float32 products."""
-    network, inputs = compressed("resnet-50", values=True)
+    graph, inputs = compressed("resnet-50", values=True)
     factors = [
-        (np.asarray(x, np.float32), np.asarray(layer.weight, np.float32))
-        for x, layer in zip(inputs, network.layers, strict=True)
+        (np.asarray(x, np.float32), np.asarray(layer.weight.numbers, np.float32))
+        for x, layer in zip(inputs, layers(graph), strict=True)
     ]
     blas = seconds(lambda: [x @ w for x, w in factors])
     square_array = load_machine("scale-sim-128x128-ws")
     for side, targets in ((128, ("1.5", "0.8")), (16, ("2.5", ""))):
         sides = square_array.matrix.model_copy(update={"rows": side, "columns": side})
         machine = square_array.model_copy(update={"matrix": sides})
-        program = compile_network(network, inputs, machine)
+        program = compile_graph(graph, inputs, machine)
         data = [
             seconds(partial(_move, program, machine, vnni=vnni)) for vnni in ((False, True) if lanes.VNNI else (False,))
         ]
         # what the engine chooses is the last one
-        rest = seconds(partial(whole, network, inputs, machine)) - data[-1]
+        rest = seconds(partial(whole, graph, inputs, machine)) - data[-1]
         for path, moved, target in zip(("portable", "VNNI"), data, targets, strict=False):
             yield Row(
                 f"ResNet-50 bit for bit on {side} x {side}, {path} ({len(program.instructions):,} instructions)",
@@ -158,9 +162,9 @@ def _move(program: Program, machine: Machine, *, vnni: bool) -> None:
 def transformer() -> Iterator[Row]:
     """A block of Llama-2-7B, one sample, with a banked HBM."""
     hbm = BankedDram(kind="banked", part=load_part("HBM2_8Gb_x128"))
-    network, inputs = compressed("llama-2-7b-block")
+    graph, inputs = compressed("llama-2-7b-block")
     machine = with_dram("tpu-v1", hbm)
-    took = seconds(lambda: whole(network, inputs, machine), 2)
+    took = seconds(lambda: whole(graph, inputs, machine), 2)
     yield Row("Llama-2-7B block, batch 1, int8, on tpu-v1 with banked HBM2", f"{took:.2f} s", "2")
 
 
@@ -171,12 +175,12 @@ def growth(largest: int) -> Iterator[Row]:
     for power in range(4, 8):
         if 10**power > largest:
             return
-        network, inputs = square(16 * round((10**power / 2) ** 0.5))
-        count = len(whole(network, inputs, machine).instructions)
+        graph, inputs = square(16 * round((10**power / 2) ** 0.5))
+        count = len(whole(graph, inputs, machine).instructions)
         before = resource.getrusage(resource.RUSAGE_SELF)
         repeats = max(1, 10**5 // count)
         for _ in range(repeats):
-            whole(network, inputs, machine)
+            whole(graph, inputs, machine)
         after = resource.getrusage(resource.RUSAGE_SELF)
         user, system = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
         user, system = (part / repeats / count * 1e6 for part in (user, system))

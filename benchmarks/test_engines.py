@@ -6,7 +6,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from speed import compressed
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.config.load import load_machine
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
@@ -31,11 +31,11 @@ def test_step(benchmark: BenchmarkFixture, workload: str, arch: str, timing_only
     """A step of a simulation by itself."""
     benchmark.group = f"{workload} on {arch}{', timing only' * timing_only}"
     machine = load_machine(arch)
-    network, inputs = compressed(workload, machine.default_recipe, values=not timing_only)
-    program = compile_network(network, inputs, machine)
+    graph, inputs = compressed(workload, machine.default_recipe, values=not timing_only)
+    program = compile_graph(graph, inputs, machine)
     match step:
         case "compile":
-            benchmark(compile_network, network, inputs, machine)
+            benchmark(compile_graph, graph, inputs, machine)
         case "verify":
             benchmark(verify, program, machine)
         case "fast":

@@ -30,7 +30,8 @@ Inputs = NDArray[Any] | Sequence[NDArray[Any]]
 class IntegerLayer:
     """q = clamp(round((x @ weight + bias) * M * 2^(shift - 31)) + zero point).
 
-    The input's zero point is folded into the bias: what the machine adds to sums of x @ weight.
+    The input's zero point is folded into the bias: what the machine adds to sums of x @ weight. A layer with a pattern
+    has shapes alone: of every M weights along the inputs at most N are taken to be nonzero.
     """
 
     name: str
@@ -43,6 +44,7 @@ class IntegerLayer:
     input: Integer
     output: Integer
     storage: Storage | None = None
+    pattern: tuple[int, int] | None = None
 
     @property
     def inputs(self) -> int:
@@ -123,18 +125,22 @@ def read(graph: Graph) -> IntegerNetwork:
 
 def _add(build: Builder, layer: IntegerLayer, x: str) -> str:
     """Put a layer behind its input; the bias is that of the graph, whose products take the zero point off."""
-    name = layer.name
+    name, outlined = layer.name, layer.pattern is not None
     weight = build.constant(
         f"{name}.weight",
         layer.weight,
         Integer(1.0, 0, signed=True, bits=layer.input.bits),
         storage=layer.storage,
+        outlined=outlined,
+        pattern=layer.pattern or (1, 1),
     )
     bits = 64 if layer.input.bits == 16 else 32
     whole = layer.bias.astype(np.int64) + layer.input.zero_point * layer.weight.sum(axis=0, dtype=np.int64)
-    bias = build.constant(f"{name}.bias", whole, Integer(layer.input.scale, 0, signed=True, bits=bits))
-    multiplier = build.constant(f"{name}.multiplier", layer.multiplier, Integer(1.0, 0, signed=True, bits=32))
-    shift = build.constant(f"{name}.shift", layer.shift, Integer(1.0, 0, signed=True, bits=8))
+    one = {b: Integer(1.0, 0, signed=True, bits=b) for b in (8, 32)}
+    sums_type = Integer(layer.input.scale, 0, signed=True, bits=bits)
+    bias = build.constant(f"{name}.bias", whole, sums_type, outlined=outlined)
+    multiplier = build.constant(f"{name}.multiplier", layer.multiplier, one[32], outlined=outlined)
+    shift = build.constant(f"{name}.shift", layer.shift, one[8], outlined=outlined)
     products = build.node(name, MatMul(), x, weight, output=f"{name}.products")
     sums = build.node(f"{name}.add", Add(), products, bias, output=f"{name}.sums")
     cast = Cast(layer.output, layer.rounding)

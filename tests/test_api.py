@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 
+import float_networks
+import integer_networks
 import numpy as np
 import pytest
 
 import accelsim
-from accelsim.compress.apply import compress
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Component, Event, Operation
-from accelsim.golden import float_network, integer
 from accelsim.results import RunResult
 from accelsim.workload.load import load_network
 
@@ -24,10 +24,11 @@ def result() -> RunResult:
 
 def test_the_run_is_bit_exact_and_as_accurate_as_numpy(result: RunResult) -> None:
     network = load_network("digits-mlp")
-    compressed = compress(network, load_recipe("int8"))
-    outputs = integer.forward(compressed, compressed.input.quantize(network.inputs))[-1]
+    graph, x = float_networks.typed(network, load_recipe("int8"))
+    outputs = integer_networks.read(graph).forward(x)[-1]
     expected = float((outputs.argmax(axis=1) == network.labels).mean())
-    reference = float((float_network.forward(network, network.inputs)[-1].argmax(axis=1) == network.labels).mean())
+    real = float_networks.forward(network, network.inputs[0])[-1]
+    reference = float((real.argmax(axis=1) == network.labels).mean())
     summary = result.summary
     assert summary.bit_exact is True
     assert all(layer.bit_exact for layer in summary.layers)
@@ -78,10 +79,10 @@ def test_energy_is_counters_times_table(result: RunResult) -> None:
 def test_counters_follow_from_the_shapes(result: RunResult) -> None:
     summary = result.summary
     macs = 360 * (64 * 300 + 300 * 100 + 100 * 10)
-    compressed = compress(load_network("digits-mlp"), load_recipe("int8"))
-    x = compressed.input.quantize(load_network("digits-mlp").inputs)
+    graph, (x,) = float_networks.typed(load_network("digits-mlp"), load_recipe("int8"))
+    compressed = integer_networks.read(graph)
     useful = 0
-    for layer, outputs in zip(compressed.layers, integer.forward(compressed, x), strict=True):
+    for layer, outputs in zip(compressed.layers, compressed.forward(x), strict=True):
         useful += int(((x != 0).astype(np.int64) @ (layer.weight != 0).astype(np.int64)).sum())
         x = outputs
     assert summary.macs.model_dump() == {"dense": macs, "executed": macs, "skipped": 0, "skippable": macs - useful}

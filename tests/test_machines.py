@@ -6,17 +6,18 @@ import math
 from functools import cache
 from pathlib import Path
 
+import float_networks
+import integer_networks
 import numpy as np
 import pruned
 import pytest
 
 import accelsim
-from accelsim.compress.apply import compress
 from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.load import load_machine
 from accelsim.formats import nm
-from accelsim.golden import integer
+from accelsim.graph.layer import layers
 from accelsim.results import Summary
 from accelsim.workload.load import load_network
 
@@ -63,11 +64,10 @@ def assert_sound(summary: Summary) -> None:
 
 def skippable(path: str) -> int:
     """Products of a workload's integer network that have a zero factor."""
-    network = load_network(path)
-    compressed = compress(network, load_recipe("int8"))
-    x = compressed.input.quantize(network.inputs)
+    graph, (x,) = float_networks.typed(load_network(path), load_recipe("int8"))
+    compressed = integer_networks.read(graph)
     count = 0
-    for layer, outputs in zip(compressed.layers, integer.forward(compressed, x), strict=True):
+    for layer, outputs in zip(compressed.layers, compressed.forward(x), strict=True):
         useful = (x != 0).astype(np.int64) @ (layer.weight != 0).astype(np.int64)
         count += x.shape[0] * layer.weight.size - int(useful.sum())
         x = outputs
@@ -155,10 +155,10 @@ def test_a_compacted_program_runs_from_its_file_and_names_its_features(folder: P
     summary = accelsim.execute(type(program).load(tmp_path / "p.acs")).summary
     ran = summary_of(path, "edge-outer", "int8-compact")
     assert (summary.cycles, summary.macs, summary.compression) == (ran.cycles, ran.macs, ran.compression)
-    network = load_network(path)
-    for name, layer in (("input", 0), ("fc1.output", 1), ("fc2.output", 2)):
-        read = np.flatnonzero(network.layers[layer].weight.any(axis=1)).tolist()
-        assert program.header.region(name).features == read
+    for layer in layers(load_network(path).graph):
+        read = np.flatnonzero(layer.weight.numbers.any(axis=1)).tolist()
+        assert program.header.region(layer.input.name).features == read
+    assert [region.name for region in program.header.regions] == ["input", "fc1.output", "fc2.output", "fc3.output"]
     assert program.header.region("fc3.output").features == list(range(10))
 
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from harness import assert_accounted, assert_bit_exact, ideal_memory, network, run
+from integer_networks import IntegerNetwork
 from numpy.typing import NDArray
 
 from accelsim.compress.compact import compact, surviving
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import Unit
 from accelsim.results import Bytes, Macs
 from accelsim.summary import Origin, summarize

@@ -18,6 +18,7 @@ import accelsim
 from accelsim.compress.apply import compress
 from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
+from accelsim.graph.layer import layers
 from accelsim.results import LayerResult, RunResult
 from accelsim.workload.load import load_network
 
@@ -130,9 +131,9 @@ def huffman_bytes(values: list[int]) -> int:
 def test_stored_bits_are_those_of_the_formats_definition(
     workload: str, encoded: dict[str, RunResult], recipe: str, size: Callable[[list[int]], int], slack: int
 ) -> None:
-    compressed = compress(load_network(workload), load_recipe("int8"))
-    for layer, integers in zip(encoded[recipe].summary.layers, compressed.layers, strict=True):
-        sizes = [size(values) for values in chunks(layer, integers.weight)]
+    typed = layers(compress(load_network(workload), load_recipe("int8")))
+    for layer, integers in zip(encoded[recipe].summary.layers, typed, strict=True):
+        sizes = [size(values) for values in chunks(layer, integers.weight.numbers)]
         stored = (layer.compression.stored_bits - (32 + 8) * layer.shape[2]) // 8
         # each of the 16 streams may end in a byte that is used in part
         assert sum(sizes) <= stored <= sum(sizes) + slack * len(sizes)

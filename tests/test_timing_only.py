@@ -8,27 +8,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from float_networks import typed
 from harness import machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerLayer, IntegerNetwork
 from strategies import DATAPATHS, independent_networks, machines, networks
 
 import accelsim
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim.compiler.fuse import fuse
+from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.errors import AccelSimError, CompileError, ProgramError, UnsteadyError, WorkloadError
-from accelsim.golden.network import IntegerLayer, IntegerNetwork, quantized
+from accelsim.graph.layer import layers
+from accelsim.graph.value import without_numbers
 from accelsim.isa import assembly
 from accelsim.isa.program import Header, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Reuse
 from accelsim.sim import reference, steady
 from accelsim.workload.load import load_network
-from accelsim.workload.network import without_values
 
 #: Datapaths whose time depends on no value, whatever their fields.
 DENSE = ("weight_stationary", "input_stationary", "output_stationary", "structured_sparse", "tensor_core")
@@ -105,7 +108,7 @@ def outline(net: IntegerNetwork) -> IntegerNetwork:
     def blank(layer: IntegerLayer) -> IntegerLayer:
         names = ("weight", "bias", "multiplier", "shift")
         arrays = {name: getattr(layer, name) for name in names}
-        empty = {name: without_values(array.dtype.type(0), *array.shape) for name, array in arrays.items()}
+        empty = {name: without_numbers(array.dtype, array.shape) for name, array in arrays.items()}
         return dataclasses.replace(layer, **empty, pattern=(1, 1))
 
     return dataclasses.replace(net, layers=tuple(map(blank, net.layers)))
@@ -120,11 +123,9 @@ def test_any_dense_machine_times_shapes_as_it_times_values(
     count = len(net.layers) if net.independent else 1
     rows = data.draw(st.lists(st.integers(1, 20), min_size=count, max_size=count))
     each = tuple(np.ones((m, layer.inputs), layer.input.dtype) for m, layer in zip(rows, net.layers, strict=False))
-    shapes = tuple(without_values(x.dtype.type(0), *x.shape) for x in each)
-    programs = [
-        compile_network(layers, x if net.independent else x[0], on)
-        for layers, x in ((dense, each), (outline(net), shapes))
-    ]
+    shapes = tuple(without_numbers(x.dtype, x.shape) for x in each)
+    programs = [given_.compile(x, on) for given_, x in ((dense, each), (outline(net), shapes))]
+    assert [program.header.timing_only for program in programs] == [False, True]
     real, timed = (reference.execute(program, on) for program in programs)
     assert real.cycles == timed.cycles
     assert real.counters == timed.counters
@@ -141,10 +142,8 @@ def full(layer: IntegerLayer) -> IntegerLayer:
 
 
 def test_the_program_says_so_and_its_digest_depends_on_header_and_instructions(folder: Path) -> None:
-    network = load_network(str(folder / "mix.yaml"), values=False)
-    compressed = compress(network, load_recipe("int8"))
     on = machine()
-    program = compile_network(compressed, quantized(compressed, network.inputs), on)
+    program = compile_graph(*typed(load_network(str(folder / "mix.yaml"), values=False), load_recipe("int8")), on)
     assert program.header.timing_only
     assert program.header.image_bytes == program.image_bytes > 40 * 33
     verify(program, on)
@@ -164,11 +163,10 @@ def test_nothing_of_the_size_of_the_weights_is_allocated() -> None:
     for _ in range(2):  # kernels are loaded in the first round
         tracemalloc.start()
         network = load_network("llama-2-7b-block", values=False)
-        compressed = compress(network, recipe)
-        program = compile_network(compressed, quantized(compressed, network.inputs), on)
+        program = compile_graph(*typed(network, recipe), on)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    weights = sum(layer.inputs * layer.outputs for layer in network.layers)
+    weights = sum(layer.weight.numbers.size for layer in layers(network.graph))
     assert weights == 4 * 4096**2 + 3 * 4096 * 11008
     assert program.image_bytes > weights
     assert peak < weights / 8
@@ -180,10 +178,7 @@ def test_shapes_have_the_types_of_every_recipe(recipe: str, folder: Path) -> Non
     chosen = load_recipe(recipe)
     on = machine(matrix={"operands": recipe.replace("-", "_")})
     real, bare = load_network(path), load_network(path, values=False)
-    programs = []
-    for network in (real, bare):
-        compressed = compress(network, chosen)
-        programs.append(compile_network(compressed, quantized(compressed, network.inputs), on))
+    programs = [compile_graph(*typed(network, chosen), on) for network in (real, bare)]
     executed, timed = (reference.execute(program, on) for program in programs)
     assert executed.cycles == timed.cycles
     assert executed.counters == timed.counters
@@ -202,15 +197,14 @@ def test_shapes_have_the_types_of_every_recipe(recipe: str, folder: Path) -> Non
 def test_a_declared_pattern_stands_for_the_weights_that_are_drawn_by_it(
     pattern: tuple[int, int], kept: int, group: int, k: int, expected: bool, tmp_path: Path
 ) -> None:
-    from accelsim.compiler.gemm import Gemm
-
     declared = f", sparsity: [{pattern[0]}, {pattern[1]}]" if pattern != (1, 1) else ""
     layer = f"{{name: a, kind: gemm, m: 2, k: {k}, n: 64{declared}}}"
     (tmp_path / "w.yaml").write_text(f"{WORKLOAD.split('layers:', maxsplit=1)[0]}layers: [{layer}]\n")
     found = []
     for values in (True, False):
-        compressed = compress(load_network(str(tmp_path / "w.yaml"), values=values), load_recipe("int8"))
-        found.append(Gemm(compressed.layers[0], 2, k, 64).is_nm(kept, group))
+        graph, x = typed(load_network(str(tmp_path / "w.yaml"), values=values), load_recipe("int8"))
+        (fusion,) = fuse(Lowering(graph, x, ""), machine()).fusions
+        found.append(fusion.product.is_nm(kept, group))
     assert found == [expected, expected]
 
 
@@ -252,29 +246,27 @@ def test_blocks_that_do_not_become_steady_are_all_simulated(
 def test_repeats_are_layers_with_names_and_weights_of_their_own(folder: Path) -> None:
     (folder / "often.yaml").write_text(WORKLOAD.replace("independent", "repeats: 2\nindependent"))
     network = load_network(str(folder / "often.yaml"))
-    assert [layer.name for layer in network.layers] == ["c.1", "g.1", "l.1", "c.2", "g.2", "l.2"]
-    first, second = network.layers[:3], network.layers[3:]
-    assert all(
-        a.weight.shape == b.weight.shape and (a.weight != b.weight).any() for a, b in zip(first, second, strict=True)
-    )
-    once = load_network(str(folder / "mix.yaml"))
-    assert all((a.weight == b.weight).all() for a, b in zip(first, once.layers, strict=True))
+    assert [layer.name for layer in layers(network.graph)] == ["c.1", "g.1", "l.1", "c.2", "g.2", "l.2"]
+    weights = [layer.weight.numbers for layer in layers(network.graph)]
+    first, second = weights[:3], weights[3:]
+    assert all(a.shape == b.shape and (a != b).any() for a, b in zip(first, second, strict=True))
+    once = [layer.weight.numbers for layer in layers(load_network(str(folder / "mix.yaml")).graph)]
+    assert all((a == b).all() for a, b in zip(first, once, strict=True))
 
 
 def test_a_program_that_no_memory_holds_is_refused_before_it_is_formed(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = load_network("fc-4096", values=False)
-    compressed = compress(network, load_recipe("int8"))
-    inputs, on = quantized(compressed, network.inputs), load_machine("edge-ws")
-    count = len(compile_network(compressed, inputs, on).instructions)
+    graph, inputs = typed(load_network("fc-4096", values=False), load_recipe("int8"))
+    on = load_machine("edge-ws")
+    count = len(compile_graph(graph, inputs, on).instructions)
     monkeypatch.setattr("accelsim.compiler.schedule.memory_bytes", lambda: 500 * count)
-    assert len(compile_network(compressed, inputs, on).instructions) == count
+    assert len(compile_graph(graph, inputs, on).instructions) == count
     monkeypatch.setattr("accelsim.compiler.schedule.memory_bytes", lambda: 500 * count - 1)
     with pytest.raises(
         CompileError,
         match=rf"^a program of {count} instructions for edge-ws must fit this computer's memory of {500 * count - 1} "
         rf"bytes, but compiling takes at least {500 * count}$",
     ):
-        compile_network(compressed, inputs, on)
+        compile_graph(graph, inputs, on)
 
 
 def test_weights_that_no_memory_holds_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +275,4 @@ def test_weights_that_no_memory_holds_are_not_drawn(monkeypatch: pytest.MonkeyPa
         WorkloadError, match=r"tensors of llama-2-7b must fit this computer's memory of 4294967296 bytes"
     ):
         load_network("llama-2-7b")
-    assert len(load_network("llama-2-7b", values=False).layers) == 7 * 32
+    assert len(layers(load_network("llama-2-7b", values=False).graph)) == 7 * 32

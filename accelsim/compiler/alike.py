@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.fuse import fuse
-from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.product import Product
 from accelsim.config.arch import Machine
 from accelsim.graph.graph import Graph
@@ -29,7 +29,9 @@ def find(graph: Graph, inputs: Sequence[NDArray[Any]], machine: Machine, kept: i
     if graph.has_numbers or machine.l2:
         return None
     products = [fusion.product for fusion in fuse(Lowering(graph, tuple(inputs), ""), machine).fusions]
-    flows = [dataflow(product, machine) for product in products]  # all at once: a product may be like itself alone
+    if None in products:
+        return None
+    flows = [dataflow(product, machine) for product in products if product]  # all at once: one may be like itself alone
     kinds: list[Hashable] = [(flow.likeness, _types(flow.product)) for flow in flows]
     return blocks.find(kinds, kept)
 
@@ -60,7 +62,9 @@ def leave_out(lowering: Lowering, machine: Machine) -> Lowering:  # noqa: ARG001
             continue
         before = former[sources[0]] - (high - low)  # the alike fusion of the last block that is kept
         fusions[number] = dataclasses.replace(fusions[number], sources=(fusions[before].target, *sources[1:]))
-        placements[number] = dataclasses.replace(placements[number], source=placements[before].target)
+        placement = placements[number]
+        assert isinstance(placement, Placement)  # noqa: S101 - blocks are of products
+        placements[number] = dataclasses.replace(placement, source=placements[before].target)
     return dataclasses.replace(
         lowering,
         fusions=kept(fusions),

@@ -3,119 +3,184 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow
-from accelsim.compiler.lowering import Lowering, Placement
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
+from accelsim.compiler.product import Product
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
+from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
-from accelsim.config.operands import Operand
+from accelsim.config.operands import OPERANDS, Operand
 from accelsim.errors import CompileError, DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
+from accelsim.graph.ops.concat import Concat
 from accelsim.isa.opcodes import Memory
 from accelsim.memory.region import Region, view
 from accelsim.units import align_up
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
-    """Lay out DRAM (inputs, each layer's chunks, then the outputs) and spread the slots over the banks.
+    """Lay out DRAM (inputs, each fusion's constants, then the outputs) and spread the slots over the banks.
 
-    The inputs and the chunks form the image. Every region begins at a burst.
+    The inputs and the constants form the image. Every region begins at a burst. Values that are read side by side share
+    a region.
     """
     burst = machine.dram.burst_bytes
     graph = lowering.graph
-    places: dict[str, Place] = {}
-    addresses: list[tuple[int, ...]] = []
-    parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings)}
-    beside = _beside(lowering)
-    widths = {name: sum(graph[part].features for part in (name, *joined)) for name, joined in beside.items()}
-    end = 0
+    layout = _Layout(lowering, machine)
     for name in graph.inputs:
-        value, width = graph[name], widths.get(name, graph[name].features)
-        places[name] = region(machine, align_up(end, burst), value.samples, width, machine.operand)
-        end = places[name].address + matrix_bytes(machine, places[name], value.samples, width)
-    for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
+        layout.place(name)
+    addresses: list[tuple[int, ...]] = []
+    end, parts = layout.end, {}
+    for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
         chunks: list[int] = []
-        for chunk in parts[tiling]:
+        if flow and isinstance(tiling, Tiling):
+            if tiling not in parts:
+                parts[tiling] = tiling.chunks()
+            for chunk in parts[tiling]:
+                chunks.append(align_up(end, burst))
+                end = chunks[-1] + stored_bytes(flow, chunk)
+        elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             chunks.append(align_up(end, burst))
-            end = chunks[-1] + stored_bytes(flow, chunk)
+            end = chunks[-1] + len(fusion.work.table)
         addresses.append(tuple(chunks))
-    image_bytes, top = end, align_up(end, burst)
-    first_of = {part: first for first, joined in beside.items() for part in joined}
-    placements: list[Placement] = []
-    for fusion, flow, tiling, chunk_addresses in zip(
+    image_bytes = layout.end = end
+    placements: list[Placement | VectorPlacement] = []
+    for fusion, flow, tiling, at in zip(
         lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True
     ):
-        name, value = fusion.target, graph[fusion.target]
-        if name in first_of:  # its features join those that are there
-            first = first_of[name]
-            features = graph[first].features
-            places[name] = places[first]._replace(address=places[first].address + features * flow.result.bits // 8)
-        else:
-            width = widths.get(name, value.features)
-            places[name] = region(machine, top, value.samples, width, flow.result)
-            top = align_up(top + matrix_bytes(machine, places[name], value.samples, width), burst)
-        size = flow.footprint(tiling)
-        weight, staging = weight_slots(flow, tiling)
-        activation, scales = activation_slots(flow, tiling)
-        accumulator, partial = accumulator_slots(flow, tiling)
-        placements.append(
-            Placement(
-                activation=activation,
-                scales=scales,
-                weight=weight,
-                staging=staging,
-                accumulator=accumulator,
-                partial=partial,
-                output=deal(Memory.OUTPUT, machine.output, tiling.outputs, size.output),
-                parts=parts[tiling],
-                chunks=chunk_addresses,
-                source=places[fusion.sources[0]],
-                target=places[name],
-            )
-        )
+        target = layout.place(fusion.target)
+        sources = tuple(layout.places[name] for name in fusion.sources)
+        if flow and isinstance(tiling, Tiling):
+            placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target))
+        elif isinstance(tiling, VectorTiling):
+            placements.append(_vector_placement(fusion.work, tiling, at, sources, target, machine))
+    top = align_up(layout.end, burst)
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
             f"network {graph.name}: the DRAM of {machine.name} must hold {top} bytes, "
             f"but has {machine.dram.capacity_bytes}"
         )
     placed = dataclasses.replace(
-        lowering, places=places, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top
+        lowering, places=layout.places, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
 
 
+class _Layout:
+    """Places of values in DRAM, one behind the other as they come.
+
+    Attributes
+    ----------
+    places
+        Of the values so far, those that join others or are a part of one included.
+    end
+        First byte behind them.
+    """
+
+    def __init__(self, lowering: Lowering, machine: Machine) -> None:
+        self.graph = lowering.graph
+        self.machine = machine
+        self.places: dict[str, Place] = {}
+        self.end = 0
+        self._groups: dict[str, tuple[str, ...]] = {}
+        self._joined: dict[str, list[str]] = {}
+        for node in self.graph.nodes:
+            if isinstance(node.op, Concat) and not any(node in fusion.nodes for fusion in lowering.fusions):
+                self._share(node.name, node.inputs)
+                self._joined.setdefault(node.inputs[0], []).append(node.output)
+        for fusion in lowering.fusions:
+            if fusion.product and len(fusion.sources) > 1:
+                self._share(fusion.name, fusion.sources)
+
+    def _share(self, name: str, parts: tuple[str, ...]) -> None:
+        """Have values stand side by side.
+
+        Raises
+        ------
+        CompileError
+            If one of them stands beside others already.
+        """
+        for part in parts:
+            if self._groups.setdefault(part, parts) != parts:
+                raise CompileError(f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere")
+
+    def place(self, name: str) -> Place:
+        """Give a value its place; the first of those side by side makes room for all."""
+        if name in self.places:
+            return self.places[name]
+        parts = self._groups.get(name, (name,))
+        value = self.graph[name]
+        operand = OPERANDS[value.element.operand]
+        width = sum(self.graph[part].features for part in parts)
+        address = align_up(self.end, self.machine.dram.burst_bytes)
+        whole = region(self.machine, address, value.samples, width, operand)
+        self.end = address + matrix_bytes(self.machine, whole, value.samples, width)
+        before = 0
+        for part in parts:
+            self.places[part] = whole._replace(address=address + whole.features_bytes(before))
+            before += self.graph[part].features
+            for joined in self._joined.get(part, ()):
+                self.places[joined] = whole
+        return self.places[name]
+
+
+def _product_placement(
+    flow: Dataflow, tiling: Tiling, parts: list[Chunk], chunks: tuple[int, ...], source: Place, target: Place
+) -> Placement:
+    weight, staging = weight_slots(flow, tiling)
+    activation, scales = activation_slots(flow, tiling)
+    accumulator, partial = accumulator_slots(flow, tiling)
+    return Placement(
+        activation=activation,
+        scales=scales,
+        weight=weight,
+        staging=staging,
+        accumulator=accumulator,
+        partial=partial,
+        output=deal(Memory.OUTPUT, flow.machine.output, tiling.outputs, flow.footprint(tiling).output),
+        parts=parts,
+        chunks=chunks,
+        source=source,
+        target=target,
+    )
+
+
+def _vector_placement(
+    work: Product | VectorWork, tiling: VectorTiling, table: tuple[int, ...], sources: tuple[Place, ...], target: Place, machine: Machine
+) -> VectorPlacement:
+    assert isinstance(work, VectorWork)  # noqa: S101 - as its tiling is
+    slots = deal(Memory.ACTIVATION, machine.activation, tiling.slots * tiling.operands, tiling.source_bytes)
+    operands = tuple(
+        Slots(Memory.ACTIVATION, slots.addresses[number :: tiling.operands], slots.bytes)
+        for number in range(tiling.operands)
+    )
+    results = deal(Memory.OUTPUT, machine.output, tiling.slots, tiling.result_bytes)
+    entries = 0 if work.table is None else len(work.table)
+    table_slot = Slots(Memory.WEIGHT, (0,) if entries else (), entries)
+    return VectorPlacement(sources, target, operands, results, table[0] if table else 0, table_slot)
+
+
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
-    """Bytes of inputs and chunks at their places; uint8, shape (image_bytes,), zeros between them."""
+    """Bytes of inputs and constants at their places; uint8, shape (image_bytes,), zeros between them."""
     image = np.zeros(lowering.image_bytes, np.uint8)
     for name, x in zip(lowering.graph.inputs, lowering.inputs, strict=True):
         _fill_rows(image, lowering.places[name], pack_inputs(x.reshape(-1, x.shape[-1]), machine))
-    for flow, placement in zip(lowering.flows, lowering.placements, strict=True):
-        for chunk, address in zip(placement.parts, placement.chunks, strict=True):
-            _fill_chunk(image, address, flow, chunk)
+    for fusion, flow, placement in zip(lowering.fusions, lowering.flows, lowering.placements, strict=True):
+        if flow and isinstance(placement, Placement):
+            for chunk, address in zip(placement.parts, placement.chunks, strict=True):
+                _fill_chunk(image, address, flow, chunk)
+        elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
+            assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
+            _fill(image, placement.table, fusion.work.table)
     return image
-
-
-def _beside(lowering: Lowering) -> dict[str, tuple[str, ...]]:
-    """Values by the one whose features they stand behind in DRAM, because a fusion reads them side by side.
-
-    Raises
-    ------
-    CompileError
-        If a value would have to stand behind two others, or be there before what it stands behind.
-    """
-    beside: dict[str, tuple[str, ...]] = {}
-    for fusion in lowering.fusions:
-        first, *joined = fusion.sources
-        if joined and ((first in beside and beside[first] != tuple(joined)) or len(joined) > 1):
-            raise CompileError(f"layer {fusion.name}: {', '.join(fusion.sources)} can't stand side by side in DRAM")
-        if joined:
-            beside[first] = tuple(joined)
-    return beside
 
 
 def _fill(image: Bytes, address: int, content: Bytes) -> None:
@@ -215,22 +280,35 @@ def stored_bytes(flow: Dataflow, chunk: Chunk) -> int:
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
-    """Slots of a memory don't overlap, regions of DRAM neither."""
-    capacities = {Memory.ACTIVATION: machine.activation, Memory.WEIGHT: machine.weight,
-                  Memory.ACCUMULATOR: machine.accumulator, Memory.OUTPUT: machine.output}  # fmt: skip
+    """Slots of a memory don't overlap, outputs of DRAM don't lie in the image unless beside an input."""
     for placement in lowering.placements:
-        beside = {
-            Memory.WEIGHT: placement.staging,
-            Memory.ACCUMULATOR: placement.partial,
-            Memory.ACTIVATION: placement.scales,
-        }
-        for slots in (placement.activation, placement.weight, placement.accumulator, placement.output):
-            places = [(address, slots.bytes) for address in slots.addresses]
-            if slots.memory in beside:
-                places += [(address, beside[slots.memory].bytes) for address in beside[slots.memory].addresses]
-            places += [(capacities[slots.memory].capacity_bytes, 0)]
-            for (low, size), (high, _) in pairwise(sorted(places)):
-                if low + size > high:
-                    raise DefectError(f"slot of {size} bytes at {low} of {slots.memory.name} reaches {high}")
-        if placement.target.address < lowering.image.size and placement.target.pitch != placement.source.pitch:
+        if isinstance(placement, Placement):
+            groups = [
+                (placement.activation, placement.scales),
+                (placement.weight, placement.staging),
+                (placement.accumulator, placement.partial),
+                (placement.output,),
+            ]
+            beside_an_input = placement.target.pitch == placement.source.pitch
+        else:
+            groups, beside_an_input = [placement.operands, (placement.results,), (placement.table_slot,)], False
+        for group in groups:
+            _apart(group, machine)
+        if placement.target.address < lowering.image.size and not beside_an_input:
             raise DefectError("an output overlaps the image")
+
+
+def _apart(group: Sequence[Slots], machine: Machine) -> None:
+    """Slots of one memory don't overlap, and lie inside it."""
+    srams = {
+        Memory.ACTIVATION: machine.activation,
+        Memory.WEIGHT: machine.weight,
+        Memory.ACCUMULATOR: machine.accumulator,
+        Memory.OUTPUT: machine.output,
+    }
+    memory = group[0].memory
+    places = [(address, slots.bytes) for slots in group for address in slots.addresses]
+    places += [(srams[memory].capacity_bytes, 0)]
+    for (low, size), (high, _) in pairwise(sorted(places)):
+        if low + size > high:
+            raise DefectError(f"slot of {size} bytes at {low} of {memory.name} reaches {high}")

@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.tiles import Place, oriented
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lowering import Lowering, Placement
+from accelsim.compiler.tiles import Place, Tiling, oriented
+from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS
 from accelsim.graph.value import Value
@@ -25,43 +27,13 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     regions = []
     layers = []
     told: set[str] = set()
-    for fusion, flow, tiling, placement in zip(
-        lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True
-    ):
-        product = flow.product
+    for number, fusion in enumerate(lowering.fusions):
         for name in fusion.sources:
             if name in graph.inputs and name not in told:
                 regions.append(_region(graph[name], "input", lowering.places[name]))
                 told.add(name)
-        target = graph[fusion.target]
-        regions.append(_region(target, "output", placement.target))
-        dense_k, dense_n = (sum(graph[name].full_features for name in fusion.sources), target.full_features)
-        compacted = target.survivors is not None
-        layers.append(
-            LayerInfo(
-                name=fusion.name,
-                nodes=[node.name for node in fusion.nodes],
-                m=product.m,
-                k=product.k,
-                n=product.n,
-                dense_k=dense_k if compacted else None,
-                dense_n=dense_n if compacted else None,
-                m_tile=tiling.tile_m,
-                k_tile=tiling.tile_k,
-                n_tile=tiling.tile_n,
-                loops=tiling.loops,
-                slots={
-                    "activation": tiling.activations,
-                    "weight": tiling.weights,
-                    "accumulator": tiling.sums,
-                    "output": tiling.outputs,
-                    **({"staging": tiling.staging} if tiling.staging else {}),
-                },
-                weights=dense_k * dense_n,
-                stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
-                output=fusion.target,
-            )
-        )
+        regions.append(_region(graph[fusion.target], "output", lowering.places[fusion.target]))
+        layers.append(_info(lowering, number))
     header = Header(
         workload=graph.name,
         recipe=lowering.recipe,
@@ -74,7 +46,67 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
     )
     return dataclasses.replace(
-        lowering, program=Program(header, lowering.instructions, lowering.image, lowering.descriptors)
+        lowering,
+        program=Program(header, lowering.instructions, lowering.image, lowering.descriptors, lowering.functions),
+    )
+
+
+def _info(lowering: Lowering, number: int) -> LayerInfo:
+    """What a fusion is, and how it was cut."""
+    graph, fusion = lowering.graph, lowering.fusions[number]
+    flow, tiling, placement = lowering.flows[number], lowering.tilings[number], lowering.placements[number]
+    nodes = [node.name for node in fusion.nodes]
+    target = graph[fusion.target]
+    if flow is None or not isinstance(tiling, Tiling) or not isinstance(placement, Placement):
+        assert isinstance(tiling, VectorTiling) and isinstance(fusion.work, VectorWork)  # noqa: S101, PT018
+        window = fusion.work.image.window.kernel if fusion.work.image else (1, 1)
+        slots = {"activation": tiling.operands * tiling.slots, "output": tiling.slots}
+        table = fusion.work.table
+        return LayerInfo(
+            name=fusion.name,
+            nodes=nodes,
+            m=target.samples,
+            k=window[0] * window[1],
+            n=target.features,
+            m_tile=tiling.pixels_formed,
+            k_tile=window[0] * window[1],
+            n_tile=tiling.channels,
+            loops=tiling.loops,
+            slots=slots,
+            weights=0,
+            macs=0,
+            vector_operations=sum(graph.work(node).vector for node in fusion.nodes),
+            stored_bits=0 if table is None else 8 * len(table),
+            output=fusion.target,
+        )
+    product, compacted = flow.product, target.survivors is not None
+    dense_k = sum(graph[name].full_features for name in fusion.sources) if compacted else product.k
+    dense_n = target.full_features
+    slots = {
+        "activation": tiling.activations,
+        "weight": tiling.weights,
+        "accumulator": tiling.sums,
+        "output": tiling.outputs,
+        **({"staging": tiling.staging} if tiling.staging else {}),
+    }
+    return LayerInfo(
+        name=fusion.name,
+        nodes=nodes,
+        m=product.m,
+        k=product.k,
+        n=product.n,
+        dense_k=dense_k if compacted else None,
+        dense_n=dense_n if compacted else None,
+        m_tile=tiling.tile_m,
+        k_tile=tiling.tile_k,
+        n_tile=tiling.tile_n,
+        loops=tiling.loops,
+        slots=slots,
+        weights=dense_k * dense_n if compacted else product.weights_count,
+        macs=product.m * dense_k * dense_n if compacted else product.macs_needed,
+        vector_operations=sum(graph.work(node).vector for node in fusion.nodes),
+        stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
+        output=fusion.target,
     )
 
 

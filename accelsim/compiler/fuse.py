@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.image import Image
+from accelsim.compiler.lower.table import LOWER
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import IntegerPart, Product, Results
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DefectError
 from accelsim.graph.element import Float, Integer, Signs
 from accelsim.graph.graph import Graph, Node
-from accelsim.graph.layer import Layer, layers
+from accelsim.graph.layer import Layer, group_of, layers, weight_of
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import ScaledMatMul
+from accelsim.graph.ops.pool import MaxPool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
 
 #: M 2^shift of a sum that stays as it is: 2^30 times 2^(1 - 31).
@@ -27,7 +35,7 @@ _ONE = (2**30, 1)
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
-    """Form a fusion of each product with a constant factor and what follows it.
+    """Form a fusion of each product with a constant factor and what follows it, and of the vector nodes between them.
 
     Raises
     ------
@@ -35,14 +43,51 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         If nodes are left that no unit of the machine executes.
     """
     graph = lowering.graph
-    fusions = tuple(_fusion(graph, layer) for layer in layers(graph))
+    fusions = [_fusion(graph, layer) for layer in layers(graph)]
     held = {node.name for fusion in fusions for node in fusion.nodes}
-    left = [node for node in graph.nodes if node.name not in held]
+    left: list[Node] = []
+    for node in reversed(graph.nodes):  # conversions before a sum belong to it
+        if node.name in held or isinstance(node.op, Concat):
+            continue
+        head = next((before for before in _ends(graph, node) if type(before.op) in LOWER), None)
+        if head is None:
+            left.append(node)
+            continue
+        work = LOWER[type(head.op)](graph, _group(graph, head))
+        fusions.append(Fusion(_name(head), work.nodes, work.sources, work.target, work))
+        held |= {part.name for part in work.nodes}
     if left:
         raise CompileError(
             *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
         )
-    return dataclasses.replace(lowering, fusions=fusions)
+    place = {node.name: number for number, node in enumerate(graph.nodes)}
+    fusions.sort(key=lambda fusion: max(place[node.name] for node in fusion.nodes))
+    return dataclasses.replace(lowering, fusions=tuple(fusions))
+
+
+def _ends(graph: Graph, node: Node) -> Iterator[Node]:
+    """Nodes whose group a node may end, the farthest before it first."""
+    chain = [node]
+    while isinstance(chain[-1].op, Cast | Relu):
+        before = graph.producer(chain[-1].inputs[0])
+        if before is None or len(graph.readers(before.output)) > 1 or before.output in graph.outputs:
+            break
+        chain.append(before)
+    for head in reversed(chain):
+        if node in _group(graph, head).nodes:
+            yield head
+
+
+def _group(graph: Graph, head: Node) -> Layer:
+    """A vector node and what is fused behind it: nothing behind a maximum or a table."""
+    if isinstance(head.op, MaxPool | LookUp):
+        return Layer(graph, head, (), ())
+    return group_of(graph, head)
+
+
+def _name(head: Node) -> str:
+    """Name of a vector fusion: that of its layer."""
+    return head.name.removesuffix(".add").removesuffix(".relu").removesuffix(".cast")
 
 
 def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes
@@ -54,11 +99,12 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one s
     there, held = set(graph.inputs), set[str]()
     for fusion in lowering.fusions:
         for name in fusion.sources:
-            if name not in there:
-                raise DefectError(f"fusion {fusion.name} reads {name}, which is not there yet")
+            for part in lowering.parts_of(name):
+                if part not in there:
+                    raise DefectError(f"fusion {fusion.name} reads {part}, which is not there yet")
         there.add(fusion.target)
         for node in fusion.nodes:
-            if not isinstance(node.op, Slice | Concat) and node.name in held:
+            if not isinstance(node.op, Slice | Concat | Reshape) and node.name in held:
                 raise DefectError(f"node {node.name} is in two fusions")
             held.add(node.name)
     missing = set(graph.outputs) - there
@@ -99,36 +145,105 @@ class _Piece(NamedTuple):
 def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
     """Features, side by side, that a product reads; nodes that say so are added to `before`."""
     node = graph.producer(name)
-    if node is None or not isinstance(node.op, DynamicQuantize | Slice | Concat):
+    if node is None or not (isinstance(node.op, DynamicQuantize | Slice | Concat) or _flattens(graph, node)):
         return [_Piece(name, 0, graph[name].features)]
-    pieces = [piece for given in node.inputs for piece in _pieces(graph, given, before)]
-    before.append(node)
+    found: list[Node] = []
+    pieces = [piece for given in node.inputs for piece in _pieces(graph, given, found)]
+    if isinstance(node.op, Concat) and len({piece.value for piece in pieces}) > 1:
+        return [_Piece(name, 0, graph[name].features)]
+    before += [*found, node]
     if isinstance(node.op, Slice):
         (piece,) = pieces
         pieces = [_Piece(piece.value, piece.start + node.op.start, piece.start + node.op.stop)]
     return pieces
 
 
+def _flattens(graph: Graph, node: Node) -> bool:
+    """Whether a node lays all numbers of an image in a row."""
+    given, formed = graph[node.inputs[0]].shape, graph[node.output].shape
+    return isinstance(node.op, Reshape) and len(given) == 4 and formed == (given[0], int(np.prod(given[1:])))
+
+
 def _product(graph: Graph, layer: Layer, sources: Sequence[Value]) -> Product:
     """The product of all inputs of a layer, and its results."""
-    m, k, n = sources[0].samples, sum(source.features for source in sources), layer.weight.features
-    integers, weight = None, graph[layer.products[-1].inputs[1]]
+    weight, integers = graph[layer.products[-1].inputs[1]], None
+    dense, image = _dense(layer, weight), _image(layer, sources[0])
+    n = weight.features
     if isinstance(layer.head.op, ScaledMatMul):
         _, _, few, scales = graph.given(layer.head)
         assert isinstance(few.element, Integer)  # noqa: S101 - as the operator has it
         integers = IntegerPart(few.element.bits, layer.head.op.group, few.numbers, scales.numbers)
         if not layer.more:
-            weight = dataclasses.replace(few, name=f"{few.name}.none", data=np.zeros((0, n), np.float32))
-            weight = dataclasses.replace(weight, element=sources[0].element, shape=(0, n))
-    read = (integers.inputs if integers else 0) + weight.shape[0]
+            dense = dataclasses.replace(
+                few,
+                name=f"{few.name}.none",
+                data=np.zeros((0, n), np.float32),
+                shape=(0, n),
+                element=sources[0].element,
+            )
+    k = int(np.prod(image.inputs)) if image else sum(source.features for source in sources)
+    read = (integers.inputs if integers else 0) + dense.shape[0]
     if read != k or len(layer.more) > (1 if integers else 0):
         raise CompileError(
             f"layer {layer.name}: its products must read all of {', '.join(source.name for source in sources)}, "
             f"integers before floats"
         )
     return Product(
-        layer.name, m, k, n, weight, integers, _results(layer, weight), sources[0].element, layer.output.element
+        name=layer.name,
+        m=layer.output.samples,
+        k=k,
+        n=n,
+        weight=dense,
+        integers=integers,
+        results=_results(layer, dense),
+        input=sources[0].element,
+        output=layer.output.element,
+        image=image,
+        weights_count=sum(graph[weight_of(product)].numbers.size for product in layer.products),
+        macs_needed=sum(graph.work(product).macs for product in layer.products),
     )
+
+
+def _dense(layer: Layer, weight: Value) -> Value:
+    """Weights as a matrix (K, N); of filters that read some of the channels alone, zeros stand for the others."""
+    op, n = layer.head.op, weight.features
+    if not isinstance(op, Conv):
+        return weight
+    height, width, channels, _ = weight.shape
+    k = height * width * channels * op.groups
+    if op.groups == 1 or weight.outlined:
+        data = np.broadcast_to(weight.numbers.ravel()[:1], (k, n)) if weight.outlined else weight.numbers.reshape(k, n)
+        return dataclasses.replace(weight, shape=(k, n), data=data)
+    whole = np.zeros((height, width, op.groups, channels, n), weight.numbers.dtype)
+    filters = n // op.groups
+    for group in range(op.groups):
+        columns = slice(group * filters, (group + 1) * filters)
+        whole[:, :, group, :, columns] = weight.numbers[..., columns]
+    return dataclasses.replace(weight, shape=(k, n), data=whole.reshape(k, n))
+
+
+def _image(layer: Layer, source: Value) -> Image | None:
+    """The images that a layer reads windows of: those of a convolution, or whole ones that it flattens."""
+    op = layer.head.op
+    if len(source.shape) != 4:
+        return None
+    samples, height, width, channels = source.shape
+    window = op.window if isinstance(op, Conv) else Window((height, width))
+    if window == Window((1, 1)):
+        return None  # a matrix of pixels by channels
+    element = source.element
+    zero = element.zero_point
+    if any(window.padding) and (isinstance(element, Signs) or (element.memory_bits > 8 and zero)):
+        raise CompileError(
+            f"layer {layer.name}: what stands for zero must be one byte to pad with, or all bytes 0, not {element}"
+        )
+    bits = element.memory_bits
+    if channels * bits % 8:
+        raise CompileError(
+            f"layer {layer.name}: channels of a pixel must fill whole bytes, not be {channels} of {bits} bits"
+        )
+    packed = sum((zero & (1 << bits) - 1) << shift for shift in range(0, 8, bits)) if bits <= 8 else 0
+    return Image(samples, height, width, channels, window, packed)
 
 
 def _results(layer: Layer, weight: Value) -> Results:

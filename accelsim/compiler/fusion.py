@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.product import Product
 from accelsim.graph.graph import Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
-    """A product with its epilogue: bias, activation and conversion.
+    """A product with its epilogue (bias, activation, conversion), or a chain of vector nodes.
 
     Parameters
     ----------
     nodes
         The nodes that it holds, in order.
     sources
-        Values that it reads as activations; the features of several stand side by side.
+        Values that it reads as activations; of a product the features of several stand side by side.
     target
         Value that it forms.
+    work
+        What is computed.
     """
 
     name: str
     nodes: tuple[Node, ...]
     sources: tuple[str, ...]
     target: str
-    product: Product
+    work: Product | VectorWork
+
+    @property
+    def product(self) -> Product | None:
+        """The product, if it is one."""
+        return self.work if isinstance(self.work, Product) else None

@@ -20,8 +20,9 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
     CompileError
         If operands are not of the machine's type, or sums could leave their accumulator.
     """
-    for fusion in lowering.fusions:
-        product = fusion.product
+    for product in (fusion.product for fusion in lowering.fusions):
+        if product is None:
+            continue
         if product.input.operand != machine.matrix.operands:
             raise CompileError(
                 f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "

@@ -12,8 +12,12 @@ from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
+from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.graph.graph import Graph
-from accelsim.isa import descriptors
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.isa import descriptors, functions
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 
@@ -50,6 +54,29 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorPlacement:
+    """Where the tiles of a vector fusion live on chip, and its data in DRAM.
+
+    Parameters
+    ----------
+    sources, target
+        What it reads and forms in DRAM.
+    operands, results
+        Slots for the tiles of each source, and for those of results.
+    table, table_slot
+        DRAM address of the entries of its function, and their place in the weight scratchpad; 0 and none if it has no
+        table.
+    """
+
+    sources: tuple[Place, ...]
+    target: Place
+    operands: tuple[Slots, ...]
+    results: Slots
+    table: int
+    table_slot: Slots
+
+
+@dataclass(frozen=True, slots=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
 
@@ -59,12 +86,14 @@ class Lowering:
         Numbers of the graph's inputs, in order, samples first.
     recipe
         Name of the recipe that typed the graph.
+    flows
+        How products are cut, stored and issued for the datapath; None for vector fusions.
     places
         Where values lie in DRAM, by name.
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no numbers.
-    descriptors
-        Windows that gather and scatter name.
+    descriptors, functions
+        Windows that gather and scatter name, and what map, reduce and move do.
     left_out
         Fusions that have their places in DRAM, but no instructions.
     """
@@ -73,15 +102,16 @@ class Lowering:
     inputs: tuple[NDArray[np.generic], ...]
     recipe: str
     fusions: tuple[Fusion, ...] = ()
-    flows: tuple[Dataflow, ...] = ()
-    tilings: tuple[Tiling, ...] = ()
+    flows: tuple[Dataflow | None, ...] = ()
+    tilings: tuple[Tiling | VectorTiling, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
-    placements: tuple[Placement, ...] = ()
+    placements: tuple[Placement | VectorPlacement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     image_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
     descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
+    functions: NDArray[np.int64] = field(default_factory=functions.table)
     program: Program | None = None
     left_out: range = range(0)
 
@@ -89,3 +119,10 @@ class Lowering:
     def has_numbers(self) -> bool:
         """Whether weights and inputs have numbers."""
         return self.graph.has_numbers
+
+    def parts_of(self, name: str) -> tuple[str, ...]:
+        """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""
+        node = self.graph.producer(name)
+        if node is None or not isinstance(node.op, Concat | Slice | Reshape):
+            return (name,)
+        return tuple(part for given in node.inputs for part in self.parts_of(given))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.image import Image
 from accelsim.formats import nm
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
@@ -87,6 +88,11 @@ class Product:
         Part of the first inputs, if there is one.
     input, output
         Elements of activations and results.
+    image
+        The images that activations are windows of; None if they are a matrix.
+    weights_count, macs_needed
+        Weights that there are, and products of the operator: fewer than k n and m k n where filters read some of the
+        channels alone, and zeros stand for the others.
     """
 
     name: str
@@ -98,6 +104,9 @@ class Product:
     results: Results
     input: Element
     output: Element
+    image: Image | None
+    weights_count: int
+    macs_needed: int
 
     @property
     def weights(self) -> NDArray[Any]:

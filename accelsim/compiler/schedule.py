@@ -17,14 +17,21 @@ from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
-from accelsim.compiler.lowering import Lowering, Placement
+from accelsim.compiler.image import Descriptors, Image
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
+from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
+from accelsim.compiler.tables import Tables
 from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
+from accelsim.compiler.vector_schedule import VectorScheduler
+from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.computer import memory_bytes
 from accelsim.config.arch import Machine
+from accelsim.config.operands import OPERANDS as OPERANDS_BY_TYPE
 from accelsim.config.operands import Operand
 from accelsim.datapath import requantize
 from accelsim.errors import CompileError, DefectError
@@ -34,10 +41,12 @@ from accelsim.isa import opcodes
 from accelsim.isa.opcodes import (
     ACTIVATE,
     DECODE,
+    GATHER,
     INSTRUCTION,
     LOAD,
     NONE,
     OPCODES,
+    OPERANDS,
     RECEIVE,
     REQUANTIZE,
     SEND,
@@ -57,41 +66,15 @@ BYTES_AN_INSTRUCTION = 500
 FEW = 64
 
 
-class _Stored(NamedTuple):
-    """What a layer stores: rows of a tile, and for each tile of rows the step of its last store."""
-
-    rows: int
-    step: Int64
-
-    def written(self, rows: Cuts) -> Int64:
-        """First step before which these rows are whole."""
-        ends = np.stack([rows.low // self.rows, (rows.low + rows.size - 1) // self.rows + 1], axis=1)
-        written: Int64 = np.maximum.reduceat(np.append(self.step + 1, 0), ends.ravel())[::2]
-        return written
-
-
-class _Moves(NamedTuple):
-    """Loads and what goes with them, each emitted before a step; of one opcode, in the order of the steps' need.
-
-    Parameters
-    ----------
-    before, need
-        Step before which it is emitted, and step that needs it; shape (moves,).
-    """
-
-    layer: int
-    before: Int64
-    need: Int64
-    code: Code
-
-
-class _LayerScheduler:
+class ProductScheduler:
     """Works out the steps of one layer.
 
     Parameters
     ----------
     base
         Steps of the layers before.
+    descriptors
+        The program's, to which those of this layer are added.
     receives, sends
         Whether the layer's input comes, and its output goes, over the host's link.
     """
@@ -104,6 +87,7 @@ class _LayerScheduler:
         placement: Placement,
         steps: Steps,
         base: int,
+        descriptors: Descriptors,
         *,
         receives: bool,
         sends: bool,
@@ -113,6 +97,7 @@ class _LayerScheduler:
         self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
+        self.descriptors = descriptors
         self.receives = receives
         self.sends = sends
         self.steps = steps
@@ -137,16 +122,22 @@ class _LayerScheduler:
         return self.flow.quantized(self.tiling.tile_m, inputs, self._x.pitch)
 
     @property
-    def stored(self) -> _Stored:
+    def stored(self) -> Stored:
         """What the layer stores, and when."""
         done = self.steps.chunks.done[self.steps.chunk]
         step = np.zeros(len(self.steps.rows.low), np.int64)
         step[self.steps.row[done]] = self.now[done]  # of a row tile's stores the last one stays
-        return _Stored(self.tiling.tile_m, step)
+        return Stored(self.steps.rows.low, step)
 
-    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[_Stored]) -> list[_Moves]:
+    @property
+    def kinds(self) -> list[Int64]:
+        """Steps by number, those together that issue the same opcodes on tiles of one shape."""
+        return self.steps.kinds
+
+    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
-        activations = self._load_activations(scratchpads[Memory.ACTIVATION], stored)
+        tensors = [tensor for source in stored for tensor in source]
+        activations = self._load_activations(scratchpads[Memory.ACTIVATION], tensors)
         return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
     def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> Fills:
@@ -155,7 +146,7 @@ class _LayerScheduler:
         last[turns.number] = self.now  # of a tile's uses the last one stays
         return Fills(slots, sizes, self.now[turns.fills], last)
 
-    def _load_activations(self, scratchpad: Scratchpad, stored: Sequence[_Stored]) -> list[_Moves]:
+    def _load_activations(self, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
         steps = self.steps
         row, chunk = steps.row[steps.activations.fills], steps.chunk[steps.activations.fills]
         samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
@@ -166,9 +157,18 @@ class _LayerScheduler:
         if isinstance(self.flow, MixedFlow):
             sizes = np.full_like(sizes, self._place.end)  # integers are formed behind the floats
         fills = self._fills(steps.activations, self.placement.activation, sizes)
-        before = scratchpad.place(fills)
+        before, image = scratchpad.place(fills), self.flow.product.image
+        needed = image.pixels(steps.rows) if image else steps.rows
         for tensor in stored:
-            before = np.maximum(before, tensor.written(steps.rows)[row])
+            before = np.maximum(before, tensor.written(needed)[row])
+        once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
+        if image:
+            tiles = np.stack([steps.rows.low[row], samples, first, features, fills.addresses], axis=1)
+            found = gathered(image, tiles, self.placement.source, self._x, self.descriptors)
+            loads = [Moves(self.number, before[found.owner], fills.first[found.owner], found.code)]
+            if self.receives:
+                loads.insert(0, self._receive_pixels(image, needed, row, before, fills.first, once & (first == 0)))
+            return loads
         source = self.placement.source
         load = issue(
             LOAD,
@@ -181,11 +181,10 @@ class _LayerScheduler:
             address=fills.addresses[:, None],
             stride=self._x.pitch,
         )
-        loads = [_Moves(self.number, before, fills.first, load)]
+        loads = [Moves(self.number, before, fills.first, load)]
         if self.receives:
-            once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
-            received = _over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
-            loads.insert(0, _Moves(self.number, before[once], fills.first[once], received))
+            received = over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
+            loads.insert(0, Moves(self.number, before[once], fills.first[once], received))
         if isinstance(self.flow, MixedFlow):
             # a resident tile has integers whatever its first chunk
             some = steps.chunks.integers[chunk] | self.tiling.resident
@@ -195,10 +194,30 @@ class _LayerScheduler:
             code = self.flow.quantize(
                 fills.addresses[some], scales.addresses[some], samples[some], features[some], self._x.pitch, self._place
             )
-            loads += [_Moves(self.number, ahead[some], fills.first[some], part) for part in each_one(code)]
+            loads += [Moves(self.number, ahead[some], fills.first[some], part) for part in each_one(code)]
         return loads
 
-    def _load_weights(self, scratchpad: Scratchpad) -> list[_Moves]:
+    def _receive_pixels(
+        self, image: Image, needed: Cuts, row: Int64, before: Int64, need: Int64, once: NDArray[np.bool_]
+    ) -> Moves:
+        """Receive the pixels of each row tile that the tiles before it did not need."""
+        source, ends = self.placement.source, needed.low + needed.size
+        reached = np.maximum.accumulate(np.append(0, ends[:-1]))
+        fresh = once & (ends > reached)[row]
+        low, size = np.maximum(needed.low, reached)[row[fresh]], np.maximum(ends - reached, 0)[row[fresh]]
+        size = np.minimum(size, ends[row[fresh]] - low)
+        rows, row_bytes = self._shape(size, np.full_like(size, image.channels), self.machine.operand)
+        code = issue(
+            RECEIVE,
+            len(low),
+            dram=source.at(low, np.zeros_like(low))[:, None],
+            dram_stride=source.pitch,
+            rows=rows[:, None],
+            row_bytes=row_bytes[:, None],
+        )
+        return Moves(self.number, before[fresh], need[fresh], code)
+
+    def _load_weights(self, scratchpad: Scratchpad) -> list[Moves]:
         chunk = self.steps.chunk[self.steps.weights.fills]
         whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
         dram = np.array(self.placement.chunks)[chunk]
@@ -207,11 +226,11 @@ class _LayerScheduler:
             return self._expand_weights(scratchpad, storage, encoder, chunk, dram, whole)
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
         before = scratchpad.place(fills)
-        return [_Moves(self.number, before, fills.first, _runs(dram, fills.addresses, whole))]
+        return [Moves(self.number, before, fills.first, runs(dram, fills.addresses, whole))]
 
     def _expand_weights(
         self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, chunk: Int64, dram: Int64, whole: Int64
-    ) -> list[_Moves]:
+    ) -> list[Moves]:
         """Load encoded chunks to their places and decode them into their slots; load constants straight there.
 
         The chunk before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
@@ -245,15 +264,15 @@ class _LayerScheduler:
         last = np.flatnonzero(self.steps.chunks.last[chunk])
         column = chunk[last]
         offsets = np.array([stored_constants_offset(self.flow, parts[number]) for number in column.tolist()], np.int64)
-        constants = _runs(
+        constants = runs(
             dram[last] + offsets,
             fills.addresses[last] + self._constants_offset[column],
             self._constants_bytes[column],
         )
         return [
-            _Moves(self.number, before, fills.first, _runs(dram, address, stored)),
-            _Moves(self.number, at, fills.first, decode),
-            _Moves(self.number, at[last], fills.first[last], constants),
+            Moves(self.number, before, fills.first, runs(dram, address, stored)),
+            Moves(self.number, at, fills.first, decode),
+            Moves(self.number, at[last], fills.first[last], constants),
         ]
 
     def issued(self, kind: Int64) -> Code:
@@ -304,7 +323,7 @@ class _LayerScheduler:
             address=out[:, None],
             stride=self._out.pitch,
         )
-        return joined(code, result, store, *((_over_link(SEND, store),) if self.sends else ()))
+        return joined(code, result, store, *((over_link(SEND, store),) if self.sends else ()))
 
     def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Code:
         """Turn blocks of sums into the next layer's operands."""
@@ -343,55 +362,45 @@ class _LayerScheduler:
         return rows, operand.rows_bytes(elements)
 
 
-def _over_link(opcode: int, transfers: Code) -> Code:
-    """Move what transfers move in DRAM between it and the host."""
-    operands = transfers.operands.copy()
-    operands[:, :, len(OPCODES[opcode].fields) :] = 0  # those of the scratchpad
-    return Code(np.full_like(transfers.opcodes, opcode), operands)
-
-
-def _runs(dram: Int64, address: Int64, size: Int64) -> Code:
-    """Move runs of bytes into the weight scratchpad."""
-    return issue(
-        LOAD,
-        len(size),
-        dram=dram[:, None],
-        dram_stride=size[:, None],
-        rows=1,
-        row_bytes=size[:, None],
-        memory=Memory.WEIGHT,
-        address=address[:, None],
-        stride=size[:, None],
-    )
-
-
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Work out every layer's steps and put the loads between them."""
     link, graph = machine.host.io_bandwidth_bytes_per_s is not None, lowering.graph
     scratchpads = {Memory.ACTIVATION: Scratchpad(), Memory.WEIGHT: Scratchpad()}
-    layers: list[_LayerScheduler] = []
-    moves: list[_Moves] = []
-    stored: dict[str, _Stored] = {}
+    layers: list[ProductScheduler | VectorScheduler] = []
+    moves: list[Moves] = []
+    stored: dict[str, Stored] = {}
     received: set[str] = set()
-    steps = 0
-    of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings)}
+    steps, tables = 0, Tables()
+    of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     for number, fusion in enumerate(lowering.fusions):
-        parts = (lowering.flows[number], lowering.tilings[number], lowering.placements[number])
-        first_read = {*fusion.sources} & {*graph.inputs} - received
-        received |= first_read
-        layer = _LayerScheduler(
-            number,
-            *parts,
-            of_tiling[parts[1]],
-            steps,
-            receives=link and bool(first_read),
-            sends=link and fusion.target in graph.outputs,
-        )
-        moves += layer.moves(scratchpads, [stored[name] for name in fusion.sources if name in stored])
+        tiling, placement = lowering.tilings[number], lowering.placements[number]
+        receives = [link and name in graph.inputs and name not in received for name in fusion.sources]
+        received |= {*fusion.sources}
+        sends = link and fusion.target in graph.outputs
+        layer: ProductScheduler | VectorScheduler
+        if isinstance(fusion.work, VectorWork):
+            assert isinstance(tiling, VectorTiling) and isinstance(placement, VectorPlacement)  # noqa: S101, PT018
+            function = tables.function(fusion.work.function)
+            layer = VectorScheduler(
+                number, fusion.work, tiling, placement, machine, steps, tables.descriptors, function,
+                receives=receives, sends=sends,
+            )  # fmt: skip
+        else:
+            flow = lowering.flows[number]
+            assert isinstance(tiling, Tiling) and isinstance(placement, Placement) and flow  # noqa: S101, PT018
+            layer = ProductScheduler(
+                number, flow, tiling, placement, of_tiling[tiling], steps, tables.descriptors,
+                receives=any(receives), sends=sends,
+            )  # fmt: skip
+        formers = [[stored[part] for part in lowering.parts_of(name) if part in stored] for name in fusion.sources]
+        moves += layer.moves(scratchpads, formers)
         layers.append(layer)
         steps += len(layer.now)
         stored[fusion.target] = layer.stored
-    return dataclasses.replace(lowering, instructions=_in_order(layers, moves, steps))
+    instructions = _in_order(layers, moves, steps, machine)
+    return dataclasses.replace(
+        lowering, instructions=instructions, descriptors=tables.descriptors.table, functions=tables.functions_table
+    )
 
 
 def _require_memory(instructions: int, machine: Machine) -> None:
@@ -403,7 +412,9 @@ def _require_memory(instructions: int, machine: Machine) -> None:
         )
 
 
-def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) -> NDArray[np.void]:
+def _in_order(
+    layers: Sequence[ProductScheduler | VectorScheduler], moves: list[Moves], steps: int, machine: Machine
+) -> NDArray[np.void]:
     """All instructions in program order: before each step what is moved then, in the order of need.
 
     Raises
@@ -411,7 +422,7 @@ def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) ->
     CompileError
         If they can't fit the memory.
     """
-    kinds = [(layer, kind, layer.issued(kind[:FEW])) for layer in layers for kind in layer.steps.kinds]
+    kinds = [(layer, kind, layer.issued(kind[:FEW])) for layer in layers for kind in layer.kinds]
     issues = np.zeros(steps + 1, np.int64)  # of each step, after the sum of those before it
     for layer, kind, few in kinds:
         issues[layer.now[kind] + 1] = len(few.opcodes)
@@ -423,7 +434,7 @@ def _in_order(layers: list[_LayerScheduler], moves: list[_Moves], steps: int) ->
     places[order] = np.arange(len(before)) + issued[before[order]]
     starts = issued[:-1] + np.searchsorted(before[order], np.arange(steps), side="right")
     count = len(before) + int(issued[-1])
-    _require_memory(count, layers[0].machine)
+    _require_memory(count, machine)
     instructions = np.zeros(count, INSTRUCTION)
     instructions["signal"] = NONE
     instructions["wait"] = NONE
@@ -450,16 +461,16 @@ def _put(instructions: NDArray[np.void], starts: Int64, layer: int, code: Code) 
 def check(lowering: Lowering, machine: Machine) -> None:
     """All products are formed once, and every byte of every output is stored once."""
     code = lowering.instructions
-    formed, stored = np.zeros((2, len(lowering.flows)), np.int64)
+    formed, stored = np.zeros((2, len(lowering.fusions)), np.int64)
     np.add.at(formed, code["layer"], opcodes.products(code))
     stores = code[code["opcode"] == STORE]
     np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
-    for number, flow in enumerate(lowering.flows):
-        product = flow.product
-        rows, elements = oriented(product.m, product.n, feature_major=machine.feature_major)
-        whole = rows * flow.result.row_bytes(elements)
-        if formed[number] != product.macs or stored[number] != whole:
+    for number, fusion in enumerate(lowering.fusions):
+        value, macs = lowering.graph[fusion.target], fusion.product.macs if fusion.product else 0
+        rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
+        whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
+        if formed[number] != macs or stored[number] != whole:
             raise DefectError(
-                f"layer {product.name}: must form {product.macs} products and store {whole} bytes, "
+                f"fusion {fusion.name}: must form {macs} products and store {whole} bytes, "
                 f"not {formed[number]} and {stored[number]}"
             )

@@ -263,6 +263,15 @@ class Place(NamedTuple):
     feature_major: bool
     bits: int
 
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes from a sample to the next."""
+        return self.bits // 8 if self.feature_major else self.pitch
+
+    def features_bytes(self, features: int) -> int:
+        """Bytes from a feature to the one that many behind it, which begins a byte."""
+        return features * self.pitch if self.feature_major else features * self.bits // 8
+
     def at(self, sample: Count, feature: Count) -> Count:
         """Address of an element, which begins a byte."""
         row, column = oriented(sample, feature, feature_major=self.feature_major)

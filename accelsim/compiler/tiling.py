@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
+from accelsim.compiler import vector_tiles
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
+from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, cuts, oriented
@@ -28,12 +30,20 @@ SLACK = 1.05
 
 def tile(lowering: Lowering, machine: Machine) -> Lowering:
     """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
-    flows = tuple(dataflow(fusion.product, machine) for fusion in lowering.fusions)
+    flows, tilings = [], []
     chosen: dict[Hashable, Tiling] = {}
-    for flow in flows:
+    for fusion in lowering.fusions:
+        if isinstance(fusion.work, VectorWork):
+            value = lowering.graph[fusion.target]
+            tilings.append(vector_tiles.choose(fusion.work, fusion.name, value.samples, value.features, machine))
+            flows.append(None)
+            continue
+        flow = dataflow(fusion.work, machine)
         if flow.likeness not in chosen:
             chosen[flow.likeness] = choose(flow)
-    return dataclasses.replace(lowering, flows=flows, tilings=tuple(chosen[flow.likeness] for flow in flows))
+        flows.append(flow)
+        tilings.append(chosen[flow.likeness])
+    return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))
 
 
 def choose(flow: Dataflow) -> Tiling:
@@ -241,13 +251,14 @@ def _explain(flow: Dataflow) -> None:
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """Every step's parts cover the product exactly once, and the slots fit their memories."""
-    for tiling in dict.fromkeys(lowering.tilings):
+    products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
+    for tiling in dict.fromkeys(products):
         chunks, order = tiling.chunk_table(), tiling.order()
         rows = cuts(tiling.m, tiling.tile_m).size
         covered = int((rows[order.row] * (chunks.k_size * chunks.n_size)[order.chunk]).sum())
         if covered != tiling.m * tiling.k * tiling.n:
             raise DefectError(f"{tiling} covers {covered} of {tiling.m * tiling.k * tiling.n} products")
-    for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True):
+    for flow, tiling in zip((flow for flow in lowering.flows if flow), products, strict=True):
         product = flow.product
         if (tiling.m, tiling.k, tiling.n) != (product.m, product.k, product.n):
             raise DefectError(f"tiling of {product.name} is of {(tiling.m, tiling.k, tiling.n)}")

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.config.operands import INTEGERS, OperandType
+from accelsim.config.operands import INTEGERS, OPERANDS, OperandType
 
 Float64 = NDArray[np.float64]
 
@@ -43,6 +43,11 @@ class Integer:
     def operand(self) -> OperandType:
         """Type of a multiplier's operand that takes them."""
         return INTEGERS[self.bits]
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of a number in memory."""
+        return self.bits
 
     @property
     def qmin(self) -> int:
@@ -101,6 +106,7 @@ class Signs:
     bits: ClassVar[int] = 1
     qmin: ClassVar[int] = -1
     qmax: ClassVar[int] = 1
+    memory_bits: ClassVar[int] = 1
     dtype: ClassVar[np.dtype[np.generic]] = np.dtype(np.int8)
 
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
@@ -125,6 +131,11 @@ class Float:
     zero_point: ClassVar[int] = 0
     signed: ClassVar[bool] = True
     dtype: ClassVar[np.dtype[np.generic]] = np.dtype(np.float32)
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of a number in memory."""
+        return OPERANDS[self.operand].bits
 
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
         """Nearest values of the type, as float32, same shape."""

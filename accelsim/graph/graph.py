@@ -92,7 +92,7 @@ class Graph:
             except UnfitError as error:
                 raise DefectError(f"node {node.name} of {name}: {error}") from None
             for key, kind in zip(node.outputs, types, strict=True):
-                if key in values:
+                if key in values or key in inputs:
                     raise DefectError(f"node {node.name} of {name} forms {key!r}, which is there already")
                 before = known.get(key)
                 values[key] = Value(

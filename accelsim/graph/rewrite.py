@@ -88,6 +88,9 @@ def push(graph: Graph, name: str, move: FeatureMap) -> tuple[Graph, tuple[str, .
     if node is None:
         return graph, (name,)
     before = node.inputs[0]
+    for constant in filter(graph.constant, node.inputs):
+        if len(graph.readers(constant)) > 1:
+            raise ValueError(f"others read {constant}")
     if isinstance(node.op, MatMul) and graph.constant(node.inputs[1]):
         weight = graph[node.inputs[1]]
         step = weight.step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from collections import Counter
@@ -53,7 +54,13 @@ class LayerInfo(Frozen):
     n_tile: int = quantity("features", "Outputs of a tile", ge=1, le=MAX_SIDE)
     loops: str = quantity("text", "Order of the loops over tiles, outermost first")
     slots: dict[str, int] = quantity("count", "Tiles that each on-chip memory holds at once")
-    weights: int = quantity("count", "Weights of the layer before compaction", ge=1, le=MAX_SIDE**2)
+    weights: int = quantity("count", "Weights of the layer before compaction", ge=0, le=MAX_SIDE**2)
+    macs: int | None = quantity(
+        "count", "Products that the layer needs, before compaction; null for m k n", default=None, ge=0, le=2**62
+    )
+    vector_operations: int = quantity(
+        "count", "Operations on single numbers that the layer needs, as its graph has them", default=0, ge=0, le=2**62
+    )
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Region that holds the layer's output")
 
@@ -61,6 +68,11 @@ class LayerInfo(Frozen):
     def dense_shape(self) -> tuple[int, int, int]:
         """M, K and N before compaction."""
         return self.m, self.dense_k or self.k, self.dense_n or self.n
+
+    @property
+    def dense_macs(self) -> int:
+        """Products that the layer needs before compaction."""
+        return math.prod(self.dense_shape) if self.macs is None else self.macs
 
 
 class RegionInfo(Frozen):

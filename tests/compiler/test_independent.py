@@ -1,4 +1,4 @@
-"""Layers that are independent of each other: each reads inputs of its own, in one program."""
+"""Components of a graph that no edge joins: each layer reads inputs of its own, in one program of several outputs."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import itertools
 
 import numpy as np
 import pytest
-from accelsim.golden.network import IntegerNetwork, Quantization
 from harness import assert_accounted, layer, machine, network, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from numpy.typing import NDArray
 from strategies import independent_networks, machines, networks
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.compact import compact, surviving
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError
-from accelsim.golden import integer
+from accelsim.graph.element import Integer
+from accelsim.graph.layer import layers
 from accelsim.isa.opcodes import LOAD, RECEIVE, SEND, STORE, Memory
 from accelsim.isa.program import Program
 from accelsim.results import Execution
@@ -41,8 +42,8 @@ def assert_exact(
 ) -> None:
     """Each layer's output is that of a network of this layer alone."""
     for info, one, given_ in zip(program.header.layers, net.layers, x, strict=True):
-        (expected,) = integer.forward(IntegerNetwork("one", "none", (one,)), given_)
-        np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), expected, info.name)
+        found = program.header.region(info.output).read(execution.dram)
+        np.testing.assert_array_equal(found, one.forward(given_), info.name)
 
 
 @given(net=independent_networks(), on=machines(), data=st.data())
@@ -50,7 +51,7 @@ def assert_exact(
 def test_each_layer_computes_what_it_would_alone(net: IntegerNetwork, on: Machine, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(1, 30), min_size=len(net.layers), max_size=len(net.layers)))
     x = inputs(net, rows, data.draw(st.integers(0, 2**32)))
-    program = compile_network(net, x, on)
+    program = net.compile(x, on)
     execution = reference.execute(program, on)
     assert_exact(net, x, program, execution)
     assert_accounted(execution)
@@ -61,26 +62,36 @@ def test_each_layer_computes_what_it_would_alone(net: IntegerNetwork, on: Machin
 def test_a_compacted_layer_gives_the_same_outputs(net: IntegerNetwork, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(1, 9), min_size=len(net.layers), max_size=len(net.layers)))
     x = inputs(net, rows)
-    smaller = compact(net)
+    smaller = compact(net.graph(*rows))
     on = machine()
-    program = compile_network(smaller, surviving(smaller, x), on)
+    program = compile_graph(smaller, surviving(smaller, x), on)
     assert_exact(net, x, program, reference.execute(program, on))
-    for full, less in zip(net.layers, smaller.layers, strict=True):
-        assert less.outputs == full.outputs
-        assert less.inputs == max(1, np.count_nonzero(full.weight.any(axis=1)))
+    for full, less in zip(net.layers, layers(smaller), strict=True):
+        assert less.weight.shape == (max(1, np.count_nonzero(full.weight.any(axis=1))), full.outputs)
+
+
+def test_no_edge_joins_the_layers() -> None:
+    net, _ = three_layers()
+    graph = net.graph(12, 1, 40)
+    assert graph.inputs == ("a.input", "b.input", "c.input")
+    assert graph.outputs == ("a.output", "b.output", "c.output")
+    for found, name in zip(layers(graph), "abc", strict=True):
+        assert {node.name.split(".")[0] for node in found.nodes} == {name}
+        assert {value.split(".")[0] for node in found.nodes for value in node.inputs} == {name}
+    assert len(graph.nodes) == sum(len(found.nodes) for found in layers(graph))
 
 
 def three_layers() -> tuple[IntegerNetwork, tuple[NDArray[np.generic], ...]]:
     rng = np.random.default_rng(5)
-    q = Quantization(0.1, 3, signed=True)
-    layers = tuple(layer(rng, k, n, q, q, name=name) for name, k, n in (("a", 20, 30), ("b", 7, 5), ("c", 33, 9)))
-    net = IntegerNetwork("three", "none", layers, independent=True)
+    q = Integer(0.1, 3, signed=True)
+    three = tuple(layer(rng, k, n, q, q, name=name) for name, k, n in (("a", 20, 30), ("b", 7, 5), ("c", 33, 9)))
+    net = IntegerNetwork("three", three, independent=True)
     return net, inputs(net, [12, 1, 40])
 
 
 def test_regions_are_named_by_layer_and_the_image_holds_all_inputs() -> None:
     net, x = three_layers()
-    program = compile_network(net, x, machine())
+    program = net.compile(x, machine())
     header = program.header
     assert [r.name for r in header.regions] == ["a.input", "a.output", "b.input", "b.output", "c.input", "c.output"]
     assert [(r.rows, r.columns) for r in header.regions] == [(12, 20), (12, 30), (1, 7), (1, 5), (40, 33), (40, 9)]
@@ -100,7 +111,7 @@ def test_a_chains_regions_keep_their_names() -> None:
 
 def test_each_layers_input_is_received_and_its_output_sent() -> None:
     net, x = three_layers()
-    program = compile_network(net, x, machine(host=LINK))
+    program = net.compile(x, machine(host=LINK))
     code = program.instructions
     for opcode, role in ((RECEIVE, "input"), (SEND, "output")):
         mine = code[code["opcode"] == opcode]
@@ -115,7 +126,7 @@ def test_a_layers_input_is_loaded_before_the_one_before_is_stored() -> None:
     # a small output scratchpad, so that the first layer has several tiles of outputs
     on = machine(activation={"capacity_bytes": 16384}, output={"capacity_bytes": 2048})
     q = net.layers[0].input
-    apart = IntegerNetwork("apart", "none", tuple(dataclasses.replace(x, input=q) for x in net.layers), True)
+    apart = IntegerNetwork("apart", tuple(dataclasses.replace(x, input=q) for x in net.layers), True)
     x = rng.integers(0, 256, (64, 64)).astype(np.uint8)
 
     def first_load(program: Program) -> tuple[int, int]:
@@ -124,24 +135,24 @@ def test_a_layers_input_is_loaded_before_the_one_before_is_stored() -> None:
         loads = (code["opcode"] == LOAD) & (code["operands"][:, 4] == Memory.ACTIVATION) & (code["layer"] == 1)
         return int(np.flatnonzero(loads)[0]), int(np.flatnonzero((code["opcode"] == STORE) & (code["layer"] == 0))[-1])
 
-    load, store = first_load(compile_network(net, x, on))
+    load, store = first_load(net.compile(x, on))
     assert load > store
-    load, store = first_load(compile_network(apart, (x, x), on))
+    load, store = first_load(apart.compile((x, x), on))
     assert load < store
 
 
 def test_inputs_that_do_not_fit_their_layers_are_a_defect() -> None:
     net, x = three_layers()
-    with pytest.raises(DefectError, match=r"layer b: inputs must have shape \(12, 7\), not \(12, 20\)"):
-        compile_network(net, (x[0], x[0], x[2]), machine())
+    with pytest.raises(DefectError, match=r"input b\.input: must have shape \(1, 7\), not \(12, 20\)"):
+        compile_graph(net.graph(12, 1, 40), (x[0], x[0], x[2]), machine())
 
 
 @given(net=networks(), on=machines())
 @settings(max_examples=20)
 def test_a_layer_by_itself_is_a_chain_of_one(net: IntegerNetwork, on: Machine) -> None:
-    one = IntegerNetwork("one", "none", net.layers[:1])
+    one = IntegerNetwork("one", net.layers[:1])
     x = inputs(one, [8])
-    chain = compile_network(one, x[0], on)
-    alone = compile_network(dataclasses.replace(one, independent=True), x, on)
+    chain = one.compile(x[0], on)
+    alone = dataclasses.replace(one, independent=True).compile(x, on)
     assert (chain.instructions == alone.instructions).all()
     assert (chain.image == alone.image).all()

@@ -8,18 +8,20 @@ from typing import Any
 import engines
 import numpy as np
 import pytest
-from accelsim.golden.network import FloatLayer, FloatNetwork
-from float_networks import network, recipe
-from harness import assert_accounted, machine
+from float_networks import chain, forward, linears, network, recipe, typed
+from harness import assert_accounted, machine, run_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.fuse import fuse
+from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.apply import compress, rewritten
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, ConfigError, ProgramError, WorkloadError
-from accelsim.golden import evaluate, float_network
+from accelsim.golden import exact
+from accelsim.graph.layer import layers
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, PRELOAD, QUANTIZE
 from accelsim.isa.program import Program
@@ -40,16 +42,11 @@ def mixed(**matrix: Any) -> Machine:
 
 def run(net: Network, steps: Recipe, on: Machine) -> tuple[Program, list[np.ndarray[Any, Any]]]:
     """Execute on both engines, and find every layer's output to be numpy's; return the program and the outputs."""
-    begun = rewritten(net, steps)
-    compressed = compress(net, steps)
-    x = compressed.input.quantize(np.asarray(begun.inputs))
-    program = compile_network(compressed, x, on)
-    execution = engines.execute(program, on)
-    expected = evaluate.forward(compressed, x, on.fold_inputs)
-    for info, right in zip(program.header.layers, expected, strict=True):
-        np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), right, info.name)
+    graph, x = typed(net, steps)
+    program, execution = run_graph(graph, x, on)
     assert_accounted(execution)
-    return program, expected
+    expected = exact.evaluate(graph, x, on.fold_inputs)
+    return program, [expected[info.output] for info in program.header.layers]
 
 
 @given(
@@ -115,17 +112,18 @@ def test_the_integers_are_what_a_plain_implementation_says() -> None:
     """Vector-wise int8 of LLM.int8(), equation by equation, in float64 beside which float32 differs by little."""
     rng = np.random.default_rng(3)
     net = network(rng, [64, 20], 16)
-    net.inputs[:, 5] *= 20  # an outlier
+    net.inputs[0][:, 5] *= 20  # an outlier
     net = dataclasses.replace(net, calibration=net.inputs)
     steps = recipe({"scheme": "outliers", "threshold": 6.0}, {"scheme": "dynamic_int8"})
-    x, w = np.asarray(net.inputs, np.float64), net.layers[0].weight.astype(np.float64)
+    (layer,) = linears(net)
+    x, w = net.inputs[0].astype(np.float64), layer.weight.astype(np.float64)
     outliers = np.abs(x).max(axis=0) >= 6.0
     assert outliers[5]
     assert outliers.sum() < 5
     x16 = x.astype(np.float16).astype(np.float64)
     a, b = x16[:, ~outliers], w[~outliers]
     c_x, c_w = np.abs(a).max(axis=1, keepdims=True) / 127, np.abs(b).max(axis=0) / 127
-    right = c_x * c_w * (np.rint(a / c_x) @ np.rint(b / c_w)) + x16[:, outliers] @ w[outliers] + net.layers[0].bias
+    right = c_x * c_w * (np.rint(a / c_x) @ np.rint(b / c_w)) + x16[:, outliers] @ w[outliers] + layer.bias
     _, (got,) = run(net, steps, mixed())
     np.testing.assert_allclose(got, right, rtol=2e-3, atol=4e-3)
 
@@ -133,15 +131,15 @@ def test_the_integers_are_what_a_plain_implementation_says() -> None:
 def test_outliers_and_branches_lose_less() -> None:
     rng = np.random.default_rng(5)
     net = network(rng, [64, 48], 40)
-    net.inputs[:, [3, 17]] *= 30
+    net.inputs[0][:, [3, 17]] *= 30
     low = rng.normal(size=(64, 2)) @ rng.normal(size=(2, 48))  # a few strong directions
-    layer = dataclasses.replace(net.layers[0], weight=(net.layers[0].weight + low).astype(np.float32))
-    net = dataclasses.replace(net, calibration=net.inputs, layers=(layer,))
-    exact = float_network.forward(net, net.inputs)[-1]
+    (plain,) = linears(net)
+    net = chain([dataclasses.replace(plain, weight=(plain.weight + low).astype(np.float32))], net.inputs[0])
+    real = forward(net, net.inputs[0])[-1]
 
     def error(*steps: dict[str, Any]) -> float:
         _, outputs = run(net, recipe(*steps), mixed())
-        return float(np.square(outputs[-1] - exact).sum() / np.square(exact).sum())
+        return float(np.square(outputs[-1] - real).sum() / np.square(real).sum())
 
     int8, int4 = error({"scheme": "dynamic_int8"}), error({"scheme": "dynamic_int4"})
     assert error({"scheme": "outliers"}, {"scheme": "dynamic_int8"}) < int8 / 10
@@ -182,14 +180,21 @@ def test_narrower_integers_take_fewer_folds() -> None:
     assert folds == [8 * 8, 4 * 8, 2 * 8]
 
 
-def test_a_branch_appends_its_outputs_to_its_inputs() -> None:
+def test_a_branchs_outputs_stand_behind_its_inputs() -> None:
     net = network(np.random.default_rng(9), [24, 20], 6)
     steps = recipe({"scheme": "low_rank_branch", "rank": 3}, {"scheme": "dynamic_int8"})
-    compressed = compress(net, steps)
-    assert isinstance(compressed, FloatNetwork)
-    branch, both = compressed.layers
-    assert (branch.name, branch.inputs, branch.outputs, branch.appends) == ("fc0.branch", 24, 3, True)
-    assert (both.inputs, len(both.weight), both.outputs) == (27, 3, 20)
+    graph, x = typed(net, steps)
+    branch, both = fuse(Lowering(graph, x, "r"), mixed()).fusions
+    assert (branch.name, branch.product.k, branch.product.n, branch.target) == (
+        "fc0.branch",
+        24,
+        3,
+        "fc0.branch.output",
+    )
+    assert (branch.product.integers, branch.sources) == (None, ("input",))
+    assert (both.product.k, both.product.weight.shape, both.product.n) == (27, (3, 20), 20)
+    assert both.product.integers
+    assert (both.product.integers.inputs, both.sources) == (24, ("input", "fc0.branch.output"))
     program, _ = run(net, steps, mixed())
     first, second = (program.header.region(name) for name in ("input", "fc0.branch.output"))
     assert second.address == first.address + 2 * 24
@@ -198,16 +203,15 @@ def test_a_branch_appends_its_outputs_to_its_inputs() -> None:
 
 def test_machines_without_the_integers_refuse() -> None:
     net = network(np.random.default_rng(0), [16, 8], 2)
-    compressed = compress(net, recipe({"scheme": "dynamic_int4"}))
-    x = compressed.input.quantize(np.asarray(net.inputs))
+    graph, x = typed(net, recipe({"scheme": "dynamic_int4"}))
     with pytest.raises(
         CompileError, match=r"integers beside fp16 must be of a type that edge-ws has \(none\), not int4"
     ):
-        compile_network(compressed, x, machine(matrix={"operands": "fp16"}))
+        compile_graph(graph, x, machine(matrix={"operands": "fp16"}))
     with pytest.raises(CompileError, match=r"must be of a type that edge-ws has \(int8\), not int4"):
-        compile_network(compressed, x, mixed(integers=["int8"]))
+        compile_graph(graph, x, mixed(integers=["int8"]))
     with pytest.raises(CompileError, match="operands must be int8"):
-        compile_network(compressed, x, machine())
+        compile_graph(graph, x, machine())
 
 
 def changed(program: Program, opcode: int, name: str, value: int) -> Program:
@@ -266,9 +270,9 @@ def test_recipes_that_cannot_be_are_refused() -> None:
 def test_steps_that_gptq_fixed_are_kept() -> None:
     net = network(np.random.default_rng(2), [32, 16], 60)
     steps = recipe({"scheme": "gptq", "bits": 4}, {"scheme": "dynamic_int4"})
-    (layer,) = compress(net, steps).layers
-    (fixed,) = rewritten(net, steps).layers
-    assert isinstance(layer, FloatLayer)
-    assert layer.integers
-    np.testing.assert_allclose(layer.integers.weight * layer.integers.scale, fixed.weight, rtol=1e-6)
+    graph = compress(net, steps)
+    (layer,) = layers(graph)
+    (fixed,) = linears(rewritten(net, steps))
+    assert layer.weight.numbers.dtype == np.int8
+    np.testing.assert_allclose(layer.weight.numbers * graph["fc0.scales"].numbers, fixed.weight, rtol=1e-6)
     run(net, steps, mixed())

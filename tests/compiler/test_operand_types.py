@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import get_args
 
-import engines
 import float_networks
+import float_oracle
 import numpy as np
 import pytest
-from accelsim.golden.network import CompressedNetwork, FloatFormat, FloatLayer, FloatNetwork
-from float_networks import network
-from harness import assert_accounted, machine
+from float_networks import Linear, chain, forward, network, typed
+from float_oracle import FloatPart
+from harness import assert_accounted, machine, run_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.compiler.pipeline import compile_network
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.apply import compress
 from accelsim.compress.recipe import Recipe
 from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import CompileError, ConfigError
-from accelsim.golden import evaluate, floating
+from accelsim.golden import exact
+from accelsim.graph.element import Float
 from accelsim.workload.network import Network
 
 
@@ -49,7 +50,7 @@ def test_execution_equals_numpy(
     seed: int,
 ) -> None:
     net = network(np.random.default_rng(seed), sizes, batch)
-    compressed = compress(net, recipe(operand))
+    graph, x = typed(net, recipe(operand))
     memory = {"capacity_bytes": 1024 * kilobytes}
     on = machine(
         matrix={"operands": operand, "rows": rows, "columns": columns, "weight_load": load},
@@ -58,81 +59,61 @@ def test_execution_equals_numpy(
         output=memory,
         accumulator=memory,
     )
-    x = compressed.input.quantize(net.inputs)
-    program = compile_network(compressed, x, on)
-    execution = engines.execute(program, on)
+    assert on.fold_inputs == rows
+    program, execution = run_graph(graph, x, on)
     last: OperandType = "int8" if operand in {"int4", "int2", "binary"} else operand
-    for info, expected in zip(program.header.layers, evaluate.forward(compressed, x, rows), strict=True):
+    assert len(program.header.layers) == len(sizes) - 1
+    for info in program.header.layers:
         region = program.header.region(info.output)
         assert region.operand == (last if info is program.header.layers[-1] else operand)
-        np.testing.assert_array_equal(region.read(execution.dram), expected, info.name)
     assert_accounted(execution)
     assert region.bytes == batch * -(-sizes[-1] * OPERANDS[last].bits // 8)
 
 
-def noise(compressed: CompressedNetwork, net: Network, fold: int) -> float:
+def noise(operand: OperandType, net: Network, fold: int) -> float:
     """Share of noise in the last layer's outputs."""
-    exact = net.inputs.astype(np.float64)
-    for layer in net.layers:
-        exact = exact @ layer.weight + layer.bias
-        exact = np.maximum(exact, 0) if layer.relu else exact
-    got = evaluate.forward(compressed, compressed.input.quantize(net.inputs), fold)[-1]
-    error = compressed.layers[-1].output.dequantize(got) - exact
-    return float(np.square(error).sum() / np.square(exact).sum())
+    real = forward(net, net.inputs[0])[-1]
+    graph, x = typed(net, recipe(operand))
+    (last,) = graph.outputs
+    error = graph[last].element.dequantize(exact.evaluate(graph, x, fold)[last]) - real
+    return float(np.square(error).sum() / np.square(real).sum())
 
 
 def test_more_bits_are_nearer_to_the_float_network() -> None:
     net = network(np.random.default_rng(1), [60, 50, 40], 64)
-    by_type = {t: noise(compress(net, recipe(t)), net, 16) for t in get_args(OperandType)}
+    by_type = {t: noise(t, net, 16) for t in get_args(OperandType)}
     assert by_type["fp32"] < 1e-12
     assert by_type["int16"] < 1e-7
     assert by_type["int16"] < by_type["int8"] < by_type["int4"] < by_type["int2"]
     assert by_type["fp16"] < by_type["bf16"] < by_type["fp8_e4m3"] < by_type["fp8_e5m2"]
 
 
-@given(m=st.integers(1, 3), k=st.integers(1, 25), fold=st.integers(1, 9), seed=st.integers(0, 2**32))
-def test_golden_float_sums_are_added_fold_by_fold(m: int, k: int, fold: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    x, w = rng.normal(size=(m, k)).astype(np.float32), rng.normal(size=(k, 2)).astype(np.float32)
-    bias, kind = np.zeros(2, np.float32), FloatFormat("fp32")
-    got = floating.sums(FloatLayer("fc", w, bias, False, kind, kind), x, fold)
-    for i, j in np.ndindex(m, 2):
-        total: np.float32 | None = None
-        for first in range(0, k, fold):
-            part = np.float32(0)
-            for a, b in zip(x[i, first : first + fold], w[first : first + fold, j], strict=True):
-                part = np.float32(part + np.float32(a * b))
-            total = part if total is None else np.float32(total + part)
-        assert total is not None
-        assert got[i, j].tobytes() == total.tobytes()
-
-
 def test_fp8_saturates_and_fp16_overflows() -> None:
     values = np.array([1e6, -1e6, 500.0], np.float32)
-    assert FloatFormat("fp8_e4m3").quantize(values).tolist() == [448.0, -448.0, 448.0]
-    assert FloatFormat("fp8_e5m2").quantize(values).tolist() == [57344.0, -57344.0, 512.0]
-    assert FloatFormat("fp16").quantize(values).tolist() == [np.inf, -np.inf, 500.0]
+    assert Float("fp8_e4m3").quantize(values).tolist() == [448.0, -448.0, 448.0]
+    assert Float("fp8_e5m2").quantize(values).tolist() == [57344.0, -57344.0, 512.0]
+    assert Float("fp16").quantize(values).tolist() == [np.inf, -np.inf, 500.0]
 
 
 @pytest.mark.parametrize("operand", ["fp16", "fp8_e4m3", "fp32"])
 def test_sums_beyond_the_type_execute_as_numpy_has_them(operand: OperandType) -> None:
-    kind = FloatFormat(operand)
     huge = np.full((20, 5), 1e38 if operand == "fp32" else 400, np.float32)
-    layer = FloatLayer("fc", kind.quantize(huge), np.zeros(5, np.float32), relu=True, input=kind, output=kind)
-    net = FloatNetwork("huge", "none", (layer,))
-    x = kind.quantize(np.array([[400.0] * 20, [-400.0] * 20, [400.0, -400.0] * 10], np.float32))
+    x = np.array([[400.0] * 20, [-400.0] * 20, [400.0, -400.0] * 10], np.float32)
+    graph, given_ = typed(chain([Linear("fc", huge, np.zeros(5, np.float32), relu=True)], x), recipe(operand))
     on = machine(matrix={"operands": operand, "rows": 8, "columns": 8})
-    program = compile_network(net, x, on)
-    execution = engines.execute(program, on)
-    (expected,) = evaluate.forward(net, x, 8)
-    np.testing.assert_array_equal(program.header.region("fc.output").read(execution.dram), expected)
+    program, execution = run_graph(graph, given_, on)
+    weight, (activations,) = graph["fc.weight"].numbers, given_
+    total = float_oracle.sums([(activations, FloatPart(weight))], on.fold_inputs)
+    right = float_oracle.output(total, np.zeros(5, np.float32), operand, relu=True)
+    np.testing.assert_array_equal(program.header.region("fc.output").read(execution.dram), right)
+    assert right[0].max() == {"fp16": np.inf, "fp8_e4m3": 448, "fp32": np.inf}[operand]
 
 
 def test_a_recipe_of_another_type_than_the_machine_is_refused() -> None:
     net = network(np.random.default_rng(0), [8, 8], 2)
-    compressed = compress(net, recipe("fp16"))
+    graph, x = typed(net, recipe("fp16"))
     with pytest.raises(CompileError, match="operands must be int8, the type of edge-ws, but recipe r makes them fp16"):
-        compile_network(compressed, compressed.input.quantize(net.inputs), machine())
+        compile_graph(graph, x, machine(), "r")
 
 
 def test_sides_that_leave_a_byte_partly_filled_are_refused() -> None:
@@ -150,8 +131,8 @@ def test_types_are_not_mixed() -> None:
 
 def test_sums_of_int16_that_leave_48_bits_are_refused() -> None:
     net = network(np.random.default_rng(0), [150_000, 1], 1)
-    compressed = compress(net, recipe("int16"))
-    compressed.layers[0].weight[:] = 2**15 - 1
+    graph, x = typed(net, recipe("int16"))
+    graph["fc0.weight"].numbers[:] = 2**15 - 1
     on = machine(matrix={"operands": "int16"})
     with pytest.raises(CompileError, match="layer fc0: sums must fit an int48 accumulator"):
-        compile_network(compressed, compressed.input.quantize(net.inputs), on)
+        compile_graph(graph, x, on)

@@ -7,12 +7,12 @@ import pytest
 from harness import IDEAL_DRAM, inputs, machine, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 from accelsim.config.arch import Machine
 from accelsim.cost import energy
 from accelsim.cost.roofline import roofline
-from accelsim.golden.network import IntegerNetwork
 from accelsim.results import Bytes, Macs
 
 

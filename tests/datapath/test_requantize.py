@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from accelsim.compress.quantize.integers import Rounding
 from accelsim.config.tech import Counters, Operation
 from accelsim.datapath import requantize
-from accelsim.golden.integer import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING
 
 VECTORS = Path(__file__).parent.parent / "data" / "requant_vectors.csv"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from float_networks import linears
 from numpy.typing import NDArray
 
 from accelsim import api
@@ -31,23 +32,22 @@ def digits() -> Network:
 
 
 def outputs(network: Network, weights: list[Float64]) -> Float64:
-    assert not isinstance(network.inputs, tuple)
-    x = network.inputs.astype(np.float64)
-    for weight, layer in zip(weights, network.layers, strict=True):
+    x = network.inputs[0].astype(np.float64)
+    for weight, layer in zip(weights, linears(network), strict=True):
         x = x @ weight + layer.bias
         x = np.maximum(x, 0) if layer.relu else x
     return x
 
 
 def test_a_row_is_what_plain_numpy_finds_with_one_layer_pruned(pruned: Sensitivity, digits: Network) -> None:
-    whole = [layer.weight.astype(np.float64) for layer in digits.layers]
+    whole = [layer.weight.astype(np.float64) for layer in linears(digits)]
     exact = outputs(digits, whole)
-    expected = [(layer.name, share) for layer in digits.layers for share in (0.0, 0.3, 0.5, 0.7, 0.9)]
+    expected = [(layer.name, share) for layer in linears(digits) for share in (0.0, 0.3, 0.5, 0.7, 0.9)]
     assert [(row.layer, row.value) for row in pruned.rows] == expected
     for row in pruned.rows:
         if not row.value:
             continue
-        number = [layer.name for layer in digits.layers].index(row.layer)
+        number = [layer.name for layer in linears(digits)].index(row.layer)
         weight = whole[number].copy()
         smallest = np.argsort(np.abs(weight), axis=None)[: round(row.value * weight.size)]
         weight.ravel()[smallest] = 0
@@ -111,7 +111,7 @@ def test_a_row_is_what_a_run_of_the_base_with_its_step_finds(
 
 
 def test_saved_bits_are_those_of_narrower_or_removed_weights(digits: Network) -> None:
-    sizes = {layer.name: layer.weight.size for layer in digits.layers}
+    sizes = {layer.name: layer.weight.size for layer in linears(digits)}
     for row in scan(scheme="weight_bits", values=(6, 3)).rows:
         assert row.saved_bits == sizes[row.layer] * (8 - row.value)
         assert row.removed == 0

@@ -7,12 +7,11 @@ import pytest
 from harness import inputs, machine, network
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine
 from accelsim.errors import ProgramError
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.assembly import parse, print_program
 from accelsim.isa.program import Program
 
@@ -20,7 +19,7 @@ from accelsim.isa.program import Program
 @given(net=networks(max_size=20), on=machines(), batch=st.integers(1, 8), seed=st.integers(0, 2**32))
 @settings(max_examples=30)
 def test_parse_reads_what_print_prints(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
-    program = compile_network(net, inputs(np.random.default_rng(seed), net, batch), on)
+    program = net.compile(inputs(np.random.default_rng(seed), net, batch), on)
     again = parse(print_program(program))
     assert again.header == program.header
     assert (again.instructions == program.instructions).all()
@@ -32,7 +31,7 @@ def test_parse_reads_what_print_prints(net: IntegerNetwork, on: Machine, batch: 
 def program() -> Program:
     rng = np.random.default_rng(0)
     net = network(rng, [20, 20])
-    return compile_network(net, inputs(rng, net, 3), machine())
+    return net.compile(inputs(rng, net, 3), machine())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.errors import ProgramError
 from accelsim.isa.descriptors import FIELDS
 from accelsim.isa.opcodes import INSTRUCTION
@@ -23,7 +22,7 @@ from accelsim.isa.program import Header, Program, RegionInfo
 def program() -> Program:
     rng = np.random.default_rng(0)
     net = network(rng, [20, 20])
-    return compile_network(net, inputs(rng, net, 3), machine())
+    return net.compile(inputs(rng, net, 3), machine())
 
 
 def test_save_and_load(program: Program, tmp_path: Path) -> None:
@@ -39,7 +38,7 @@ def test_save_and_load(program: Program, tmp_path: Path) -> None:
 def test_the_same_network_gives_the_same_file(program: Program, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     net = network(rng, [20, 20])
-    again = compile_network(net, inputs(rng, net, 3), machine())
+    again = net.compile(inputs(rng, net, 3), machine())
     assert again.digest == program.digest
     for file, which in (("a", program), ("b", again)):
         which.save(tmp_path / file)

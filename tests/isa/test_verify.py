@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from float_networks import typed
 from harness import inputs, machine, network, without_wait
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from numpy.typing import NDArray
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import Machine
 from accelsim.errors import ProgramError
-from accelsim.golden.network import IntegerNetwork, quantized
 from accelsim.isa import accesses
 from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZE, STORE, UNIT_OF, Moment, Unit
 from accelsim.isa.program import Program
@@ -32,7 +32,7 @@ Code = NDArray[np.void]
 def program() -> Program:
     rng = np.random.default_rng(0)
     net = network(rng, [40, 20])
-    return compile_network(net, inputs(rng, net, 10), machine())
+    return net.compile(inputs(rng, net, 10), machine())
 
 
 def first(code: Code, opcode: int) -> int:
@@ -141,8 +141,7 @@ def test_a_malformed_program_is_rejected_by_name(
 @pytest.mark.parametrize(("operands", "bits"), [("int4", 4), ("int2", 2), ("binary", 1), ("int16", 16)])
 def test_results_have_the_machines_bits_or_eight_if_those_are_fewer(operands: str, bits: int) -> None:
     on = machine(matrix={"operands": operands})
-    scheme = compress(load_network("digits-mlp"), load_recipe(operands))
-    made = compile_network(scheme, quantized(scheme, load_network("digits-mlp").inputs), on)
+    made = compile_graph(*typed(load_network("digits-mlp"), load_recipe(operands)), on)
     results = made.instructions[made.instructions["opcode"] == REQUANTIZE]
     hidden, last = (set(results["operands"][results["layer"] == i, 12].tolist()) for i in (0, 2))
     assert (hidden, last) == ({bits}, {max(8, bits)})
@@ -247,7 +246,7 @@ def test_the_order_check_agrees_with_brute_force(
     net: IntegerNetwork, on: Machine, batch: int, seed: int, removed: int, moved: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    program = compile_network(net, inputs(rng, net, batch), on)
+    program = net.compile(inputs(rng, net, batch), on)
     changed = Program(program.header, program.instructions[:150].copy(), program.image)
     for _ in range(removed):
         waits = np.argwhere(changed.instructions["wait"] != NONE)

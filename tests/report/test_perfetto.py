@@ -17,14 +17,13 @@ import pytest
 from harness import inputs, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 import accelsim
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_part
 from accelsim.errors import AccelSimError
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.opcodes import DMAS
 from accelsim.isa.program import Program
 from accelsim.report import perfetto
@@ -282,7 +281,7 @@ def test_the_same_run_gives_the_same_bytes(traced: tuple[Trace, RunResult, Path]
 def test_any_program_on_any_machine(
     tmp_path_factory: pytest.TempPathFactory, net: IntegerNetwork, on: Machine, batch: int, seed: int
 ) -> None:
-    program = compile_network(net, inputs(np.random.default_rng(seed), net, batch), on)
+    program = net.compile(inputs(np.random.default_rng(seed), net, batch), on)
     execution = fast.execute(program, on)
     trace = written(tmp_path_factory.mktemp("any") / "t.gz", program, on, execution)
     check_schema(trace)

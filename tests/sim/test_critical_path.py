@@ -6,17 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from float_networks import typed
 from harness import inputs, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
-from accelsim.golden.network import IntegerNetwork, quantized
 from accelsim.isa.program import Program
 from accelsim.results import Execution
 from accelsim.sim import critical_path, fast
@@ -45,8 +45,7 @@ def test_links_cover_the_time_of_random_programs(net: IntegerNetwork, on: Machin
 def executed(arch: str, recipe: str) -> tuple[Program, Machine, Execution]:
     machine = load_machine(arch)
     network = load_network("digits-mlp", load_recipe(recipe).weights)
-    compressed = compress(network, load_recipe(recipe))
-    program = compile_network(compressed, quantized(compressed, network.inputs), machine)
+    program = compile_graph(*typed(network, load_recipe(recipe)), machine)
     return program, machine, fast.execute(program, machine)
 
 

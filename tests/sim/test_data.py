@@ -6,22 +6,23 @@ from functools import cache
 
 import numpy as np
 import pytest
+from float_networks import typed
 from harness import inputs, machine, network
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from numpy.typing import NDArray
 from strategies import machines, networks
 from vector_programs import Draft
 
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
-from accelsim.compress.recipe import load_recipe
+from accelsim.compiler.pipeline import compile_graph
+from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.datapath.requantize import MODES
 from accelsim.errors import CompileError, ProgramError
-from accelsim.golden.network import IntegerNetwork
+from accelsim.graph.rewrite import with_samples
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
@@ -64,7 +65,7 @@ def assert_moves_alike(program: Program, where: Machine) -> Core:
 def test_any_network_on_any_machine(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, batch)
     try:
-        program = compile_network(net, x, on)
+        program = net.compile(x, on)
     except CompileError:
         assume(False)
     assert_moves_alike(program, on)
@@ -81,7 +82,7 @@ def test_any_network_on_any_machine(net: IntegerNetwork, on: Machine, batch: int
 def test_larger_networks(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, batch)
     try:
-        program = compile_network(net, x, on)
+        program = net.compile(x, on)
     except CompileError:
         assume(False)
     assert_moves_alike(program, on)
@@ -92,20 +93,23 @@ def digits() -> Network:
     return load_network("digits-mlp")
 
 
+def digits_program(recipe: Recipe, images: int, where: Machine) -> Program:
+    """A program for the first images."""
+    graph, (x,) = typed(digits(), recipe)
+    return compile_graph(with_samples(graph, images), (x[:images],), where)
+
+
 @pytest.mark.parametrize("name", shipped.names("arch"))
 def test_digits_on_every_shipped_machine(name: str) -> None:
     where = load_machine(name)
-    compressed = compress(digits(), load_recipe(where.default_recipe))
-    assert_moves_alike(compile_network(compressed, compressed.input.quantize(digits().inputs[:40]), where), where)
+    assert_moves_alike(digits_program(load_recipe(where.default_recipe), 40, where), where)
 
 
 @pytest.mark.parametrize("recipe", ["int8-compact", "int8-huffman", "int8-bitmask", "int4", "int16", "binary", "bf16"])
 def test_digits_by_recipes_of_which_the_loop_does_little(recipe: str) -> None:
     kind = {"int4": "int4", "int16": "int16", "binary": "binary", "bf16": "bf16"}.get(recipe, "int8")
     where = machine(matrix={"operands": kind}, decode=load_machine("edge-ws").decode)
-    compressed = compress(digits(), load_recipe(recipe))
-    x = compressed.input.quantize(digits().inputs[:20])
-    assert_moves_alike(compile_network(compressed, x, where), where)
+    assert_moves_alike(digits_program(load_recipe(recipe), 20, where), where)
 
 
 class Odd:
@@ -262,7 +266,7 @@ def test_a_core_without_values_moves_nothing() -> None:
 def test_progress_reaches_all_instructions() -> None:
     net = network(np.random.default_rng(0), [20, 20])
     where = machine()
-    program = compile_network(net, inputs(np.random.default_rng(0), net, 4), where)
+    program = net.compile(inputs(np.random.default_rng(0), net, 4), where)
     told: list[tuple[int, int]] = []
     move_all(Core(program, where), program, progress=lambda done, count: told.append((done, count)))
     assert told == [(len(program.instructions),) * 2]

@@ -5,21 +5,21 @@ import os
 import engines
 import numpy as np
 import pytest
+from float_networks import typed
 from hand_programs import load, program, store
 from harness import inputs, machine
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 from accelsim import api
-from accelsim.compiler.pipeline import compile_network
-from accelsim.compress.apply import compress
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.errors import DeadlockError
-from accelsim.golden.network import IntegerNetwork, quantized
 from accelsim.isa import accesses
 from accelsim.sim import fast
 from accelsim.workload.load import load_network
@@ -29,7 +29,7 @@ from accelsim.workload.load import load_network
 @settings(max_examples=60)
 def test_both_engines_give_the_same_execution(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     event(f"{on.matrix.kind}, {on.dram.kind}{', l2' if on.l2 else ''}")
-    engines.execute(compile_network(net, inputs(np.random.default_rng(seed), net, batch), on), on)
+    engines.execute(net.compile(inputs(np.random.default_rng(seed), net, batch), on), on)
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_both_engines_give_the_same_execution(net: IntegerNetwork, on: Machine, 
 def test_both_engines_give_the_same_execution_of_larger_networks(
     net: IntegerNetwork, on: Machine, batch: int, seed: int
 ) -> None:
-    engines.execute(compile_network(net, inputs(np.random.default_rng(seed), net, batch), on), on)
+    engines.execute(net.compile(inputs(np.random.default_rng(seed), net, batch), on), on)
 
 
 @pytest.mark.parametrize("arch", shipped.names("arch"))
@@ -64,8 +64,7 @@ PAIRS = [
 def test_both_engines_give_the_same_execution_of_each_shipped_workload(workload: str, arch: str) -> None:
     on = load_machine(arch)
     network = load_network(workload, values=on.matrix.skips_zeros)
-    compressed = compress(network, load_recipe(on.default_recipe))
-    engines.execute(compile_network(compressed, quantized(compressed, network.inputs), on), on)
+    engines.execute(compile_graph(*typed(network, load_recipe(on.default_recipe)), on), on)
 
 
 def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,12 @@ from hand_programs import load, program, run, spent, store, times
 from harness import inputs, machine, network
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine, SimpleDram
 from accelsim.errors import DeadlockError, ProgramError, SimulationError
 from accelsim.formats.packed import Packed
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa import accesses
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
@@ -212,7 +211,7 @@ def test_a_slower_dram_never_makes_a_program_faster(
     dram = on_machine.dram
     assume(isinstance(dram, SimpleDram))
     assert isinstance(dram, SimpleDram)
-    code = compile_network(net, inputs(np.random.default_rng(seed), net, batch), on_machine)
+    code = net.compile(inputs(np.random.default_rng(seed), net, batch), on_machine)
     worse = dram.model_copy(
         update={"bandwidth_bytes_per_s": dram.bandwidth_bytes_per_s / slower, "latency_s": dram.latency_s + later}
     )
@@ -232,7 +231,7 @@ def test_a_slower_dram_never_makes_a_program_faster(
 @given(net=networks(max_size=16), where=machines(), batch=st.integers(1, 6), seed=st.integers(0, 2**32))
 @settings(max_examples=30)
 def test_the_same_program_gives_the_same_execution(net: IntegerNetwork, where: Machine, batch: int, seed: int) -> None:
-    code = compile_network(net, inputs(np.random.default_rng(seed), net, batch), where)
+    code = net.compile(inputs(np.random.default_rng(seed), net, batch), where)
     a, b = reference.execute(code, where), reference.execute(code, where)
     assert a.cycles == b.cycles
     assert a.counters == b.counters
@@ -243,7 +242,7 @@ def test_the_same_program_gives_the_same_execution(net: IntegerNetwork, where: M
 def test_progress_counts_up() -> None:
     rng = np.random.default_rng(0)
     net = network(rng, [100, 100])
-    code = compile_network(net, inputs(rng, net, 200), machine(activation={"capacity_bytes": 4096}))
+    code = net.compile(inputs(rng, net, 200), machine(activation={"capacity_bytes": 4096}))
     seen: list[tuple[int, int]] = []
     reference.execute(code, machine(), lambda done, of: seen.append((done, of)))
     assert seen

@@ -12,19 +12,20 @@ import pytest
 from harness import IDEAL_DRAM, SIMPLE_DRAM, assert_accounted, machine, network
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerLayer, IntegerNetwork, each
 from strategies import independent_networks, machines, parts
 
 from accelsim.compiler import alike
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import L2, Machine
 from accelsim.config.dram import Part
 from accelsim.config.load import load_part
 from accelsim.errors import DoesNotFitError, UnsteadyError
-from accelsim.golden.network import IntegerLayer, IntegerNetwork
 from accelsim.isa.opcodes import LOAD, STORE, Unit
+from accelsim.isa.program import Program
 from accelsim.results import Execution, Timeline
 from accelsim.sim import fast, reuse, steady
 from accelsim.sim.reuse import SIMULATED
+from accelsim.workload.blocks import Blocks
 
 #: Datapaths whose time depends on no value.
 DENSE = ("weight_stationary", "input_stationary", "output_stationary", "structured_sparse", "tensor_core")
@@ -37,6 +38,15 @@ class Case(NamedTuple):
     net: IntegerNetwork
     inputs: Any
 
+    def blocks(self, on: Machine, kept: int = SIMULATED) -> Blocks | None:
+        """Blocks of alike layers."""
+        given_ = each(self.inputs)
+        return alike.find(self.net.graph(*map(len, given_)), given_, on, kept)
+
+    def compile(self, on: Machine, left_out: range = range(0)) -> Program:
+        """A program without some of the layers."""
+        return self.net.compile(self.inputs, on, left_out=left_out)
+
 
 def case(layers: Sequence[IntegerLayer], rows: Sequence[int]) -> Case:
     """Independent layers without values, each with inputs of its own."""
@@ -44,7 +54,7 @@ def case(layers: Sequence[IntegerLayer], rows: Sequence[int]) -> Case:
         dataclasses.replace(layer, name=f"fc{i}", pattern=layer.pattern or (1, 1)) for i, layer in enumerate(layers)
     )
     inputs = tuple(np.ones((m, x.inputs), x.input.dtype) for m, x in zip(rows, named, strict=True))
-    return Case(IntegerNetwork("random", "none", named, independent=True), inputs)
+    return Case(IntegerNetwork("random", named, independent=True), inputs)
 
 
 @st.composite
@@ -69,13 +79,12 @@ def chain(sizes: list[int], times: int, batch: int = 5) -> Case:
 
 def both(given_: Case, on: Machine) -> tuple[Execution, Execution]:
     """The execution with copied blocks, and that of all layers."""
-    net, inputs = given_
-    blocks = alike.find(net, inputs, on, SIMULATED)
+    blocks = given_.blocks(on)
     assert blocks
-    program = compile_network(net, inputs, on, left_out=blocks.left_out(SIMULATED))
+    program = given_.compile(on, blocks.left_out(SIMULATED))
     short = fast.execute(program, on, timing_only=True)
-    copied = reuse.extend(short, program, on, blocks, [layer.name for layer in net.layers])
-    return copied, fast.execute(compile_network(net, inputs, on), on, timing_only=True)
+    copied = reuse.extend(short, program, on, blocks, [layer.name for layer in given_.net.layers])
+    return copied, fast.execute(given_.compile(on), on, timing_only=True)
 
 
 def assert_equal(copied: Execution, whole: Execution) -> None:
@@ -104,7 +113,7 @@ def assert_holds(copied: Execution, whole: Execution) -> None:
 @given(given_=repeated(), on=machines(kinds=DENSE).filter(lambda on: on.dram.kind != "banked"))
 @settings(max_examples=30)
 def test_copies_are_exact_where_that_is_claimed_and_near_elsewhere(given_: Case, on: Machine) -> None:
-    assume(alike.find(*given_, on, SIMULATED))
+    assume(given_.blocks(on))
     copied, whole = both(given_, on)
     event(f"{on.dram.kind}: {copied.reuse}")
     assert_holds(copied, whole)
@@ -115,7 +124,7 @@ def test_copies_are_exact_where_that_is_claimed_and_near_elsewhere(given_: Case,
 @settings(max_examples=40)
 def test_copies_before_a_banked_dram_are_within_the_bound(given_: Case, on: Machine, part: Part) -> None:
     on = Machine.model_validate({**on.model_dump(), "dram": {"kind": "banked", "part": part}, "l2": None})
-    assume(alike.find(*given_, on, SIMULATED))
+    assume(given_.blocks(on))
     try:
         copied, whole = both(given_, on)
     except UnsteadyError:  # then all is simulated, which is right in any case
@@ -180,9 +189,9 @@ def test_what_is_left_over_of_a_cycle_counts_as_state() -> None:
 def test_whose_turn_it_is_counts_as_state() -> None:
     on = machine(dram=SIMPLE_DRAM)
     given_ = case(layers(12, 40, 90), [30, 64] * 12)
-    blocks = alike.find(*given_, on, SIMULATED)
+    blocks = given_.blocks(on)
     assert blocks
-    program = compile_network(*given_, on, left_out=blocks.left_out(SIMULATED))
+    program = given_.compile(on, blocks.left_out(SIMULATED))
     short = fast.execute(program, on, timing_only=True)
     found = steady.pattern(program, blocks, SIMULATED, on)
     cycles = steady.estimate(found, short.timeline, 1).cycles
@@ -227,10 +236,10 @@ def test_a_refresh_may_fall_into_any_block_of_a_banked_dram() -> None:
 def test_too_few_equal_periods_are_not_copied() -> None:
     on = machine()
     given_ = case(layers(SIMULATED, 40, 90), [30, 64] * SIMULATED)
-    program = compile_network(*given_, on)
-    blocks = alike.find(*given_, on, 3)
+    program = given_.compile(on)
+    blocks = given_.blocks(on, 3)
     assert blocks
-    short = compile_network(*given_, on, left_out=blocks.left_out(3))
+    short = given_.compile(on, blocks.left_out(3))
     with pytest.raises(UnsteadyError, match="instructions of 3 blocks must repeat 4 times, not 2"):
         steady.pattern(short, blocks, 3, on)
     assert steady.pattern(program, blocks, SIMULATED, on).periods >= SIMULATED - 2
@@ -240,10 +249,10 @@ def test_too_few_equal_periods_are_not_copied() -> None:
 def test_blocks_lie_in_dram_where_they_do_among_all(independent: bool) -> None:
     on = machine()
     given_ = case(layers(40, 40, 90), [3, 3] * 40) if independent else chain([40, 90], 40)
-    blocks = alike.find(*given_, on, SIMULATED)
+    blocks = given_.blocks(on)
     assert blocks
     gone = blocks.left_out(SIMULATED)
-    short, whole = compile_network(*given_, on, left_out=gone), compile_network(*given_, on)
+    short, whole = given_.compile(on, gone), given_.compile(on)
     assert short.header.dram_bytes == whole.header.dram_bytes
     names = [info.name for info in whole.header.layers]
     assert [info.name for info in short.header.layers] == [*names[: gone.start], *names[gone.stop :]]
@@ -264,13 +273,10 @@ def test_blocks_lie_in_dram_where_they_do_among_all(independent: bool) -> None:
 def test_blocks_before_the_gap_take_what_they_take_among_all_of_a_banked_dram_too(part: str) -> None:
     on = machine(dram={"kind": "banked", "part": load_part(part)})
     given_ = case(layers(40, 40, 90), [30, 64] * 40)
-    blocks = alike.find(*given_, on, SIMULATED)
+    blocks = given_.blocks(on)
     assert blocks
     gone = blocks.left_out(SIMULATED)
-    short, whole = (
-        fast.execute(compile_network(*given_, on, left_out=out), on, timing_only=True).timeline
-        for out in (gone, range(0))
-    )
+    short, whole = (fast.execute(given_.compile(on, out), on, timing_only=True).timeline for out in (gone, range(0)))
     first = int(np.argmax(whole.layer >= gone.start))
     over = np.flatnonzero(whole.end[:first] <= whole.issue[first])
     assert whole.layer[over].max() >= gone.start - 2
@@ -287,24 +293,24 @@ def test_a_network_that_does_not_fit_the_dram_is_refused_though_what_is_simulate
 
 def test_nothing_is_alike_where_more_than_shapes_counts() -> None:
     given_ = case(layers(20, 40, 90), [3, 3] * 20)
-    assert alike.find(*given_, machine(), SIMULATED)
+    assert given_.blocks(machine())
     valued = dataclasses.replace(
         given_.net, layers=tuple(dataclasses.replace(layer, pattern=None) for layer in given_.net.layers)
     )
-    assert alike.find(valued, given_.inputs, machine(), SIMULATED) is None
+    assert given_._replace(net=valued).blocks(machine()) is None
     l2 = L2(capacity_bytes=4096, ways=2, banks=1, width_bits=64, ports=1, latency_cycles=2)
     banked = machine(dram={"kind": "banked", "part": load_part("DDR4_8Gb_x8_3200")}, l2=l2)
-    assert alike.find(*given_, banked, SIMULATED) is None
+    assert given_.blocks(banked) is None
 
 
 def test_layers_of_other_types_are_not_alike() -> None:
     one, two = layers(1, 40, 40)
     plain = [dataclasses.replace(one, relu=False), dataclasses.replace(two, relu=False, output=one.output)]
-    blocks = alike.find(*case(plain * 10, [4] * 20), machine(), SIMULATED)
+    blocks = case(plain * 10, [4] * 20).blocks(machine())
     assert blocks
     assert blocks.layers == 1
     mixed = [plain[0], dataclasses.replace(plain[1], relu=True)]
-    blocks = alike.find(*case(mixed * 10, [4] * 20), machine(), SIMULATED)
+    blocks = case(mixed * 10, [4] * 20).blocks(machine())
     assert blocks
     assert blocks.layers == 2
-    assert alike.find(*case(plain * 4, [4] * 4 + [5] * 4), machine(), 5) is None
+    assert case(plain * 4, [4] * 4 + [5] * 4).blocks(machine(), 5) is None

@@ -10,15 +10,14 @@ import pytest
 from harness import assert_accounted, assert_bit_exact, inputs, machine, network, run
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 import accelsim
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import L2, Machine
 from accelsim.config.load import load_machine, load_part, load_technology
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.cost import energy, static
-from accelsim.golden.network import IntegerNetwork
 from accelsim.memory.region import lines
 from accelsim.memory.second_level import SecondLevel, SecondLevelActivity
 from accelsim.results import Execution
@@ -61,7 +60,7 @@ def test_any_program_is_bit_exact_accounted_for_and_below_its_roof(
 @given(net=networks(max_size=24), on=cached, seed=st.integers(0, 2**32))
 @settings(max_examples=15)
 def test_the_same_run_twice_is_equal(net: IntegerNetwork, on: Machine, seed: int) -> None:
-    program = compile_network(net, inputs(np.random.default_rng(seed), net, 5), on)
+    program = net.compile(inputs(np.random.default_rng(seed), net, 5), on)
     one, two = (engines.execute(program, on) for _ in range(2))
     assert (one.cycles, one.counters) == (two.cycles, two.counters)
     for array in ("start", "free", "end"):

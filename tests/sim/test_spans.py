@@ -8,11 +8,10 @@ from hand_programs import load, program, store
 from harness import IDEAL_DRAM, inputs, machine
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
-from accelsim.compiler.pipeline import compile_network
 from accelsim.config.arch import Machine
-from accelsim.golden.network import IntegerNetwork
 from accelsim.isa.program import Program
 from accelsim.results import Execution
 from accelsim.sim import fast, spans, states
@@ -38,7 +37,7 @@ def assert_spans(code: Program, on: Machine, execution: Execution) -> None:
 @settings(max_examples=60)
 def test_spans_sum_to_what_the_engine_attributes(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     event(f"{on.matrix.kind}, {on.dram.kind}")
-    code = compile_network(net, inputs(np.random.default_rng(seed), net, batch), on)
+    code = net.compile(inputs(np.random.default_rng(seed), net, batch), on)
     assert_spans(code, on, fast.execute(code, on))
 
 

@@ -21,8 +21,8 @@ from accelsim.config.tech import Component, Counters, Event, Operation
 from accelsim.datapath.vector import dequantize, elementwise, fixed_point, gelu, hadamard, norm, softmax
 from accelsim.datapath.vector.elementwise import AddInt8, Rescale
 from accelsim.errors import ProgramError, SimulationError
-from accelsim.golden import integer
 from accelsim.golden import vector as golden
+from accelsim.golden.exact.rounding import ROUNDING
 from accelsim.isa import constants
 from accelsim.isa.assembly import parse, print_program
 from accelsim.isa.opcodes import NONE, OPCODES
@@ -32,7 +32,7 @@ from accelsim.memory.region import Region
 from accelsim.sim import reference
 
 Byte = NDArray[np.int8] | NDArray[np.uint8]
-MODES = sorted(integer.ROUNDING)
+MODES = sorted(ROUNDING)
 STRIDE = 512
 #: First bytes of blocks, and of results in the bank of the source and in another one.
 BLOCK, SAME_BANK, OTHER_BANK = 1024, 8192, 16384

@@ -11,7 +11,7 @@ from accelsim.config.tech import Component, Counters, Operation
 from accelsim.datapath.vector import elementwise
 from accelsim.datapath.vector.elementwise import AddInt8, Rescale
 from accelsim.golden import vector as golden
-from accelsim.golden.integer import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING
 
 INT8 = np.arange(-128, 128).astype(np.int8)
 SCALES = st.floats(1e-4, 10)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from accelsim.config.tech import Component, Counters, Operation
 from accelsim.datapath.vector import gelu
 from accelsim.golden import vector as golden
-from accelsim.golden.integer import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING
 
 INT8 = np.arange(-128, 128).astype(np.int8)
 SCALES = st.floats(1e-3, 0.5)

@@ -17,7 +17,7 @@ from accelsim.datapath.vector import norm
 from accelsim.datapath.vector.fixed_point import tflite_scale
 from accelsim.datapath.vector.norm import Norm
 from accelsim.golden import vector as golden
-from accelsim.golden.integer import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING
 
 
 def weights(parameters: Norm) -> NDArray[np.int64] | None:

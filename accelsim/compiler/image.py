@@ -1,0 +1,172 @@
+"""How a product reads images: a window for each of its rows, a pixel and channel of the window for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.boxes import Box, boxes
+from accelsim.compiler.tiles import Cuts, Place, Span
+from accelsim.graph.ops.window import Window
+from accelsim.isa import descriptors
+from accelsim.isa.descriptors import Descriptor
+
+Int64 = NDArray[np.int64]
+
+#: Runs of a window that one instruction moves, at most.
+MOST_RUNS = 2**16
+
+
+@dataclass(slots=True)
+class Descriptors:
+    """Windows that a program's instructions name by number, each once."""
+
+    numbers: dict[Descriptor, int] = field(default_factory=dict)
+
+    def number(self, descriptor: Descriptor) -> int:
+        """Number of a descriptor, a new one if it is not there yet."""
+        return self.numbers.setdefault(descriptor, len(self.numbers))
+
+    @property
+    def table(self) -> Int64:
+        """The program's table."""
+        return descriptors.table(*self.numbers)
+
+
+class Gather(NamedTuple):
+    """Operands of a gather, addresses relative to the image and to the tile."""
+
+    dram: int
+    descriptor: Descriptor
+    address: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """Images that a window slides over.
+
+    Parameters
+    ----------
+    samples, height, width, channels
+        Shape of the batch.
+    fill
+        Byte that stands for zero, around the images.
+    """
+
+    samples: int
+    height: int
+    width: int
+    channels: int
+    window: Window
+    fill: int
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Height and width of what is formed (pixels)."""
+        return self.window.output(self.height, self.width)
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Rows of the product: samples, rows and columns that are formed."""
+        return (self.samples, *self.output)
+
+    @property
+    def inputs(self) -> tuple[int, int, int]:
+        """Inputs of the product: rows and columns of the kernel, channels."""
+        return (*self.window.kernel, self.channels)
+
+    def pixels(self, rows: Cuts) -> Cuts:
+        """Pixels of the batch, from the first to the last one in whole lines, that rows of the product need."""
+        lines = np.array(
+            [self._lines(low, low + size) for low, size in zip(rows.low.tolist(), rows.size.tolist(), strict=True)]
+        ).reshape(-1, 2)
+        return Cuts(lines[:, 0] * self.width, (lines[:, 1] - lines[:, 0]) * self.width)
+
+    def _lines(self, low: int, high: int) -> tuple[int, int]:
+        """First line of the batch that rows of the product need, and the one behind the last; at least one."""
+        rows, columns = self.output
+        ends = []
+        for place, reach in ((low, 0), (high - 1, self.window.reach[0] - 1)):
+            sample, row = place // (rows * columns), place // columns % rows
+            line = row * self.window.stride[0] - self.window.padding[0] + reach
+            ends.append(sample * self.height + min(max(line, 0), self.height - 1))
+        return ends[0], ends[1] + 1
+
+    def gathers(self, rows: tuple[int, int], inputs: tuple[int, int], source: Place, tile: Place) -> Iterator[Gather]:
+        """What brings a tile of the product's rows and inputs, as a matrix, from the images.
+
+        Parameters
+        ----------
+        rows, inputs
+            From the first to below the last.
+        source, tile
+            Where the images lie in DRAM, a pixel a sample, and how the tile lies on chip; of both from address 0 on.
+        """
+        for box in boxes(*rows, self.grid):
+            for part in boxes(*inputs, self.inputs):
+                for piece in self._pieces(box, part, source):
+                    yield self._gather(box, piece, rows[0], inputs[0], source, tile)
+
+    def _pieces(self, box: Box, part: Box, source: Place) -> Iterator[Box]:
+        """Parts of a box of inputs that one descriptor holds."""
+        lines, columns, channels = part
+        if not source.feature_major:
+            yield part
+            return
+        # a dimension for channels, samples, rows and columns each leaves one for the kernel's columns
+        places = int(np.prod([span.size for span in box])) * columns.size
+        step = max(1, MOST_RUNS // places)
+        for line in range(lines.low, lines.high):
+            for low in range(channels.low, channels.high, step):
+                yield Span(line, line + 1), columns, Span(low, min(low + step, channels.high))
+
+    def _gather(self, box: Box, part: Box, row0: int, input0: int, source: Place, tile: Place) -> Gather:
+        """One descriptor and the addresses of its first run."""
+        (n, oh, ow), (i, j, c) = box, part
+        (down, across), (top, left, _, _) = self.window.stride, self.window.padding
+        (apart_down, apart_across), (rows, columns) = self.window.dilation, self.output
+        row = oh.low * down - top + i.low * apart_down
+        column = ow.low * across - left + j.low * apart_across
+        last_row = (oh.high - 1) * down - top + (i.high - 1) * apart_down
+        last_column = (ow.high - 1) * across - left + (j.high - 1) * apart_across
+        inside_rows, inside_columns = row >= 0 and last_row < self.height, column >= 0 and last_column < self.width
+        pixel, tile_row = source.sample_bytes, tile.sample_bytes
+        line, image = self.width * pixel, self.height * self.width * pixel
+        bounds_rows, bounds_columns = int(not inside_rows), int(not inside_columns)
+        columns_of_kernel = tile.features_bytes(self.channels)
+        dimensions = [
+            (n.size, image, rows * columns * tile_row, 0, 0),
+            (oh.size, down * line, columns * tile_row, bounds_rows * down, 0),
+            (ow.size, across * pixel, tile_row, 0, bounds_columns * across),
+            (j.size, apart_across * pixel, columns_of_kernel, 0, bounds_columns * apart_across),
+        ]
+        if source.feature_major:
+            dimensions.append((c.size, source.features_bytes(1), tile.features_bytes(1), 0, 0))
+            run_bytes = tile.bits // 8
+        else:
+            lines_of_kernel = self.window.kernel[1] * columns_of_kernel
+            dimensions.append((i.size, apart_down * line, lines_of_kernel, bounds_rows * apart_down, 0))
+            run_bytes = tile.features_bytes(c.size)
+        descriptor = Descriptor.of(
+            *(d if d[0] > 1 else (1, 0, 0, *d[3:]) for d in dimensions),
+            run_bytes=run_bytes,
+            height=self.height if bounds_rows else 1,
+            width=self.width if bounds_columns else 1,
+            fill=self.fill if bounds_rows or bounds_columns else 0,
+        )
+        m = (n.low * rows + oh.low) * columns + ow.low - row0
+        k = (i.low * self.window.kernel[1] + j.low) * self.channels + c.low - input0
+        return Gather(
+            n.low * image + row * line + column * pixel + source.features_bytes(c.low),
+            descriptor,
+            m * tile_row + tile.features_bytes(k),
+            bounds_rows * row,
+            bounds_columns * column,
+        )
+

@@ -1,0 +1,1 @@
+"""What the vector unit makes of operators, one operator a file."""

@@ -1,0 +1,51 @@
+"""Sums of two tensors: integers of two scales TFLite's way, or floats."""
+
+from __future__ import annotations
+
+from accelsim.compiler.lower.work import VectorWork, casts_of, element_type, range_of, rounding_of, scale_of
+from accelsim.datapath.vector.elementwise import LEFT_SHIFT
+from accelsim.errors import CompileError
+from accelsim.graph.element import Float
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.cast import Cast
+from accelsim.isa.functions import Function, Operation
+
+
+def lower(graph: Graph, group: Layer) -> VectorWork:
+    """One addition of two tiles; of integers both conversions before it are part of it."""
+    name, result = group.name, group.output.element
+    low, high = range_of(result, group.epilogue)
+    if isinstance(result, Float):
+        given = [graph[part].element for part in group.head.inputs]
+        types = (*(element_type(name, element) for element in given), element_type(name, result))
+        function = Function(Operation.ADD, *types, low=low, high=high)
+        return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
+    before = [graph.producer(part) for part in group.head.inputs]
+    after = casts_of(group)
+    sources, scales = [], []
+    for node in before:
+        if node is None or not isinstance(node.op, Cast) or node.op.lift != LEFT_SHIFT:
+            raise CompileError(f"node {name}: integers must be brought to one scale, {LEFT_SHIFT} bits finer, to be added")
+        sources.append(node.inputs[0])
+        scales.append(scale_of(graph, node))
+    if len(after) != 1:
+        raise CompileError(f"node {name}: a sum of integers must be brought to the scale of a result once")
+    a, b = (graph[source].element for source in sources)
+    cast = after[0].op
+    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
+    function = Function(
+        Operation.ADD,
+        *(element_type(name, element) for element in (a, b, result)),
+        a.zero_point,
+        b.zero_point,
+        result.zero_point,
+        *scales[0],
+        *scales[1],
+        *scale_of(graph, after[0]),
+        rounding_of(name, cast),
+        low,
+        high,
+    )
+    nodes = (*(node for node in before if node), *group.nodes)
+    return VectorWork(tuple(sources), nodes, group.output.name, function)

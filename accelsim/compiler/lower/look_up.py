@@ -1,0 +1,24 @@
+"""Functions of 8-bit integers by a table."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.compiler.lower.work import VectorWork, element_type
+from accelsim.errors import CompileError
+from accelsim.graph.element import Integer
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import Layer
+from accelsim.isa.functions import Function, Operation
+
+
+def lower(graph: Graph, group: Layer) -> VectorWork:
+    """One look-up of each byte; entries stand in memory in the order of the bytes' bits."""
+    name, (source, table) = group.name, group.head.inputs
+    given, result = graph[source].element, group.output.element
+    if group.epilogue or not isinstance(given, Integer):
+        raise CompileError(f"node {name}: nothing must be fused behind a table")
+    function = Function(Operation.LOOK_UP, source=element_type(name, given), result=element_type(name, result))
+    entries = graph[table].numbers
+    ordered = np.roll(entries, given.qmin)  # the byte of q is q modulo 256
+    return VectorWork((source,), group.nodes, group.output.name, function, ordered.view(np.uint8))

@@ -1,0 +1,41 @@
+"""Products of two tensors, number by number."""
+
+from __future__ import annotations
+
+from accelsim.compiler.lower.work import VectorWork, casts_of, element_type, range_of, rounding_of, scale_of
+from accelsim.errors import CompileError
+from accelsim.graph.element import Float
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.cast import Cast
+from accelsim.isa.functions import Function, Operation
+
+
+def lower(graph: Graph, group: Layer) -> VectorWork:
+    """One multiplication of two tiles; of integers the conversion behind it is part of it."""
+    name, result = group.name, group.output.element
+    low, high = range_of(result, group.epilogue)
+    a, b = (graph[part].element for part in group.head.inputs)
+    types = tuple(element_type(name, element) for element in (a, b, result))
+    if isinstance(result, Float):
+        function = Function(Operation.MULTIPLY, *types, low=low, high=high)
+        return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
+    casts = casts_of(group)
+    if len(casts) != 1:
+        raise CompileError(f"node {name}: a product of integers must be brought to the scale of a result once")
+    cast = casts[0].op
+    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
+    multiplier, shift = scale_of(graph, casts[0])
+    function = Function(
+        Operation.MULTIPLY,
+        *types,
+        zero_point=a.zero_point,
+        other_zero_point=b.zero_point,
+        result_zero_point=result.zero_point,
+        result_multiplier=multiplier,
+        result_shift=shift,
+        rounding=rounding_of(name, cast),
+        low=low,
+        high=high,
+    )
+    return VectorWork(group.head.inputs, group.nodes, group.output.name, function)

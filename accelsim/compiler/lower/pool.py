@@ -1,0 +1,87 @@
+"""Maxima and means of windows."""
+
+from __future__ import annotations
+
+from accelsim.compiler.image import Image
+from accelsim.compiler.lower.work import (
+    VectorWork,
+    casts_of,
+    element_type,
+    float_bits,
+    range_of,
+    rounding_of,
+    scale_of,
+)
+from accelsim.errors import CompileError
+from accelsim.graph.element import Element, Float
+from accelsim.graph.graph import Graph
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.pool import AveragePool, MaxPool
+from accelsim.graph.ops.window import Window
+from accelsim.isa.functions import Function, Operation
+
+
+def lower(graph: Graph, group: Layer) -> VectorWork:
+    """One reduction of the windows; of a mean of integers the conversion behind it is part of it."""
+    name, (source,) = group.name, group.head.inputs
+    given, result = graph[source].element, group.output.element
+    op = group.head.op
+    samples, height, width, channels = graph[source].shape
+    window = op.window if isinstance(op, MaxPool | AveragePool) else Window((height, width))
+    if window.dilation != (1, 1):
+        raise CompileError(f"node {name}: windows must have no dilation on the vector unit, not {window.dilation}")
+    image = Image(samples, height, width, channels, window, _fill(name, given, window, largest=isinstance(op, MaxPool)))
+    steps = {
+        "window_rows": window.kernel[0],
+        "window_columns": window.kernel[1],
+        "row_step": window.stride[0],
+        "column_step": window.stride[1],
+    }
+    types = {"source": element_type(name, given), "result": element_type(name, result)}
+    if isinstance(op, MaxPool):
+        if group.epilogue:
+            raise CompileError(f"node {name}: nothing must be fused behind a maximum")
+        return VectorWork((source,), group.nodes, group.output.name, Function(Operation.MAXIMUM, **types, **steps), image=image)
+    low, high = range_of(result, group.epilogue)
+    if isinstance(given, Float):
+        count = window.kernel[0] * window.kernel[1]
+        function = Function(
+            Operation.SUM, **types, result_multiplier=float_bits(1 / count), low=low, high=high, **steps
+        )
+        return VectorWork((source,), group.nodes, group.output.name, function, image=image)
+    casts = casts_of(group)
+    if len(casts) != 1:
+        raise CompileError(f"node {name}: a sum of integers must be brought to the scale of a result once")
+    cast = casts[0].op
+    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
+    multiplier, shift = scale_of(graph, casts[0])
+    function = Function(
+        Operation.SUM,
+        **types,
+        zero_point=given.zero_point,
+        result_zero_point=result.zero_point,
+        result_multiplier=multiplier,
+        result_shift=shift,
+        rounding=rounding_of(name, cast),
+        low=low,
+        high=high,
+        **steps,
+    )
+    return VectorWork((source,), group.nodes, group.output.name, function, image=image)
+
+
+def _fill(name: str, element: Element, window: Window, *, largest: bool) -> int:
+    """Byte around the images: what stands for zero, or what is never the largest."""
+    if not any(window.padding):
+        return 0
+    if largest and isinstance(element, Float):
+        raise CompileError(f"node {name}: windows of floats must have no padding to find the largest of, not {window}")
+    value = element.zero_point
+    if largest and not isinstance(element, Float):
+        value = element.qmin
+    if element.memory_bits > 8 and value:
+        raise CompileError(f"node {name}: numbers must be of 8 bits to be padded, not {element}")
+    return value & 0xFF
+
+

@@ -1,0 +1,138 @@
+"""What a fusion asks of the vector unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.image import Image
+from accelsim.datapath import requantize
+from accelsim.datapath.vector.elements import Element as ElementType
+from accelsim.errors import CompileError
+from accelsim.graph.element import Element, Float, Integer
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.layer import Layer
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.relu import Relu
+from accelsim.isa.functions import Function
+
+#: M and shift that leave an integer as it is: 2^30 times 2^(1 - 31).
+ONE = (2**30, 1)
+#: float32 infinity.
+_INFINITY = np.float32(np.inf)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VectorWork:
+    """A function of single numbers, or of windows of images.
+
+    Parameters
+    ----------
+    sources
+        Values that it reads, one or two.
+    nodes
+        Nodes that it executes, in order.
+    target
+        Value that it forms.
+    function
+        What `map` or `reduce` does.
+    table
+        256 entries, a byte each, of a function that is looked up; None of others.
+    image
+        Images whose windows are reduced; None for a function of single numbers.
+    """
+
+    sources: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    target: str
+    function: Function
+    table: NDArray[np.uint8] | None = None
+    image: Image | None = None
+
+
+def element_type(name: str, element: Element) -> ElementType:
+    """Type of a tile's elements.
+
+    Raises
+    ------
+    CompileError
+        If the vector unit has no such type.
+    """
+    known = {
+        ("int", 8, True): ElementType.INT8,
+        ("int", 8, False): ElementType.UINT8,
+        ("int", 16, True): ElementType.INT16,
+        ("int", 32, True): ElementType.INT32,
+    }
+    floats = {"fp16": ElementType.FP16, "bf16": ElementType.BF16, "fp32": ElementType.FP32}
+    found = None
+    if isinstance(element, Float):
+        found = floats.get(element.operand)
+    elif isinstance(element, Integer):
+        found = known.get(("int", element.bits, element.signed))
+    if found is None:
+        raise CompileError(
+            f"node {name}: numbers must be of 8, 16 or 32 bits for the vector unit, not {element}"
+        )
+    return found
+
+
+def rounding_of(name: str, cast: Cast) -> int:
+    """Number of a conversion's rounding scheme.
+
+    Raises
+    ------
+    CompileError
+        If it is one whose multipliers have not 31 bits.
+    """
+    if cast.rounding not in requantize.Q31_MODES:
+        raise CompileError(
+            f"node {name}: rounding must be one of {', '.join(requantize.Q31_MODES)} on the vector unit, "
+            f"not {cast.rounding or 'none'}"
+        )
+    return requantize.MODES.index(cast.rounding)
+
+
+def scale_of(graph: Graph, node: Node) -> tuple[int, int]:
+    """Multiplier and shift of a conversion of whole tensors; those of 1 if they have no numbers.
+
+    Raises
+    ------
+    CompileError
+        If features have scales of their own.
+    """
+    multiplier, shift = (graph[name] for name in node.inputs[1:])
+    if multiplier.shape not in {(), (1,)}:
+        raise CompileError(f"node {node.name}: a tensor must have one scale on the vector unit, not {multiplier.shape}")
+    if multiplier.outlined:
+        return ONE
+    return int(multiplier.numbers.reshape(-1)[0]), int(shift.numbers.reshape(-1)[0])
+
+
+def range_of(element: Element, epilogue: tuple[Node, ...]) -> tuple[int, int]:
+    """Smallest and largest result, ReLU included: integers, or the bits of float32."""
+    relus = [node.op for node in epilogue if isinstance(node.op, Relu)]
+    most = min((op.most for op in relus), default=float("inf"))
+    if isinstance(element, Float):
+        low, high = np.float32(0) if relus else -_INFINITY, np.float32(most)
+        return _bits(low), _bits(high)
+    low_integer = max(element.qmin, element.zero_point) if relus else element.qmin
+    high_integer = element.qmax if most == float("inf") else int(element.quantize(np.array(most)))
+    return low_integer, high_integer
+
+
+def casts_of(group: Layer) -> list[Node]:
+    """Conversions behind a group's first node."""
+    return [node for node in group.epilogue if isinstance(node.op, Cast)]
+
+
+def float_bits(value: float) -> int:
+    """Bits of a float32."""
+    return _bits(np.float32(value))
+
+
+def _bits(value: Any) -> int:
+    return int(np.array(value, np.float32).view(np.uint32))

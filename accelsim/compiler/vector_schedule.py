@@ -1,0 +1,239 @@
+"""The instructions of a vector fusion: its tiles one after the other, loads hoisted ahead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.code import Code, issue, joined
+from accelsim.compiler.image import Descriptors
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lowering import VectorPlacement
+from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
+from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
+from accelsim.compiler.tiles import Cuts, oriented
+from accelsim.compiler.vector_tiles import VectorTiling
+from accelsim.config.arch import Machine
+from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, SEND, STORE, Memory
+from accelsim.units import ceil_div
+
+Int64 = NDArray[np.int64]
+
+
+class VectorScheduler:
+    """Works out the tiles of one vector fusion.
+
+    Parameters
+    ----------
+    base
+        Steps of the fusions before.
+    function
+        Number of what is done in the program's table of functions.
+    receives
+        Whether each source comes over the host's link, for the first time.
+    sends
+        Whether the result goes over it.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        work: VectorWork,
+        tiling: VectorTiling,
+        placement: VectorPlacement,
+        machine: Machine,
+        base: int,
+        descriptors: Descriptors,
+        function: int,
+        *,
+        receives: Sequence[bool],
+        sends: bool,
+    ) -> None:
+        self.number = number
+        self.work = work
+        self.tiling = tiling
+        self.placement = placement
+        self.machine = machine
+        self.descriptors = descriptors
+        self.function = function
+        self.receives = receives
+        self.sends = sends
+        self.rows = tiling.rows
+        self.boxes = tiling.boxes
+        self.now = base + np.arange(len(self.rows.low))
+
+    @property
+    def kinds(self) -> list[Int64]:
+        """Tiles by number, those together that are of one shape."""
+        shapes = np.stack([self.boxes.samples.size, self.boxes.lines.size], axis=1)
+        _, kind = np.unique(shapes, axis=0, return_inverse=True)
+        return [np.flatnonzero(kind == number) for number in range(int(kind.max()) + 1)]
+
+    @property
+    def stored(self) -> Stored:
+        """What the fusion stores, and when."""
+        return Stored(self.rows.low, self.now)
+
+    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
+        """What is loaded for the tiles, and before which; not before what was stored of a source is whole."""
+        found: list[Moves] = []
+        for source in range(len(self.work.sources)):
+            found += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
+        if self.placement.table is not None:
+            sizes = np.array([len(self.placement.table_slot.addresses) and self.placement.table_slot.bytes])
+            fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
+            before = scratchpads[Memory.WEIGHT].place(fills)
+            found.append(
+                Moves(self.number, before, fills.first, runs(np.array([self.placement.table]), fills.addresses, sizes))
+            )
+        return found
+
+    def _load(self, source: int, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
+        tiling, place = self.tiling, self.placement.sources[source]
+        image, tile, tiles = tiling.padded, tiling.source, len(self.now)
+        sizes = np.full(tiles, tiling.source_bytes)
+        fills = Fills(self.placement.operands[source], sizes, self.now, self.now)
+        before = scratchpad.place(fills)
+        needed = tiling.image.pixels(self.rows) if tiling.image else self.rows
+        for tensor in stored:
+            before = np.maximum(before, tensor.written(needed))
+        features = np.full(tiles, tiling.channels)
+        if image is None:
+            rows, elements = oriented(self.rows.size, features, feature_major=tiling.feature_major)
+            load = issue(
+                LOAD,
+                tiles,
+                dram=place.at(self.rows.low, np.zeros_like(features))[:, None],
+                dram_stride=place.pitch,
+                rows=rows[:, None],
+                row_bytes=ceil_div(elements * tiling.source_bits, 8)[:, None],
+                memory=Memory.ACTIVATION,
+                address=fills.addresses[:, None],
+                stride=tile.pitch,
+            )
+            found = [Moves(self.number, before, fills.first, load)]
+            if self.receives[source]:
+                found.insert(0, Moves(self.number, before, fills.first, over_link(RECEIVE, load)))
+            return found
+        padded_height, width = image.output
+        samples, lines = self.boxes
+        assert tiling.image  # noqa: S101 - there are padded images of these
+        down, reach = tiling.image.window.stride[0], tiling.image.window.reach[0]
+        first = (samples.low * padded_height + lines.low * down) * width
+        height = (lines.size - 1) * down + reach
+        whole = lines.size == tiling.image.output[0]
+        first = np.where(whole, samples.low * padded_height * width, first)
+        count = np.where(whole, samples.size * padded_height, height) * width
+        tiles_read = np.stack([first, count, np.zeros_like(first), features, fills.addresses], axis=1)
+        loads = gathered(image, tiles_read, place, tile, self.descriptors)
+        found = [Moves(self.number, before[loads.owner], fills.first[loads.owner], loads.code)]
+        if self.receives[source]:
+            found.insert(0, self._receive(needed, place.at(needed.low, np.zeros_like(needed.low)), before, fills.first))
+        return found
+
+    def _receive(self, needed: Cuts, dram: Int64, before: Int64, need: Int64) -> Moves:
+        """Receive the pixels that each tile needs and those before it did not."""
+        ends = needed.low + needed.size
+        reached = np.maximum.accumulate(np.append(0, ends[:-1]))
+        fresh = ends > reached
+        skipped = np.maximum(reached - needed.low, 0)[fresh]
+        size = needed.size[fresh] - skipped
+        place = self.placement.sources[0]
+        rows, elements = oriented(size, np.full_like(size, self.tiling.channels), feature_major=place.feature_major)
+        pixel = place.bits // 8 if place.feature_major else place.pitch
+        code = issue(
+            RECEIVE,
+            len(size),
+            dram=(dram[fresh] + skipped * pixel)[:, None],
+            dram_stride=place.pitch,
+            rows=rows[:, None],
+            row_bytes=ceil_div(elements * place.bits, 8)[:, None],
+        )
+        return Moves(self.number, before[fresh], need[fresh], code)
+
+    def issued(self, kind: Int64) -> Code:
+        """What tiles of one shape issue, their loads left out."""
+        tiling, turn = self.tiling, kind
+        sources = [taken(slots, turn)[:, None] for slots in self.placement.operands]
+        out = taken(self.placement.results, turn)[:, None]
+        formed = self._map(kind, sources, out) if tiling.image is None else self._reduce(kind, sources[0], out)
+        target, rows = self.placement.target, self.rows
+        features = np.full_like(kind, tiling.channels)
+        lines, elements = oriented(rows.size[kind], features, feature_major=tiling.feature_major)
+        store = issue(
+            STORE,
+            len(kind),
+            dram=target.at(rows.low[kind], np.zeros_like(kind))[:, None],
+            dram_stride=target.pitch,
+            rows=lines[:, None],
+            row_bytes=ceil_div(elements * tiling.result_bits, 8)[:, None],
+            memory=Memory.OUTPUT,
+            address=out,
+            stride=tiling.result.pitch,
+        )
+        return joined(formed, store, *((over_link(SEND, store),) if self.sends else ()))
+
+    def _map(self, kind: Int64, sources: Sequence[Int64], out: Int64) -> Code:
+        """One instruction for each tile."""
+        tiling, size = self.tiling, int(self.rows.size[kind[0]])
+        rows, columns = oriented(size, tiling.channels, feature_major=tiling.feature_major)
+        other: dict[str, int | Int64] = {}
+        if len(sources) > 1:
+            other = {"other_memory": Memory.ACTIVATION, "other": sources[1], "other_stride": tiling.source.pitch}
+        if self.placement.table is not None:
+            other["constants"] = self.placement.table_slot.addresses[0]
+        return issue(
+            MAP,
+            len(kind),
+            function=self.function,
+            memory=Memory.ACTIVATION,
+            address=sources[0],
+            stride=tiling.source.pitch,
+            rows=rows,
+            columns=columns,
+            result_memory=Memory.OUTPUT,
+            result=out,
+            result_stride=tiling.result.pitch,
+            **other,
+        )
+
+    def _reduce(self, kind: Int64, source: Int64, out: Int64) -> Code:
+        """One instruction for each image of a tile, or for all of them if no window hangs over; of each feature."""
+        tiling, image = self.tiling, self.tiling.image
+        assert image  # noqa: S101 - windows are of images
+        images, lines = int(self.boxes.samples.size[kind[0]]), int(self.boxes.lines.size[kind[0]])
+        padded_height, padded_width = image.window.padded(image.height, image.width)
+        down, reach = image.window.stride[0], image.window.reach[0]
+        height = padded_height if lines == image.output[0] else (lines - 1) * down + reach
+        width = image.output[1]
+        if reach <= down and height == lines * down:  # images stand below each other as one
+            images, lines, height = 1, images * lines, images * height
+        pixel, formed = tiling.source_bits // 8, tiling.result_bits // 8
+        if tiling.feature_major:
+            features, columns = np.arange(tiling.channels), 1
+            step_in, step_out = tiling.source.pitch, tiling.result.pitch
+        else:
+            features, columns, step_in, step_out = np.zeros(1, np.int64), tiling.channels, 0, 0
+            pixel, formed = tiling.source.pitch, tiling.result.pitch
+        number = np.arange(images)
+        at = (features[:, None] * step_in + number * (height * padded_width * pixel)).reshape(-1)
+        to = (features[:, None] * step_out + number * (lines * width * formed)).reshape(-1)
+        return issue(
+            REDUCE,
+            len(kind),
+            len(at),
+            function=self.function,
+            memory=Memory.ACTIVATION,
+            address=source + at,
+            stride=pixel,
+            line_stride=padded_width * pixel,
+            height=lines,
+            width=width,
+            columns=columns,
+            result_memory=Memory.OUTPUT,
+            result=out + to,
+            result_stride=formed,
+            result_line_stride=width * formed,
+        )

@@ -1,0 +1,220 @@
+"""How the work of a vector fusion is cut: rows of numbers, or images and rows of their windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.image import Image
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.tiles import Cuts, Place, cuts, oriented
+from accelsim.config.arch import Machine, Sram
+from accelsim.errors import DoesNotFitError
+from accelsim.graph.ops.window import Window
+from accelsim.units import align_up, ceil_div
+
+Int64 = NDArray[np.int64]
+
+#: Tiles of each operand, and of results, that take turns.
+SLOTS = 2
+
+
+class Boxes(NamedTuple):
+    """Results of each tile: samples and, of images, rows of pixels; int64, shape (tiles,)."""
+
+    samples: Cuts
+    lines: Cuts
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTiling:
+    """How one fusion is cut.
+
+    Parameters
+    ----------
+    samples, channels
+        Rows of the result, a pixel each of images, and features.
+    image
+        Images whose windows are reduced; None if rows are taken as they come.
+    tile_samples
+        Rows of a tile, or images.
+    tile_lines
+        Rows of results of an image's tile; all of them where a tile has several images.
+    source_bits, result_bits
+        Bits of an element.
+    operands
+        Tiles that are read for one that is formed.
+    feature_major
+        Whether the samples of a feature lie side by side.
+    """
+
+    samples: int
+    channels: int
+    image: Image | None
+    tile_samples: int
+    tile_lines: int
+    source_bits: int
+    result_bits: int
+    operands: int
+    feature_major: bool
+    source_word: int
+    result_word: int
+
+    @property
+    def boxes(self) -> Boxes:
+        """All tiles, in order."""
+        if self.image is None:
+            rows = cuts(self.samples, self.tile_samples)
+            return Boxes(rows, Cuts(np.zeros_like(rows.low), np.ones_like(rows.low)))
+        images, lines = cuts(self.image.samples, self.tile_samples), cuts(self.image.output[0], self.tile_lines)
+        both = [np.meshgrid(a, b, indexing="ij") for a, b in zip(images, lines, strict=True)]
+        (low, first), (size, height) = ((a.ravel(), b.ravel()) for a, b in both)
+        return Boxes(Cuts(low, size), Cuts(first, height))
+
+    @property
+    def rows(self) -> Cuts:
+        """Rows of the result that each tile forms."""
+        samples, lines = self.boxes
+        if self.image is None:
+            return samples
+        height, width = self.image.output
+        return Cuts((samples.low * height + lines.low) * width, samples.size * lines.size * width)
+
+    @property
+    def lines_read(self) -> int:
+        """Padded lines of an image that a tile reads, at most."""
+        if self.image is None:
+            return 1
+        if self.tile_lines == self.image.output[0]:
+            return self.image.window.padded(self.image.height, self.image.width)[0]
+        return (self.tile_lines - 1) * self.image.window.stride[0] + self.image.window.reach[0]
+
+    @property
+    def pixels_read(self) -> int:
+        """Rows of numbers that a tile of an operand holds, at most."""
+        if self.image is None:
+            return self.tile_samples
+        _, width = self.image.window.padded(self.image.height, self.image.width)
+        return self.tile_samples * self.lines_read * width
+
+    @property
+    def pixels_formed(self) -> int:
+        """Rows of numbers that a tile of results holds, at most."""
+        return self.tile_samples if self.image is None else self.tile_samples * self.tile_lines * self.image.output[1]
+
+    @property
+    def source(self) -> Place:
+        """How a tile of an operand lies on chip, from address 0 on."""
+        return self._place(self.pixels_read, self.source_bits, self.source_word)
+
+    @property
+    def result(self) -> Place:
+        """How a tile of results lies on chip, from address 0 on."""
+        return self._place(self.pixels_formed, self.result_bits, self.result_word)
+
+    @property
+    def source_bytes(self) -> int:
+        """Bytes of a slot for an operand."""
+        return self._bytes(self.pixels_read, self.source, self.source_word)
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of a slot for results."""
+        return self._bytes(self.pixels_formed, self.result, self.result_word)
+
+    @property
+    def slots(self) -> int:
+        """Tiles of each kind that there is room for."""
+        return min(SLOTS, len(self.rows.low))
+
+    @property
+    def loops(self) -> str:
+        """Order of the loops, in words."""
+        return "rows" if self.image is None else "images, rows"
+
+    def _place(self, samples: int, bits: int, word: int) -> Place:
+        _, elements = oriented(samples, self.channels, feature_major=self.feature_major)
+        pitch = ceil_div(elements * bits, 8)
+        # pixels of an image follow each other, so that a window's are strides of one another
+        return Place(0, pitch if self.image else align_up(pitch, word), self.feature_major, bits)
+
+    def _bytes(self, samples: int, place: Place, word: int) -> int:
+        rows, _ = oriented(samples, self.channels, feature_major=self.feature_major)
+        return align_up(rows * place.pitch, word)
+
+    @property
+    def padded(self) -> Image | None:
+        """The images with their padding, pixel by pixel, as they are read."""
+        if self.image is None:
+            return None
+        image = self.image
+        window = Window((1, 1), padding=image.window.padding)
+        return Image(image.samples, image.height, image.width, image.channels, window, image.fill)
+
+
+def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> VectorTiling:
+    """Find the largest tiles of which two of each operand and of the results fit; or one, if not two do.
+
+    Raises
+    ------
+    DoesNotFitError
+        If not even the smallest tile fits.
+    """
+    source, _, result = work.function.types
+    image = work.image
+
+    def tiling(tile_samples: int, tile_lines: int) -> VectorTiling:
+        return VectorTiling(
+            samples,
+            channels,
+            image,
+            tile_samples,
+            tile_lines,
+            8 * source.bytes,
+            8 * result.bytes,
+            len(work.sources),
+            machine.feature_major,
+            machine.activation.width_bytes,
+            machine.output.width_bytes,
+        )
+
+    def fits(tried: VectorTiling, slots: int) -> bool:
+        needs = ((machine.activation, tried.operands * tried.source_bytes), (machine.output, tried.result_bytes))
+        return all(_held(sram, slots) >= size for sram, size in needs)
+
+    lines = image.output[0] if image else 1
+    most = image.samples if image else samples
+    for slots in (SLOTS, 1):
+        found = _largest(most, lambda size: fits(tiling(size, lines), slots))
+        if found:
+            return tiling(found, lines)
+        found = _largest(lines, lambda size: fits(tiling(1, size), slots)) if image else 0
+        if found:
+            return tiling(1, found)
+    smallest = tiling(1, 1)
+    raise DoesNotFitError(
+        f"layer {name}: the activation and output memories of {machine.name} must hold the smallest tile, "
+        f"{smallest.operands * smallest.source_bytes} and {smallest.result_bytes} bytes, "
+        f"but have {machine.activation.capacity_bytes} and {machine.output.capacity_bytes}"
+    )
+
+
+def _held(sram: Sram, slots: int) -> int:
+    """Bytes of a slot, of several that are equal."""
+    return sram.capacity_bytes // slots // sram.width_bytes * sram.width_bytes
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Largest size from 1 to `most` that fits; 0 if none does. What fits, fits smaller too."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low

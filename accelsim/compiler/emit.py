@@ -74,7 +74,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         image_bytes=0 if lowering.values else lowering.image_bytes,
     )
     return dataclasses.replace(
-        lowering, program=Program(header, lowering.instructions, lowering.image, lowering.descriptors)
+        lowering, program=Program(header, lowering.instructions, lowering.image, *lowering.tables)
     )
 
 

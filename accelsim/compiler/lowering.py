@@ -11,9 +11,9 @@ from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
 from accelsim.golden.network import CompressedNetwork
-from accelsim.isa import descriptors
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
+from accelsim.isa.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Lowering:
         Inputs of the chain's first layer, or of each independent layer, shapes (M, K).
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
-    descriptors
-        Windows that gather and scatter name.
+    tables
+        What instructions name by number.
     left_out
         Layers that have their places in DRAM, but no instructions.
     """
@@ -72,7 +72,7 @@ class Lowering:
     image_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
-    descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
+    tables: Tables = field(default_factory=Tables)
     program: Program | None = None
     left_out: range = range(0)
 

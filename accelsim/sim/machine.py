@@ -22,6 +22,7 @@ from accelsim.memory.region import Region, view, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
+from accelsim.sim.tiles import TileUnit
 from accelsim.sim.vector import VectorUnit
 from accelsim.sim.work import Work
 
@@ -48,6 +49,7 @@ class Core:
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
+        self.tiles = TileUnit(machine, self.memories, program.tables)
         # an outer-product unit sees zeros as activations are written to their scratchpad
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
@@ -98,6 +100,8 @@ class Core:
                     dram[:] = pad
             case opcodes.Gather() | opcodes.Scatter():
                 self._move_window(operands)
+            case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
+                self.tiles.move(operands)
             case opcodes.HostTransfer() as t:
                 if opcode == opcodes.RECEIVE:  # what is received stands in the image until then
                     self.memories.bytes(Memory.DRAM, Region(*t))[:] = view(self.memories.host, Region(*t))
@@ -119,6 +123,8 @@ class Core:
                 return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
             case opcodes.Gather() | opcodes.Scatter():
                 return self._window(counters, operands)
+            case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
+                return self.tiles.take(counters, operands)
             case opcodes.HostTransfer():
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Requantize():

@@ -16,9 +16,10 @@ from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, in
 from accelsim.datapath.vector.dequantize import Fp8
 from accelsim.errors import ProgramError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa import accesses, constants, descriptors, opcodes
+from accelsim.isa import accesses, constants, opcodes
 from accelsim.isa.accesses import FLOAT_BYTES, SUM_BYTES
 from accelsim.isa.opcodes import OPCODES, Addend, Code, Exponential, Memory, Normalization
+from accelsim.isa.tables import Tables
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Bank, Memories
 from accelsim.sim.work import Work
@@ -65,7 +66,7 @@ class VectorUnit:
         ProgramError
             If the constants' bytes hold what no kernel is sized for.
         """
-        found = accesses.of_opcode(opcode, operands[None], self.machine, descriptors.table())
+        found = accesses.of_opcode(opcode, operands[None], self.machine, Tables())
         tiles = [Tile(Memory(int(a.memory[0])), Region(*(int(column[0]) for column in a[3:]))) for a in found]
         named = OPCODES[opcode].operands(*operands[: len(OPCODES[opcode].fields)].tolist())
         if isinstance(named, opcodes.Hadamard):

@@ -61,23 +61,17 @@ class Core:
         """Do what one verified instruction does, count its events, and say what it takes."""
         opcode, layer, operands = _read(record)
         counters = self.counters[layer]
-        match operands:
-            case opcodes.Decode():
-                count(counters, _ISSUE, 1)
-                return self.decode.execute(counters, operands)
-            case opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
-                count(counters, _ISSUE, 1)
-                return self.vector.execute(counters, opcode, record["operands"])
+        if isinstance(operands, opcodes.Decode):
+            count(counters, _ISSUE, 1)
+            return self.decode.execute(counters, operands)
         if self.values:
             self._move(opcode, layer, operands)
         return self._take(counters, opcode, operands)
 
     def depends_on_data(self, opcode: int) -> bool:
         """Whether what an instruction takes depends on the bytes that it finds, so that only `execute` tells it."""
-        return (
-            opcode == opcodes.DECODE
-            or opcode in opcodes.TILEWISE
-            or (self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS})
+        return opcode == opcodes.DECODE or (
+            self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS}
         )
 
     def move(self, record: np.void) -> None:
@@ -109,8 +103,8 @@ class Core:
                 self._requantize(operands)
             case opcodes.Activate():
                 self._activate(operands)
-            case opcodes.Quantize() | opcodes.Dequantize():
-                self.vector.move(operands)
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                self.vector.move(opcode, operands)
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
 
@@ -133,8 +127,8 @@ class Core:
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)
                 return self._results(counters, operands)
-            case opcodes.Quantize() | opcodes.Dequantize():
-                return self.vector.take(counters, operands)
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                return self.vector.take(counters, opcode, operands)
             case _:
                 return self.matrix.take(counters, operands)
 

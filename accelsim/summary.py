@@ -17,7 +17,7 @@ from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
 from accelsim.graph.graph import Graph
-from accelsim.isa.opcodes import DECODE, TILEWISE
+from accelsim.isa.opcodes import DECODE
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.results import (
     Bytes,
@@ -192,7 +192,7 @@ def _dram(execution: Execution) -> DramFigures | None:
 def _data_decide(program: Program, machine: Machine) -> bool:
     """Whether what takes time depends on bytes, so that a run for its time alone moves them too."""
     opcodes = {*np.unique(program.instructions["opcode"]).tolist()}
-    return machine.matrix.skips_zeros or not opcodes.isdisjoint({DECODE, *TILEWISE})
+    return machine.matrix.skips_zeros or DECODE in opcodes
 
 
 def _layer(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.synchronize import synchronize
 from accelsim.config.arch import Machine
-from accelsim.isa.assembly import parse, print_descriptor
+from accelsim.isa.assembly import parse, print_descriptor, print_function
 from accelsim.isa.descriptors import Descriptor
+from accelsim.isa.functions import Function
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, view
@@ -34,6 +35,7 @@ class Draft:
         self.lines: list[str] = []
         self.stored = RESULTS
         self.windows: list[Descriptor] = []
+        self.functions: list[Function] = []
 
     def emit(self, mnemonic: str, layer: int = 0, **operands: Any) -> int:
         """Append an instruction; returns its number."""
@@ -46,6 +48,12 @@ class Draft:
         if descriptor not in self.windows:
             self.windows.append(descriptor)
         return self.windows.index(descriptor)
+
+    def function(self, function: Function) -> int:
+        """Take a function into the program's table; returns its number."""
+        if function not in self.functions:
+            self.functions.append(function)
+        return self.functions.index(function)
 
     def load(self, values: NDArray[Any] | bytes, memory: str, address: int, stride: int = 0) -> None:
         """Bring rows of elements, of the width that they have, into a scratchpad."""
@@ -93,6 +101,7 @@ class Draft:
             f".image {image.size}",
             f".bytes {base64.b64encode(self.image).decode()}",
             *map(print_descriptor, self.windows),
+            *map(print_function, self.functions),
         ]
         program = parse("\n".join([*text, *self.lines]))
         if not waits:
@@ -100,9 +109,9 @@ class Draft:
         net = network(np.random.default_rng(0), [1, 1])
         lowering = Lowering(
             net, np.zeros((1, 1), np.uint8), image=image, image_bytes=image.size, instructions=program.instructions,
-            descriptors=program.descriptors,
+            tables=program.tables,
         )  # fmt: skip
-        return Program(program.header, synchronize(lowering, machine).instructions, image, program.descriptors)
+        return Program(program.header, synchronize(lowering, machine).instructions, image, *program.tables)
 
 
 def read(execution: Execution, where: int, rows: int, columns: int, dtype: Any) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -37,25 +37,11 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     layout = _Layout(lowering, machine)
     for name in graph.inputs:
         layout.place(name)
-    addresses: list[tuple[int, ...]] = []
-    end, parts = layout.end, {}
-    for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
-        chunks: list[int] = []
-        if flow and isinstance(tiling, Tiling):
-            if tiling not in parts:
-                parts[tiling] = tiling.chunks()
-            for chunk in parts[tiling]:
-                chunks.append(align_up(end, burst))
-                end = chunks[-1] + stored_bytes(flow, chunk)
-        elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
-            chunks.append(align_up(end, burst))
-            end = chunks[-1] + len(fusion.work.table)
-        addresses.append(tuple(chunks))
-    image_bytes = layout.end = end
+    parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
+    addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
+    image_bytes = layout.end
     placements: list[Placement | VectorPlacement] = []
-    for fusion, flow, tiling, at in zip(
-        lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True
-    ):
+    for fusion, flow, tiling, at in zip(lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True):
         target = layout.place(fusion.target)
         sources = tuple(layout.places[name] for name in fusion.sources)
         if flow and isinstance(tiling, Tiling):
@@ -72,6 +58,16 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         lowering, places=layout.places, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
+
+
+def _constants(lowering: Lowering, parts: Mapping[Tiling, list[Chunk]]) -> Iterator[list[int]]:
+    """Bytes of what each fusion's constants stand as, one by one."""
+    for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
+        if flow and isinstance(tiling, Tiling):
+            yield [stored_bytes(flow, chunk) for chunk in parts[tiling]]
+        else:
+            table = fusion.work.table if isinstance(fusion.work, VectorWork) else None
+            yield [] if table is None else [len(table)]
 
 
 class _Layout:
@@ -110,7 +106,17 @@ class _Layout:
         """
         for part in parts:
             if self._groups.setdefault(part, parts) != parts:
-                raise CompileError(f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere")
+                raise CompileError(
+                    f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere"
+                )
+
+    def put(self, sizes: Iterable[int]) -> tuple[int, ...]:
+        """Addresses of constants of these sizes, each at a burst."""
+        addresses = []
+        for size in sizes:
+            addresses.append(align_up(self.end, self.machine.dram.burst_bytes))
+            self.end = addresses[-1] + size
+        return tuple(addresses)
 
     def place(self, name: str) -> Place:
         """Give a value its place; the first of those side by side makes room for all."""
@@ -154,7 +160,12 @@ def _product_placement(
 
 
 def _vector_placement(
-    work: Product | VectorWork, tiling: VectorTiling, table: tuple[int, ...], sources: tuple[Place, ...], target: Place, machine: Machine
+    work: Product | VectorWork,
+    tiling: VectorTiling,
+    table: tuple[int, ...],
+    sources: tuple[Place, ...],
+    target: Place,
+    machine: Machine,
 ) -> VectorPlacement:
     assert isinstance(work, VectorWork)  # noqa: S101 - as its tiling is
     slots = deal(Memory.ACTIVATION, machine.activation, tiling.slots * tiling.operands, tiling.source_bytes)

@@ -46,8 +46,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
     )
     return dataclasses.replace(
-        lowering,
-        program=Program(header, lowering.instructions, lowering.image, lowering.descriptors, lowering.functions),
+        lowering, program=Program(header, lowering.instructions, lowering.image, *lowering.tables)
     )
 
 

@@ -169,4 +169,3 @@ class Image:
             bounds_rows * row,
             bounds_columns * column,
         )
-

@@ -17,9 +17,9 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
-from accelsim.isa import descriptors, functions
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
+from accelsim.isa.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +91,9 @@ class Lowering:
     places
         Where values lie in DRAM, by name.
     image, image_bytes
-        First bytes of DRAM, and how many they are; the bytes are left out where weights have no numbers.
-    descriptors, functions
-        Windows that gather and scatter name, and what map, reduce and move do.
+        First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
+    tables
+        What instructions name by number.
     left_out
         Fusions that have their places in DRAM, but no instructions.
     """
@@ -110,8 +110,7 @@ class Lowering:
     image_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
-    descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
-    functions: NDArray[np.int64] = field(default_factory=functions.table)
+    tables: Tables = field(default_factory=Tables)
     program: Program | None = None
     left_out: range = range(0)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
-from accelsim.compiler.tables import Tables
+from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
 from accelsim.compiler.vector_schedule import VectorScheduler
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -41,12 +40,9 @@ from accelsim.isa import opcodes
 from accelsim.isa.opcodes import (
     ACTIVATE,
     DECODE,
-    GATHER,
     INSTRUCTION,
     LOAD,
     NONE,
-    OPCODES,
-    OPERANDS,
     RECEIVE,
     REQUANTIZE,
     SEND,
@@ -370,7 +366,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     moves: list[Moves] = []
     stored: dict[str, Stored] = {}
     received: set[str] = set()
-    steps, tables = 0, Tables()
+    steps, tables = 0, TableBuilder()
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     for number, fusion in enumerate(lowering.fusions):
         tiling, placement = lowering.tilings[number], lowering.placements[number]
@@ -398,9 +394,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
         steps += len(layer.now)
         stored[fusion.target] = layer.stored
     instructions = _in_order(layers, moves, steps, machine)
-    return dataclasses.replace(
-        lowering, instructions=instructions, descriptors=tables.descriptors.table, functions=tables.functions_table
-    )
+    return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)
 
 
 def _require_memory(instructions: int, machine: Machine) -> None:

@@ -22,7 +22,7 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     """
     code = lowering.instructions.copy()
     queues = hazards.Queues.of(code)
-    touched = accesses.of_program(code, machine, lowering.descriptors)
+    touched = accesses.of_program(code, machine, lowering.tables)
     found = hazards.find(queues, touched, lowering.image_bytes, machine)
     if found.undefined >= 0:
         raise DefectError("the schedule reads bytes that it never wrote")

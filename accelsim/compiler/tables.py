@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from accelsim.compiler.image import Descriptors
 from accelsim.isa import functions
 from accelsim.isa.functions import Function
+from accelsim.isa.tables import Tables
 
 
 @dataclass(slots=True)
-class Tables:
+class TableBuilder:
     """Windows, and functions of the vector unit, each once."""
 
     descriptors: Descriptors = field(default_factory=Descriptors)
@@ -24,6 +22,6 @@ class Tables:
         return self.functions.setdefault(wanted, len(self.functions))
 
     @property
-    def functions_table(self) -> NDArray[np.int64]:
-        """The program's table of functions."""
-        return functions.table(*self.functions)
+    def tables(self) -> Tables:
+        """The program's tables."""
+        return Tables(self.descriptors.table, functions.table(*self.functions))

@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler import vector_tiles
+from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, cuts, oriented
+from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import ceil_div
@@ -30,7 +31,8 @@ SLACK = 1.05
 
 def tile(lowering: Lowering, machine: Machine) -> Lowering:
     """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
-    flows, tilings = [], []
+    flows: list[Dataflow | None] = []
+    tilings: list[Tiling | VectorTiling] = []
     chosen: dict[Hashable, Tiling] = {}
     for fusion in lowering.fusions:
         if isinstance(fusion.work, VectorWork):

@@ -81,8 +81,8 @@ class VectorScheduler:
         found: list[Moves] = []
         for source in range(len(self.work.sources)):
             found += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
-        if self.placement.table is not None:
-            sizes = np.array([len(self.placement.table_slot.addresses) and self.placement.table_slot.bytes])
+        if self.placement.table_slot.addresses:
+            sizes = np.array([self.placement.table_slot.bytes])
             fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
             before = scratchpads[Memory.WEIGHT].place(fills)
             found.append(
@@ -179,11 +179,8 @@ class VectorScheduler:
         """One instruction for each tile."""
         tiling, size = self.tiling, int(self.rows.size[kind[0]])
         rows, columns = oriented(size, tiling.channels, feature_major=tiling.feature_major)
-        other: dict[str, int | Int64] = {}
-        if len(sources) > 1:
-            other = {"other_memory": Memory.ACTIVATION, "other": sources[1], "other_stride": tiling.source.pitch}
-        if self.placement.table is not None:
-            other["constants"] = self.placement.table_slot.addresses[0]
+        two = len(sources) > 1
+        table = self.placement.table_slot.addresses
         return issue(
             MAP,
             len(kind),
@@ -196,7 +193,10 @@ class VectorScheduler:
             result_memory=Memory.OUTPUT,
             result=out,
             result_stride=tiling.result.pitch,
-            **other,
+            other_memory=Memory.ACTIVATION if two else 0,
+            other=sources[1] if two else 0,
+            other_stride=tiling.source.pitch if two else 0,
+            constants=table[0] if table else 0,
         )
 
     def _reduce(self, kind: Int64, source: Int64, out: Int64) -> Code:

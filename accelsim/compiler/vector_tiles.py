@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -189,10 +190,10 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
     lines = image.output[0] if image else 1
     most = image.samples if image else samples
     for slots in (SLOTS, 1):
-        found = _largest(most, lambda size: fits(tiling(size, lines), slots))
+        found = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
         if found:
             return tiling(found, lines)
-        found = _largest(lines, lambda size: fits(tiling(1, size), slots)) if image else 0
+        found = _largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
         if found:
             return tiling(1, found)
     smallest = tiling(1, 1)

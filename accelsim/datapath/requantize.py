@@ -123,6 +123,17 @@ _SCHEMES: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
 }
 #: Names of the rounding schemes; their order is their number in an instruction.
 MODES = tuple(_SCHEMES)
+#: Schemes whose scale is multiplier * 2^(shift - 31), and the largest shift of each: a multiplier of 31 bits, or of 15
+#: in `tflite_int64_reduced`, is always shifted right by one bit or more.
+MOST_SHIFT = {
+    "tflite_single_round": 30,
+    "tflite_double_round": 30,
+    "cmsis_nn_double_round": 30,
+    "tflite214_builtin_fully_connected": 30,
+    "litert_ref_fully_connected": 30,
+    "tflite_int64_reduced": 14,
+}
+Q31_MODES = tuple(MOST_SHIFT)
 
 
 def requantize(

@@ -20,12 +20,15 @@ from accelsim.config.datapaths import (
     WeightStationary,
 )
 from accelsim.config.operands import Operand
+from accelsim.datapath.vector.elements import WIDTHS
 from accelsim.formats import nm
-from accelsim.isa import descriptors, opcodes
+from accelsim.isa import descriptors, images, opcodes
 from accelsim.isa.constants import block_bytes
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
+from accelsim.isa.functions import BINARY, TABLE_BYTES, Function, Operation
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
+from accelsim.isa.tables import Tables
 from accelsim.kernels import classes
 from accelsim.memory.region import Region, Runs
 from accelsim.units import ceil_div
@@ -131,7 +134,7 @@ def streaming_memory(matrix: Matrix) -> Memory:
 
 
 def of_opcode(  # noqa: PLR0911 - one an operand list
-    opcode: int, operands: Int64, machine: Machine, windows: Int64
+    opcode: int, operands: Int64, machine: Machine, tables: Tables
 ) -> list[Access]:
     """Accesses of instructions that share an opcode.
 
@@ -144,12 +147,14 @@ def of_opcode(  # noqa: PLR0911 - one an operand list
     ----------
     operands
         int64, shape (n, OPERANDS).
-    windows
-        The program's table of descriptors.
+    tables
+        Of the program.
     """
     column = tuple(operands.T)
     if opcode in {opcodes.GATHER, opcodes.SCATTER}:
-        return _windows(opcode, column, windows)
+        return _windows(opcode, column, tables.descriptors)
+    if opcode in opcodes.TYPED:
+        return _typed(opcode, column, tables.functions)
     if opcode in {opcodes.LOAD, opcodes.STORE, opcodes.RECEIVE, opcodes.SEND}:
         return _transfers(opcode, column)
     if opcode == opcodes.DECODE:
@@ -318,6 +323,43 @@ def _tiles(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
     ]
 
 
+def _typed(opcode: int, column: tuple[Int64, ...], functions: Int64) -> list[Access]:
+    """Tiles of typed elements: those that are read, the constants of a table, and the result."""
+    number, zero = column[0], np.zeros_like(column[0])
+    operation, source, other_type, result_type = functions[number, :4].T
+    read, written = WIDTHS[source], WIDTHS[result_type]
+    if opcode == opcodes.REDUCE:
+        _, memory, address, stride, line, height, width, columns, to, result, result_stride, result_line = column[:12]
+        shapes = zip(stride, line, height, width, columns * read, strict=True)
+        windows = functions[number][:, Function._fields.index("window_rows") :]
+        seen = [images.read(*map(int, shape), *w.tolist()) for shape, w in zip(shapes, windows, strict=True)]
+        shapes = zip(result_stride, result_line, height, width, columns * written, strict=True)
+        made = [images.written(*map(int, shape)) for shape in shapes]
+        return [
+            *_each([image.regions for image in seen], address, memory, False, Moment.FREE),
+            *_each([image.regions for image in made], result, to, True, Moment.END),
+        ]
+    if opcode == opcodes.MOVE:
+        _, to, result, result_stride, rows, columns, memory, address, stride = column[:9]
+        turned = operation == Operation.TRANSPOSE
+        result_rows, result_columns = np.where(turned, columns, rows), np.where(turned, rows, columns)
+        own = rows * (operation != Operation.FILL)
+        return [
+            Access(memory, False, zero + Moment.FREE, address, stride, own, columns * read),
+            Access(to, True, zero + Moment.END, result, result_stride, result_rows, result_columns * written),
+        ]
+    _, memory, address, stride, rows, columns, to, result, result_stride = column[:9]
+    other_memory, other, other_stride, constants = column[9:13]
+    both = np.where(other_stride == 0, 1, rows) * np.isin(operation, BINARY)
+    table = (operation == Operation.LOOK_UP).astype(np.int64)
+    return [
+        Access(memory, False, zero + Moment.FREE, address, stride, rows, columns * read),
+        Access(other_memory, False, zero + Moment.FREE, other, other_stride, both, columns * WIDTHS[other_type]),
+        _access(Memory.WEIGHT, constants, zero, table, zero + TABLE_BYTES),
+        Access(to, True, zero + Moment.END, result, result_stride, rows, columns * written),
+    ]
+
+
 def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[Access]:
     matrix, operand = machine.matrix, machine.operand
     zero = np.zeros_like(column[0])
@@ -417,19 +459,19 @@ def chases(address: Int64, row_bytes: Int64, machine: Machine) -> NDArray[np.boo
 
 
 def of_program(
-    instructions: NDArray[np.void], machine: Machine, windows: Int64 | None = None, kinds: Kinds | None = None
+    instructions: NDArray[np.void], machine: Machine, tables: Tables | None = None, kinds: Kinds | None = None
 ) -> Accesses:
     """All accesses of a program's instructions, whose opcodes are valid.
 
     Parameters
     ----------
-    windows
-        The program's table of descriptors, if it has one.
+    tables
+        Of the program, if it has any.
     kinds
         Which instructions differ, if that is known already.
     """
     kinds = kinds or Kinds.of(instructions)
-    of_kind = _of_each(instructions[kinds.first], machine, descriptors.table() if windows is None else windows)
+    of_kind = _of_each(instructions[kinds.first], machine, tables or Tables())
     count = np.bincount(of_kind.instruction, minlength=len(kinds.first))
     times = count[kinds.number]
     ahead = (np.cumsum(count) - count)[kinds.number] - (np.cumsum(times) - times)  # of each one's accesses in `of_kind`
@@ -443,14 +485,14 @@ def of_program(
     )
 
 
-def _of_each(instructions: NDArray[np.void], machine: Machine, windows: Int64) -> Accesses:
+def _of_each(instructions: NDArray[np.void], machine: Machine, tables: Tables) -> Accesses:
     """Accesses of instructions, worked out opcode by opcode."""
     opcode, operands = instructions["opcode"], instructions["operands"]
     found: list[tuple[Int64, Access]] = []
     count = np.zeros(len(opcode), np.int64)
     for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
         index = np.flatnonzero(opcode == kind)
-        for access in sorted(of_opcode(kind, operands[index], machine, windows), key=lambda access: access.write):
+        for access in sorted(of_opcode(kind, operands[index], machine, tables), key=lambda access: access.write):
             real = np.flatnonzero((access.rows > 0) & (access.row_bytes > 0))
             found.append((index[real], access.part(real)))
             count[index[real]] += 1

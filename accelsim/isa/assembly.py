@@ -13,13 +13,17 @@ forms products, are 0 where they are left out, as most instructions have none of
 dram_strides and strides, which have a number for each of five dimensions, the outermost first:
 
     .descriptor counts=1,1,1,9,9 dram_strides=0,0,0,448,64 strides=0,0,0,576,64 run_bytes=64
+
+A `.function` is one of map, reduce and move, with its operation and types by name; fields that are 0 may be left out:
+
+    .function operation=maximum source=int8 result=int8 window_rows=2 window_columns=2 row_step=2 column_step=2
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,18 +33,21 @@ from pydantic import ValidationError
 from accelsim.config.load import wording
 from accelsim.errors import Fault, ProgramError, unknown_name
 from accelsim.formats.storage import FORMATS
-from accelsim.isa import descriptors
+from accelsim.isa import descriptors, functions
 from accelsim.isa.descriptors import DIMENSIONS, SCALARS, VECTORS, Descriptor
-from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Memory, Moment
+from accelsim.isa.functions import NAMES, Function
+from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Map, Memory, Moment, Move
 from accelsim.isa.program import Header, Program
 
 BYTES_A_LINE = 57
 MAX_IMAGE_BYTES = 2**34
 
 #: Operands that are written as a memory's name.
-_MEMORIES = {"memory", "other_memory"}
+_MEMORIES = {"memory", "other_memory", "result_memory"}
 #: Operands that are 0 where they are left out.
-_OPTIONAL = {"integer_bits", "table", "inner", "outer_stride"}
+_OPTIONAL = {"integer_bits", "table", "inner", "outer_stride", *Map._field_defaults, *Move._field_defaults}
+#: Operands that are left out where there is no such tile.
+_TILE = ({"other_memory", "other", "other_stride"}, {"memory", "address", "stride"})
 #: Operand that is written as a storage format's name.
 _FORMAT = "format"
 _BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
@@ -57,6 +64,7 @@ def print_program(program: Program, *, image: bool = True) -> str:
             f".bytes {base64.b64encode(data[i : i + BYTES_A_LINE]).decode()}" for i in range(0, len(data), BYTES_A_LINE)
         ]
     lines += [print_descriptor(Descriptor.read(record)) for record in program.descriptors]
+    lines += [print_function(Function.read(record)) for record in program.functions]
     names = [layer.name for layer in program.header.layers]
     layer = -1
     for number, record in enumerate(program.instructions):
@@ -76,11 +84,25 @@ def print_descriptor(descriptor: Descriptor) -> str:
     return " ".join(words)
 
 
+def print_function(function: Function) -> str:
+    """One line of text for a function; fields that are 0 are left out, but for its operation and types."""
+    words = [".function"]
+    for name, value in zip(function._fields, function, strict=True):
+        if name in NAMES and 0 <= value < len(NAMES[name]):
+            words.append(f"{name}={NAMES[name](value).name.lower()}")
+        elif value:
+            words.append(f"{name}={value}")
+    return " ".join(words)
+
+
 def print_instruction(record: np.void) -> str:
     """One line of text for a record with a valid opcode."""
     opcode = OPCODES[record["opcode"]]
     words = [f"{opcode.mnemonic:<10} layer={record['layer']}"]
+    usual = opcode.operands._field_defaults.keys() & (_TILE[0] | _TILE[1])
     for operand, value in zip(opcode.fields, record["operands"], strict=False):
+        if value == 0 and operand.name in usual:
+            continue
         words.append(f"{operand.name}={_shown(operand.name, int(value))}")
     words += [
         f"wait=s{semaphore}>={value}"
@@ -129,7 +151,8 @@ def parse(text: str, file: str = "") -> Program:
         raise ProgramError(*faults)
     instructions = np.array(draft.records, INSTRUCTION) if draft.records else np.zeros(0, INSTRUCTION)
     image = np.frombuffer(bytes(draft.image), np.uint8).copy()
-    return Program(draft.header, instructions, image, descriptors.table(*draft.windows))
+    tables = descriptors.table(*draft.windows), functions.table(*draft.functions)
+    return Program(draft.header, instructions, image, *tables)
 
 
 class _WordError(Exception):
@@ -149,6 +172,7 @@ class _Draft:
     image: bytearray = field(default_factory=bytearray)
     records: list[NDArray[np.void]] = field(default_factory=list)
     windows: list[Descriptor] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
 
     def add(self, code: str) -> None:
         """Take one line without its comment."""
@@ -168,6 +192,8 @@ class _Draft:
                 raise _WordError(".bytes must be base64") from None
         elif directive == ".descriptor":
             self.windows.append(_descriptor(code))
+        elif directive == ".function":
+            self.functions.append(_function(code))
         else:
             self.records.append(_instruction(code))
 
@@ -186,27 +212,54 @@ def _words(code: str) -> Iterator[tuple[int, str]]:
     return ((match.start(), match.group()) for match in re.finditer(r"\S+", code))
 
 
-def _descriptor(code: str) -> Descriptor:
+def _given(code: str, fields: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Offset, name and value of each field that a directive gives."""
+    given: set[str] = set()
     words = _words(code)
     next(words)
-    found: dict[str, tuple[int, ...] | int] = {}
     for offset, word in words:
         name, _, value = word.partition("=")
+        if name not in fields:
+            raise _WordError(unknown_name("field", name, fields), offset)
+        if name in given:
+            raise _WordError(f"{name} must be given once, not twice", offset)
+        given.add(name)
+        yield offset, name, value
+
+
+def _descriptor(code: str) -> Descriptor:
+    found: dict[str, tuple[int, ...] | int] = {}
+    for offset, name, value in _given(code, Descriptor._fields):
         try:
-            if name not in Descriptor._fields:
-                raise _WordError(unknown_name("field", name, Descriptor._fields))
-            if name in found:
-                raise _WordError(f"{name} must be given once, not twice")
             numbers = tuple(_integer(number, -(2**63), 2**63 - 1, name) for number in value.split(","))
-            if len(numbers) != (DIMENSIONS if name in VECTORS else 1):
-                raise _WordError(f"{name} must have {DIMENSIONS if name in VECTORS else 1} numbers, not {len(numbers)}")
-            found[name] = numbers[0] if name in SCALARS else numbers
         except _WordError as error:
             raise _WordError(str(error), offset) from None
+        if len(numbers) != (DIMENSIONS if name in VECTORS else 1):
+            needed = DIMENSIONS if name in VECTORS else 1
+            raise _WordError(f"{name} must have {needed} numbers, not {len(numbers)}", offset)
+        found[name] = numbers[0] if name in SCALARS else numbers
     missing = [name for name in Descriptor._fields if name not in found and name not in Descriptor._field_defaults]
     if missing:
         raise _WordError(f".descriptor must have the fields {', '.join(missing)}, which are missing")
     return Descriptor(**found)  # type: ignore[arg-type] # tuples of the vectors, numbers of the scalars
+
+
+def _function(code: str) -> Function:
+    found: dict[str, int] = {}
+    for offset, name, value in _given(code, Function._fields):
+        choices = [choice.name.lower() for choice in NAMES.get(name, ())]
+        if choices and value.isidentifier():
+            if value not in choices:
+                raise _WordError(unknown_name(name, value, choices), offset)
+            found[name] = choices.index(value)
+            continue
+        try:
+            found[name] = _integer(value, -(2**63), 2**63 - 1, name)
+        except _WordError as error:
+            raise _WordError(str(error), offset) from None
+    if "operation" not in found:
+        raise _WordError(".function must have the field operation, which is missing")
+    return Function(**found)
 
 
 def _instruction(code: str) -> NDArray[np.void]:

@@ -20,16 +20,6 @@ from accelsim.isa.opcodes import Addend, Code, Exponential, Normalization
 
 Int64 = NDArray[np.int64]
 
-#: Rounding schemes whose scale is multiplier * 2^(shift - 31).
-Q31_MODES = (
-    "tflite_single_round",
-    "tflite_double_round",
-    "cmsis_nn_double_round",
-    "tflite214_builtin_fully_connected",
-    "litert_ref_fully_connected",
-    "tflite_int64_reduced",
-)
-
 _SCALE = [("multiplier", "<i4"), ("shift", "i1"), ("rounding", "u1")]
 _ADD = np.dtype(
     [
@@ -63,8 +53,6 @@ _GELU = np.dtype(
 _GRID = np.dtype([("multiplier", "<u2"), ("right", "u1")])
 _TABLE_BYTES = 256
 _MOST_RIGHT = 62
-#: A multiplier of 31 bits, or of 15 in `tflite_int64_reduced`, is always shifted right by one bit or more.
-_MOST_SHIFT, _MOST_REDUCED_SHIFT = 30, 14
 
 
 def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
@@ -255,7 +243,7 @@ def _record(data: NDArray[np.uint8], layout: np.dtype[np.void]) -> np.void:
 def _scale(multiplier: Any, shift: Any, mode: str) -> Rescale:
     if multiplier < 0:
         raise ValueError(f"multiplier must be 0 or more, not {multiplier}")
-    most = _MOST_REDUCED_SHIFT if mode == "tflite_int64_reduced" else _MOST_SHIFT
+    most = requantize.MOST_SHIFT[mode]
     if not -31 <= shift <= most:
         raise ValueError(f"shift must be -31 to {most}, not {shift}")
     return Rescale(int(multiplier), int(shift))
@@ -270,8 +258,8 @@ def _zero_point(value: Any, signed: int) -> int:
 
 def _mode(rounding: Any) -> str:
     names = dict(enumerate(requantize.MODES))
-    if names.get(int(rounding)) not in Q31_MODES:
-        numbers = ", ".join(str(requantize.MODES.index(mode)) for mode in Q31_MODES)
+    if names.get(int(rounding)) not in requantize.Q31_MODES:
+        numbers = ", ".join(str(requantize.MODES.index(mode)) for mode in requantize.Q31_MODES)
         raise ValueError(f"rounding must be one of {numbers}, whose multipliers have 31 bits, not {rounding}")
     return names[int(rounding)]
 

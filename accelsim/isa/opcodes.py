@@ -7,7 +7,7 @@ semaphore that it raises by one. Memories are addressed in bytes.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -345,6 +345,90 @@ class Code(IntEnum):
     FP8_E5M2 = 2
 
 
+class Field(NamedTuple):
+    """One operand: its name, its range and what it means."""
+
+    name: str
+    low: int
+    high: int
+    meaning: str
+
+
+class Span(NamedTuple):
+    """What stands behind an operand in its list: its range and what it means."""
+
+    low: int
+    high: int
+    meaning: str
+
+
+_A48, _S31, _N24 = 2**48 - 1, 2**31 - 1, 2**24 - 1
+_FunctionNumber = Annotated[int, Span(0, _S31, "number of what is done in the program's table of functions")]
+_Rows = Annotated[int, Span(1, _N24, "rows of the tile")]
+_Columns = Annotated[int, Span(1, _N24, "columns of the tile")]
+_Source = Annotated[int, Span(Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the tile, 1 to 4")]
+_Address = Annotated[int, Span(0, _A48, "first element of the tile")]
+_Stride = Annotated[int, Span(0, _S31, "bytes from row to row of the tile")]
+_Result = Annotated[int, Span(Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the result, 1 to 4")]
+_ResultAddress = Annotated[int, Span(0, _A48, "first element of the result")]
+_ResultStride = Annotated[int, Span(0, _S31, "bytes from row to row of the result")]
+
+
+class Map(NamedTuple):
+    """Operands of map: one tile or two to one of as many rows and columns."""
+
+    function: _FunctionNumber
+    memory: _Source
+    address: _Address
+    stride: _Stride
+    rows: _Rows
+    columns: _Columns
+    result_memory: _Result
+    result: _ResultAddress
+    result_stride: _ResultStride
+    other_memory: Annotated[int, Span(0, Memory.ACCUMULATOR, "memory on chip of the other tile; 0 without one")] = 0
+    other: Annotated[int, Span(0, _A48, "first element of the other tile")] = 0
+    other_stride: Annotated[int, Span(0, _S31, "bytes from row to row of it; 0 takes one row for all rows")] = 0
+    constants: Annotated[int, Span(0, _A48, "in the weight scratchpad: 256 results of a table; else 0")] = 0
+
+
+class Reduce(NamedTuple):
+    """Operands of reduce: windows of an image on chip, whose channels stand side by side, to an image of results."""
+
+    function: _FunctionNumber
+    memory: _Source
+    address: Annotated[int, Span(0, _A48, "first element of the first window")]
+    stride: Annotated[int, Span(0, _S31, "bytes from pixel to pixel of a row of the image")]
+    line_stride: Annotated[int, Span(0, _S31, "bytes from row to row of the image")]
+    height: Annotated[int, Span(1, _N24, "rows of results")]
+    width: Annotated[int, Span(1, _N24, "results of a row, a pixel each")]
+    columns: Annotated[int, Span(1, MAX_CHANNELS, "channels of a pixel")]
+    result_memory: _Result
+    result: _ResultAddress
+    result_stride: Annotated[int, Span(0, _S31, "bytes from result to result of a row")]
+    result_line_stride: Annotated[int, Span(0, _S31, "bytes from row to row of results")]
+
+
+class Move(NamedTuple):
+    """Operands of move: a tile to another place, as it is or with rows and columns exchanged, or one byte all over."""
+
+    function: _FunctionNumber
+    result_memory: _Result
+    result: _ResultAddress
+    result_stride: _ResultStride
+    rows: _Rows
+    columns: _Columns
+    memory: Annotated[int, Span(0, Memory.ACCUMULATOR, "memory on chip of the tile; 0 without one")] = 0
+    address: _Address = 0
+    stride: _Stride = 0
+
+
+def fields_of(operands: type[NamedTuple]) -> tuple[Field, ...]:
+    """Fields that a list of operands declares."""
+    hints = get_type_hints(operands, include_extras=True)
+    return tuple(Field(name, *hints[name].__metadata__[0]) for name in operands._fields)
+
+
 Operands = (
     Transfer
     | HostTransfer
@@ -363,16 +447,10 @@ Operands = (
     | Unary
     | Binary
     | Hadamard
+    | Map
+    | Reduce
+    | Move
 )
-
-
-class Field(NamedTuple):
-    """One operand: its name, its range and what it means."""
-
-    name: str
-    low: int
-    high: int
-    meaning: str
 
 
 class Opcode(NamedTuple):
@@ -390,7 +468,6 @@ class Opcode(NamedTuple):
         return OPCODES.index(self)
 
 
-_A48, _S31, _N24 = 2**48 - 1, 2**31 - 1, 2**24 - 1
 _TRANSFER = (
     Field("dram", 0, _A48, "first byte in DRAM"),
     Field("dram_stride", 0, _S31, "bytes from row to row in DRAM"),
@@ -757,15 +834,20 @@ OPCODES: tuple[Opcode, ...] = (
         "window of DRAM to scratchpad, padded where it leaves an image: padding, im2col, transposes, broadcasts",
     ),
     Opcode("scatter", Unit.STORE, Scatter, _WINDOW, "window of scratchpad to DRAM"),
+    Opcode("map", Unit.VECTOR, Map, fields_of(Map), "convert, add, multiply or look up elements"),
+    Opcode("reduce", Unit.VECTOR, Reduce, fields_of(Reduce), "maximum or sum of each window and channel of an image"),
+    Opcode("move", Unit.VECTOR, Move, fields_of(Move), "copy, transpose or fill"),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
 ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, 20)
-QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER = range(20, len(OPCODES))
+QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE = range(20, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.
 TILEWISE = range(ADD, HADAMARD + 1)
+#: Opcodes whose functions stand in the program's table.
+TYPED = (MAP, REDUCE, MOVE)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)
 
 

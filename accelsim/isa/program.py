@@ -23,8 +23,9 @@ from accelsim.config.model import NAME, Frozen, quantity
 from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import Fault, ProgramError, reason
 from accelsim.formats.operands import unpack_rows
-from accelsim.isa import descriptors
+from accelsim.isa import descriptors, functions
 from accelsim.isa.opcodes import INSTRUCTION
+from accelsim.isa.tables import Tables
 from accelsim.memory.region import Region, view
 
 FORMAT: Literal["accelsim-program-2"] = "accelsim-program-2"
@@ -202,15 +203,18 @@ class Program:
         Empty if the program is timing-only.
     descriptors
         Windows of gather and scatter, as `isa.descriptors` lays them out; int64, shape (descriptors, FIELDS).
+    functions
+        What map, reduce and move do, as `isa.functions` lays them out; int64, shape (functions, FIELDS).
     """
 
     header: Header
     instructions: NDArray[np.void]
     image: NDArray[np.uint8]
     descriptors: NDArray[np.int64] = field(default_factory=descriptors.table)
+    functions: NDArray[np.int64] = field(default_factory=functions.table)
 
     def __post_init__(self) -> None:
-        for array in (self.instructions, self.image, self.descriptors):
+        for array in (self.instructions, self.image, self.descriptors, self.functions):
             array.flags.writeable = False
 
     @property
@@ -219,10 +223,15 @@ class Program:
         return self.header.image_bytes if self.header.timing_only else self.image.size
 
     @property
+    def tables(self) -> Tables:
+        """What instructions name by number."""
+        return Tables(self.descriptors, self.functions)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of header, tables and image, as 64 hexadecimal digits."""
         digest = hashlib.sha256(self.header.model_dump_json().encode())
-        for array in (self.instructions, self.descriptors, self.image):
+        for array in (self.instructions, *self.tables, self.image):
             digest.update(f"{len(array)} ".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -242,8 +251,7 @@ class Program:
 
     def _tensors(self) -> dict[str, NDArray[np.generic]]:
         records = np.ascontiguousarray(self.instructions).view(np.uint8).reshape(-1, INSTRUCTION.itemsize)
-        table = np.ascontiguousarray(self.descriptors).view(np.uint8).reshape(-1, 8 * descriptors.FIELDS)
-        return {"instructions": records, "descriptors": table, "image": self.image}
+        return {"instructions": records, **_bytes(self.tables), "image": self.image}
 
     @classmethod
     def load(cls, path: Path) -> Program:
@@ -254,11 +262,8 @@ class Program:
         ProgramError
             If the file is missing, not a program, damaged or changed.
         """
-        (records, table, image), text = _read(path)
-        for name, array, size in (
-            ("instructions", records, INSTRUCTION.itemsize),
-            ("descriptors", table, 8 * descriptors.FIELDS),
-        ):
+        (records, windows, named, image), text = _read(path)
+        for name, array, size in zip(_TENSORS, (records, windows, named), _SIZES, strict=False):
             if array.ndim != 2 or array.shape[1] != size:
                 raise ProgramError(Fault(f"{name} must be records of {size} bytes", str(path)))
         if image.ndim != 1:
@@ -268,8 +273,8 @@ class Program:
         except ValidationError as error:
             faults = (Fault(wording(e), str(path), key=".".join(map(str, e["loc"]))) for e in error.errors())
             raise ProgramError(*faults) from None
-        windows = table.reshape(-1).view("<i8").reshape(-1, descriptors.FIELDS)
-        program = cls(envelope.header, records.reshape(-1).view(INSTRUCTION), image, windows)
+        tables = (array.reshape(-1).view("<i8").reshape(-1, array.shape[1] // WORD_BYTES) for array in (windows, named))
+        program = cls(envelope.header, records.reshape(-1).view(INSTRUCTION), image, *tables)
         if program.digest != envelope.sha256:
             raise ProgramError(
                 Fault(
@@ -281,8 +286,17 @@ class Program:
         return program
 
 
-#: Tensors of a program file.
-_TENSORS = ("instructions", "descriptors", "image")
+#: Bytes of a word of the tables.
+WORD_BYTES = 8
+#: Tensors of a program file, and bytes of a record of each but the image.
+_TENSORS = ("instructions", "descriptors", "functions", "image")
+_SIZES = (INSTRUCTION.itemsize, WORD_BYTES * descriptors.FIELDS, WORD_BYTES * functions.FIELDS)
+
+
+def _bytes(tables: Tables) -> dict[str, NDArray[np.generic]]:
+    """Tensors of the tables."""
+    sizes = zip(tables._fields, tables, _SIZES[1:], strict=True)
+    return {name: np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for name, array, size in sizes}
 
 
 def _read(path: Path) -> tuple[tuple[NDArray[np.uint8], ...], str]:

@@ -45,7 +45,7 @@ def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[i
 def overwriting(found: Accesses) -> Iterator[tuple[int, str]]:
     """Instructions that write over bytes which they have still to read: results may only take a tile's own place."""
     memory, address, end = found.memory, found.regions[found.number, 1], found.ends()[found.number]
-    for apart in (1, 2, 3, 4):  # an instruction has five accesses at most, its reads first
+    for apart in range(1, int(np.bincount(found.instruction).max(initial=1))):  # an instruction's reads come first
         reads, writes = slice(None, -apart), slice(apart, None)
         close = (found.instruction[reads] == found.instruction[writes]) & (memory[reads] == memory[writes])
         close &= ~found.write[reads] & found.write[writes] & (found.number[reads] != found.number[writes])

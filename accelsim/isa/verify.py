@@ -25,7 +25,7 @@ from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.isa import accesses, descriptors, hazards, integers, opcodes, tilewise
+from accelsim.isa import accesses, descriptors, functions, hazards, integers, opcodes, tilewise, typed
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
@@ -75,9 +75,10 @@ def verify(program: Program, machine: Machine, file: str = "") -> accesses.Acces
     _well_formed(program, few, file)
     if _limits(few, machine):
         _raise(_limits(program, machine), file)
-    if _windows(few):
-        _raise([f"{name_of(program, i)}: {text}" for i, text in _windows(program)], file)
-    found = accesses.of_program(program.instructions, machine, program.descriptors, kinds)
+    for check in (_windows, typed.faults):
+        if check(few):
+            _raise([f"{name_of(program, i)}: {text}" for i, text in check(program)], file)
+    found = accesses.of_program(program.instructions, machine, program.tables, kinds)
     _raise(_addresses(program, machine, found), file)
     _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
     _raise(_work(program, machine), file)
@@ -101,6 +102,7 @@ def _well_formed(program: Program, few: Program, file: str) -> None:
     _raise(_fields(program), file)
     _raise(_waits(program), file)
     _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)
+    _raise([f"function {number}: {text}" for number, text in functions.faults(program.functions)], file)
     if _operands(few):
         _raise(_operands(program), file)
 

@@ -48,6 +48,7 @@ __all__ = [
     "sparse_lanes",
     "strides",
     "swaps",
+    "tiles",
     "windows",
 ]
 
@@ -110,6 +111,7 @@ from accelsim.kernels import (  # noqa: E402 - the decorators read the folder
     sparse_lanes,
     strides,
     swaps,
+    tiles,
     windows,
 )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from accelsim.kernels import lanes, nm, products, requantize, windows
+from accelsim.kernels import lanes, nm, products, requantize, tiles, windows
 from accelsim.kernels.products import Held
 from accelsim.kernels.requantize import Channels
 
@@ -34,7 +34,10 @@ Int64 = NDArray[np.int64]
     REQUANTIZE,
     GATHER,
     SCATTER,
-) = range(12)
+    MAP,
+    REDUCE,
+    MOVE,
+) = range(15)
 
 #: Numbers of the scratchpads, as in `isa.opcodes.Memory`.
 ACTIVATION, WEIGHT, OUTPUT = 1, 2, 3
@@ -59,8 +62,10 @@ class Code(NamedTuple):
         Scheme of `kernels.requantize` of each number of a rounding scheme, or -1; int64.
     opcode, layer, operands
         Fields of the records, shapes (n,), (n,) and (n, operands).
-    descriptors
-        Windows, as `isa.descriptors` lays them out; int64, shape (descriptors, fields).
+    descriptors, functions
+        As `isa.descriptors` and `isa.functions` lay them out; int64, shapes (descriptors, fields), (functions, fields).
+    widths
+        Bytes of an element of each type; int64.
     """
 
     action: NDArray[np.uint8]
@@ -69,6 +74,8 @@ class Code(NamedTuple):
     layer: NDArray[np.int32]
     operands: Int64
     descriptors: Int64
+    functions: Int64
+    widths: Int64
 
 
 class Memories(NamedTuple):
@@ -110,7 +117,7 @@ class Matrix(NamedTuple):
 
 
 @njit(cache=True)
-def run(
+def run(  # noqa: PLR0911 - whatever is left to the core
     first: int, until: int, code: Code, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
     effectual: Int64,
 ) -> int:  # fmt: skip
@@ -147,6 +154,9 @@ def run(
             windows.gather(code.descriptors[p[1]], p[4], p[5], memories.dram, p[0], _scratchpad(memories, p[2]), p[3])
         elif action == SCATTER:
             windows.scatter(code.descriptors[p[1]], _scratchpad(memories, p[2]), p[3], memories.dram, p[0])
+        elif MAP <= action <= MOVE:
+            if not _tile(action, p, code, memories):
+                return i
         elif action == REQUANTIZE:
             if not _requantize(p, memories, code.rounding, channels):
                 return i
@@ -180,6 +190,20 @@ def _scratchpad(memories: Memories, number: int) -> Bytes:
     if number == OUTPUT:
         return memories.output
     return memories.accumulator
+
+
+@njit(cache=True)
+def _tile(action: int, p: Int64, code: Code, memories: Memories) -> bool:
+    """Do what the vector unit does to typed tiles, if it is known how."""
+    f = code.functions[p[0]]
+    mode = code.rounding[f[tiles.ROUNDING]]
+    if action == MAP:
+        source, other, out = _scratchpad(memories, p[1]), _scratchpad(memories, p[9]), _scratchpad(memories, p[6])
+        return tiles.map_tile(p, f, mode, source, other, memories.weight, out)
+    if action == REDUCE:
+        return tiles.reduce_image(p, f, mode, _scratchpad(memories, p[1]), _scratchpad(memories, p[8]))
+    source, out = _scratchpad(memories, p[6]), _scratchpad(memories, p[1])
+    return tiles.move_tile(p, f, code.widths[f[tiles.SOURCE]], source, out)
 
 
 @njit(cache=True)

@@ -95,6 +95,18 @@ def _twice_up(total: int, multiplier: int, shift: int) -> int:
 
 
 @njit(cache=True)
+def scaled(mode: int, total: int, multiplier: int, shift: int) -> int:
+    """Scale one value by a rounding scheme."""
+    if mode == ONCE_UP:
+        return _once_up(total, multiplier, shift)
+    if mode == ONCE_AWAY:
+        return _once_away(total, multiplier, shift)
+    if mode == TWICE_AWAY:
+        return _twice_away(total, multiplier, shift)
+    return _twice_up(total, multiplier, shift)
+
+
+@njit(cache=True)
 def row(
     mode: int, sums: Int32, first: int, constants: Channels, channel: int, columns: int, zero_point: int, qmin: int,
     qmax: int, out: Bytes, at: int,

@@ -46,7 +46,7 @@ TOGETHER = 1 << 13
 #: Level of the compression.
 COMPRESSION = 6
 #: Operands that say how large the tile is that an instruction works on, as far as it has them.
-SIDES = ("rows", "depth", "columns", "row_bytes")
+SIDES = ("rows", "depth", "height", "width", "columns", "row_bytes")
 
 
 def write(
@@ -115,7 +115,9 @@ class _Format:
         sides = ["values"] if "values" in names else [side for side in SIDES if side in names]
         tile = " x ".join(f"{{{names.index(side)}}} {side}" for side in sides)
         operands = ",".join(f'"{name}":{{{place}}}' for place, name in enumerate(names))
-        memories = tuple(place for place, name in enumerate(names) if name in {"memory", "other_memory"})
+        memories = tuple(
+            place for place, name in enumerate(names) if name in {"memory", "other_memory", "result_memory"}
+        )
         return cls(opcode.mnemonic, f'"tile":"{tile}","operands":{{{{{operands}}}}}', memories)
 
     def arguments(self, operands: list[int | str]) -> str:

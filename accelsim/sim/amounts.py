@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters, count
 from accelsim.isa.accesses import Accesses
-from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, OPERANDS, PRELOAD, QUANTIZE, Memory
+from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, OPERANDS, PRELOAD, QUANTIZE, TILEWISE, TYPED, Memory
 from accelsim.isa.program import Program
 from accelsim.kernels import classes
 from accelsim.kernels import engine_records as record
@@ -88,7 +88,7 @@ def _modulus(machine: Machine) -> Int64:
     word = math.lcm(*(sram.width_bytes for sram in pads))
     modulus = np.zeros((len(OPCODES), OPERANDS), np.int64)
     for number, opcode in enumerate(OPCODES):
-        if number in {QUANTIZE, DEQUANTIZE_SUMS}:
+        if number in {QUANTIZE, DEQUANTIZE_SUMS, *TILEWISE, *TYPED}:
             continue
         for j, field in enumerate(opcode.fields):
             if field.name in _ADDRESSES:

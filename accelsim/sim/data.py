@@ -15,6 +15,7 @@ from accelsim.config import datapaths
 from accelsim.config.arch import Machine
 from accelsim.datapath.requantize import MODES
 from accelsim.datapath.tensor_core import GROUP, KEPT
+from accelsim.datapath.vector.elements import WIDTHS
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.nm import index_bits
 from accelsim.isa import opcodes
@@ -112,6 +113,8 @@ class _Loop:
             layer=np.ascontiguousarray(code["layer"]),
             operands=code["operands"],
             descriptors=np.ascontiguousarray(program.descriptors),
+            functions=np.ascontiguousarray(program.functions),
+            widths=WIDTHS,
         )
         arrays = core.memories.arrays
         self.memories = execute.Memories(
@@ -199,6 +202,9 @@ def _actions(core: Core) -> NDArray[np.uint8]:
         opcodes.SCATTER: execute.SCATTER,
         opcodes.RECEIVE: execute.RECEIVE,
         opcodes.SEND: execute.NOTHING,
+        opcodes.MAP: execute.MAP,
+        opcodes.REDUCE: execute.REDUCE,
+        opcodes.MOVE: execute.MOVE,
     }
     matrix = core.machine.matrix
     if matrix.operands == "int8":

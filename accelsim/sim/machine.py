@@ -22,6 +22,7 @@ from accelsim.memory.region import Region, view, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
+from accelsim.sim.tiles import TileUnit
 from accelsim.sim.vector import VectorUnit
 from accelsim.sim.work import Work
 
@@ -48,6 +49,7 @@ class Core:
         self.memories = Memories(program, machine)
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
+        self.tiles = TileUnit(machine, self.memories, program.tables)
         # an outer-product unit sees zeros as activations are written to their scratchpad
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
@@ -59,23 +61,17 @@ class Core:
         """Do what one verified instruction does, count its events, and say what it takes."""
         opcode, layer, operands = _read(record)
         counters = self.counters[layer]
-        match operands:
-            case opcodes.Decode():
-                count(counters, _ISSUE, 1)
-                return self.decode.execute(counters, operands)
-            case opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
-                count(counters, _ISSUE, 1)
-                return self.vector.execute(counters, opcode, record["operands"])
+        if isinstance(operands, opcodes.Decode):
+            count(counters, _ISSUE, 1)
+            return self.decode.execute(counters, operands)
         if self.values:
             self._move(opcode, layer, operands)
         return self._take(counters, opcode, operands)
 
     def depends_on_data(self, opcode: int) -> bool:
         """Whether what an instruction takes depends on the bytes that it finds, so that only `execute` tells it."""
-        return (
-            opcode == opcodes.DECODE
-            or opcode in opcodes.TILEWISE
-            or (self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS})
+        return opcode == opcodes.DECODE or (
+            self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS}
         )
 
     def move(self, record: np.void) -> None:
@@ -98,6 +94,8 @@ class Core:
                     dram[:] = pad
             case opcodes.Gather() | opcodes.Scatter():
                 self._move_window(operands)
+            case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
+                self.tiles.move(operands)
             case opcodes.HostTransfer() as t:
                 if opcode == opcodes.RECEIVE:  # what is received stands in the image until then
                     self.memories.bytes(Memory.DRAM, Region(*t))[:] = view(self.memories.host, Region(*t))
@@ -105,8 +103,8 @@ class Core:
                 self._requantize(operands)
             case opcodes.Activate():
                 self._activate(operands)
-            case opcodes.Quantize() | opcodes.Dequantize():
-                self.vector.move(operands)
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                self.vector.move(opcode, operands)
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
 
@@ -119,6 +117,8 @@ class Core:
                 return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
             case opcodes.Gather() | opcodes.Scatter():
                 return self._window(counters, operands)
+            case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
+                return self.tiles.take(counters, operands)
             case opcodes.HostTransfer():
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Requantize():
@@ -127,8 +127,8 @@ class Core:
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)
                 return self._results(counters, operands)
-            case opcodes.Quantize() | opcodes.Dequantize():
-                return self.vector.take(counters, operands)
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+                return self.vector.take(counters, opcode, operands)
             case _:
                 return self.matrix.take(counters, operands)
 

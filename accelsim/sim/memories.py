@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from accelsim.config.operands import OperandType
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
+from accelsim.isa.descriptors import MAX_REGIONS
 from accelsim.isa.opcodes import RECEIVE, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, Runs, banks, interleaved_banks, view, words
@@ -29,7 +31,10 @@ _COMPONENT = {
 }
 
 
-def _banks(sram: Sram, region: Region) -> tuple[int, ...]:
+def _banks(sram: Sram, region: Region | Runs) -> tuple[int, ...]:
+    if isinstance(region, Runs):
+        regions, _ = region.regions(MAX_REGIONS)
+        return tuple(sorted({bank for part in regions for bank in _banks(sram, part)}))
     if sram.interleaving == "words":
         return interleaved_banks(region, sram.width_bytes, sram.banks)
     return banks(region, sram.bank_bytes)
@@ -68,7 +73,7 @@ class Memories:
         kind = "f" if machine.operand.is_float else "i"
         self._sum_type = np.dtype(f"<{kind}{machine.operand.sum_bytes}")
 
-    def banks(self, used: list[tuple[Memory, Region]]) -> tuple[Bank, ...]:
+    def banks(self, used: Sequence[tuple[Memory, Region | Runs]]) -> tuple[Bank, ...]:
         """Banks of which an instruction that uses these regions needs a port from start to free."""
         touched = {
             (memory, bank)

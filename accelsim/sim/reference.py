@@ -98,7 +98,7 @@ class _Each(Generic[ItemT]):
 
 def _accesses(program: Program, machine: Machine) -> _Each[_Access]:
     """Accesses of each instruction; what is equal is one object."""
-    found = accesses.of_program(program.instructions, machine, program.descriptors)
+    found = accesses.of_program(program.instructions, machine, program.tables)
     regions = [(Memory(memory), Region(*region)) for memory, *region in found.regions.tolist()]
     shape = (len(regions), 2, MOMENTS)
     kind = np.ravel_multi_index((found.number, found.write.astype(np.int64), found.until), shape)

@@ -16,9 +16,10 @@ from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, in
 from accelsim.datapath.vector.dequantize import Fp8
 from accelsim.errors import ProgramError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa import accesses, constants, descriptors, opcodes
+from accelsim.isa import accesses, constants, opcodes
 from accelsim.isa.accesses import FLOAT_BYTES, SUM_BYTES
-from accelsim.isa.opcodes import OPCODES, Addend, Code, Exponential, Memory, Normalization
+from accelsim.isa.opcodes import Addend, Code, Exponential, Memory, Normalization
+from accelsim.isa.tables import Tables
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Bank, Memories
 from accelsim.sim.work import Work
@@ -36,6 +37,8 @@ class Tile(NamedTuple):
     region: Region
 
 
+#: Operands of the instructions that this unit executes.
+Tilewise = opcodes.Quantize | opcodes.Dequantize | opcodes.Unary | opcodes.Binary | opcodes.Hadamard
 #: What a pass reads and what it writes.
 Pass = tuple[list[Tile], list[Tile]]
 
@@ -52,97 +55,182 @@ class VectorUnit:
         self.memories = memories
         self.lanes = machine.vector.lanes
 
-    def execute(self, counters: Counters, opcode: int, operands: Int64) -> Work:
-        """Do what one verified instruction does, count its events, and say what it takes.
-
-        Parameters
-        ----------
-        operands
-            int64, shape (OPERANDS,).
+    def move(self, opcode: int, p: Tilewise) -> None:
+        """Do what one verified instruction does.
 
         Raises
         ------
         ProgramError
             If the constants' bytes hold what no kernel is sized for.
         """
-        found = accesses.of_opcode(opcode, operands[None], self.machine, descriptors.table())
-        tiles = [Tile(Memory(int(a.memory[0])), Region(*(int(column[0]) for column in a[3:]))) for a in found]
-        named = OPCODES[opcode].operands(*operands[: len(OPCODES[opcode].fields)].tolist())
-        if isinstance(named, opcodes.Hadamard):
-            return self._hadamard(counters, named, *tiles)
-        if isinstance(named, opcodes.Binary):
-            return self._add(counters, named, *tiles)
-        assert isinstance(named, opcodes.Unary)  # noqa: S101 - the vector unit has no others
-        return self._unary(counters, opcode, named, tiles)
+        match p:
+            case opcodes.Quantize():
+                self._quantize(p)
+            case opcodes.Dequantize():
+                self._dequantize_sums(p)
+            case opcodes.Hadamard():
+                source, result = self._tiles(opcode, p)
+                transformed = hadamard.transform(self._elements(source, 1), p.levels)
+                self._write(result, hadamard.narrow(transformed, p.right).astype(np.int8))
+            case opcodes.Binary():
+                self._add(p, *self._tiles(opcode, p))
+            case opcodes.Unary():
+                source, block, result = self._tiles(opcode, p)[:3]
+                self._unary(opcode, p, source, block, result)
 
-    def move(self, operands: opcodes.Quantize | opcodes.Dequantize) -> None:
-        """Do what an instruction does whose time and events `take` tells."""
-        if isinstance(operands, opcodes.Quantize):
-            source, scales, result = _quantize_tiles(operands, self.machine.operand)
-            values = unpack_rows(self.memories.bytes(*source), operands.columns, self.machine.matrix.operands)
-            rows = integers.quantize(values.astype(np.float32), operands.integer_bits)
-            self._write(scales, rows.scales.astype("<f4")[None])
-            self._write(result, pack_rows(rows.integers, INTEGERS[operands.integer_bits]))
-            return
-        sums, rows_scales, columns_scales, result = _dequantize_tiles(operands)
+    def take(self, counters: Counters, opcode: int, p: Tilewise) -> Work:
+        """Count an instruction's events and say what it takes."""
+        match p:
+            case opcodes.Quantize():
+                return self._take_quantize(counters, p)
+            case opcodes.Dequantize():
+                return self._take_dequantize_sums(counters, p)
+            case opcodes.Hadamard():
+                source, result = self._tiles(opcode, p)
+                hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
+                # first and last pass; those between use row registers
+                passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
+                words = self._passes(counters, *passes)
+                return _after(0, hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True))
+            case opcodes.Binary():
+                a, b, block, result = self._tiles(opcode, p)
+                elementwise.add_int8_events(counters, p.rows * p.columns)
+                words = self._passes(counters, ([a, b], [result]))
+                cycles = elementwise.cycles(elementwise.ADD_INT8, p.rows, p.columns, self.lanes, words)
+                return _after(self._fill(counters, block), cycles)
+            case opcodes.Unary():
+                source, block, result = self._tiles(opcode, p)[:3]
+                return self._take_unary(counters, opcode, p, source, block, result)
+
+    def _tiles(self, opcode: int, p: Tilewise) -> list[Tile]:
+        """Tiles of an instruction, in the order of its operands."""
+        found = accesses.of_opcode(opcode, np.array([p], np.int64), self.machine, Tables())
+        return [Tile(Memory(int(a.memory[0])), Region(*(int(column[0]) for column in a[3:]))) for a in found]
+
+    def _quantize(self, p: opcodes.Quantize) -> None:
+        source, scales, result = _quantize_tiles(p, self.machine.operand)
+        values = unpack_rows(self.memories.bytes(*source), p.columns, self.machine.matrix.operands)
+        rows = integers.quantize(values.astype(np.float32), p.integer_bits)
+        self._write(scales, rows.scales.astype("<f4")[None])
+        self._write(result, pack_rows(rows.integers, INTEGERS[p.integer_bits]))
+
+    def _dequantize_sums(self, p: opcodes.Dequantize) -> None:
+        sums, rows_scales, columns_scales, result = _dequantize_tiles(p)
         scaled = integers.dequantize_sums(
             self.memories.sums(sums.region, integers=True), self._float32(rows_scales), self._float32(columns_scales)
         )
-        self.memories.add(result.region, scaled, accumulate=bool(operands.accumulate))
+        self.memories.add(result.region, scaled, accumulate=bool(p.accumulate))
 
-    def take(self, counters: Counters, operands: opcodes.Quantize | opcodes.Dequantize) -> Work:
-        """Count an instruction's events and say what it takes."""
-        rows, columns = operands.rows, operands.columns
-        if isinstance(operands, opcodes.Quantize):
-            source, scales, result = _quantize_tiles(operands, self.machine.operand)
-            integers.quantize_events(counters, rows, columns)
-            words = self._passes(counters, ([source], []), ([source], [scales, result]))
-            return _after(0, integers.quantize_cycles(rows, columns, self.lanes, words))
-        sums, rows_scales, columns_scales, result = _dequantize_tiles(operands)
-        integers.dequantize_events(counters, rows * columns, accumulate=bool(operands.accumulate))
+    def _take_quantize(self, counters: Counters, p: opcodes.Quantize) -> Work:
+        source, scales, result = _quantize_tiles(p, self.machine.operand)
+        integers.quantize_events(counters, p.rows, p.columns)
+        words = self._passes(counters, ([source], []), ([source], [scales, result]))
+        return _after(0, integers.quantize_cycles(p.rows, p.columns, self.lanes, words))
+
+    def _take_dequantize_sums(self, counters: Counters, p: opcodes.Dequantize) -> Work:
+        sums, rows_scales, columns_scales, result = _dequantize_tiles(p)
+        integers.dequantize_events(counters, p.rows * p.columns, accumulate=bool(p.accumulate))
         fill = self._fill(counters, columns_scales)
-        if operands.accumulate:  # a sum is read, added to and written back at once
+        if p.accumulate:  # a sum is read, added to and written back at once
             self.memories.port(counters, *result, Operation.SRAM_READ)
         words = self._passes(counters, ([sums, rows_scales], [result]))
-        return _after(fill, integers.dequantize_cycles(rows, columns, self.lanes, words))
+        return _after(fill, integers.dequantize_cycles(p.rows, p.columns, self.lanes, words))
 
-    def _unary(self, counters: Counters, opcode: int, p: opcodes.Unary, tiles: list[Tile]) -> Work:
-        source, block, result = tiles[:3]
+    # bytes
+
+    def _unary(self, opcode: int, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
         match opcode:
             case opcodes.ADD_SUMS:
-                return self._add_sums(counters, p, source, block, result)
+                self._add_sums(p, source, block, result)
             case opcodes.NORMALIZE:
-                cycles = self._normalize(counters, p, source, block, result)
+                data = self._block(block)
+                parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
+                self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
             case opcodes.SOFTMAX:
-                cycles = self._softmax(counters, p, source, block, result)
+                self._softmax(p, source, block, result)
             case opcodes.LOOK_UP:
-                cycles = self._look_up(counters, p, source, block, result)
+                found = gelu.look_up(self.memories.bytes(*source), self._block(block).view(np.int8))
+                self._write(result, found.astype(np.int8))
             case opcodes.GELU:
-                cycles = self._gelu(counters, p, source, block, result)
+                polynomial = _read(lambda: constants.read_gelu(self._block(block), p.signed))
+                self._write(result, gelu.polynomial(self._elements(source, p.signed), polynomial).astype(np.int8))
             case _:
-                cycles = self._dequantize(counters, p, source, block, result)
-        return _after(self._fill(counters, block), cycles)
+                self._dequantize(p, source, block, result)
 
-    def _add(self, counters: Counters, p: opcodes.Binary, a: Tile, b: Tile, block: Tile, result: Tile) -> Work:
+    def _add(self, p: opcodes.Binary, a: Tile, b: Tile, block: Tile, result: Tile) -> None:
         parameters, low, high = _read(lambda: constants.read_add(self._block(block), p.signed))
         x, y = self._elements(a, p.signed & 1), self._elements(b, p.signed >> 1)
         self._write(result, elementwise.add_int8(x, y, parameters, qmin=low, qmax=high).astype(np.int8))
-        elementwise.add_int8_events(counters, p.rows * p.columns)
-        words = self._passes(counters, ([a, b], [result]))
-        cycles = elementwise.cycles(elementwise.ADD_INT8, p.rows, p.columns, self.lanes, words)
-        return _after(self._fill(counters, block), cycles)
 
-    def _add_sums(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> Work:
-        kernel = elementwise.ADD_INT32
+    def _add_sums(self, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> None:
         if p.kind == Addend.RESCALED:
             data = self._block(block)
             factor, zero_point, mode = _read(lambda: constants.read_rescale(data, p.signed))
             addend = elementwise.rescale_residual(self._elements(source, p.signed), zero_point, factor, mode)
-            elementwise.rescale_events(counters, p.rows * p.columns)
-            kernel = elementwise.RESCALE_ADD
         else:
             addend = self._int32(source)
         self._write(sums, elementwise.add_int32(self._int32(sums), addend).astype("<i4"))
+
+    def _softmax(self, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
+        x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
+        bits: Literal[8, 16] = 16 if p.wide else 8
+        if p.kind == Exponential.TABLE:
+            exponentials = _read(lambda: constants.read_exponentials(self._block(block)))
+            shares = softmax.softmax_table(x, exponentials, bits)
+        else:
+            grid = _read(lambda: constants.read_grid(self._block(block)))
+            shares = softmax.softmax(x, *grid, bits)
+        self._write(result, shares.astype(f"<u{bits // 8}"))
+
+    def _dequantize(self, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
+        data = self._block(block)
+        scales, zero_points = _read(lambda: constants.read_scales(data, p.columns, p.kind, p.signed))
+        if p.kind == Code.INTEGER:
+            real = dequantize.dequantize_int8(self._elements(source, p.signed), zero_points, scales)
+        else:
+            fp8: Fp8 = "fp8_e4m3" if p.kind == Code.FP8_E4M3 else "fp8_e5m2"
+            real = dequantize.dequantize_fp8(self.memories.bytes(*source), scales, fp8)
+        self._write(result, real.astype("<f4"))
+
+    # cycles and events
+
+    def _take_unary(
+        self, counters: Counters, opcode: int, p: opcodes.Unary, source: Tile, block: Tile, result: Tile
+    ) -> Work:
+        values, shape = p.rows * p.columns, (p.rows, p.columns, self.lanes)
+        match opcode:
+            case opcodes.ADD_SUMS:
+                return self._take_add_sums(counters, p, source, block, result)
+            case opcodes.NORMALIZE:
+                centred, weighted = p.kind == Normalization.LAYER, p.kind == Normalization.WEIGHTED
+                norm.events(counters, p.rows, p.columns, centred=centred, weighted=weighted)
+                words = self._passes(counters, ([source], []), ([source], [result]))
+                cycles = norm.cycles(*shape, words, centred=centred, weighted=weighted)
+            case opcodes.SOFTMAX:
+                table = p.kind == Exponential.TABLE
+                if table:
+                    softmax.table_events(counters)
+                softmax.events(counters, p.rows, p.columns, table=table)
+                words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
+                cycles = softmax.cycles(*shape, words, table=table)
+            case opcodes.LOOK_UP:
+                gelu.look_up_events(counters, values)
+                gelu.table_events(counters)
+                cycles = gelu.cycles(gelu.LOOK_UP, *shape, self._passes(counters, ([source], [result])))
+            case opcodes.GELU:
+                gelu.polynomial_events(counters, values)
+                cycles = gelu.cycles(gelu.POLYNOMIAL, *shape, self._passes(counters, ([source], [result])))
+            case _:
+                charge = dequantize.int8_events if p.kind == Code.INTEGER else dequantize.fp8_events
+                charge(counters, values)
+                cycles = dequantize.cycles(*shape, self._passes(counters, ([source], [result])))
+        return _after(self._fill(counters, block), cycles)
+
+    def _take_add_sums(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> Work:
+        kernel = elementwise.ADD_INT32
+        if p.kind == Addend.RESCALED:
+            elementwise.rescale_events(counters, p.rows * p.columns)
+            kernel = elementwise.RESCALE_ADD
         elementwise.add_int32_events(counters, p.rows * p.columns)
         self.memories.port(counters, *sums, Operation.SRAM_READ)
         if p.kind == Addend.ROW:  # the row waits in registers, as constants do
@@ -151,72 +239,6 @@ class VectorUnit:
             fill, reads = self._fill(counters, block), [source]
         words = self._passes(counters, (reads, [sums]))
         return _after(fill, elementwise.cycles(kernel, p.rows, p.columns, self.lanes, words))
-
-    def _normalize(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
-        data = self._block(block)
-        parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
-        self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
-        centred, weighted = p.kind == Normalization.LAYER, p.kind == Normalization.WEIGHTED
-        norm.events(counters, p.rows, p.columns, centred=centred, weighted=weighted)
-        words = self._passes(counters, ([source], []), ([source], [result]))
-        return norm.cycles(p.rows, p.columns, self.lanes, words, centred=centred, weighted=weighted)
-
-    def _softmax(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
-        x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
-        bits: Literal[8, 16] = 16 if p.wide else 8
-        table = p.kind == Exponential.TABLE
-        if table:
-            exponentials = _read(lambda: constants.read_exponentials(self._block(block)))
-            shares = softmax.softmax_table(x, exponentials, bits)
-            softmax.table_events(counters)
-        else:
-            grid = _read(lambda: constants.read_grid(self._block(block)))
-            shares = softmax.softmax(x, *grid, bits)
-        self._write(result, shares.astype(f"<u{bits // 8}"))
-        softmax.events(counters, p.rows, p.columns, table=table)
-        words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
-        return softmax.cycles(p.rows, p.columns, self.lanes, words, table=table)
-
-    def _look_up(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
-        self._write(
-            result, gelu.look_up(self.memories.bytes(*source), self._block(block).view(np.int8)).astype(np.int8)
-        )
-        gelu.look_up_events(counters, p.rows * p.columns)
-        gelu.table_events(counters)
-        words = self._passes(counters, ([source], [result]))
-        return gelu.cycles(gelu.LOOK_UP, p.rows, p.columns, self.lanes, words)
-
-    def _gelu(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
-        parameters = _read(lambda: constants.read_gelu(self._block(block), p.signed))
-        self._write(result, gelu.polynomial(self._elements(source, p.signed), parameters).astype(np.int8))
-        gelu.polynomial_events(counters, p.rows * p.columns)
-        words = self._passes(counters, ([source], [result]))
-        return gelu.cycles(gelu.POLYNOMIAL, p.rows, p.columns, self.lanes, words)
-
-    def _dequantize(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> Cycles:
-        data = self._block(block)
-        scales, zero_points = _read(lambda: constants.read_scales(data, p.columns, p.kind, p.signed))
-        values = p.rows * p.columns
-        if p.kind == Code.INTEGER:
-            real = dequantize.dequantize_int8(self._elements(source, p.signed), zero_points, scales)
-            dequantize.int8_events(counters, values)
-        else:
-            fp8: Fp8 = "fp8_e4m3" if p.kind == Code.FP8_E4M3 else "fp8_e5m2"
-            real = dequantize.dequantize_fp8(self.memories.bytes(*source), scales, fp8)
-            dequantize.fp8_events(counters, values)
-        self._write(result, real.astype("<f4"))
-        words = self._passes(counters, ([source], [result]))
-        return dequantize.cycles(p.rows, p.columns, self.lanes, words)
-
-    def _hadamard(self, counters: Counters, p: opcodes.Hadamard, source: Tile, result: Tile) -> Work:
-        transformed = hadamard.transform(self._elements(source, 1), p.levels)
-        self._write(result, hadamard.narrow(transformed, p.right).astype(np.int8))
-        hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
-        # first and last pass; those between use row registers
-        passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
-        words = self._passes(counters, *passes)
-        cycles = hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True)
-        return _after(0, cycles)
 
     def _block(self, block: Tile) -> NDArray[np.uint8]:
         """Bytes of a block of constants."""

@@ -8,12 +8,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from accelsim.datapath import requantize
 from accelsim.datapath.vector import gelu, norm
 from accelsim.datapath.vector.elementwise import AddInt8, Rescale
 from accelsim.isa import constants, opcodes
 
 SCALES, INT8, UINT8 = st.floats(1e-3, 10), st.integers(-128, 127), st.integers(0, 255)
-MODES = st.sampled_from(constants.Q31_MODES)
+MODES = st.sampled_from(requantize.Q31_MODES)
 
 
 def block(data: bytes) -> NDArray[np.uint8]:

@@ -17,35 +17,41 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     name, result = group.name, group.output.element
     low, high = range_of(result, group.epilogue)
     if isinstance(result, Float):
-        given = [graph[part].element for part in group.head.inputs]
-        types = (*(element_type(name, element) for element in given), element_type(name, result))
-        function = Function(Operation.ADD, *types, low=low, high=high)
+        first, other = (element_type(name, graph[part].element) for part in group.head.inputs)
+        function = Function(Operation.ADD, first, other, element_type(name, result), low=low, high=high)
         return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
     before = [graph.producer(part) for part in group.head.inputs]
     after = casts_of(group)
     sources, scales = [], []
     for node in before:
         if node is None or not isinstance(node.op, Cast) or node.op.lift != LEFT_SHIFT:
-            raise CompileError(f"node {name}: integers must be brought to one scale, {LEFT_SHIFT} bits finer, to be added")
+            raise CompileError(
+                f"node {name}: integers must be brought to one scale, {LEFT_SHIFT} bits finer, to be added"
+            )
         sources.append(node.inputs[0])
         scales.append(scale_of(graph, node))
     if len(after) != 1:
         raise CompileError(f"node {name}: a sum of integers must be brought to the scale of a result once")
     a, b = (graph[source].element for source in sources)
-    cast = after[0].op
+    cast, scale = after[0].op, scale_of(graph, after[0])
     assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
     function = Function(
         Operation.ADD,
-        *(element_type(name, element) for element in (a, b, result)),
-        a.zero_point,
-        b.zero_point,
-        result.zero_point,
-        *scales[0],
-        *scales[1],
-        *scale_of(graph, after[0]),
-        rounding_of(name, cast),
-        low,
-        high,
+        source=element_type(name, a),
+        other=element_type(name, b),
+        result=element_type(name, result),
+        zero_point=a.zero_point,
+        other_zero_point=b.zero_point,
+        result_zero_point=result.zero_point,
+        multiplier=scales[0][0],
+        shift=scales[0][1],
+        other_multiplier=scales[1][0],
+        other_shift=scales[1][1],
+        result_multiplier=scale[0],
+        result_shift=scale[1],
+        rounding=rounding_of(name, cast),
+        low=low,
+        high=high,
     )
     nodes = (*(node for node in before if node), *group.nodes)
     return VectorWork(tuple(sources), nodes, group.output.name, function)

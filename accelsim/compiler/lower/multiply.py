@@ -16,9 +16,9 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     name, result = group.name, group.output.element
     low, high = range_of(result, group.epilogue)
     a, b = (graph[part].element for part in group.head.inputs)
-    types = tuple(element_type(name, element) for element in (a, b, result))
+    types = {"source": element_type(name, a), "other": element_type(name, b), "result": element_type(name, result)}
     if isinstance(result, Float):
-        function = Function(Operation.MULTIPLY, *types, low=low, high=high)
+        function = Function(Operation.MULTIPLY, **types, low=low, high=high)
         return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
     casts = casts_of(group)
     if len(casts) != 1:
@@ -28,7 +28,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     multiplier, shift = scale_of(graph, casts[0])
     function = Function(
         Operation.MULTIPLY,
-        *types,
+        **types,
         zero_point=a.zero_point,
         other_zero_point=b.zero_point,
         result_zero_point=result.zero_point,

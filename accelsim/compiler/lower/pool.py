@@ -42,7 +42,9 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     if isinstance(op, MaxPool):
         if group.epilogue:
             raise CompileError(f"node {name}: nothing must be fused behind a maximum")
-        return VectorWork((source,), group.nodes, group.output.name, Function(Operation.MAXIMUM, **types, **steps), image=image)
+        return VectorWork(
+            (source,), group.nodes, group.output.name, Function(Operation.MAXIMUM, **types, **steps), image=image
+        )
     low, high = range_of(result, group.epilogue)
     if isinstance(given, Float):
         count = window.kernel[0] * window.kernel[1]
@@ -83,5 +85,3 @@ def _fill(name: str, element: Element, window: Window, *, largest: bool) -> int:
     if element.memory_bits > 8 and value:
         raise CompileError(f"node {name}: numbers must be of 8 bits to be padded, not {element}")
     return value & 0xFF
-
-

@@ -74,9 +74,7 @@ def element_type(name: str, element: Element) -> ElementType:
     elif isinstance(element, Integer):
         found = known.get(("int", element.bits, element.signed))
     if found is None:
-        raise CompileError(
-            f"node {name}: numbers must be of 8, 16 or 32 bits for the vector unit, not {element}"
-        )
+        raise CompileError(f"node {name}: numbers must be of 8, 16 or 32 bits for the vector unit, not {element}")
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.boxes import Box, boxes
-from accelsim.compiler.tiles import Cuts, Place, Span
+from accelsim.compiler.tiles import Cuts, Place, Span, oriented
 from accelsim.graph.ops.window import Window
 from accelsim.isa import descriptors
 from accelsim.isa.descriptors import Descriptor
@@ -35,6 +35,14 @@ class Descriptors:
     def table(self) -> Int64:
         """The program's table."""
         return descriptors.table(*self.numbers)
+
+
+class Padding(NamedTuple):
+    """A part of a tile that is padding alone: bytes from the tile's first, and how its rows lie."""
+
+    address: int
+    rows: int
+    row_bytes: int
 
 
 class Gather(NamedTuple):
@@ -98,8 +106,10 @@ class Image:
             ends.append(sample * self.height + min(max(line, 0), self.height - 1))
         return ends[0], ends[1] + 1
 
-    def gathers(self, rows: tuple[int, int], inputs: tuple[int, int], source: Place, tile: Place) -> Iterator[Gather]:
-        """What brings a tile of the product's rows and inputs, as a matrix, from the images.
+    def gathers(
+        self, rows: tuple[int, int], inputs: tuple[int, int], source: Place, tile: Place
+    ) -> Iterator[Gather | Padding]:
+        """What brings a tile of the product's rows and inputs, as a matrix, from the images, or fills it with padding.
 
         Parameters
         ----------
@@ -111,7 +121,36 @@ class Image:
         for box in boxes(*rows, self.grid):
             for part in boxes(*inputs, self.inputs):
                 for piece in self._pieces(box, part, source):
-                    yield self._gather(box, piece, rows[0], inputs[0], source, tile)
+                    if self._reads(box, piece):
+                        yield self._gather(box, piece, rows[0], inputs[0], source, tile)
+                    else:
+                        yield self._padding(box, piece, rows[0], inputs[0], tile)
+
+    def _reads(self, box: Box, part: Box) -> bool:
+        """Whether a part of a tile holds any pixel of the images."""
+        sizes, starts = (self.height, self.width), self.window.padding[:2]
+        for places, kernel, size, start, step, apart in zip(
+            box[1:], part[:2], sizes, starts, self.window.stride, self.window.dilation, strict=True
+        ):
+            at = np.arange(*places)[:, None] * step - start + np.arange(*kernel) * apart
+            if not ((at >= 0) & (at < size)).any():
+                return False
+        return True
+
+    def _padding(self, box: Box, part: Box, row0: int, input0: int, tile: Place) -> Padding:
+        """A part of a tile that holds none."""
+        m, k = self._first(box, part)
+        samples, features = (int(np.prod([span.size for span in spans])) for spans in (box, part))
+        rows, elements = oriented(samples, features, feature_major=tile.feature_major)
+        address = (m - row0) * tile.sample_bytes + tile.features_bytes(k - input0)
+        return Padding(address, rows, elements * tile.bits // 8)
+
+    def _first(self, box: Box, part: Box) -> tuple[int, int]:
+        """Number of a box's first row of the product, and of a part's first input."""
+        rows, columns = self.output
+        (n, oh, ow), (i, j, c) = box, part
+        m = (n.low * rows + oh.low) * columns + ow.low
+        return m, (i.low * self.window.kernel[1] + j.low) * self.channels + c.low
 
     def _pieces(self, box: Box, part: Box, source: Place) -> Iterator[Box]:
         """Parts of a box of inputs that one descriptor holds."""
@@ -160,12 +199,11 @@ class Image:
             width=self.width if bounds_columns else 1,
             fill=self.fill if bounds_rows or bounds_columns else 0,
         )
-        m = (n.low * rows + oh.low) * columns + ow.low - row0
-        k = (i.low * self.window.kernel[1] + j.low) * self.channels + c.low - input0
+        m, k = self._first(box, part)
         return Gather(
             n.low * image + row * line + column * pixel + source.features_bytes(c.low),
             descriptor,
-            m * tile_row + tile.features_bytes(k),
+            (m - row0) * tile_row + tile.features_bytes(k - input0),
             bounds_rows * row,
             bounds_columns * column,
         )

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.code import Code, issue
-from accelsim.compiler.image import Descriptors, Image
+from accelsim.compiler.image import Image, Padding
+from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, Place
-from accelsim.isa.opcodes import GATHER, LOAD, OPCODES, OPERANDS, Memory
+from accelsim.datapath.vector.elements import Element as ElementType
+from accelsim.isa.functions import Function, Operation
+from accelsim.isa.opcodes import GATHER, LOAD, MOVE, OPCODES, OPERANDS, Memory
 
 Int64 = NDArray[np.int64]
 
@@ -48,14 +51,16 @@ class Moves(NamedTuple):
 
 
 class Gathers(NamedTuple):
-    """Gathers of some tiles: the number of each one's tile, shape (gathers,), and the instructions."""
+    """What brings some tiles: the number of each instruction's tile, shape (instructions,), and the instructions."""
 
     owner: Int64
     code: Code
 
 
-def gathered(image: Image, tiles: Int64, source: Place, tile: Place, descriptors: Descriptors) -> Gathers:
-    """Bring tiles of windows into the activation scratchpad, each by as many gathers as it has boxes.
+def gathered(image: Image, tiles: Int64, source: Place, tile: Place, tables: TableBuilder) -> list[Gathers]:
+    """Bring tiles of windows into the activation scratchpad, each by as many instructions as it has boxes.
+
+    What is padding alone is filled by the vector unit.
 
     Parameters
     ----------
@@ -64,16 +69,30 @@ def gathered(image: Image, tiles: Int64, source: Place, tile: Place, descriptors
     source, tile
         Where the images lie in DRAM, and how a tile lies on chip from address 0 on.
     """
-    records, owner = [], []
+    reads: list[tuple[int, ...]] = []
+    fills: list[tuple[int, ...]] = []
     for number, (row, rows, first, inputs, address) in enumerate(tiles.tolist()):
-        for gather in image.gathers((row, row + rows), (first, first + inputs), source, tile):
-            place = descriptors.number(gather.descriptor)
-            at = (source.address + gather.dram, place, Memory.ACTIVATION, address + gather.address)
-            records.append((*at, gather.row, gather.column))
-            owner.append(number)
+        for part in image.gathers((row, row + rows), (first, first + inputs), source, tile):
+            at = address + part.address
+            if isinstance(part, Padding):
+                byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=image.fill)
+                function = tables.function(byte)
+                where = (Memory.ACTIVATION, at, tile.pitch, part.rows, part.row_bytes)
+                fills.append((number, function, *where, 0, 0, 0))
+            else:
+                place = tables.descriptors.number(part.descriptor)
+                dram = source.address + part.dram
+                reads.append((number, dram, place, Memory.ACTIVATION, at, part.row, part.column))
+    both = ((GATHER, reads), (MOVE, fills))
+    return [_instructions(opcode, records) for opcode, records in both if records]
+
+
+def _instructions(opcode: int, records: list[tuple[int, ...]]) -> Gathers:
+    """Instructions from the number of each one's tile and its operands."""
+    table = np.array(records, np.int64)
     operands = np.zeros((len(records), 1, OPERANDS), np.int64)
-    operands[:, 0, : len(OPCODES[GATHER].fields)] = records
-    return Gathers(np.array(owner, np.int64), Code(np.full(1, GATHER, np.uint8), operands))
+    operands[:, 0, : table.shape[1] - 1] = table[:, 1:]
+    return Gathers(table[:, 0], Code(np.full(1, opcode, np.uint8), operands))
 
 
 def over_link(opcode: int, transfers: Code) -> Code:

@@ -16,7 +16,7 @@ from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
-from accelsim.compiler.image import Descriptors, Image
+from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
@@ -69,8 +69,8 @@ class ProductScheduler:
     ----------
     base
         Steps of the layers before.
-    descriptors
-        The program's, to which those of this layer are added.
+    tables
+        The program's, to which what this layer names is added.
     receives, sends
         Whether the layer's input comes, and its output goes, over the host's link.
     """
@@ -83,7 +83,7 @@ class ProductScheduler:
         placement: Placement,
         steps: Steps,
         base: int,
-        descriptors: Descriptors,
+        tables: TableBuilder,
         *,
         receives: bool,
         sends: bool,
@@ -93,7 +93,7 @@ class ProductScheduler:
         self.machine = flow.machine
         self.tiling = tiling
         self.placement = placement
-        self.descriptors = descriptors
+        self.tables = tables
         self.receives = receives
         self.sends = sends
         self.steps = steps
@@ -160,8 +160,8 @@ class ProductScheduler:
         once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
         if image:
             tiles = np.stack([steps.rows.low[row], samples, first, features, fills.addresses], axis=1)
-            found = gathered(image, tiles, self.placement.source, self._x, self.descriptors)
-            loads = [Moves(self.number, before[found.owner], fills.first[found.owner], found.code)]
+            found = gathered(image, tiles, self.placement.source, self._x, self.tables)
+            loads = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in found]
             if self.receives:
                 loads.insert(0, self._receive_pixels(image, needed, row, before, fills.first, once & (first == 0)))
             return loads
@@ -378,14 +378,14 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
             assert isinstance(tiling, VectorTiling) and isinstance(placement, VectorPlacement)  # noqa: S101, PT018
             function = tables.function(fusion.work.function)
             layer = VectorScheduler(
-                number, fusion.work, tiling, placement, machine, steps, tables.descriptors, function,
+                number, fusion.work, tiling, placement, machine, steps, tables, function,
                 receives=receives, sends=sends,
             )  # fmt: skip
         else:
             flow = lowering.flows[number]
             assert isinstance(tiling, Tiling) and isinstance(placement, Placement) and flow  # noqa: S101, PT018
             layer = ProductScheduler(
-                number, flow, tiling, placement, of_tiling[tiling], steps, tables.descriptors,
+                number, flow, tiling, placement, of_tiling[tiling], steps, tables,
                 receives=any(receives), sends=sends,
             )  # fmt: skip
         formers = [[stored[part] for part in lowering.parts_of(name) if part in stored] for name in fusion.sources]

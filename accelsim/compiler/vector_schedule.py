@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.code import Code, issue, joined
-from accelsim.compiler.image import Descriptors
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
+from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
@@ -45,7 +45,7 @@ class VectorScheduler:
         placement: VectorPlacement,
         machine: Machine,
         base: int,
-        descriptors: Descriptors,
+        tables: TableBuilder,
         function: int,
         *,
         receives: Sequence[bool],
@@ -56,7 +56,7 @@ class VectorScheduler:
         self.tiling = tiling
         self.placement = placement
         self.machine = machine
-        self.descriptors = descriptors
+        self.tables = tables
         self.function = function
         self.receives = receives
         self.sends = sends
@@ -127,8 +127,8 @@ class VectorScheduler:
         first = np.where(whole, samples.low * padded_height * width, first)
         count = np.where(whole, samples.size * padded_height, height) * width
         tiles_read = np.stack([first, count, np.zeros_like(first), features, fills.addresses], axis=1)
-        loads = gathered(image, tiles_read, place, tile, self.descriptors)
-        found = [Moves(self.number, before[loads.owner], fills.first[loads.owner], loads.code)]
+        parts = gathered(image, tiles_read, place, tile, self.tables)
+        found = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
         if self.receives[source]:
             found.insert(0, self._receive(needed, place.at(needed.low, np.zeros_like(needed.low)), before, fills.first))
         return found

@@ -106,10 +106,10 @@ class Draft:
         program = parse("\n".join([*text, *self.lines]))
         if not waits:
             return program
-        net = network(np.random.default_rng(0), [1, 1])
+        graph = network(np.random.default_rng(0), [1, 1]).graph(1)
         lowering = Lowering(
-            net, np.zeros((1, 1), np.uint8), image=image, image_bytes=image.size, instructions=program.instructions,
-            tables=program.tables,
+            graph, (np.zeros((1, 1), np.uint8),), "none", image=image, image_bytes=image.size,
+            instructions=program.instructions, tables=program.tables,
         )  # fmt: skip
         return Program(program.header, synchronize(lowering, machine).instructions, image, *program.tables)
 

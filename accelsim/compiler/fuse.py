@@ -166,7 +166,7 @@ def _flattens(graph: Graph, node: Node) -> bool:
 
 def _product(graph: Graph, layer: Layer, sources: Sequence[Value]) -> Product:
     """The product of all inputs of a layer, and its results."""
-    weight, integers = graph[layer.products[-1].inputs[1]], None
+    weight, integers = graph[weight_of(layer.products[-1])], None
     dense, image = _dense(layer, weight), _image(layer, sources[0])
     n = weight.features
     if isinstance(layer.head.op, ScaledMatMul):

@@ -179,19 +179,20 @@ class Image:
         line, image = self.width * pixel, self.height * self.width * pixel
         bounds_rows, bounds_columns = int(not inside_rows), int(not inside_columns)
         columns_of_kernel = tile.features_bytes(self.channels)
-        dimensions = [
+        samples = [
             (n.size, image, rows * columns * tile_row, 0, 0),
             (oh.size, down * line, columns * tile_row, bounds_rows * down, 0),
             (ow.size, across * pixel, tile_row, 0, bounds_columns * across),
-            (j.size, apart_across * pixel, columns_of_kernel, 0, bounds_columns * apart_across),
         ]
+        kernel = [(j.size, apart_across * pixel, columns_of_kernel, 0, bounds_columns * apart_across)]
+        # what follows each other in DRAM comes last, so that it is one run
         if source.feature_major:
-            dimensions.append((c.size, source.features_bytes(1), tile.features_bytes(1), 0, 0))
-            run_bytes = tile.bits // 8
+            kernel.insert(0, (c.size, source.features_bytes(1), tile.features_bytes(1), 0, 0))
+            dimensions, run_bytes = [*kernel, *samples], tile.bits // 8
         else:
             lines_of_kernel = self.window.kernel[1] * columns_of_kernel
-            dimensions.append((i.size, apart_down * line, lines_of_kernel, bounds_rows * apart_down, 0))
-            run_bytes = tile.features_bytes(c.size)
+            kernel.insert(0, (i.size, apart_down * line, lines_of_kernel, bounds_rows * apart_down, 0))
+            dimensions, run_bytes = [*samples, *kernel], tile.features_bytes(c.size)
         descriptor = Descriptor.of(
             *(d if d[0] > 1 else (1, 0, 0, *d[3:]) for d in dimensions),
             run_bytes=run_bytes,

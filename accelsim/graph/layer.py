@@ -137,7 +137,7 @@ def _follow(graph: Graph, head: Node) -> tuple[tuple[Node, ...], tuple[Node, ...
     for node in _chain(graph, head):
         if _adds(node) and node.inputs[2] == last.output and not epilogue:
             more.append(node)
-        elif _belongs(graph, node, last):
+        elif _belongs(graph, node, last) and _in_order(epilogue, node):
             epilogue.append(node)
         else:
             break
@@ -150,6 +150,13 @@ def _chain(graph: Graph, node: Node) -> Iterator[Node]:
     while node.output not in graph.outputs and len(graph.readers(node.output)) == 1:
         (node,) = graph.readers(node.output)
         yield node
+
+
+def _in_order(epilogue: list[Node], node: Node) -> bool:
+    """Whether a node may stand behind others in a layer: a bias before all of them, and of each kind one."""
+    return not any(type(before.op) is type(node.op) for before in epilogue) and not (
+        epilogue and isinstance(node.op, Add)
+    )
 
 
 def _belongs(graph: Graph, node: Node, last: Node) -> bool:

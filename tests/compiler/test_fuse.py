@@ -8,7 +8,7 @@ import float_networks
 import numpy as np
 import pytest
 from float_networks import recipe, typed
-from harness import machine
+from harness import machine, run_graph
 from hypothesis import given
 from hypothesis import strategies as st
 from integer_networks import IntegerNetwork
@@ -19,10 +19,13 @@ from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.errors import CompileError, DefectError
 from accelsim.graph.build import Builder
-from accelsim.graph.element import Float, Integer
+from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph
-from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.op import Op
+from accelsim.graph.ops.relu import Relu
 
 ON = machine()
 
@@ -105,11 +108,54 @@ def test_inputs_are_integers_or_floats(step: dict[str, Any], k: int, wide: int) 
     assert (product.integers.inputs if product.integers else 0) == k
 
 
+#: Orders of what follows a product; those that no unit takes may be refused, but none may compute something else.
+EPILOGUES = [
+    ("cast",), ("bias", "cast"), ("bias", "cast", "relu"), ("bias", "relu", "cast"), ("relu", "bias", "cast"),
+    ("bias", "bias", "cast"), ("bias", "cast", "bias"), ("bias", "cast", "cast"), ("bias", "cast", "relu6"),
+    ("bias", "relu6", "cast"), ("bias", "relu", "cast", "relu6"),
+]  # fmt: skip
+#: Of these a product's own unit computes the first four at least.
+PLAIN = EPILOGUES[:4]
+
+
+@pytest.mark.parametrize("operand", ["int8", "fp16"])
+@pytest.mark.parametrize("steps", EPILOGUES, ids="-".join)
+def test_what_follows_a_product_is_computed_in_its_order_or_refused(steps: tuple[str, ...], operand: Any) -> None:
+    rng = np.random.default_rng(0)
+    build, floats = Builder("g"), operand == "fp16"
+    given_: Element = Float("fp16") if floats else Integer(1.0, 0, signed=True)
+    sums: Element = Float("fp32") if floats else Integer(1.0, 0, signed=True, bits=32)
+    x, w, *biases = (
+        given_.quantize(rng.normal(size=shape)) if floats else rng.integers(-128, 128, shape).astype(np.int8)
+        for shape in ((5, 6), (6, 4), (4,), (4,))
+    )
+    scales = (np.full(4, 2**30 + 12_345, np.int32), np.full(4, -8, np.int8))
+    last = build.node("fc", MatMul(), build.input("x", x.shape, given_), build.constant("w", w, given_))
+    for i, step in enumerate(steps):
+        op: Op = {"bias": Add(), "relu": Relu(), "relu6": Relu(6.0)}.get(step, Cast(given_))
+        others: list[str] = []
+        if step == "bias":
+            numbers = biases.pop().astype(np.float32) if floats else 70 * biases.pop().astype(np.int32)
+            others = [build.constant(f"b{i}", numbers, sums)]
+        if step == "cast" and not floats:
+            op = Cast(Integer(0.05, 7, signed=True), "tflite_single_round")
+            types = (Integer(1.0, 0, signed=True, bits=bits) for bits in (32, 8))
+            others = [
+                build.constant(f"{n}{i}", data, element) for n, data, element in zip("ms", scales, types, strict=True)
+            ]
+        last = build.node(f"step{i}", op, last, *others)
+    graph, on = build.graph((last,)), machine(matrix={"operands": operand})
+    try:
+        run_graph(graph, x, on)
+    except CompileError:
+        assert steps not in PLAIN
+
+
 def test_nodes_that_no_unit_executes_are_refused_by_name() -> None:
     build = Builder("g")
     q = Integer(1.0, 0, signed=True)
-    both = build.node("both", Concat(-1), build.input("a", (2, 3), q), build.input("b", (2, 4), q))
-    with pytest.raises(CompileError, match="node both: Concat must be what edge-ws has a unit for"):
+    both = build.node("both", MatMul(), build.input("a", (2, 3), q), build.input("b", (3, 4), q))
+    with pytest.raises(CompileError, match="node both: MatMul must be what edge-ws has a unit for"):
         fuse(Lowering(build.graph((both,)), (), ""), ON)
 
 

@@ -82,6 +82,21 @@ def test_sums_of_two_tensors_are_no_bias() -> None:
     assert layers(graph)[0].bias is None
 
 
+def test_a_bias_stands_before_all_else_and_each_kind_once() -> None:
+    build = two_layers()
+    first = build.node("bias", Add(), build.node("one", MatMul(), "x", "w"), "b")
+    second = build.node("more", Add(), first, "b")
+    assert names(build.graph((second,))) == {"one": ["one", "bias"]}
+    build = two_layers()
+    relu = build.node("relu", Relu(), build.node("one", MatMul(), "x", "w"))
+    graph = build.graph((build.node("late", Add(), relu, "b"),))
+    assert names(graph) == {"one": ["one", "relu"]}
+    assert layers(graph)[0].bias is None
+    build = two_layers()
+    relu = build.node("relu", Relu(), build.node("one", MatMul(), "x", "w"))
+    assert names(build.graph((build.node("again", Relu(6.0), relu),))) == {"one": ["one", "relu"]}
+
+
 def test_products_of_two_activations_are_no_layer() -> None:
     build = two_layers()
     square = build.input("y", (3, 2))

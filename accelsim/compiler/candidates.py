@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
-from accelsim.compiler.tiles import Footprint, Tiling, operands_samples, sums_samples, whole_folds
-from accelsim.units import align_up, ceil_div
+from accelsim.compiler.tiles import Footprint, Tiling, halvings, operands_samples, sums_samples, whole_folds
+from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -62,6 +62,7 @@ class Candidates:
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
         shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
         kept = np.broadcast_to(different[:, :, :, None, :, None], shape).copy()
+        kept[:, :, 1] &= not flow.reads.whole
         if flow.split:  # sums of a group stay where they are until it is complete
             kept[np.array(tiles_k) < flow.group, :, 1] = False
             kept[:, :, 0] &= flow.resident_groups
@@ -121,6 +122,7 @@ class Candidates:
             split=self.flow.split,
             group=self.flow.group,
             fold=self.flow.fold,
+            period=self.flow.reads.period,
         )
 
     @cached_property
@@ -136,7 +138,8 @@ class Candidates:
     @cached_property
     def tiles_m(self) -> Int64:
         """Row tiles."""
-        return ceil_div(self.flow.product.m, self.tile_m)
+        period = self.flow.reads.period or self.flow.product.m
+        return self.flow.product.m // period * ceil_div(period, self.tile_m)
 
     @cached_property
     def tiles_k(self) -> Int64:
@@ -166,16 +169,6 @@ class Candidates:
         return self.flow.slots_bytes(self.tile_m, self.features, self.tile_n, weight)
 
 
-def halvings(size: int, multiple: int, most: int | None = None) -> list[int]:
-    """Tile sizes to try: the whole, its halves, quarters and so on, as multiples of a datapath's side."""
-    sizes = [size]
-    parts = 2
-    while sizes[-1] > multiple:
-        sizes.append(min(size, align_up(ceil_div(size, parts), multiple)))
-        parts *= 2
-    return sorted({s for s in sizes if most is None or s <= most}, reverse=True)
-
-
 def _chunks(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """What chunks take, for the `number`-th of these inputs each; see `Candidates`."""
     facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.chunk_place(k)) for k in tiles_k]
@@ -194,10 +187,11 @@ def _row_tiles(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools) ->
     -------
     int64, shape (..., 14), of arguments that broadcast to (...); in ascending order, 0 for none.
     """
-    m, parts = flow.product.m, np.array([2, 3, 4, 6, 8, 12, 16])
+    m, parts = flow.reads.period or flow.product.m, np.array([2, 3, 4, 6, 8, 12, 16])
     largest = np.stack([_largest_rows(flow, tile_k, tile_n, resident, slots) for slots in (2, 1)], axis=-1)[..., None]
     times = ceil_div(m, np.maximum(largest, 1))
     sizes = np.where(largest > 0, ceil_div(m, ceil_div(times * parts, 2)), 0).reshape(*largest.shape[:-2], -1)
+    sizes -= sizes % flow.reads.grain
     # a row tile of whole blocks leaves no part of one to every tile
     return np.sort(np.where(sizes > flow.block, sizes - sizes % flow.block, sizes), axis=-1)
 
@@ -209,9 +203,9 @@ def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools,
     blocks = slots * _blocks_summed(flow, tile_n, resident)
     activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
     fits = (
-        operands_samples(activation, features, machine.operand, machine, machine.activation),
+        flow.reads.most_samples(activation, features),
         operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
-    largest: Int64 = np.minimum(flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
+    largest: Int64 = np.minimum(flow.reads.period or flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
     return largest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.code import Code, issue
 from accelsim.compiler.encoding import Encoded, Encoder
 from accelsim.compiler.product import Product
+from accelsim.compiler.reads import ImageReads, MatrixReads
 from accelsim.compiler.tiles import (
     Chunk,
     Chunks,
@@ -23,6 +25,7 @@ from accelsim.compiler.tiles import (
     Span,
     Tiling,
     cut,
+    halvings,
     operands_shape,
 )
 from accelsim.config.arch import Machine
@@ -37,14 +40,41 @@ Bytes = NDArray[np.uint8]
 
 
 class Matrices(NamedTuple):
-    """Matrices of one layout in a memory: first addresses, shape (steps, 1), and how the one at address 0 would lie."""
+    """Matrices of one layout in a memory: first addresses, shape (steps, 1), and how the one at address 0 would lie.
+
+    Parameters
+    ----------
+    reads, first
+        If they are windows of images on chip: how these lie, and the number of the first input of each; shape
+        (steps, 1).
+    """
 
     address: Int64
     layout: Place
 
+    reads: ImageReads | None = None
+    first: Int64 | int = 0
+
     def at(self, samples: Int64, features: Int64) -> Int64:
         """Addresses of the same elements of each; shape (steps, elements)."""
+        if self.reads:
+            return self.address + self.reads.place(self.first + features)
         return self.address + self.layout.at(samples, features)
+
+    @property
+    def stride(self) -> int:
+        """Bytes from row to row."""
+        return self.reads.streams.stride if self.reads else self.layout.pitch
+
+    @property
+    def inner(self) -> int:
+        """Rows of a run of several; 0 if all are one run."""
+        return self.reads.streams.inner if self.reads else 0
+
+    @property
+    def outer_stride(self) -> int:
+        """Bytes from run to run."""
+        return self.reads.streams.outer_stride if self.reads else 0
 
 
 class Tiles(NamedTuple):
@@ -135,11 +165,33 @@ class Dataflow(ABC):
         self.encoder = Encoder.of(product, machine)
         self.product = product
         self.machine = machine
+        self.reads = MatrixReads(product.image, machine)
         storage = product.storage
         # a chunk begins at a group of encoded weights
         self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
         self.block = block
+
+    @property
+    def streamed_inputs(self) -> tuple[int, int]:
+        """Inputs (K) of one instruction that streams, at most, and at least where they are cut; 0, 0 if none stream."""
+        return 0, 0
+
+    def streaming(self) -> Dataflow | None:
+        """The same product, read from images on chip; None if its rows can't stream from there."""
+        image, (most, least) = self.product.image, self.streamed_inputs
+        if image is None or not least or self.split:
+            return None
+        channels = image.channels
+        flow = copy.copy(self)
+        flow.reads = ImageReads(image, self.machine)
+        if most and channels % most:
+            return None  # an instruction would read of two pixels
+        if not most:  # of whole tiles of inputs, each of one pixel
+            flow.tiles_k = tuple(k for k in halvings(channels, least) if channels % k == 0 and k % least == 0)
+            if not flow.tiles_k:
+                return None
+        return flow
 
     @abstractmethod
     def weights_bytes(self, chunk: Chunk) -> int:
@@ -163,7 +215,8 @@ class Dataflow(ABC):
 
         Where the weights' values decide what a tile takes, a product is like itself alone.
         """
-        return id(self) if self.encoder else (self.product.m, self.product.k, self.product.n, self.result)
+        product = self.product
+        return id(self) if self.encoder else (product.m, product.k, product.n, self.result, product.image)
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""
@@ -222,7 +275,7 @@ class Dataflow(ABC):
             tiles.steps,
             len(blocks.low),
             address=tiles.x.at(blocks.low, first),
-            stride=tiles.x.layout.pitch,
+            stride=tiles.x.stride,
             weights=tiles.w,
             rows=blocks.size,
             depth=tiles.k,
@@ -231,6 +284,8 @@ class Dataflow(ABC):
             sums_stride=tiles.sums.layout.pitch,
             accumulate=tiles.adds,
             signed=self.signed,
+            inner=tiles.x.inner,
+            outer_stride=tiles.x.outer_stride,
             **others,
         )
 
@@ -241,7 +296,7 @@ class Dataflow(ABC):
             tiles.steps,
             len(folds.low),
             address=tiles.x.at(np.zeros_like(folds.low), folds.low),
-            stride=tiles.x.layout.pitch,
+            stride=tiles.x.stride,
             rows=tiles.m,
             depth=folds.size,
             columns=tiles.n,
@@ -250,6 +305,8 @@ class Dataflow(ABC):
             accumulate=np.where(folds.low > 0, 1, tiles.adds),
             signed=self.signed,
             integer_bits=0,
+            inner=tiles.x.inner,
+            outer_stride=tiles.x.outer_stride,
         )
 
     @property
@@ -282,11 +339,10 @@ class Dataflow(ABC):
     def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
         """Those bytes for tiles of samples by features and by outputs, and so many for weights."""
         machine = self.machine
-        rows, pitch = operands_shape(samples, features, machine.operand, machine, machine.activation)
         output_rows, output_pitch = operands_shape(samples, outputs, self.result, machine, machine.output)
         sums = self.width * samples * machine.operand.sum_bytes
         return Footprint(
-            activation=rows * pitch,
+            activation=self.reads.tile_bytes(samples, features),
             weight=weight,
             accumulator=align_up(sums, machine.accumulator.width_bytes),
             output=output_rows * output_pitch,
@@ -313,7 +369,9 @@ class Dataflow(ABC):
 
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:
         """Estimated cycles of all steps of a tiling, for many tiles; shape (c,)."""
-        m, m_times = _sizes(self.product.m, tile_m)
+        period = self.reads.period or self.product.m
+        m, m_times = _sizes(period, tile_m)
+        m_times = m_times * (self.product.m // period)
         k, k_times = _sizes(self.product.k, tile_k)
         n, n_times = _sizes(self.product.n, np.full_like(tile_m, self.columns))
         times = m_times[:, None, None] * k_times[:, None] * n_times

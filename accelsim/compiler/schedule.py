@@ -20,6 +20,7 @@ from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
+from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
@@ -101,8 +102,7 @@ class ProductScheduler:
         self.now = base + np.arange(len(steps.row))
         # how each memory's tiles lie
         major, operand = self.machine.feature_major, self.machine.operand
-        _, pitch = operands_shape(tiling.tile_m, tiling.features, operand, self.machine, self.machine.activation)
-        self._x = Place(0, pitch, major, operand.bits)
+        self._x = flow.reads.layout(tiling.tile_m, tiling.features)
         _, pitch = operands_shape(tiling.tile_m, tiling.tile_n, flow.result, self.machine, self.machine.output)
         self._out = Place(0, pitch, major, flow.result.bits)
         _, pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
@@ -150,6 +150,8 @@ class ProductScheduler:
             features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
         rows, row_bytes = self._shape(samples, features, self.machine.operand)
         sizes = (rows - 1) * self._x.pitch + row_bytes
+        if isinstance(self.flow.reads, ImageReads):
+            sizes = self.flow.reads.tile_bytes(samples, features)
         if isinstance(self.flow, MixedFlow):
             sizes = np.full_like(sizes, self._place.end)  # integers are formed behind the floats
         fills = self._fills(steps.activations, self.placement.activation, sizes)
@@ -159,8 +161,12 @@ class ProductScheduler:
             before = np.maximum(before, tensor.written(needed)[row])
         once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
         if image:
-            tiles = np.stack([steps.rows.low[row], samples, first, features, fills.addresses], axis=1)
-            found = gathered(image, tiles, self.placement.source, self._x, self.tables)
+            low, count, read = steps.rows.low[row], samples, image
+            if isinstance(self.flow.reads, ImageReads):
+                read, (low, count) = self.flow.reads.padded, self.flow.reads.pixels(low, count)
+                features = np.full_like(low, image.channels)
+            tiles = np.stack([low, count, first, features, fills.addresses], axis=1)
+            found = gathered(read, tiles, self.placement.source, self._x, self.tables)
             loads = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in found]
             if self.receives:
                 loads.insert(0, self._receive_pixels(image, needed, row, before, fills.first, once & (first == 0)))
@@ -279,12 +285,14 @@ class ProductScheduler:
         k, n = int(chunks.k_size[chunk[0]]), int(chunks.n_size[chunk[0]])
         x = x_slot = taken(self.placement.activation, steps.activations.number[kind])
         first_group = chunks.k_low[chunk, None] < self.tiling.group
-        if self.tiling.resident:
+        reads = self.flow.reads if isinstance(self.flow.reads, ImageReads) else None
+        if self.tiling.resident and not reads:
             x = x + self._x.at(np.zeros_like(chunk), chunks.k_low[chunk])
         w = taken(self.placement.weight, steps.weights.number[kind])[:, None]
         sums = taken(self.placement.accumulator, steps.sums[kind])[:, None]
         adds = np.where(chunks.first[chunk, None], 0, 1)
-        x_tiles, sums_tiles = Matrices(x[:, None], self._x), Matrices(sums, self._sums)
+        x_tiles = Matrices(x[:, None], self._x, reads, chunks.k_low[chunk, None])
+        sums_tiles = Matrices(sums, self._sums)
         tiles = Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds)
         if isinstance(self.flow, MixedFlow) and chunks.integers[chunk[0]]:
             low = chunks.k_low[chunk, None]

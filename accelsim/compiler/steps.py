@@ -50,7 +50,7 @@ class Steps:
     @classmethod
     def of(cls, tiling: Tiling) -> Steps:
         """Work out a tiling's steps."""
-        rows, tiles, chunks = cuts(tiling.m, tiling.tile_m), cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
+        rows, tiles, chunks = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
         row, chunk = tiling.order()
         column_tile = chunks.tile[chunk]
         part = np.searchsorted(tiling.parts_k.low, chunks.k_low[chunk])

@@ -137,6 +137,8 @@ class Tiling:
         Of those, inputs that share scales: a multiple of a chunk's, and as many unless all inputs are resident.
     fold
         Inputs of a fold of the floats beside them.
+    period
+        Rows after which row tiles begin anew, those of an image; 0 if they don't.
     """
 
     m: int
@@ -156,6 +158,16 @@ class Tiling:
     split: int = 0
     group: int = 1
     fold: int = 1
+    period: int = 0
+
+    @property
+    def parts_m(self) -> Cuts:
+        """Rows of the row tiles."""
+        if not self.period:
+            return cuts(self.m, self.tile_m)
+        low, size = cuts(self.period, self.tile_m)
+        first = np.arange(0, self.m, self.period)[:, None]
+        return Cuts((first + low).ravel(), np.tile(size, len(first)))
 
     @property
     def wide_k(self) -> int:
@@ -186,7 +198,7 @@ class Tiling:
     @property
     def tiles_m(self) -> int:
         """Number of row tiles."""
-        return ceil_div(self.m, self.tile_m)
+        return len(self.parts_m.low)
 
     @property
     def tiles_k(self) -> int:
@@ -310,3 +322,13 @@ def sums_samples(bytes_: Count, features: Count, machine: Machine) -> Count:
     """Samples of the largest block of sums that takes at most so many bytes, in whole words."""
     width = machine.accumulator.width_bytes
     return bytes_ // width * width // (machine.operand.sum_bytes * features)
+
+
+def halvings(size: int, multiple: int, most: int | None = None) -> list[int]:
+    """Tile sizes to try: the whole, its halves, quarters and so on, as multiples of a datapath's side."""
+    sizes = [size]
+    parts = 2
+    while sizes[-1] > multiple:
+        sizes.append(min(size, align_up(ceil_div(size, parts), multiple)))
+        parts *= 2
+    return sorted({s for s in sizes if most is None or s <= most}, reverse=True)

@@ -14,8 +14,9 @@ from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.slots import fronts, whole
-from accelsim.compiler.tiles import Footprint, Tiling, cuts, oriented
+from accelsim.compiler.tiles import Footprint, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
@@ -42,30 +43,52 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
             continue
         flow = dataflow(fusion.work, machine)
         if flow.likeness not in chosen:
-            chosen[flow.likeness] = choose(flow)
-        flows.append(flow)
-        tilings.append(chosen[flow.likeness])
+            chosen[flow.likeness] = choose(*filter(None, (flow, flow.streaming())))
+        tiling = chosen[flow.likeness]
+        flows.append(flow.streaming() if tiling.period else flow)
+        tilings.append(tiling)
     return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))
 
 
-def choose(flow: Dataflow) -> Tiling:
+def choose(*flows: Dataflow) -> Tiling:
     """Find the tiling that moves the fewest DRAM bursts among those within `SLACK` of the least estimated time.
+
+    Parameters
+    ----------
+    flows
+        Ways to read the same product's activations.
 
     Raises
     ------
     DoesNotFitError
         If not even a tile of one row, one fold and one block fits.
     """
+    tried = [candidates for candidates in map(_candidates, flows) if len(candidates)]
+    if not tried:
+        _explain(flows[0])
+    counts = [count_slots(candidates) for candidates in tried]
+    estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
+    least = min(float(found.cycles.min()) for found in estimates)
+    best: tuple[tuple[float, ...], int, int] | None = None
+    for number, (candidates, (cycles, bursts)) in enumerate(zip(tried, estimates, strict=True)):
+        near = np.flatnonzero(cycles <= least * SLACK)
+        if not len(near):
+            continue
+        # the least by the last key; candidates that are equal in all keeps their order
+        keys = (~candidates.rows_outer, -candidates.tile_k, -candidates.tile_m, cycles, candidates.staging > 0, bursts)
+        first = int(near[np.lexsort([key[near] for key in keys])[0]])
+        rank = tuple(float(key[first]) for key in reversed(keys))
+        if best is None or rank < best[0]:
+            best = (rank, number, first)
+    assert best  # noqa: S101 - the least is near itself
+    _, number, first = best
+    return tried[number].tiling(first, counts[number])
+
+
+def _candidates(flow: Dataflow) -> Candidates:
+    """Tilings of a product that fit."""
     candidates = Candidates.of(flow, (0, PREFETCH, 2, 1) if flow.encoder else (0,))
-    candidates = candidates.take(_fit(candidates))
-    if not len(candidates):
-        _explain(flow)
-    counts = count_slots(candidates)
-    cycles, bursts = estimate(candidates, counts)
-    near = np.flatnonzero(cycles <= cycles.min() * SLACK)
-    # the least by the last key; candidates that are equal in all keeps their order
-    keys = (~candidates.rows_outer, -candidates.tile_k, -candidates.tile_m, cycles, candidates.staging > 0, bursts)
-    return candidates.tiling(int(near[np.lexsort([key[near] for key in keys])[0]]), counts)
+    return candidates.take(_fit(candidates))
 
 
 def _room(candidates: Candidates) -> Footprint[Int64]:
@@ -178,7 +201,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     x_pitch, y_pitch = (
         of.row_bytes(elements) for of, elements in zip((machine.operand, flow.result), pitches, strict=True)
     )
-    activation = _tile_bursts(x_rows, x_bytes, whole_x, x_pitch, burst)
+    x_rows, x_bytes, activation = _activations(candidates, x_rows, x_bytes, whole_x, x_pitch)
     output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
     chunk = ceil_div(weight_bytes, burst) + 1
@@ -214,6 +237,25 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
     return Estimates(exposed + clashes + started + least, bursts)
+
+
+def _activations(
+    candidates: Candidates, rows: Int64, row_bytes: Int64, whole: Bools, pitch: int
+) -> tuple[Int64, Int64, Int64]:
+    """Rows on chip of a tile of activations, bytes of a row, and its DRAM bursts."""
+    reads, burst = candidates.flow.reads, candidates.flow.machine.dram.burst_bytes
+    if isinstance(reads, ImageReads):
+        lines = reads.lines(candidates.tile_m)
+        line = np.full_like(lines, reads.line_bytes)
+        image = reads.of.width * reads.pixel_bytes
+        return lines, line, ceil_div(np.minimum(lines, reads.of.height) * image, burst) + 1
+    image_read = reads.image
+    if image_read is None or candidates.flow.machine.feature_major:
+        return rows, row_bytes, _tile_bursts(rows, row_bytes, whole, pitch, burst)
+    # each line of the kernel is a run of its own, which begins anywhere
+    lines_read = image_read.window.kernel[0]
+    each = np.maximum(row_bytes // lines_read, 1)
+    return rows, row_bytes, rows * lines_read * (ceil_div(each, burst) + (each % burst > 0))
 
 
 def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
@@ -256,7 +298,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
     for tiling in dict.fromkeys(products):
         chunks, order = tiling.chunk_table(), tiling.order()
-        rows = cuts(tiling.m, tiling.tile_m).size
+        rows = tiling.parts_m.size
         covered = int((rows[order.row] * (chunks.k_size * chunks.n_size)[order.chunk]).sum())
         if covered != tiling.m * tiling.k * tiling.n:
             raise DefectError(f"{tiling} covers {covered} of {tiling.m * tiling.k * tiling.n} products")

@@ -29,6 +29,11 @@ class SparseLanesFlow(Dataflow):
             for n in cut(product.n, self.columns)
         }
 
+    @property
+    def streamed_inputs(self) -> tuple[int, int]:
+        """All of a tile of weights."""
+        return 0, 1
+
     def weights_bytes(self, chunk: Chunk) -> int:
         """Pointers, values and indices."""
         entries = self.counts[chunk.n][chunk.k.low : chunk.k.high].sum(axis=0, dtype=np.int64)

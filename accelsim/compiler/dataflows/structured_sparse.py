@@ -27,6 +27,11 @@ class StructuredSparseFlow(Dataflow):
         self.depth = self.unit.fold_inputs(sparse=self.sparse)
         super().__init__(product, machine, grain=self.depth, columns=config.columns, block=product.m)
 
+    @property
+    def streamed_inputs(self) -> tuple[int, int]:
+        """Those of a fold."""
+        return self.depth, self.depth
+
     def _fold_bytes(self, k: int, n: int) -> int:
         return nm.stored_bytes(k, n, self.unit.kept, self.unit.group) if self.sparse else k * n
 

@@ -30,6 +30,11 @@ class TensorCoreFlow(Dataflow):
             product, machine, grain=self.unit.step_inputs(sparse=self.sparse), columns=columns, block=product.m
         )
 
+    @property
+    def streamed_inputs(self) -> tuple[int, int]:
+        """All of a tile of weights, in whole steps of the cores."""
+        return 0, self.unit.step_inputs(sparse=self.sparse)
+
     def weights_bytes(self, chunk: Chunk) -> int:
         """One byte a weight, or values and indices."""
         if self.sparse:

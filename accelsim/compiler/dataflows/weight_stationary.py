@@ -26,6 +26,11 @@ class WeightStationaryFlow(Dataflow):
         self.lookup = config.lookup
         self.array = Array.of(config)
 
+    @property
+    def streamed_inputs(self) -> tuple[int, int]:
+        """Those of a fold."""
+        return self.rows, self.rows
+
     def weights_bytes(self, chunk: Chunk) -> int:
         """Rows of packed operands, behind the values that they are numbers of, if products are looked up."""
         return self._shared_bytes + chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)

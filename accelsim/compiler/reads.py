@@ -1,0 +1,129 @@
+"""How a product's activations lie on chip: as a matrix, gathered window by window, or as the images themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.compiler.image import Image
+from accelsim.compiler.tiles import Place, operands_samples, operands_shape
+from accelsim.config.arch import Machine
+from accelsim.graph.ops.window import Window
+from accelsim.units import Count, ceil_div
+
+Int64 = NDArray[np.int64]
+
+
+class MatrixReads:
+    """A tile is a matrix of samples by inputs, whether it stands so in DRAM or is gathered from images.
+
+    Parameters
+    ----------
+    image
+        Images that are gathered, or None.
+    """
+
+    #: Rows of the product after which row tiles begin anew; 0 if they don't.
+    period: int = 0
+    #: Rows of the product that a tile is a multiple of.
+    grain: int = 1
+    #: Whether a tile holds all inputs of its rows.
+    whole: bool = False
+
+    def __init__(self, image: Image | None, machine: Machine) -> None:
+        self.image = image
+        self.machine = machine
+
+    def layout(self, samples: int, inputs: int) -> Place:
+        """How a tile lies, from address 0 on."""
+        operand, machine = self.machine.operand, self.machine
+        _, pitch = operands_shape(samples, inputs, operand, machine, machine.activation)
+        return Place(0, pitch, machine.feature_major, operand.bits)
+
+    def tile_bytes(self, samples: Count, inputs: Count) -> Count:
+        """Bytes of a tile."""
+        machine = self.machine
+        rows, pitch = operands_shape(samples, inputs, machine.operand, machine, machine.activation)
+        return rows * pitch
+
+    def most_samples(self, bytes_: Int64, inputs: Int64) -> Int64:
+        """Rows of the largest tile that takes at most so many bytes."""
+        machine = self.machine
+        return operands_samples(bytes_, inputs, machine.operand, machine, machine.activation)
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Rows of a product that stream from an image on chip.
+
+    Parameters
+    ----------
+    inner, stride, outer_stride
+        Rows of a line of results, and bytes from a row to the next and from line to line, as `matmul` has them.
+    """
+
+    inner: int
+    stride: int
+    outer_stride: int
+
+
+class ImageReads(MatrixReads):
+    """A tile is some lines of one padded image, read once; each of the kernel's pixels is an address in it."""
+
+    whole = True
+
+    def __init__(self, image: Image, machine: Machine) -> None:
+        super().__init__(image, machine)
+        self.of: Image = image
+        rows, columns = image.output
+        self.period, self.grain = rows * columns, columns
+        self.pixel_bytes = image.channels * machine.operand.bits // 8
+        _, self.padded_width = image.window.padded(image.height, image.width)
+        self.line_bytes = self.padded_width * self.pixel_bytes
+
+    @property
+    def padded(self) -> Image:
+        """The images with their padding, pixel by pixel."""
+        image = self.of
+        window = Window((1, 1), padding=image.window.padding)
+        return Image(image.samples, image.height, image.width, image.channels, window, image.fill)
+
+    @property
+    def streams(self) -> Streams:
+        """How rows of the product stream."""
+        down, across = self.of.window.stride
+        return Streams(self.of.output[1], across * self.pixel_bytes, down * self.line_bytes)
+
+    def lines(self, samples: Count) -> Count:
+        """Padded lines that rows of the product need, of one image."""
+        lines: Count = (ceil_div(samples, self.grain) - 1) * self.of.window.stride[0] + self.of.window.reach[0]
+        return lines
+
+    def pixels(self, low: Int64, samples: Int64) -> tuple[Int64, Int64]:
+        """First padded pixel of the batch that rows of the product need, and how many from there on."""
+        image, line = np.divmod(low // self.grain, self.of.output[0])
+        height, _ = self.of.window.padded(self.of.height, self.of.width)
+        first = (image * height + line * self.of.window.stride[0]) * self.padded_width
+        return first, self.lines(samples) * self.padded_width
+
+    def layout(self, samples: int, inputs: int) -> Place:  # noqa: ARG002 - one signature for all
+        """How the pixels of a tile lie, from address 0 on."""
+        return Place(0, self.pixel_bytes, feature_major=False, bits=self.machine.operand.bits)
+
+    def tile_bytes(self, samples: Count, inputs: Count) -> Count:
+        """Bytes of a tile."""
+        return self.lines(samples) * self.line_bytes + 0 * inputs
+
+    def most_samples(self, bytes_: Int64, inputs: Int64) -> Int64:
+        """Rows of the largest tile that takes at most so many bytes."""
+        lines = (bytes_ // self.line_bytes - self.of.window.reach[0]) // self.of.window.stride[0] + 1
+        return np.clip(lines, 0, self.of.output[0]) * self.grain + 0 * inputs
+
+    def place(self, inputs: Int64) -> Int64:
+        """Bytes from the first byte of a tile to an input of its first row."""
+        i, j, channel = np.unravel_index(inputs, self.of.inputs)
+        down, across = self.of.window.dilation
+        offset: Int64 = i * (down * self.line_bytes) + j * (across * self.pixel_bytes)
+        return offset + channel * self.machine.operand.bits // 8

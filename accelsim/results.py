@@ -240,9 +240,11 @@ class EnergyPj(Frozen):
 class Macs(Frozen):
     """Multiply-accumulates."""
 
-    dense: int = quantity("count", "M K N of the layers before compaction")
+    dense: int = quantity("count", "Products that the network needs, before compaction")
     executed: int = quantity("count", "Products that multipliers really formed")
-    skipped: int = quantity("count", "Dense less executed")
+    skipped: int = quantity(
+        "count", "Dense less executed; 0 where zeros are multiplied for channels that a filter does not read"
+    )
     skippable: int | None = quantity(
         "count",
         "Products with a zero factor, or removed by compaction: what an ideal unit would skip; null if operands had no "
@@ -289,7 +291,9 @@ class Roofline(Frozen):
         "operations a second", "All multipliers in every cycle, with the mix of types that they multiplied"
     )
     peak_bytes_per_s: float | None = quantity("bytes a second", "DRAM bandwidth; null if it is infinite")
-    bound: str = quantity("name", "compute, memory, latency, fill_drain, host or decode")
+    vector_ops_per_s: float = quantity("numbers a second", "Vector work over the active time", default=0.0)
+    peak_vector_ops_per_s: float = quantity("numbers a second", "All lanes of the vector unit", default=0.0)
+    bound: str = quantity("name", "compute, vector, memory, latency, fill_drain, host or decode")
     balance: float | None = quantity("ratio", "Compute time over memory time at the roofs; null if no bytes move")
 
 
@@ -351,6 +355,9 @@ class Figures(Frozen):
     array_cycles: int = quantity("core cycles", "With a preload or matrix instruction between start and end")
     energy_pj: EnergyPj
     macs: Macs
+    vector_work: int = quantity(
+        "count", "Numbers that lanes of the vector unit took in: of results, and of all windows of reductions"
+    )
     bytes: Bytes
     utilization: float = quantity(
         "fraction", "Executed multiply-accumulates over what all multipliers form of that mix in the active cycles"
@@ -369,6 +376,7 @@ class LayerIdentity(Frozen):
     """Which layer it is."""
 
     name: str = quantity("name", "Name of the layer")
+    nodes: list[str] = quantity("names", "Nodes of the network's graph that it computes, in order")
     shape: list[int] = quantity("rows, features, features", "M, K and N of the product that was executed")
     dense_shape: list[int] = quantity("rows, features, features", "M, K and N before compaction")
     span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")

@@ -19,6 +19,7 @@ from accelsim.golden import quality
 from accelsim.graph.graph import Graph
 from accelsim.isa.opcodes import DECODE
 from accelsim.isa.program import LayerInfo, Program
+from accelsim.isa.vector_work import vector_work
 from accelsim.results import (
     Bytes,
     Compression,
@@ -107,8 +108,8 @@ def summarize(
     infos = _infos(program, execution)
     moved = not header.timing_only and (not origin.timing_only or _data_decide(program, machine))
     layers = [
-        _layer(i, info, charged[i], times, program, execution, machine, technology, golden, moved=moved)
-        for i, info in enumerate(infos)
+        _layer(i, info, charged[i], times, program, execution, machine, technology, golden, numbers, moved=moved)
+        for i, (info, numbers) in enumerate(zip(infos, _vector_work(program, execution), strict=True))
     ]
     array_cycles = sum(layer.array_cycles for layer in layers)
     configuration: dict[str, Any] = {
@@ -128,6 +129,7 @@ def summarize(
         array_cycles=array_cycles,
         macs=_sum(Macs, [layer.macs for layer in layers]),
         pairs=energy.pairs(counters, machine),
+        vector_work=sum(layer.vector_work for layer in layers),
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
         units=_units(execution, execution.attribution.sum(axis=0)),
     )
@@ -169,6 +171,12 @@ def _infos(program: Program, execution: Execution) -> list[LayerInfo]:
     return [infos[source].model_copy(update={"name": name}) for source, name in sources]
 
 
+def _vector_work(program: Program, execution: Execution) -> list[int]:
+    """Vector work of each layer; a copied one has that of what it was copied from."""
+    work = vector_work(program)
+    return (work if execution.sources is None else work[execution.sources]).tolist()
+
+
 def _dram(execution: Execution) -> DramFigures | None:
     """What a banked DRAM did."""
     done = execution.activity
@@ -205,6 +213,7 @@ def _layer(
     machine: Machine,
     technology: Technology,
     golden: Reference | None,
+    vector_work: int,
     *,
     moved: bool,
 ) -> LayerResult:
@@ -220,10 +229,11 @@ def _layer(
         macs=Macs(
             dense=dense,
             executed=executed,
-            skipped=dense - executed,
-            skippable=dense - execution.effectual[number] if moved else None,
+            skipped=max(0, dense - executed),
+            skippable=max(0, dense - execution.effectual[number]) if moved else None,
         ),
         pairs=energy.pairs(counters, machine),
+        vector_work=vector_work,
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
     )
@@ -243,6 +253,7 @@ def _layer(
         quality=judged,
         bit_exact=exact,
         name=info.name,
+        nodes=info.nodes,
         shape=[info.m, info.k, info.n],
         dense_shape=list(info.dense_shape),
         span=[int(times.first[number]), int(times.last[number])],
@@ -272,6 +283,7 @@ def _figures(
     array_cycles: int,
     macs: Macs,
     pairs: float,
+    vector_work: int,
     moved: Bytes,
     units: dict[str, dict[str, int]],
 ) -> dict[str, Any]:
@@ -285,9 +297,10 @@ def _figures(
         "active_cycles": active,
         "array_cycles": array_cycles,
         "macs": macs,
+        "vector_work": vector_work,
         "bytes": moved,
         "utilization": macs.executed / (active * machine.matrix.multipliers * pairs) if active else 0.0,
-        "roofline": roofline(machine, macs, moved, active, array_active, units, pairs),
+        "roofline": roofline(machine, macs, moved, active, array_active, units, pairs, vector_work),
         "units": units,
     }
 

@@ -10,15 +10,17 @@ import dataclasses
 from itertools import product
 from typing import Any, NamedTuple
 
+import integer_networks
 import numpy as np
 import pytest
-from harness import assert_accounted, assert_bit_exact, ideal_memory, network, run
+from harness import assert_accounted, assert_bit_exact, ideal_memory, network, run_graph
 from integer_networks import IntegerNetwork
 from numpy.typing import NDArray
 
 from accelsim.compress.compact import compact, surviving
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine, load_technology
+from accelsim.graph.graph import Graph
 from accelsim.isa.opcodes import Unit
 from accelsim.results import Bytes, Macs
 from accelsim.summary import Origin, summarize
@@ -48,8 +50,10 @@ class Measured(NamedTuple):
     bytes: Bytes
 
 
-def measured(net: IntegerNetwork, x: NDArray[np.generic], on: Machine) -> Measured:
-    program, execution = run(net, x, on)
+def measured(net: IntegerNetwork | Graph, x: NDArray[np.generic], on: Machine) -> Measured:
+    graph = net if isinstance(net, Graph) else net.graph(len(x))
+    net = integer_networks.read(graph)
+    program, execution = run_graph(graph, x, on)
     assert_bit_exact(net, x, program, execution)
     assert_accounted(execution)
     assert program.header.layers[0].k_tile == net.layers[0].inputs, "sums are not to be cut"
@@ -186,9 +190,10 @@ def test_compaction_takes_the_same_cycles_without_masks_and_moves_only_what_is_l
     rng = np.random.default_rng(3)
     w, x = columns_pruned(rng), nonzero_activations(rng)
     skipping = measured(layer_of(w), x, ideal_memory(matrix=unit("edge-outer"), accumulator=DRAINING))
-    small = compact(layer_of(w))
+    small = compact(layer_of(w).graph(M))
     plain = unit("edge-outer", skip_zero_columns=False)
-    removed = measured(small, surviving(small, x), ideal_memory(matrix=plain, accumulator=DRAINING))
+    (left,) = surviving(small, (x,))
+    removed = measured(small, left, ideal_memory(matrix=plain, accumulator=DRAINING))
     assert removed.array == skipping.array - MASK
     assert removed.busy == skipping.busy
     assert removed.macs == skipping.macs

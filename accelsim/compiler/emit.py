@@ -74,7 +74,6 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             slots=slots,
             weights=0,
             macs=0,
-            vector_operations=sum(graph.work(node).vector for node in fusion.nodes),
             stored_bits=0 if table is None else 8 * len(table),
             output=fusion.target,
         )
@@ -103,7 +102,6 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         slots=slots,
         weights=dense_k * dense_n if compacted else product.weights_count,
         macs=product.m * dense_k * dense_n if compacted else product.macs_needed,
-        vector_operations=sum(graph.work(node).vector for node in fusion.nodes),
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
         output=fusion.target,
     )

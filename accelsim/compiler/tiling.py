@@ -35,6 +35,7 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
     flows: list[Dataflow | None] = []
     tilings: list[Tiling | VectorTiling] = []
     chosen: dict[Hashable, Tiling] = {}
+    made: list[Dataflow] = []  # which live as long as what they are like: some are like themselves alone
     for fusion in lowering.fusions:
         if isinstance(fusion.work, VectorWork):
             value = lowering.graph[fusion.target]
@@ -42,6 +43,7 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
             flows.append(None)
             continue
         flow = dataflow(fusion.work, machine)
+        made.append(flow)
         if flow.likeness not in chosen:
             chosen[flow.likeness] = choose(*filter(None, (flow, flow.streaming())))
         tiling = chosen[flow.likeness]

@@ -19,11 +19,14 @@ def roofline(
     array_cycles: int,
     units: Mapping[str, Mapping[str, int]],
     pairs: float = 1.0,
+    vector_work: int = 0,
 ) -> Roofline:
     """Place a layer, or a whole run, below the roofs of its machine.
 
-    The compute roof is every multiplier in every cycle, the memory roof the DRAM's bandwidth. What takes at least
-    `REACHED` of the time at its roof is bound by the roof that it takes longer at. Otherwise the larger loss names the
+    The compute roof is every multiplier in every cycle, the vector roof a number for every lane in every cycle, the
+    memory roof the DRAM's bandwidth. What takes at least `REACHED` of the time at its roof is bound by the roof that it
+    takes longer at; so is what keeps the vector unit busy for that share, whose passes may take a lane more than a
+    cycle a number. Otherwise the larger loss names the
     bound: fill and drain (the array is occupied but does not multiply at its peak: filling, draining, partly used),
     host (the array's units wait for the host), decode (they wait for weights to be expanded), memory (they wait for
     anything else while a DMA unit waits for the DRAM, which moves less than its roof because of rows, refreshes and
@@ -39,6 +42,8 @@ def roofline(
         Cycles of each unit by state, as in the summary.
     pairs
         Pairs of operands that a multiplier takes at once, on average over its cycles.
+    vector_work
+        Numbers that the vector unit's lanes take in.
     """
     seconds = cycles / machine.clock_hz
     peak_ops = OPS_PER_MAC * machine.matrix.multipliers * pairs * machine.clock_hz
@@ -47,8 +52,11 @@ def roofline(
     traffic = moved.dram_read + moved.dram_write
     compute_s = work / peak_ops
     memory_s = traffic / bandwidth if bandwidth else 0.0
-    if seconds and max(compute_s, memory_s) >= REACHED * seconds:
-        bound = "compute" if compute_s >= memory_s else "memory"
+    peak_vector = machine.vector.lanes * machine.clock_hz
+    vector_s = max(vector_work / peak_vector, units.get("vector", {}).get("busy", 0) / machine.clock_hz)
+    roofs = {"compute": compute_s, "memory": memory_s, "vector": min(vector_s, seconds)}
+    if seconds and max(roofs.values()) >= REACHED * seconds:
+        bound = max(roofs, key=lambda name: roofs[name])
     else:
         array = [units[name] for name in ("matrix", "preload")]
         host = max(unit.get("wait_host", 0) for unit in array)
@@ -72,6 +80,8 @@ def roofline(
         dense_ops_per_s=OPS_PER_MAC * macs.dense / seconds if seconds else 0.0,
         peak_ops_per_s=peak_ops,
         peak_bytes_per_s=bandwidth,
+        vector_ops_per_s=vector_work / seconds if seconds else 0.0,
+        peak_vector_ops_per_s=peak_vector,
         bound=bound,
         balance=compute_s / memory_s if memory_s else None,
     )

@@ -59,9 +59,6 @@ class LayerInfo(Frozen):
     macs: int | None = quantity(
         "count", "Products that the layer needs, before compaction; null for m k n", default=None, ge=0, le=2**62
     )
-    vector_operations: int = quantity(
-        "count", "Operations on single numbers that the layer needs, as its graph has them", default=0, ge=0, le=2**62
-    )
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Region that holds the layer's output")
 

@@ -40,8 +40,8 @@ def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ..
         f"{figures.cycles:,}",
         f"{figures.array_cycles:,}",
         f"{100 * figures.utilization:.1f}",
-        _number(None if macs.skippable is None else 100 * macs.skippable / macs.dense, 1),
-        f"{100 * macs.skipped / macs.dense:.1f}",
+        _number(_share(macs.skippable, macs.dense), 1),
+        _number(_share(macs.skipped, macs.dense), 1),
         f"{figures.energy_pj.total / 1e3:,.1f}",
         f"{(moved.dram_read + moved.dram_write) / 1e3:,.1f}",
         _number(roofline.ops_per_byte, 1),
@@ -50,6 +50,11 @@ def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ..
         _number(figures.quality.sqnr_db if figures.quality else None, 1),
         {True: "yes", False: "NO", None: "-"}[figures.bit_exact],
     )
+
+
+def _share(part: int | None, whole: int) -> float | None:
+    """Per cent; None of nothing, or of what is not known."""
+    return None if part is None or not whole else 100 * part / whole
 
 
 def energy(summary: Summary) -> Table:

@@ -174,7 +174,8 @@ def _infos(program: Program, execution: Execution) -> list[LayerInfo]:
 def _vector_work(program: Program, execution: Execution) -> list[int]:
     """Vector work of each layer; a copied one has that of what it was copied from."""
     work = vector_work(program)
-    return (work if execution.sources is None else work[execution.sources]).tolist()
+    numbers: list[int] = (work if execution.sources is None else work[execution.sources]).tolist()
+    return numbers
 
 
 def _dram(execution: Execution) -> DramFigures | None:

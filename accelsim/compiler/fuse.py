@@ -11,6 +11,7 @@ import numpy as np
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.table import LOWER
+from accelsim.compiler.lower.work import ONE
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import IntegerPart, Product, Results
 from accelsim.config.arch import Machine
@@ -30,9 +31,6 @@ from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
 
-#: M 2^shift of a sum that stays as it is: 2^30 times 2^(1 - 31).
-_ONE = (2**30, 1)
-
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     """Form a fusion of each product with a constant factor and what follows it, and of the vector nodes between them.
@@ -49,7 +47,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
         if node.name in held or isinstance(node.op, Concat):
             continue
-        head = next((before for before in _ends(graph, node) if type(before.op) in LOWER), None)
+        head = next((before for before in _ends(graph, node, held) if type(before.op) in LOWER), None)
         if head is None:
             left.append(node)
             continue
@@ -65,12 +63,13 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, fusions=tuple(fusions))
 
 
-def _ends(graph: Graph, node: Node) -> Iterator[Node]:
-    """Nodes whose group a node may end, the farthest before it first."""
+def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
+    """Nodes, not in a fusion yet, whose group a node may end, the farthest before it first."""
     chain = [node]
     while isinstance(chain[-1].op, Cast | Relu):
         before = graph.producer(chain[-1].inputs[0])
-        if before is None or len(graph.readers(before.output)) > 1 or before.output in graph.outputs:
+        alone = before and len(graph.readers(before.output)) == 1 and before.output not in graph.outputs
+        if before is None or not alone or before.name in held:
             break
         chain.append(before)
     for head in reversed(chain):
@@ -247,23 +246,49 @@ def _image(layer: Layer, source: Value) -> Image | None:
 
 
 def _results(layer: Layer, weight: Value) -> Results:
-    """Bias, scale and clamp of a layer's sums."""
-    cast = next((node for node in layer.epilogue if isinstance(node.op, Cast)), None)
-    if cast is None:
-        raise CompileError(f"layer {layer.name}: sums must become a type that can be stored")
-    assert isinstance(cast.op, Cast)  # noqa: S101 - it was looked for
-    n, given, result = weight.shape[1], layer.input.element, cast.op.to
+    """Bias, scale and clamp of a layer's sums.
+
+    Raises
+    ------
+    CompileError
+        If what follows the sums is not what the vector unit makes of them in one pass.
+    """
+    cast, relu = _epilogue(layer)
+    n, given = weight.shape[1], layer.input.element
+    assert isinstance(cast.op, Cast)  # noqa: S101 - as `_epilogue` has it
+    result, most = cast.op.to, relu.most if relu else float("inf")
     bias = layer.bias.numbers if layer.bias else None
     if isinstance(result, Float):
-        return Results(np.zeros(n, np.float32) if bias is None else bias, None, None, "", layer.relu)
+        return Results(np.zeros(n, np.float32) if bias is None else bias, None, None, "", relu is not None)
     folded = np.zeros(n, np.int64) if bias is None else bias
     kind = np.int64 if given.operand == "int16" else np.int32
     if not weight.outlined:
         folded = folded - given.zero_point * weight.numbers.sum(axis=0, dtype=np.int64)
     if isinstance(result, Signs):  # the sign of s + b is the clamped 0 or 1 of s + b + 1
-        multiplier, shift = (np.full(n, part, kind_) for part, kind_ in zip(_ONE, (np.int32, np.int8), strict=True))
+        multiplier, shift = (np.full(n, part, kind_) for part, kind_ in zip(ONE, (np.int32, np.int8), strict=True))
         return Results((folded + 1).astype(kind), multiplier, shift, "tflite_single_round", relu=False)
     multipliers, shifts = (layer.graph[name].numbers for name in cast.inputs[1:])
     if weight.outlined:
         folded = without_numbers(kind, (n,))
-    return Results(folded.astype(kind, copy=False), multipliers, shifts, cast.op.rounding, layer.relu)
+    return Results(folded.astype(kind, copy=False), multipliers, shifts, cast.op.rounding, relu is not None, most)
+
+
+def _epilogue(layer: Layer) -> tuple[Node, Relu | None]:
+    """The conversion of a layer's sums, and its ReLU.
+
+    Of integers a ReLU follows the conversion, whose clamp it becomes; one without an upper end may stand before it, as
+    zero stays zero. Of floats it stands before it, and has no upper end.
+    """
+    casts = [node for node in layer.epilogue if isinstance(node.op, Cast)]
+    relus = [node.op for node in layer.epilogue if isinstance(node.op, Relu)]
+    if not casts:
+        raise CompileError(f"layer {layer.name}: sums must become a type that can be stored")
+    relu = relus[0] if relus else None
+    last = layer.epilogue[-1] is casts[0]
+    floats = isinstance(layer.output.element, Float)
+    if relu and (relu.most < float("inf") if last else floats):
+        raise CompileError(
+            f"layer {layer.name}: ReLU must {'stand before' if floats else 'follow'} the conversion of its sums"
+            f"{' and have no upper end' if floats else ''}"
+        )
+    return casts[0], relu

@@ -60,6 +60,8 @@ class Results:
         Name of the rounding scheme, one of `datapath.requantize.MODES`; empty for floats.
     relu
         Whether results are clamped at what stands for zero.
+    most
+        Largest result, as a real value; infinite if there is none.
     """
 
     bias: NDArray[Any]
@@ -67,6 +69,7 @@ class Results:
     shift: NDArray[np.int8] | None
     rounding: str
     relu: bool
+    most: float = float("inf")
 
     @property
     def scale_bits(self) -> int:
@@ -140,7 +143,9 @@ class Product:
             return 0, 1
         assert not isinstance(self.output, Float)  # noqa: S101 - floats are not clamped
         low = max(self.output.qmin, self.output.zero_point) if self.results.relu else self.output.qmin
-        return low, self.output.qmax
+        if self.results.most == float("inf"):
+            return low, self.output.qmax
+        return low, int(self.output.quantize(np.array(self.results.most)))
 
     def is_nm(self, kept: int, group: int) -> bool:
         """Whether every `group` weights along K hold at most `kept` nonzeros; as declared if they have no numbers."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import PRODUCTS, weight_of
+from accelsim.graph.ops.conv import Conv
 from accelsim.graph.rewrite import needed_features
 from accelsim.graph.value import Value
 
@@ -44,7 +45,8 @@ def compact(graph: Graph) -> Graph:
                 element = value.element
                 if isinstance(element, Integer) and np.size(element.scale) == value.features:
                     element = replace(element, scale=np.broadcast_to(element.scale, value.features)[columns])
-                data = value.data[np.ix_(rows, columns)]
+                whole = isinstance(node.op, Conv) and node.op.groups > 1  # whose inputs and outputs all stay
+                data = value.data if whole else value.data[..., rows, :][..., columns]
                 changed[name] = replace(value, shape=data.shape, data=data, element=element, survivors=columns)
             elif value.shape and value.features == len(columns):
                 data = value.data[..., columns]

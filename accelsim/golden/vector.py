@@ -24,7 +24,7 @@ def nearest(dividend: Int64 | int, divisor: Int64 | int) -> Int64:
 
 
 def requantized(total: Int64, multiplier: Int64 | int, shift: Int64 | int, mode: str) -> Int64:
-    """Scale by multiplier 2^(shift - 31) in a rounding mode of `integer.ROUNDING`."""
+    """Scale by multiplier 2^(shift - 31) in a rounding mode of `exact.rounding.ROUNDING`."""
     return ROUNDING[mode](total, np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
 
 

@@ -90,9 +90,9 @@ class Layer(NamedTuple):
         return None
 
     @property
-    def relu(self) -> bool:
-        """Whether negative outputs become zero."""
-        return any(isinstance(node.op, Relu) for node in self.epilogue)
+    def relu(self) -> Relu | None:
+        """Its ReLU, if it has one."""
+        return next((node.op for node in self.epilogue if isinstance(node.op, Relu)), None)
 
     @property
     def output(self) -> Value:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import PRODUCTS, weight_of
 from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.value import Value
 
@@ -125,16 +126,22 @@ def replaced(graph: Graph, old: Iterable[Node], new: Iterable[Node], *values: Va
 def needed_features(graph: Graph) -> Mapping[str, NDArray[np.bool_]]:
     """Features (last axis) of each value that an output depends on; bool, shape (features,).
 
-    A product does not need inputs whose weights are all zero for the outputs that are needed of it.
+    A product does not need inputs whose weights are all zero for the outputs that are needed of it; a convolution of
+    several groups needs all, and forms all.
     """
     needed = {name: np.zeros(value.features, np.bool_) for name, value in graph.values.items() if value.shape}
     for name in graph.outputs:
         needed[name][:] = True
     for node in reversed(graph.nodes):
         wanted = needed[node.output]
+        if isinstance(node.op, Conv) and node.op.groups > 1:
+            wanted[:] = True
         if isinstance(node.op, PRODUCTS) and graph.constant(weight_of(node)):
             weight = graph[weight_of(node)].numbers
-            inputs = np.count_nonzero(weight[:, wanted], axis=1) > 0
+            if isinstance(node.op, Conv) and node.op.groups > 1:
+                inputs = np.ones(graph[node.inputs[0]].features, np.bool_)
+            else:
+                inputs = np.count_nonzero(weight[..., wanted], axis=(*range(weight.ndim - 2), -1)) > 0
             inputs[0] |= not inputs.any()
             needed[node.inputs[0]] |= inputs
             others = node.inputs[2:] if weight_of(node) == node.inputs[1] else ()

@@ -10,9 +10,9 @@ def print_graph(graph: Graph) -> str:
     """Inputs, nodes in order and outputs.
 
         graph digits-mlp
-        input            float 360x64 fp32
-        fc1.products     = MatMul(input, fc1.weight)      360x300 fp32     6,912,000 MACs
-        output           fc3.output
+        input                                           360x64 fp32   input
+        fc1.products  = MatMul(input, fc1.weight)       360x300 fp32  6,912,000 MACs
+        output                                          360x10 fp32   fc3.output
 
     Constants stand with their shapes and elements at the end.
     """

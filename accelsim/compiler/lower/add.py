@@ -15,6 +15,8 @@ from accelsim.isa.functions import Function, Operation
 def lower(graph: Graph, group: Layer) -> VectorWork:
     """One addition of two tiles; of integers both conversions before it are part of it."""
     name, result = group.name, group.output.element
+    if any(graph.constant(part) for part in group.head.inputs):
+        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
     low, high = range_of(result, group.epilogue)
     if isinstance(result, Float):
         first, other = (element_type(name, graph[part].element) for part in group.head.inputs)

@@ -14,6 +14,8 @@ from accelsim.isa.functions import Function, Operation
 def lower(graph: Graph, group: Layer) -> VectorWork:
     """One multiplication of two tiles; of integers the conversion behind it is part of it."""
     name, result = group.name, group.output.element
+    if any(graph.constant(part) for part in group.head.inputs):
+        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
     low, high = range_of(result, group.epilogue)
     a, b = (graph[part].element for part in group.head.inputs)
     types = {"source": element_type(name, a), "other": element_type(name, b), "result": element_type(name, result)}

@@ -75,11 +75,11 @@ def binarize_layer(layer: Layer, given: SignsElement, result: SignsElement | Int
     threshold = np.floor(bias_of(layer) / (alpha * given.scale))
     if (np.abs(threshold + 1) >= 2.0**30).any():
         raise WorkloadError(f"layer {layer.name}: biases must be below 2^30 times the scale of a sum of signs")
-    return Static(layer, weight, given, result, threshold.astype(np.int32), None, None, ROUNDING, relu=False)
+    return Static(layer, weight, given, result, threshold.astype(np.int32), None, None, ROUNDING, relu=None)
 
 
 def outline_layer(layer: Layer, given: SignsElement, result: SignsElement | Integer) -> Static:
     """The layer with shapes alone."""
     data = without_numbers(np.int8, layer.weight.shape)
     weight = replace(layer.weight, element=Integer(1.0, 0, signed=True, bits=8), data=data, step=None, outlined=True)
-    return replace(outlined(layer, weight, given, result, ROUNDING), relu=False)
+    return replace(outlined(layer, weight, given, result, ROUNDING), relu=None)

@@ -297,9 +297,9 @@ def integer_layer(
     result: IntegerElement,
     rounding: str,
     *,
-    relu: bool | None = None,
+    relu: bool = True,
 ) -> Static:
-    """A layer of integer weights, shape (K, N), or of signs, between two types.
+    """A layer of integer weights, shape (K, N), or of signs, between two types, with its ReLU if `relu`.
 
     Raises
     ------
@@ -328,7 +328,7 @@ def integer_layer(
         multiplier=multiplier,
         shift=shift,
         rounding=rounding,
-        relu=layer.relu if relu is None else relu,
+        relu=layer.relu if relu else None,
     )
 
 

@@ -49,7 +49,7 @@ class Static:
     rounding
         Scheme of that multiplication.
     relu
-        Whether results below zero become zero.
+        ReLU of the results; None if there is none.
     """
 
     layer: Layer
@@ -60,7 +60,7 @@ class Static:
     multiplier: NDArray[np.int32] | None
     shift: NDArray[np.int8] | None
     rounding: str
-    relu: bool
+    relu: Relu | None
 
     def constants(self) -> Iterator[Value]:
         """Weights, bias, multipliers and shifts."""
@@ -89,7 +89,7 @@ class Static:
         formed = f"{name}.requantized" if self.relu else output
         yield Node(f"{name}.cast", Cast(self.result, rounding), inputs, (formed,))
         if self.relu:
-            yield Node(f"{name}.relu", Relu(), (formed,), (output,))
+            yield Node(f"{name}.relu", self.relu, (formed,), (output,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,12 @@ class Floating:
         if self.layer.bias:
             yield Node(f"{name}.add", Add(), (last, self.layer.bias.name), (f"{name}.sums",))
             last = f"{name}.sums"
-        if self.layer.relu:
+        relu, output = self.layer.relu, self.layer.output.name
+        if relu:
             yield Node(f"{name}.relu", Relu(), (last,), (f"{name}.rectified",))
             last = f"{name}.rectified"
-        yield Node(f"{name}.cast", Cast(self.kind), (last,), (self.layer.output.name,))
+        if relu is None or relu.most == float("inf"):
+            yield Node(f"{name}.cast", Cast(self.kind), (last,), (output,))
+        else:  # the upper end is another pass
+            yield Node(f"{name}.cast", Cast(self.kind), (last,), (f"{name}.rounded",))
+            yield Node(f"{name}.clamp", relu, (f"{name}.rounded",), (output,))

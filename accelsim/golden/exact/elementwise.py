@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from accelsim.golden.interpreter import Array
-from accelsim.graph.element import Integer
+from accelsim.graph.element import Float, Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.relu import Relu
 
@@ -25,6 +25,8 @@ def relu(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
     result = np.where(x < zero, x.dtype.type(zero), x)
     if op.most == float("inf"):
         return (result,)
+    if isinstance(element, Float):  # a clamp, as of any floats
+        return (np.minimum(np.maximum(x, np.float32(0)), np.float32(op.most)),)
     return (np.minimum(result, element.quantize(np.array(op.most))),)
 
 

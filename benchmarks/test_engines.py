@@ -15,7 +15,7 @@ from accelsim.sim import fast, reference
 #: Workload, machine, and whether no bytes are asked for.
 CASES = [
     ("digits-mlp", "edge-ws", False),
-    ("resnet-50", "scale-sim-128x128-ws", True),
+    ("resnet-50-layers", "scale-sim-128x128-ws", True),
     ("llama-2-7b-block", "tpu-v1", True),
 ]
 

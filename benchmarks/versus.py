@@ -33,10 +33,10 @@ from typing import Any, NamedTuple
 # This file also runs inside the environments of the others, and its memory counts for a process that it starts until
 # that has loaded its program: what is measured is imported where it is needed, and nothing large here.
 
-NETWORKS = ("alexnet", "resnet-18", "resnet-50")
+NETWORKS = ("alexnet-layers", "resnet-18-layers", "resnet-50-layers")
 ARCH = "scale-sim-128x128-ws"
 PART = "HBM2_8Gb_x128"
-QUICK_NETWORK, QUICK_LAYERS = "alexnet", 5
+QUICK_NETWORK, QUICK_LAYERS = "alexnet-layers", 5
 #: What pip installs for each tool. SCALE-Sim fails with numpy 2; ZigZag does not say that it needs six.
 REQUIREMENTS = {
     "scalesim": ("scalesim==3.0.0", "numpy==1.26.4"),

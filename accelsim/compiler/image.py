@@ -128,6 +128,8 @@ class Image:
 
     def _reads(self, box: Box, part: Box) -> bool:
         """Whether a part of a tile holds any pixel of the images."""
+        if not any(self.window.padding):
+            return True
         sizes, starts = (self.height, self.width), self.window.padding[:2]
         for places, kernel, size, start, step, apart in zip(
             box[1:], part[:2], sizes, starts, self.window.stride, self.window.dilation, strict=True

@@ -195,7 +195,7 @@ def test_progress_is_told_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "expected"),
     [
-        ({"workload": "alexnet"}, WorkloadError, "alexnet: layers must form a chain"),
+        ({"workload": "alexnet-layers"}, WorkloadError, "alexnet-layers: layers must form a chain"),
         ({"recipe": "binary"}, ConfigError, "layer fc1: prune_magnitude must be for weights that can be zero"),
         ({"scheme": "weight_bits", "recipe": "fp32"}, ConfigError, "weight_bits must be for integers, not fp32"),
         ({"scheme": "weight_bits", "recipe": "lsq4"}, ConfigError, "the recipe fixes the weights' steps"),

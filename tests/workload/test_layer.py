@@ -170,10 +170,10 @@ def test_what_is_wrong_is_told_in_one_line(layer: str, head: str | None, expecte
     ("name", "count", "weights", "products"),
     [
         # "60 million parameters" (Krizhevsky et al. 2012, abstract)
-        ("alexnet", 11, 60e6, None),
+        ("alexnet-layers", 11, 60e6, None),
         # 1.8 and 3.8 billion multiply-adds (He et al., arXiv:1512.03385, table 1); 25.5 million weights: Keras' table
-        ("resnet-18", 21, None, 1.8e9),
-        ("resnet-50", 54, 25.5e6, 3.8e9),
+        ("resnet-18-layers", 21, None, 1.8e9),
+        ("resnet-50-layers", 54, 25.5e6, 3.8e9),
         # 6.7 billion parameters less two embeddings of 32,000 x 4096, in 32 blocks (arXiv:2302.13971, table 2)
         ("llama-2-7b-block", 7, (6.7e9 - 2 * 32_000 * 4096) / 32, None),
         ("llama-2-7b", 7 * 32, 6.7e9 - 2 * 32_000 * 4096, None),

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
-from accelsim.compiler.tiles import Footprint, Tiling, halvings, operands_samples, sums_samples, whole_folds
+from accelsim.compiler.tiles import Footprint, Tiling, cuts, halvings, operands_samples, sums_samples, whole_folds
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
@@ -62,7 +63,7 @@ class Candidates:
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
         shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
         kept = np.broadcast_to(different[:, :, :, None, :, None], shape).copy()
-        kept[:, :, 1] &= not flow.reads.whole
+        kept[:, :, 1] &= not (flow.reads.whole or flow.product.channel_groups)
         if flow.split:  # sums of a group stay where they are until it is complete
             kept[np.array(tiles_k) < flow.group, :, 1] = False
             kept[:, :, 0] &= flow.resident_groups
@@ -123,6 +124,7 @@ class Candidates:
             group=self.flow.group,
             fold=self.flow.fold,
             period=self.flow.reads.period,
+            groups=product.channel_groups,
         )
 
     @cached_property
@@ -160,7 +162,18 @@ class Candidates:
     @cached_property
     def chunks(self) -> Int64:
         """Weight chunks of the product."""
-        return ceil_div(self.flow.product.n, self.flow.columns) * self.tiles_k
+        all_: Int64 = ceil_div(self.flow.product.n, self.flow.columns) * self.tiles_k
+        return np.ceil(all_ * self.density).astype(np.int64) if self.flow.product.channel_groups else all_
+
+    @cached_property
+    def density(self) -> Float64:
+        """Share of the weight chunks that hold more than the zeros between groups of channels."""
+        groups, product = self.flow.product.channel_groups, self.flow.product
+        if groups is None:
+            return np.ones(len(self.tile_k))
+        outputs = cuts(product.n, self.flow.columns)
+        shares = {k: float(groups.read(cuts(product.k, k), outputs).mean()) for k in np.unique(self.tile_k).tolist()}
+        return np.array([shares[k] for k in self.tile_k.tolist()])
 
     @cached_property
     def footprint(self) -> Footprint[Int64]:

@@ -216,7 +216,9 @@ class Dataflow(ABC):
         Where the weights' values decide what a tile takes, a product is like itself alone.
         """
         product = self.product
-        return id(self) if self.encoder else (product.m, product.k, product.n, self.result, product.image)
+        if self.encoder:
+            return id(self)
+        return product.m, product.k, product.n, self.result, product.image, product.channel_groups
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""

@@ -14,6 +14,7 @@ from accelsim.compiler.lower.table import LOWER
 from accelsim.compiler.lower.work import ONE
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import IntegerPart, Product, Results
+from accelsim.compiler.tiles import ChannelGroups
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DefectError
 from accelsim.graph.element import Float, Integer, Signs
@@ -198,6 +199,7 @@ def _product(graph: Graph, layer: Layer, sources: Sequence[Value]) -> Product:
         input=sources[0].element,
         output=layer.output.element,
         image=image,
+        channel_groups=_groups(layer),
         weights_count=sum(graph[weight_of(product)].numbers.size for product in layer.products),
         macs_needed=sum(graph.work(product).macs for product in layer.products),
     )
@@ -219,6 +221,14 @@ def _dense(layer: Layer, weight: Value) -> Value:
         columns = slice(group * filters, (group + 1) * filters)
         whole[:, :, group, :, columns] = weight.numbers[..., columns]
     return dataclasses.replace(weight, shape=(k, n), data=whole.reshape(k, n))
+
+
+def _groups(layer: Layer) -> ChannelGroups | None:
+    """Groups of channels of a convolution that has several."""
+    op = layer.head.op
+    if not isinstance(op, Conv) or op.groups == 1:
+        return None
+    return ChannelGroups(op.groups, layer.input.features, layer.weight.features)
 
 
 def _image(layer: Layer, source: Value) -> Image | None:

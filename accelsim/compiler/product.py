@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.image import Image
+from accelsim.compiler.tiles import ChannelGroups
 from accelsim.formats import nm
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
@@ -93,6 +94,8 @@ class Product:
         Elements of activations and results.
     image
         The images that activations are windows of; None if they are a matrix.
+    channel_groups
+        Which channels each output reads; None if all.
     weights_count, macs_needed
         Weights that there are, and products of the operator: fewer than k n and m k n where filters read some of the
         channels alone, and zeros stand for the others.
@@ -108,6 +111,7 @@ class Product:
     input: Element
     output: Element
     image: Image | None
+    channel_groups: ChannelGroups | None
     weights_count: int
     macs_needed: int
 
@@ -125,11 +129,6 @@ class Product:
     def groups(self) -> GroupedTensor | None:
         """The integers that the weights are stored as, and their groups' scales, if `storage` has them."""
         return self.weight.groups
-
-    @property
-    def macs(self) -> int:
-        """Products that are formed."""
-        return self.m * self.k * self.n
 
     @property
     def is_float(self) -> bool:

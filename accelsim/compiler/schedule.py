@@ -468,7 +468,10 @@ def check(lowering: Lowering, machine: Machine) -> None:
     stores = code[code["opcode"] == STORE]
     np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
     for number, fusion in enumerate(lowering.fusions):
-        value, macs = lowering.graph[fusion.target], fusion.product.macs if fusion.product else 0
+        value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
+        if isinstance(tiling, Tiling):
+            chunks = tiling.chunk_table()
+            macs = tiling.m * int((chunks.k_size * chunks.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
         if formed[number] != macs or stored[number] != whole:

@@ -75,7 +75,8 @@ class Steps:
             tiling.weights,
         )
         block = (chunks.n_low[chunk] - tiles.low[column_tile]) // tiling.columns
-        sums = take_turns(outputs, block, np.array([tiling.blocks]), part, tiling.sums).number
+        again = np.where(chunks.first[chunk], 0, 1)
+        sums = take_turns(outputs, block, np.array([tiling.blocks]), again, tiling.sums).number
         kinds = _kinds(tiling, rows, chunks, row, chunk)
         complete = (~chunks.integers | chunks.scaled)[chunk]
         groups: Int64 = np.cumsum(complete) - complete

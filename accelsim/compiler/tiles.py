@@ -11,6 +11,7 @@ all have slots loads them once, whatever the number of row tiles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, NamedTuple
 
 import numpy as np
@@ -113,6 +114,35 @@ def whole_folds(tile_k: Count, fold: int) -> Count:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelGroups:
+    """Groups of channels whose filters read no others.
+
+    Parameters
+    ----------
+    count
+        Groups of channels.
+    channels, filters
+        Channels of a pixel, and outputs, of all groups.
+    """
+
+    count: int
+    channels: int
+    filters: int
+
+    def read(self, inputs: Cuts, outputs: Cuts) -> Bools:
+        """Whether any of some outputs reads any of some inputs (K); shape (parts of K, parts of N)."""
+        numbers = np.arange(self.count)
+        first, last = (x // (self.filters // self.count) for x in (outputs.low, outputs.low + outputs.size - 1))
+        formed = (numbers >= first[:, None]) & (numbers <= last[:, None])
+        group = np.arange(self.channels) // (self.channels // self.count)
+        there = np.zeros((len(inputs.low), self.count), np.bool_)
+        for part, (low, size) in enumerate(zip(inputs.low.tolist(), inputs.size.tolist(), strict=True)):
+            there[part, group[np.arange(low, low + min(size, self.channels)) % self.channels]] = True
+        read: Bools = (there.astype(np.float32) @ formed.T.astype(np.float32)) > 0
+        return read
+
+
+@dataclass(frozen=True, slots=True)
 class Tiling:
     """How one product is cut.
 
@@ -139,6 +169,8 @@ class Tiling:
         Inputs of a fold of the floats beside them.
     period
         Rows after which row tiles begin anew, those of an image; 0 if they don't.
+    groups
+        Which inputs each output reads, if not all: weight tiles of zeros alone are left out.
     """
 
     m: int
@@ -159,6 +191,7 @@ class Tiling:
     group: int = 1
     fold: int = 1
     period: int = 0
+    groups: ChannelGroups | None = None
 
     @property
     def parts_m(self) -> Cuts:
@@ -224,11 +257,18 @@ class Tiling:
         if not self.resident:
             order = np.lexsort((block, part, tile))
             block, part, tile = block[order], part[order], tile[order]
-        last, done = part == len(k_low) - 1, np.append(np.diff(tile) > 0, True)
+        if self.groups:
+            kept = self.groups.read(self.parts_k, Cuts(n_low, n_size))[part, block]
+            block, part, tile = block[kept], part[kept], tile[kept]
+        # of each block the first and the last of its parts, which follow each other in ascending order
+        first, last = (np.zeros(len(block), np.bool_) for _ in range(2))
+        first[np.unique(block, return_index=True)[1]] = True
+        last[len(block) - 1 - np.unique(block[::-1], return_index=True)[1]] = True
+        done = np.append(np.diff(tile) > 0, True)
         k_low, k_high = k_low[part], (k_low + k_size)[part]
         integers = k_low < self.split
         scaled = integers & ((k_high % self.group == 0) | (k_high == self.split))
-        return Chunks(k_low, k_size[part], n_low[block], n_size[block], tile, part == 0, last, done, integers, scaled)
+        return Chunks(k_low, k_size[part], n_low[block], n_size[block], tile, first, last, done, integers, scaled)
 
     def chunks(self) -> list[Chunk]:
         """All weight chunks, one by one."""
@@ -241,12 +281,9 @@ class Tiling:
 
     def order(self) -> Order:
         """All steps: the chunks of all column tiles, or of one after the other, for each row tile."""
-        rows = np.arange(self.tiles_m)[:, None]
-        chunks = np.arange(ceil_div(self.n, self.columns) * self.tiles_k)
-        together = len(chunks) if self.rows_outer else self.blocks * self.tiles_k
-        whole = len(chunks) // together * together
-        tiles = (chunks[:whole].reshape(-1, 1, together), chunks[whole:].reshape(1, 1, -1))
-        pairs = [np.broadcast_arrays(rows, tile) for tile in tiles]
+        rows, tile = np.arange(self.tiles_m)[:, None], self.chunk_table().tile
+        ends = [len(tile)] if self.rows_outer else np.flatnonzero(np.append(np.diff(tile) > 0, True)) + 1
+        pairs = [np.broadcast_arrays(rows, np.arange(low, high)) for low, high in pairwise([0, *ends])]
         return Order(*(np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1)))
 
 

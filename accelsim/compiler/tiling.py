@@ -191,7 +191,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
     flow = candidates.flow
     product, machine, major = flow.product, flow.machine, flow.machine.feature_major
-    compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k)
+    compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k) * candidates.density
     burst, tiles_m, outputs = machine.dram.burst_bytes, candidates.tiles_m, candidates.tiles_m * candidates.tiles_n
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
     y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
@@ -296,14 +296,16 @@ def _explain(flow: Dataflow) -> None:
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
-    """Every step's parts cover the product exactly once, and the slots fit their memories."""
+    """Every step's parts cover the product exactly once, but for zeros between groups, and the slots fit."""
     products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
     for tiling in dict.fromkeys(products):
         chunks, order = tiling.chunk_table(), tiling.order()
         rows = tiling.parts_m.size
         covered = int((rows[order.row] * (chunks.k_size * chunks.n_size)[order.chunk]).sum())
-        if covered != tiling.m * tiling.k * tiling.n:
-            raise DefectError(f"{tiling} covers {covered} of {tiling.m * tiling.k * tiling.n} products")
+        whole = tiling.m * tiling.k * tiling.n
+        least = whole // tiling.groups.count if tiling.groups else whole
+        if not least <= covered <= whole:
+            raise DefectError(f"{tiling} covers {covered} of {whole} products")
     for flow, tiling in zip((flow for flow in lowering.flows if flow), products, strict=True):
         product = flow.product
         if (tiling.m, tiling.k, tiling.n) != (product.m, product.k, product.n):

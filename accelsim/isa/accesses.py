@@ -27,7 +27,7 @@ from accelsim.isa.constants import block_bytes
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.functions import BINARY, TABLE_BYTES, Function, Operation
 from accelsim.isa.kinds import Kinds
-from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
+from accelsim.isa.opcodes import OPCODES, Memory, Moment
 from accelsim.isa.tables import Tables
 from accelsim.kernels import classes
 from accelsim.memory.region import Region, Runs
@@ -286,40 +286,21 @@ def _dequantized(column: tuple[Int64, ...]) -> list[Access]:
 
 
 def _tiles(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
-    """One or two tiles, constants that are none for some kinds, and the tile of results, in this order."""
+    """A tile, constants that are none for some kinds, and the tile of results, in this order."""
     zero = np.zeros_like(column[0])
-    operands = OPCODES[opcode].operands
-    if operands is opcodes.Hadamard:
-        memory, address, stride, rows, columns, result, result_stride = column[:7]
+    if opcode == opcodes.TRANSFORM:
+        memory, address, stride, rows, columns, to, result, result_stride = column[:8]
         return [
             Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
-            _access(Memory.OUTPUT, result, result_stride, rows, columns, write=True),
+            Access(to, True, zero + Moment.END, result, result_stride, rows, columns),
         ]
-    if operands is opcodes.Binary:
-        memory, address, stride, other_memory, other, other_stride, rows, columns, constants, result = column[:10]
-        return [
-            Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
-            Access(other_memory, False, zero + Moment.FREE, other, other_stride, rows, columns),
-            _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, zero)),
-            _access(Memory.OUTPUT, result, column[10], rows, columns, write=True),
-        ]
-    memory, address, stride, rows, columns, constants, result, result_stride, _, kind, wide = column[:11]
-    block = _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, kind))
-    if opcode == opcodes.ADD_SUMS:
-        source_rows = np.where(kind == Addend.ROW, 1, rows)
-        source_bytes = np.where(kind == Addend.RESCALED, columns, SUM_BYTES * columns)
-        return [
-            Access(memory, False, zero + Moment.FREE, address, stride, source_rows, source_bytes),
-            block,
-            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, write=True),
-            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, until=Moment.END),
-        ]
+    memory, address, stride, rows, columns, constants, to, result, result_stride, _, kind, wide = column[:12]
     source_bytes = np.where(memory == Memory.ACCUMULATOR, SUM_BYTES * columns, columns)
     result_bytes = FLOAT_BYTES * columns if opcode == opcodes.DEQUANTIZE else (1 + wide) * columns
     return [
         Access(memory, False, zero + Moment.FREE, address, stride, rows, source_bytes),
-        block,
-        _access(Memory.OUTPUT, result, result_stride, rows, result_bytes, write=True),
+        _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, kind)),
+        Access(to, True, zero + Moment.END, result, result_stride, rows, result_bytes),
     ]
 
 

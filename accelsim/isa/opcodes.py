@@ -276,6 +276,7 @@ class Unary(NamedTuple):
     rows: int
     columns: int
     constants: int
+    result_memory: int
     result: int
     result_stride: int
     signed: int = 0
@@ -283,43 +284,19 @@ class Unary(NamedTuple):
     wide: int = 0
 
 
-class Binary(NamedTuple):
-    """Operands of the vector unit's instructions that make one tile of two."""
-
-    memory: int
-    address: int
-    stride: int
-    other_memory: int
-    other: int
-    other_stride: int
-    rows: int
-    columns: int
-    constants: int
-    result: int
-    result_stride: int
-    signed: int
-
-
-class Hadamard(NamedTuple):
-    """Operands of hadamard: a tile of int8 values to their transform, shifted right."""
+class Transform(NamedTuple):
+    """Operands of transform: a tile of int8 values to their transform, shifted right."""
 
     memory: int
     address: int
     stride: int
     rows: int
     columns: int
+    result_memory: int
     result: int
     result_stride: int
     levels: int
     right: int
-
-
-class Addend(IntEnum):
-    """Kinds of add_sums: int32 values each for its own sum, a row of them for every row, 8-bit values to rescale."""
-
-    TILE = 0
-    ROW = 1
-    RESCALED = 2
 
 
 class Normalization(IntEnum):
@@ -445,8 +422,7 @@ Operands = (
     | Dequantize
     | Decode
     | Unary
-    | Binary
-    | Hadamard
+    | Transform
     | Map
     | Reduce
     | Move
@@ -506,7 +482,8 @@ _FROM = (
 _COLUMNS = Field("columns", 1, _N24, "columns of the tile")
 _CHANNELS = Field("columns", 1, MAX_CHANNELS, "columns of the tile, the row's channels")
 _RESULT = (
-    Field("result", 0, _A48, "first result in the output scratchpad"),
+    Field("result_memory", Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the result, 1 to 4"),
+    Field("result", 0, _A48, "first result in that memory"),
     Field("result_stride", 0, _S31, "bytes from row to row of results"),
 )
 _SIGNED = Field("signed", 0, 1, "1 for int8 elements, 0 for uint8")
@@ -663,43 +640,6 @@ OPCODES: tuple[Opcode, ...] = (
         "encoded weights to weights",
     ),
     Opcode(
-        "add",
-        Unit.VECTOR,
-        Binary,
-        (
-            _SCRATCHPAD,
-            *_FROM[:2],
-            Field("other_memory", Memory.ACTIVATION, Memory.OUTPUT, "scratchpad of the other tile, as for memory"),
-            Field("other", 0, _A48, "first element of the other tile"),
-            Field("other_stride", 0, _S31, "bytes from row to row of the other tile"),
-            Field("rows", 1, _N24, "rows of both tiles"),
-            Field("columns", 1, _N24, "columns of both tiles"),
-            _constants(
-                "3 multipliers int32, 3 shifts int8 and 3 zero points int16 of tile, other tile and result; "
-                "rounding uint8; smallest and largest result int8"
-            ),
-            *_RESULT,
-            Field("signed", 0, 3, "bit 0 for the tile, bit 1 for the other one: 1 for int8 elements, 0 for uint8"),
-        ),
-        "sum of two 8-bit tiles at different scales to int8",
-    ),
-    Opcode(
-        "add_sums",
-        Unit.VECTOR,
-        Unary,
-        (
-            _SCRATCHPAD,
-            *_FROM,
-            _COLUMNS,
-            _constants("for kind 2: multiplier int32, shift int8, rounding uint8, zero point int16; else not read"),
-            Field("result", 0, _A48, "first sum in the accumulator, int32"),
-            Field("result_stride", 0, _S31, "bytes from row to row of sums"),
-            _SIGNED,
-            Field("kind", 0, 2, "0 adds a tile of int32, 1 one row of int32 to every row, 2 8-bit elements rescaled"),
-        ),
-        "bias, or residual at the sums' scale, onto int32 sums, saturating",
-    ),
-    Opcode(
         "normalize",
         Unit.VECTOR,
         Unary,
@@ -735,13 +675,6 @@ OPCODES: tuple[Opcode, ...] = (
         "softmax of each row",
     ),
     Opcode(
-        "look_up",
-        Unit.VECTOR,
-        Unary,
-        (_SCRATCHPAD, *_FROM, _COLUMNS, _constants("256 results, byte by byte"), *_RESULT),
-        "table's entry for each byte: any function of 8 bits",
-    ),
-    Opcode(
         "gelu",
         Unit.VECTOR,
         Unary,
@@ -774,9 +707,9 @@ OPCODES: tuple[Opcode, ...] = (
         "bytes times their column's scale to float32",
     ),
     Opcode(
-        "hadamard",
+        "transform",
         Unit.VECTOR,
-        Hadamard,
+        Transform,
         (
             _SCRATCHPAD,
             *_FROM,
@@ -840,12 +773,12 @@ OPCODES: tuple[Opcode, ...] = (
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
-ADD, ADD_SUMS, NORMALIZE, SOFTMAX, LOOK_UP, GELU, DEQUANTIZE, HADAMARD, RECEIVE, SEND = range(10, 20)
-QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE = range(20, len(OPCODES))
+NORMALIZE, SOFTMAX, GELU, DEQUANTIZE, TRANSFORM, RECEIVE, SEND = range(10, 17)
+QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE = range(17, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.
-TILEWISE = range(ADD, HADAMARD + 1)
+TILEWISE = range(NORMALIZE, TRANSFORM + 1)
 #: Opcodes whose functions stand in the program's table.
 TYPED = (MAP, REDUCE, MOVE)
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)

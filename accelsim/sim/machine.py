@@ -103,7 +103,7 @@ class Core:
                 self._requantize(operands)
             case opcodes.Activate():
                 self._activate(operands)
-            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Transform():
                 self.vector.move(opcode, operands)
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
@@ -127,7 +127,7 @@ class Core:
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)
                 return self._results(counters, operands)
-            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
+            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Transform():
                 return self.vector.take(counters, opcode, operands)
             case _:
                 return self.matrix.take(counters, operands)

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.config.operands import INTEGERS, Operand
 from accelsim.config.tech import Counters, Operation
-from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, integers, norm, softmax
+from accelsim.datapath.vector import dequantize, gelu, hadamard, integers, norm, softmax
 from accelsim.datapath.vector.dequantize import Fp8
 from accelsim.errors import ProgramError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa import accesses, constants, opcodes
 from accelsim.isa.accesses import FLOAT_BYTES, SUM_BYTES
-from accelsim.isa.opcodes import Addend, Code, Exponential, Memory, Normalization
+from accelsim.isa.opcodes import Code, Exponential, Memory, Normalization
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Bank, Memories
@@ -38,7 +38,7 @@ class Tile(NamedTuple):
 
 
 #: Operands of the instructions that this unit executes.
-Tilewise = opcodes.Quantize | opcodes.Dequantize | opcodes.Unary | opcodes.Binary | opcodes.Hadamard
+Tilewise = opcodes.Quantize | opcodes.Dequantize | opcodes.Unary | opcodes.Transform
 #: What a pass reads and what it writes.
 Pass = tuple[list[Tile], list[Tile]]
 
@@ -68,14 +68,12 @@ class VectorUnit:
                 self._quantize(p)
             case opcodes.Dequantize():
                 self._dequantize_sums(p)
-            case opcodes.Hadamard():
+            case opcodes.Transform():
                 source, result = self._tiles(opcode, p)
                 transformed = hadamard.transform(self._elements(source, 1), p.levels)
                 self._write(result, hadamard.narrow(transformed, p.right).astype(np.int8))
-            case opcodes.Binary():
-                self._add(p, *self._tiles(opcode, p))
             case opcodes.Unary():
-                source, block, result = self._tiles(opcode, p)[:3]
+                source, block, result = self._tiles(opcode, p)
                 self._unary(opcode, p, source, block, result)
 
     def take(self, counters: Counters, opcode: int, p: Tilewise) -> Work:
@@ -85,21 +83,15 @@ class VectorUnit:
                 return self._take_quantize(counters, p)
             case opcodes.Dequantize():
                 return self._take_dequantize_sums(counters, p)
-            case opcodes.Hadamard():
+            case opcodes.Transform():
                 source, result = self._tiles(opcode, p)
                 hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
                 # first and last pass; those between use row registers
                 passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
                 words = self._passes(counters, *passes)
                 return _after(0, hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True))
-            case opcodes.Binary():
-                a, b, block, result = self._tiles(opcode, p)
-                elementwise.add_int8_events(counters, p.rows * p.columns)
-                words = self._passes(counters, ([a, b], [result]))
-                cycles = elementwise.cycles(elementwise.ADD_INT8, p.rows, p.columns, self.lanes, words)
-                return _after(self._fill(counters, block), cycles)
             case opcodes.Unary():
-                source, block, result = self._tiles(opcode, p)[:3]
+                source, block, result = self._tiles(opcode, p)
                 return self._take_unary(counters, opcode, p, source, block, result)
 
     def _tiles(self, opcode: int, p: Tilewise) -> list[Tile]:
@@ -140,36 +132,17 @@ class VectorUnit:
 
     def _unary(self, opcode: int, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
         match opcode:
-            case opcodes.ADD_SUMS:
-                self._add_sums(p, source, block, result)
             case opcodes.NORMALIZE:
                 data = self._block(block)
                 parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
                 self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
             case opcodes.SOFTMAX:
                 self._softmax(p, source, block, result)
-            case opcodes.LOOK_UP:
-                found = gelu.look_up(self.memories.bytes(*source), self._block(block).view(np.int8))
-                self._write(result, found.astype(np.int8))
             case opcodes.GELU:
                 polynomial = _read(lambda: constants.read_gelu(self._block(block), p.signed))
                 self._write(result, gelu.polynomial(self._elements(source, p.signed), polynomial).astype(np.int8))
             case _:
                 self._dequantize(p, source, block, result)
-
-    def _add(self, p: opcodes.Binary, a: Tile, b: Tile, block: Tile, result: Tile) -> None:
-        parameters, low, high = _read(lambda: constants.read_add(self._block(block), p.signed))
-        x, y = self._elements(a, p.signed & 1), self._elements(b, p.signed >> 1)
-        self._write(result, elementwise.add_int8(x, y, parameters, qmin=low, qmax=high).astype(np.int8))
-
-    def _add_sums(self, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> None:
-        if p.kind == Addend.RESCALED:
-            data = self._block(block)
-            factor, zero_point, mode = _read(lambda: constants.read_rescale(data, p.signed))
-            addend = elementwise.rescale_residual(self._elements(source, p.signed), zero_point, factor, mode)
-        else:
-            addend = self._int32(source)
-        self._write(sums, elementwise.add_int32(self._int32(sums), addend).astype("<i4"))
 
     def _softmax(self, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
         x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
@@ -199,8 +172,6 @@ class VectorUnit:
     ) -> Work:
         values, shape = p.rows * p.columns, (p.rows, p.columns, self.lanes)
         match opcode:
-            case opcodes.ADD_SUMS:
-                return self._take_add_sums(counters, p, source, block, result)
             case opcodes.NORMALIZE:
                 centred, weighted = p.kind == Normalization.LAYER, p.kind == Normalization.WEIGHTED
                 norm.events(counters, p.rows, p.columns, centred=centred, weighted=weighted)
@@ -213,10 +184,6 @@ class VectorUnit:
                 softmax.events(counters, p.rows, p.columns, table=table)
                 words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
                 cycles = softmax.cycles(*shape, words, table=table)
-            case opcodes.LOOK_UP:
-                gelu.look_up_events(counters, values)
-                gelu.table_events(counters)
-                cycles = gelu.cycles(gelu.LOOK_UP, *shape, self._passes(counters, ([source], [result])))
             case opcodes.GELU:
                 gelu.polynomial_events(counters, values)
                 cycles = gelu.cycles(gelu.POLYNOMIAL, *shape, self._passes(counters, ([source], [result])))
@@ -225,20 +192,6 @@ class VectorUnit:
                 charge(counters, values)
                 cycles = dequantize.cycles(*shape, self._passes(counters, ([source], [result])))
         return _after(self._fill(counters, block), cycles)
-
-    def _take_add_sums(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> Work:
-        kernel = elementwise.ADD_INT32
-        if p.kind == Addend.RESCALED:
-            elementwise.rescale_events(counters, p.rows * p.columns)
-            kernel = elementwise.RESCALE_ADD
-        elementwise.add_int32_events(counters, p.rows * p.columns)
-        self.memories.port(counters, *sums, Operation.SRAM_READ)
-        if p.kind == Addend.ROW:  # the row waits in registers, as constants do
-            fill, reads = self._fill(counters, source), []
-        else:
-            fill, reads = self._fill(counters, block), [source]
-        words = self._passes(counters, (reads, [sums]))
-        return _after(fill, elementwise.cycles(kernel, p.rows, p.columns, self.lanes, words))
 
     def _block(self, block: Tile) -> NDArray[np.uint8]:
         """Bytes of a block of constants."""

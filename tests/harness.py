@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -112,7 +113,7 @@ def without_wait(program: Program, instruction: int, slot: int) -> Program:
     for name, empty in (("wait", NONE), ("value", 0)):
         kept = np.delete(code[name][instruction], slot)
         code[name][instruction] = np.append(kept, empty)
-    return Program(program.header, code, program.image)
+    return dataclasses.replace(program, instructions=code)
 
 
 def run(net: IntegerNetwork, x: Inputs, on: Machine) -> tuple[Program, Execution]:

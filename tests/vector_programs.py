@@ -15,16 +15,15 @@ from accelsim.compiler.synchronize import synchronize
 from accelsim.config.arch import Machine
 from accelsim.isa.assembly import parse, print_descriptor, print_function
 from accelsim.isa.descriptors import Descriptor
-from accelsim.isa.functions import Function
-from accelsim.isa.opcodes import Memory
+from accelsim.isa.functions import Function, Operation
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, view
 from accelsim.results import Execution
-from accelsim.sim.machine import Core
 
 RESULTS, DRAM_BYTES = 2**20, 2**21
 #: Two layers, so that the tested instruction's events stand apart from those of what surrounds it.
 LAYERS = ("data", "tested")
+#: Instructions that write any memory.
+RESULTS_ANYWHERE = ("normalize", "softmax", "gelu", "dequantize", "transform")
 
 
 class Draft:
@@ -38,7 +37,9 @@ class Draft:
         self.functions: list[Function] = []
 
     def emit(self, mnemonic: str, layer: int = 0, **operands: Any) -> int:
-        """Append an instruction; returns its number."""
+        """Append an instruction; returns its number. Results that name no memory stand in the output scratchpad."""
+        if "result" in operands and mnemonic in RESULTS_ANYWHERE:
+            operands = {"result_memory": "output", **operands}
         words = " ".join(f"{name}={value}" for name, value in operands.items())
         self.lines.append(f"{mnemonic} layer={layer} {words}")
         return len(self.lines) - 1
@@ -65,22 +66,14 @@ class Draft:
         )  # fmt: skip
         self.image += array.tobytes()
 
-    def sums(self, values: NDArray[np.int32], address: int, stride: int, machine: Machine) -> None:
-        """Put int32 values into the accumulator: the array makes zeros, to which they are added."""
-        rows, columns = values.shape
-        self.load(bytes(machine.matrix.columns), "weight", 60_000)
-        self.load(bytes(rows), "activation", 120_000)
-        for low in range(0, columns, machine.matrix.columns):
-            width = min(machine.matrix.columns, columns - low)
-            self.emit("preload", address=60_000, stride=width, depth=1, columns=width, packed=0)
-            self.emit(
-                "matmul", address=120_000, stride=1, rows=rows, depth=1, columns=width, sums=address + 4 * low,
-                sums_stride=stride, accumulate=0, signed=1,
-            )  # fmt: skip
+    def sums(self, values: NDArray[np.int32], address: int, stride: int) -> None:
+        """Put int32 values into the accumulator."""
+        rows, row_bytes = values.view(np.uint8).shape
         self.load(values, "activation", 90_000, stride)
+        copy = self.function(Function(Operation.COPY))
         self.emit(
-            "add_sums", memory="activation", address=90_000, stride=stride, rows=rows, columns=columns, constants=0,
-            result=address, result_stride=stride, signed=1, kind=0,
+            "move", function=copy, memory="activation", address=90_000, stride=stride,
+            result_memory="accumulator", result=address, result_stride=stride, rows=rows, columns=row_bytes,
         )  # fmt: skip
 
     def store(self, address: int, stride: int, rows: int, row_bytes: int) -> int:
@@ -118,11 +111,3 @@ def read(execution: Execution, where: int, rows: int, columns: int, dtype: Any) 
     """Elements that a store left in DRAM."""
     size = rows * columns * np.dtype(dtype).itemsize
     return execution.dram[where : where + size].view(dtype).reshape(rows, columns)
-
-
-def accumulator(program: Program, machine: Machine, region: Region) -> NDArray[np.int32]:
-    """Sums after a program, whose bytes do not depend on timing."""
-    core = Core(program, machine)
-    for record in program.instructions:
-        core.execute(record)
-    return np.ascontiguousarray(view(core.memories.arrays[Memory.ACCUMULATOR], region)).view("<i4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,13 +22,14 @@ from accelsim.config.datapaths import (
 )
 from accelsim.config.operands import Operand
 from accelsim.datapath.vector.elements import WIDTHS
+from accelsim.errors import DefectError
 from accelsim.formats import nm
 from accelsim.isa import descriptors, images, opcodes
 from accelsim.isa.constants import block_bytes
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.functions import BINARY, TABLE_BYTES, Function, Operation
 from accelsim.isa.kinds import Kinds
-from accelsim.isa.opcodes import OPCODES, Addend, Memory, Moment
+from accelsim.isa.opcodes import OPCODES, OPERANDS, Memory, Moment
 from accelsim.isa.tables import Tables
 from accelsim.kernels import classes
 from accelsim.memory.region import Region, Runs
@@ -42,7 +44,10 @@ SHARED_VALUES = 16
 
 
 class Access(NamedTuple):
-    """One kind of access of an opcode, for all its instructions at once; arrays of int64, shape (n,)."""
+    """One kind of access of an opcode, for all its instructions at once; arrays of int64, shape (n,).
+
+    Rows may have two levels, see `opcodes.Matmul`; `inner` is 0, or None for all, where they have one.
+    """
 
     memory: Int64
     write: bool
@@ -51,11 +56,24 @@ class Access(NamedTuple):
     stride: Int64
     rows: Int64
     row_bytes: Int64
+    inner: Int64 | None = None
+    outer_stride: Int64 | None = None
 
     def part(self, index: Int64) -> Access:
-        """That of some of the instructions."""
-        memory, write, *others = self
+        """That of some of the instructions; rows have one level."""
+        memory, write, *others = self[:7]
         return Access(memory[index], write, *(column[index] for column in others))
+
+    @property
+    def regions(self) -> list[Access]:
+        """Accesses whose rows have one level, of the same bytes."""
+        if self.inner is None or self.outer_stride is None or not self.inner.any():
+            return [self]
+        one = self._replace(rows=self.rows * (self.inner == 0))
+        columns = (self.stride, self.rows, self.row_bytes, self.inner, self.outer_stride)
+        shapes = zip(*(column.tolist() for column in columns), strict=True)
+        found = [_rows_regions(*shape) if shape[3] else () for shape in shapes]
+        return [one, *_each(found, self.address, self.memory, self.write, self.until)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,48 @@ class Accesses:
         _, address, stride, rows, row_bytes = self.regions.T
         ends: Int64 = address + (rows - 1) * stride + row_bytes
         return ends
+
+
+class Tile(NamedTuple):
+    """Bytes of a memory that an instruction reads or writes, row by row."""
+
+    memory: Memory
+    bytes: Region | Runs
+
+    @property
+    def region(self) -> Region:
+        """The bytes of an operand whose rows have one level."""
+        if isinstance(self.bytes, Runs):
+            raise DefectError("rows of two levels are no region, and verify should refuse them here")
+        return self.bytes
+
+
+class Tiles:
+    """Tiles of single instructions: what `of_opcode` says, in that order; each different one is worked out once."""
+
+    def __init__(self, machine: Machine, tables: Tables) -> None:
+        self._machine = machine
+        self._tables = tables
+        self._found: dict[tuple[int, tuple[int, ...]], tuple[Tile, ...]] = {}
+
+    def of(self, opcode: int, operands: tuple[int, ...]) -> tuple[Tile, ...]:
+        """Tiles of a verified instruction; one that it does not touch has no rows or no bytes."""
+        found = self._found.get((opcode, operands))
+        if found is None:
+            row = np.zeros((1, OPERANDS), np.int64)
+            row[0, : len(operands)] = operands
+            accesses = of_opcode(opcode, row, self._machine, self._tables)
+            found = self._found[opcode, operands] = tuple(map(_tile, accesses))
+        return found
+
+
+def _tile(access: Access) -> Tile:
+    address, stride, rows, row_bytes = (int(column[0]) for column in access[3:7])
+    memory = Memory(int(access.memory[0]))
+    if access.inner is None or access.outer_stride is None or not access.inner[0]:
+        return Tile(memory, Region(address, stride, rows, row_bytes))
+    inner, outer_stride = int(access.inner[0]), int(access.outer_stride[0])
+    return Tile(memory, Runs.of_rows(address, stride, rows, row_bytes, inner, outer_stride))
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:
@@ -141,7 +201,7 @@ def of_opcode(  # noqa: PLR0911 - one an operand list
     A DMA writes what it moves until its end; a store has read its bytes when it is free. The array and the vector
     unit have read their operands when they are free, and their results are there at their end. A matmul takes the
     shadow registers over at its start, or keeps the only registers until its end.
-    The engine takes an instruction's tiles from here, in the order of its operands.
+    The engine takes an instruction's tiles from here, in this order; see `Tiles`.
 
     Parameters
     ----------
@@ -218,7 +278,7 @@ def _windows(opcode: int, column: tuple[Int64, ...], windows: Int64) -> list[Acc
 
 
 def _each(
-    regions: Sequence[tuple[Region, ...]], address: Int64, memory: Int64, write: bool, until: Moment
+    regions: Sequence[tuple[Region, ...]], address: Int64, memory: Int64, write: bool, until: Moment | Int64
 ) -> list[Access]:
     """Accesses of several regions an instruction, as many as the one that has most of them."""
     most = max(map(len, regions), default=0)
@@ -227,25 +287,13 @@ def _each(
         if own:
             found[: len(own), :, i] = own
     found[:, 0] += address
-    last = np.full_like(address, until)
+    last = np.zeros_like(address) + until
     return [Access(memory, write, last, *columns) for columns in found]
 
 
 @lru_cache(maxsize=4096)
 def _rows_regions(stride: int, rows: int, row_bytes: int, inner: int, outer_stride: int) -> tuple[Region, ...]:
     return Runs.of_rows(0, stride, rows, row_bytes, inner, outer_stride).regions(MAX_REGIONS)[0]
-
-
-def _rows(
-    memory: Memory, address: Int64, stride: Int64, rows: Int64, row_bytes: Int64, inner: Int64, outer_stride: Int64
-) -> list[Access]:
-    """Rows of one or two levels that are read until the unit is free."""
-    one = _access(memory, address, stride, rows * (inner == 0), row_bytes)
-    if not inner.any():
-        return [one]
-    shapes = zip(*(column.tolist() for column in (stride, rows, row_bytes, inner, outer_stride)), strict=True)
-    regions = [_rows_regions(*shape) if shape[3] else () for shape in shapes]
-    return [one, *_each(regions, address, np.full_like(address, memory), False, Moment.FREE)]
 
 
 def _results(column: tuple[Int64, ...], row_channels: Int64, bits: Int64, machine: Machine) -> list[Access]:
@@ -286,40 +334,21 @@ def _dequantized(column: tuple[Int64, ...]) -> list[Access]:
 
 
 def _tiles(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
-    """One or two tiles, constants that are none for some kinds, and the tile of results, in this order."""
+    """A tile, constants that are none for some kinds, and the tile of results, in this order."""
     zero = np.zeros_like(column[0])
-    operands = OPCODES[opcode].operands
-    if operands is opcodes.Hadamard:
-        memory, address, stride, rows, columns, result, result_stride = column[:7]
+    if opcode == opcodes.TRANSFORM:
+        memory, address, stride, rows, columns, to, result, result_stride = column[:8]
         return [
             Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
-            _access(Memory.OUTPUT, result, result_stride, rows, columns, write=True),
+            Access(to, True, zero + Moment.END, result, result_stride, rows, columns),
         ]
-    if operands is opcodes.Binary:
-        memory, address, stride, other_memory, other, other_stride, rows, columns, constants, result = column[:10]
-        return [
-            Access(memory, False, zero + Moment.FREE, address, stride, rows, columns),
-            Access(other_memory, False, zero + Moment.FREE, other, other_stride, rows, columns),
-            _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, zero)),
-            _access(Memory.OUTPUT, result, column[10], rows, columns, write=True),
-        ]
-    memory, address, stride, rows, columns, constants, result, result_stride, _, kind, wide = column[:11]
-    block = _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, kind))
-    if opcode == opcodes.ADD_SUMS:
-        source_rows = np.where(kind == Addend.ROW, 1, rows)
-        source_bytes = np.where(kind == Addend.RESCALED, columns, SUM_BYTES * columns)
-        return [
-            Access(memory, False, zero + Moment.FREE, address, stride, source_rows, source_bytes),
-            block,
-            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, write=True),
-            _access(Memory.ACCUMULATOR, result, result_stride, rows, SUM_BYTES * columns, until=Moment.END),
-        ]
+    memory, address, stride, rows, columns, constants, to, result, result_stride, _, kind, wide = column[:12]
     source_bytes = np.where(memory == Memory.ACCUMULATOR, SUM_BYTES * columns, columns)
     result_bytes = FLOAT_BYTES * columns if opcode == opcodes.DEQUANTIZE else (1 + wide) * columns
     return [
         Access(memory, False, zero + Moment.FREE, address, stride, rows, source_bytes),
-        block,
-        _access(Memory.OUTPUT, result, result_stride, rows, result_bytes, write=True),
+        _access(Memory.WEIGHT, constants, zero, zero + 1, block_bytes(opcode, columns, kind)),
+        Access(to, True, zero + Moment.END, result, result_stride, rows, result_bytes),
     ]
 
 
@@ -387,16 +416,19 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
         ]
     if opcode == opcodes.MATMUL:
         address, stride, rows, depth, columns, sums, sums_stride, accumulate, _, integer_bits, *levels = column[:12]
+        row_bytes = _rows_bytes(depth, operand, integer_bits)
         taken = Moment.END if isinstance(matrix, _Single) and not _double_buffered(matrix) else Moment.START
         return [
-            *_rows(streaming_memory(matrix), address, stride, rows, _rows_bytes(depth, operand, integer_bits), *levels),
+            _access(
+                streaming_memory(matrix), address, stride, rows, _rows_bytes(depth, operand, integer_bits), *levels
+            ),
             _access(Memory.REGISTERS, *registers, until=taken),
             *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
     if opcode == opcodes.SPMV:
         address, stride, weights, weights_bytes, rows, depth, columns, sums, sums_stride, accumulate = column[:10]
         return [
-            *_rows(Memory.ACTIVATION, address, stride, rows, depth, *column[11:13]),
+            _access(Memory.ACTIVATION, address, stride, rows, depth, *column[11:13]),
             _access(Memory.WEIGHT, weights, zero, one, weights_bytes),
             *_sums(machine, sums, sums_stride, rows, columns, accumulate),
         ]
@@ -406,7 +438,7 @@ def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[
         whole = nm.stored_bytes(depth, columns, 2, 4)
         packed = column[11] == 1
         found += [
-            *_rows(Memory.ACTIVATION, address, stride, rows, depth, *column[12:14]),
+            _access(Memory.ACTIVATION, address, stride, rows, depth, *column[12:14]),
             _access(
                 Memory.WEIGHT, weights, weights_stride, np.where(packed, 1, columns), np.where(packed, whole, depth)
             ),
@@ -492,7 +524,8 @@ def _of_each(instructions: NDArray[np.void], machine: Machine, tables: Tables) -
     count = np.zeros(len(opcode), np.int64)
     for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
         index = np.flatnonzero(opcode == kind)
-        for access in sorted(of_opcode(kind, operands[index], machine, tables), key=lambda access: access.write):
+        several = (access.regions for access in of_opcode(kind, operands[index], machine, tables))
+        for access in sorted(itertools.chain(*several), key=lambda access: access.write):
             real = np.flatnonzero((access.rows > 0) & (access.row_bytes > 0))
             found.append((index[real], access.part(real)))
             count[index[real]] += 1
@@ -503,7 +536,7 @@ def _of_each(instructions: NDArray[np.void], machine: Machine, tables: Tables) -
     for index, access in found:
         at = place[index]
         write[at], until[at] = access.write, access.until
-        for column, values in enumerate((access.memory, *access[3:])):
+        for column, values in enumerate((access.memory, *access[3:7])):
             touched[at, column] = values
         place[index] = at + 1
     number = np.empty(total, np.int32)

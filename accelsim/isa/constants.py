@@ -14,24 +14,13 @@ from numpy.typing import NDArray
 
 from accelsim.datapath import requantize
 from accelsim.datapath.vector import gelu, norm, softmax
-from accelsim.datapath.vector.elementwise import AddInt8, Rescale
+from accelsim.datapath.vector.elementwise import Rescale
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import Addend, Code, Exponential, Normalization
+from accelsim.isa.opcodes import Code, Exponential, Normalization
 
 Int64 = NDArray[np.int64]
 
 _SCALE = [("multiplier", "<i4"), ("shift", "i1"), ("rounding", "u1")]
-_ADD = np.dtype(
-    [
-        ("multiplier", "<i4", 3),
-        ("shift", "i1", 3),
-        ("zero_point", "<i2", 3),
-        ("rounding", "u1"),
-        ("low", "i1"),
-        ("high", "i1"),
-    ]
-)
-_RESCALE = np.dtype([*_SCALE, ("zero_point", "<i2")])
 _NORM = np.dtype(
     [
         ("epsilon", "<i8"),
@@ -59,72 +48,15 @@ def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
     """Bytes of an opcode's blocks, 0 where it reads none; arrays of shape (n,)."""
     size = np.zeros_like(columns)
     match opcode:
-        case opcodes.ADD:
-            size += _ADD.itemsize
-        case opcodes.ADD_SUMS:
-            size[kind == Addend.RESCALED] = _RESCALE.itemsize
         case opcodes.NORMALIZE:
             size = _NORM.itemsize + np.where(kind == Normalization.WEIGHTED, 8, 6) * columns
         case opcodes.SOFTMAX:
             size = np.where(kind == Exponential.TABLE, 2 * _TABLE_BYTES, _GRID.itemsize)
-        case opcodes.LOOK_UP:
-            size += _TABLE_BYTES
         case opcodes.GELU:
             size += _GELU.itemsize
         case opcodes.DEQUANTIZE:
             size = np.where(kind == Code.INTEGER, 6, 4) * columns
     return size
-
-
-def pack_add(add: AddInt8, low: int = -128, high: int = 127) -> bytes:
-    """Block of add, whose results are clamped to [low, high]: a ReLU clamps at the zero point."""
-    scales = (*add.factors, add.output)
-    zero_points = (*add.zero_points, add.output_zero_point)
-    rounding = requantize.MODES.index(add.mode)
-    block = ([s.multiplier for s in scales], [s.shift for s in scales], zero_points, rounding, low, high)
-    return np.array(block, _ADD).tobytes()
-
-
-def read_add(data: NDArray[np.uint8], signed: int) -> tuple[AddInt8, int, int]:
-    """Parameters of add, and the smallest and the largest result.
-
-    Parameters
-    ----------
-    signed
-        As the instruction has it: bit 0 for the first tile, bit 1 for the other one.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of range; an operand's factor must be at most 1/2, so that int32 holds the sum.
-    """
-    block = _record(data, _ADD)
-    multiplier, shift, zero_point = (block[name].tolist() for name in ("multiplier", "shift", "zero_point"))
-    mode = _mode(block["rounding"])
-    scales = [_scale(m, s, mode) for m, s in zip(multiplier, shift, strict=True)]
-    for scale in scales[:2]:
-        if scale.multiplier * 2.0**scale.shift > 2**30:
-            raise ValueError("factors of operands must be at most 1/2")
-    zero_points = (_zero_point(zero_point[0], signed & 1), _zero_point(zero_point[1], signed >> 1))
-    output = _zero_point(zero_point[2], 1)
-    low, high = int(block["low"]), int(block["high"])
-    if low > high:
-        raise ValueError(f"smallest result must be at most the largest, {high}, not {low}")
-    return AddInt8(zero_points, (scales[0], scales[1]), scales[2], output, mode), low, high
-
-
-def pack_rescale(factor: Rescale, zero_point: int, mode: str) -> bytes:
-    """Block of add_sums of 8-bit elements."""
-    block = (factor.multiplier, factor.shift, requantize.MODES.index(mode), zero_point)
-    return np.array(block, _RESCALE).tobytes()
-
-
-def read_rescale(data: NDArray[np.uint8], signed: int) -> tuple[Rescale, int, str]:
-    """Factor, zero point and rounding mode; raises ValueError if one is out of range."""
-    block = _record(data, _RESCALE)
-    mode = _mode(block["rounding"])
-    factor = _scale(block["multiplier"], block["shift"], mode)
-    return factor, _zero_point(block["zero_point"], signed), mode
 
 
 def pack_norm(parameters: norm.Norm) -> bytes:

@@ -18,9 +18,9 @@ Int64 = NDArray[np.int64]
 
 def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[int, str]]:
     """Instructions that a machine can't execute, and what is wrong with them."""
-    (index,) = np.nonzero(instructions["opcode"] == opcodes.HADAMARD)
+    (index,) = np.nonzero(instructions["opcode"] == opcodes.TRANSFORM)
     names = ("columns", "levels", "right")
-    columns, levels, right = (_operand(instructions, index, opcodes.HADAMARD, name) for name in names)
+    columns, levels, right = (_operand(instructions, index, opcodes.TRANSFORM, name) for name in names)
     for i, n, p, r in zip(index.tolist(), columns.tolist(), levels.tolist(), right.tolist(), strict=True):
         if n % 2**p:
             yield i, f"columns must be a multiple of 2^levels = {2**p}, not {n}"
@@ -34,8 +34,7 @@ def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[i
         yield i, "memory must be a scratchpad for kind 1, a table of 8-bit distances, not accumulator"
 
     if machine.operand.is_float or machine.operand.sum_bytes != SUM_BYTES:
-        (adding,) = np.nonzero(instructions["opcode"] == opcodes.ADD_SUMS)
-        for i in (*index[of_sums].tolist(), *adding.tolist()):
+        for i in index[of_sums].tolist():
             yield (
                 i,
                 f"sums must be int32, which those of {machine.matrix.operands}, the type of {machine.name}, are not",

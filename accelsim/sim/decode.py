@@ -13,8 +13,6 @@ from accelsim.formats.microscale import Microscale
 from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import Memory
-from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
 
@@ -38,8 +36,8 @@ class DecodeUnit:
         unit = self.unit
         if unit is None:
             raise DefectError("the machine has no decode unit, which verify should refuse")
-        source, target = Region(p.address, 0, 1, p.bytes), Region(p.result, 0, 1, p.values)
-        data = self.memories.bytes(Memory.WEIGHT, source).tobytes()
+        source, target = self.memories.tiles.of(opcodes.DECODE, p)
+        data = self.memories.rows(*source).tobytes()
         codec = Storage(FORMATS[p.format], p.bits, p.group).codec(unit.huffman_decoders)
         found: Encoded
         try:
@@ -51,13 +49,13 @@ class DecodeUnit:
                 values = found.decode().view(np.uint8)
         except ValueError as error:
             raise ProgramError(f"stored weights: {error}") from None
-        self.memories.bytes(Memory.WEIGHT, target)[:] = values.reshape(1, -1)
-        read = self.memories.port(counters, Memory.WEIGHT, source, Operation.SRAM_READ)
-        written = self.memories.port(counters, Memory.WEIGHT, target, Operation.SRAM_WRITE)
+        self.memories.bytes(target.memory, target.region)[:] = values.reshape(1, -1)
+        read = self.memories.port(counters, *source, Operation.SRAM_READ)
+        written = self.memories.port(counters, *target, Operation.SRAM_WRITE)
         unit.events(counters, found)
         free, _ = unit.cycles(found)
         # in a bank that both touch, encoded words and values pass the port one after the other
-        banks = (set(self.memories.banks([(Memory.WEIGHT, region)])) for region in (source, target))
+        banks = (set(self.memories.banks([tile])) for tile in (source, target))
         shared = not set.isdisjoint(*banks)
         free = max(free, read + written if shared else max(read, written))
         return Work(free, free + unit.latency_cycles - 1)

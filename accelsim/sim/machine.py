@@ -23,7 +23,7 @@ from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.memories import Memories
 from accelsim.sim.tiles import TileUnit
-from accelsim.sim.vector import VectorUnit
+from accelsim.sim.vector import Tilewise, VectorUnit
 from accelsim.sim.work import Work
 
 _ISSUE = Event(Component.HOST, Operation.ISSUE, 32)
@@ -84,14 +84,13 @@ class Core:
         return self._take(counters, opcode, operands)
 
     def _move(self, opcode: int, layer: int, operands: opcodes.Operands) -> None:
+        if isinstance(operands, Tilewise):
+            self.vector.move(opcode, operands)
+            return
         match operands:
-            case opcodes.Transfer() as t:
-                dram = self.memories.bytes(Memory.DRAM, Region(*t[:4]))
-                pad = self.memories.bytes(Memory(t.memory), Region(t.address, t.stride, t.rows, t.row_bytes))
-                if opcode == opcodes.LOAD:
-                    pad[:] = dram
-                else:
-                    dram[:] = pad
+            case opcodes.Transfer():
+                source, result = self.memories.tiles.of(opcode, operands)
+                self.memories.bytes(result.memory, result.region)[:] = self.memories.rows(*source)
             case opcodes.Gather() | opcodes.Scatter():
                 self._move_window(operands)
             case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
@@ -103,8 +102,6 @@ class Core:
                 self._requantize(operands)
             case opcodes.Activate():
                 self._activate(operands)
-            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
-                self.vector.move(opcode, operands)
             case _:
                 self.effectual[layer] += self.matrix.move(operands)
 
@@ -112,9 +109,11 @@ class Core:
         self, counters: Counters, opcode: int, operands: opcodes.Operands
     ) -> Work:
         count(counters, _ISSUE, 1)
+        if isinstance(operands, Tilewise):
+            return self.vector.take(counters, opcode, operands)
         match operands:
             case opcodes.Transfer():
-                return self._transfer(counters, operands, load=opcode == opcodes.LOAD)
+                return self._transfer(counters, opcode, operands)
             case opcodes.Gather() | opcodes.Scatter():
                 return self._window(counters, operands)
             case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
@@ -123,25 +122,22 @@ class Core:
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Requantize():
                 requantize.events(counters, operands.rows * operands.columns)
-                return self._results(counters, operands)
+                return self._results(counters, opcode, operands)
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)
-                return self._results(counters, operands)
-            case opcodes.Quantize() | opcodes.Dequantize() | opcodes.Unary() | opcodes.Binary() | opcodes.Hadamard():
-                return self.vector.take(counters, opcode, operands)
+                return self._results(counters, opcode, operands)
             case _:
                 return self.matrix.take(counters, operands)
 
-    def _transfer(self, counters: Counters, t: opcodes.Transfer, *, load: bool) -> Work:
-        outside = Region(*t[:4])
-        inside = Region(t.address, t.stride, t.rows, t.row_bytes)
-        memory = Memory(t.memory)
-        bursts = words(outside, self.machine.dram.burst_bytes)
+    def _transfer(self, counters: Counters, opcode: int, t: opcodes.Transfer) -> Work:
+        load, tiles = opcode == opcodes.LOAD, self.memories.tiles.of(opcode, t)
+        outside, inside = tiles if load else tiles[::-1]
+        bursts = words(outside.bytes, self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=not load)
-        accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
+        accesses = self.memories.port(counters, *inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
         if load:
-            self._detect(counters, memory, t.rows * t.row_bytes)
-        return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
+            self._detect(counters, inside.memory, t.rows * t.row_bytes)
+        return Work(1, 1, bursts=bursts, words=accesses, outside=outside.bytes, writes=not load)
 
     def _window(self, counters: Counters, t: opcodes.Gather | opcodes.Scatter) -> Work:
         """A window between DRAM and a scratchpad: what is padding passes the scratchpad's port alone."""
@@ -196,43 +192,31 @@ class Core:
 
     def _requantize(self, p: opcodes.Requantize) -> None:
         sum_bytes = self.machine.operand.sum_bytes
-        constants, channels = self._constants(p)
+        sums, table, result = self.memories.tiles.of(opcodes.REQUANTIZE, p)
+        constants, channels = self.memories.rows(*table)[0].copy(), p.rows if p.row_channels else p.columns
         bias = _channels(constants[: sum_bytes * channels].view(f"<i{sum_bytes}").astype(np.int64), p)
         scales = constants[sum_bytes * channels :]
         multiplier = _channels(scales[: 4 * channels].copy().view("<i4").astype(np.int64), p)
         shift = _channels(scales[4 * channels :].view(np.int8), p)
         mode = requantize.MODES[p.rounding]
-        total = self.memories.sums(self._sums(p)) + bias
+        total = self.memories.sums(sums.region) + bias
         q = requantize.requantize(total, multiplier, shift, p.zero_point, mode, qmin=p.qmin, qmax=p.qmax)
-        self.memories.store_operands(self._result(p), q, INTEGERS[p.result_bits])
+        self.memories.store_operands(result.region, q, INTEGERS[p.result_bits])
 
     def _activate(self, p: opcodes.Activate) -> None:
-        constants, _ = self._constants(p)
-        bias = _channels(constants.view("<f4"), p)
-        sums = self.memories.sums(self._sums(p))
+        tile, table, result = self.memories.tiles.of(opcodes.ACTIVATE, p)
+        bias = _channels(self.memories.rows(*table)[0].copy().view("<f4"), p)
+        sums = self.memories.sums(tile.region)
         values = activate.activate(sums, bias, self.machine.matrix.operands, relu=p.relu == 1)
-        self.memories.store_operands(self._result(p), values, self.machine.matrix.operands)
+        self.memories.store_operands(result.region, values, self.machine.matrix.operands)
 
-    def _sums(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
-        return Region(p.sums, p.sums_stride, p.rows, self.machine.operand.sum_bytes * p.columns)
-
-    def _table(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
-        return Region(p.constants, 0, 1, self.machine.constant_bytes * (p.rows if p.row_channels else p.columns))
-
-    def _result(self, p: opcodes.Requantize | opcodes.Activate) -> Region:
-        bits = p.result_bits if isinstance(p, opcodes.Requantize) else self.machine.operand.bits
-        return Region(p.address, p.stride, p.rows, units.ceil_div(p.columns * bits, 8))
-
-    def _constants(self, p: opcodes.Requantize | opcodes.Activate) -> tuple[NDArray[np.uint8], int]:
-        """Bytes of the channels' constants, and how many channels there are."""
-        return self.memories.bytes(Memory.WEIGHT, self._table(p))[0].copy(), p.rows if p.row_channels else p.columns
-
-    def _results(self, counters: Counters, p: opcodes.Requantize | opcodes.Activate) -> Work:
+    def _results(self, counters: Counters, opcode: int, p: opcodes.Requantize | opcodes.Activate) -> Work:
         """Time of sums to results; the channels' constants fill the lanes before the first row of sums is read."""
-        fill = self.memories.port(counters, Memory.WEIGHT, self._table(p), Operation.SRAM_READ)
+        sums, table, result = self.memories.tiles.of(opcode, p)
+        fill = self.memories.port(counters, *table, Operation.SRAM_READ)
         port = max(
-            self.memories.port(counters, Memory.ACCUMULATOR, self._sums(p), Operation.SRAM_READ),
-            self.memories.port(counters, Memory.OUTPUT, self._result(p), Operation.SRAM_WRITE),
+            self.memories.port(counters, *sums, Operation.SRAM_READ),
+            self.memories.port(counters, *result, Operation.SRAM_WRITE),
         )
         vector = self.machine.vector
         free, end = requantize.cycles(p.rows, p.columns, vector.lanes, port, vector.latency_cycles)

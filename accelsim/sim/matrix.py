@@ -23,10 +23,10 @@ from accelsim.formats import nm
 from accelsim.formats.operands import unpack_rows
 from accelsim.formats.relative import EncodedLanes, Relative
 from accelsim.isa import accesses, opcodes
-from accelsim.isa.accesses import SHARED_VALUES, SUM_BYTES
+from accelsim.isa.accesses import SHARED_VALUES, Tile
 from accelsim.isa.opcodes import Memory
 from accelsim.kernels import counting
-from accelsim.memory.region import Region, Runs
+from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
 from accelsim.sim.work import Work
 from accelsim.units import ceil_div
@@ -85,13 +85,6 @@ def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - o
             return _SparseLanes(SparseLanes.of(config), memories)
 
 
-def _streaming(p: opcodes.Matmul | opcodes.Multiply | opcodes.Spmv, row_bytes: int) -> Region | Runs:
-    """Rows that stream, of one level or of two."""
-    if p.inner:
-        return Runs.of_rows(p.address, p.stride, p.rows, row_bytes, p.inner, p.outer_stride)
-    return Region(p.address, p.stride, p.rows, row_bytes)
-
-
 def swap_cycles(machine: Machine) -> int:
     """Cycles after a matmul's start before the next preload may start; 0 where nothing is swapped."""
     match machine.matrix:
@@ -114,7 +107,7 @@ class _Systolic:
         self.memories = memories
         self.operand = config.operand
         self.widths = {bits: array.of_integers(bits) for bits in (0, *config.integer_widths)}
-        self.held, self.streamed = accesses.stationary_memory(config), accesses.streaming_memory(config)
+        self.held = accesses.stationary_memory(config)
         # a row of multipliers holds one row of operands, or several of narrower integers
         rows = config.rows * max(of_width.pairs for of_width in self.widths.values())
         self.registers = np.zeros((rows, self.operand.row_bytes(config.columns)), np.uint8)
@@ -124,11 +117,11 @@ class _Systolic:
         """Fill the shadow registers, or stream rows through the array."""
         match operands:
             case opcodes.Preload(depth=depth):
-                fold = self._fold(operands)
+                fold, table, _ = self.memories.tiles.of(opcodes.PRELOAD, operands)
                 self.registers[:] = 0
-                self.registers[:depth, : fold.row_bytes] = self.memories.bytes(self.held, fold)
+                self.registers[:depth, : fold.region.row_bytes] = self.memories.rows(*fold)
                 if self.array.lookup:
-                    self.shared = self.memories.bytes(Memory.WEIGHT, _table(operands))[0].view(np.int8).copy()
+                    self.shared = self.memories.rows(*table)[0].view(np.int8).copy()
                 return 0
             case opcodes.Matmul():
                 return self._multiply(operands)
@@ -143,29 +136,30 @@ class _Systolic:
             fold: NDArray[np.generic] = self.shared[unpack_rows(held, p.columns, array.operand, signed=False)]
         else:
             fold = unpack_rows(held, p.columns, array.operand, signed=weights_stay or signed)
-        rows = self.memories.rows(self.streamed, self._rows(p))
-        x = unpack_rows(rows, p.depth, array.operand, signed=not weights_stay or signed)
+        rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
+        x = unpack_rows(self.memories.rows(*rows), p.depth, array.operand, signed=not weights_stay or signed)
         products, integers = array.multiply(x, fold), p.integer_bits > 0
-        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate), integers=integers)
+        self.memories.add(sums.region, products, accumulate=bool(p.accumulate), integers=integers)
         return effectual(x, fold)
 
     def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
         """Time of the rows through the port and the array."""
         match operands:
             case opcodes.Preload() as p:
-                fold = self._fold(p)
-                words = self.memories.port(counters, self.held, fold, Operation.SRAM_READ)
-                first = self.memories.words(self.held, fold._replace(rows=1))
+                fold, table, _ = self.memories.tiles.of(opcodes.PRELOAD, p)
+                words = self.memories.port(counters, *fold, Operation.SRAM_READ)
+                first = self.memories.words(fold.memory, fold.region._replace(rows=1))
                 array = self.widths[p.integer_bits]
                 if array.lookup:
-                    words += self.memories.port(counters, Memory.WEIGHT, _table(p), Operation.SRAM_READ)
+                    words += self.memories.port(counters, *table, Operation.SRAM_READ)
                     array.table_events(counters)
                 cycles = array.preload_cycles(words, ceil_div(p.depth, array.pairs), first)
                 array.preload_events(counters, p.depth, p.columns)
                 return Work(cycles, cycles)
             case opcodes.Matmul() as p:
-                read = self.memories.port(counters, self.streamed, self._rows(p), Operation.SRAM_READ)
-                added = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
+                rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
+                read = self.memories.port(counters, *rows, Operation.SRAM_READ)
+                added = self.memories.sums_port(counters, sums.region, accumulate=bool(p.accumulate))
                 array = self.widths[p.integer_bits]
                 array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
                 free, end = array.matmul_cycles(p.rows, max(read, added))
@@ -175,19 +169,6 @@ class _Systolic:
     def _row_bytes(self, elements: int, integer_bits: int) -> int:
         """Bytes of a row of integers of so many bits, or of operands of the array's own type."""
         return ceil_div(elements * (integer_bits or self.operand.bits), 8)
-
-    def _fold(self, p: opcodes.Preload) -> Region:
-        return Region(p.address, p.stride, p.depth, self._row_bytes(p.columns, p.integer_bits))
-
-    def _rows(self, p: opcodes.Matmul) -> Region | Runs:
-        return _streaming(p, self._row_bytes(p.depth, p.integer_bits))
-
-    def _sums(self, p: opcodes.Matmul) -> Region:
-        return Region(p.sums, p.sums_stride, p.rows, self.operand.sum_bytes * p.columns)
-
-
-def _table(p: opcodes.Preload) -> Region:
-    return Region(p.table, 0, 1, SHARED_VALUES)
 
 
 class _StructuredSparse:
@@ -213,7 +194,8 @@ class _StructuredSparse:
         raise _foreign(operands)
 
     def _fill(self, p: opcodes.Preload) -> None:
-        data = self.memories.bytes(Memory.WEIGHT, self._fold(p))
+        fold, _, _ = self.memories.tiles.of(opcodes.PRELOAD, p)
+        data = self.memories.rows(*fold)
         if p.packed:
             run = data.tobytes()
             found = _stored(lambda: nm.from_bytes(run, p.depth, p.columns, self.unit.kept, self.unit.group))
@@ -222,30 +204,32 @@ class _StructuredSparse:
             self.values, self.indices = data.view(np.int8).copy(), None
 
     def _multiply(self, p: opcodes.Matmul) -> int:
-        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
-        x = self.memories.values(rows, p.depth, signed=bool(p.signed))
+        rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
+        x = self.memories.values(self.memories.rows(*rows), p.depth, signed=bool(p.signed))
         if self.indices is None:
             products, weights = self.unit.multiply_dense(x, self.values), self.values
         else:
             products = self.unit.multiply(x, self.values, self.indices)
             weights = nm.scatter(self.values, self.indices, self.unit.kept, self.unit.group)[: p.depth].view(np.int8)
-        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate))
+        self.memories.add(sums.region, products, accumulate=bool(p.accumulate))
         return effectual(x, weights)
 
     def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
         """Time of the rows through the port and the dot products."""
         match operands:
             case opcodes.Preload() as p:
-                words = self.memories.port(counters, Memory.WEIGHT, self._fold(p), Operation.SRAM_READ)
+                fold, _, _ = self.memories.tiles.of(opcodes.PRELOAD, p)
+                words = self.memories.port(counters, *fold, Operation.SRAM_READ)
                 depth = self._held(p.depth, packed=bool(p.packed))
                 self.unit.preload_events(counters, depth, p.columns, sparse=bool(p.packed))
                 cycles = self.unit.preload_cycles(words)
                 self.packed = bool(p.packed)
                 return Work(cycles, cycles)
             case opcodes.Matmul() as p:
-                read = self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ)
+                rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
+                read = self.memories.port(counters, *rows, Operation.SRAM_READ)
                 accumulate = bool(p.accumulate)
-                added = self.memories.sums_port(counters, self._sums(p), accumulate=accumulate)
+                added = self.memories.sums_port(counters, sums.region, accumulate=accumulate)
                 depth = self._held(p.depth, packed=self.packed)
                 self.unit.matmul_events(counters, p.rows, depth, p.columns, sparse=self.packed, accumulate=accumulate)
                 free, end = self.unit.matmul_cycles(p.rows, max(read, added))
@@ -256,27 +240,16 @@ class _StructuredSparse:
         """Rows of values of a fold."""
         return -(-depth // self.unit.group) * self.unit.kept if packed else depth
 
-    def _fold(self, p: opcodes.Preload) -> Region:
-        if p.packed:
-            return Region(p.address, 0, 1, nm.stored_bytes(p.depth, p.columns, self.unit.kept, self.unit.group))
-        return Region(p.address, p.stride, p.depth, p.columns)
-
-    def _rows(self, p: opcodes.Matmul) -> Region | Runs:
-        return _streaming(p, p.depth)
-
-    def _sums(self, p: opcodes.Matmul) -> Region:
-        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
-
 
 def _feature_major(memories: Memories, p: opcodes.Multiply) -> tuple[NDArray[np.generic], NDArray[np.int8]]:
     """Activations (k, m) and weights (k, n) of a tile whose sums stay."""
-    x = memories.bytes(Memory.ACTIVATION, Region(p.address, p.stride, p.depth, p.rows))
-    w = memories.bytes(Memory.WEIGHT, Region(p.weights, p.weights_stride, p.depth, p.columns))
+    x, w, *_ = (memories.rows(*tile) for tile in memories.tiles.of(opcodes.MULTIPLY, p)[:2])
     return (x.view(np.int8) if p.signed else x), w.view(np.int8)
 
 
-def _feature_major_sums(p: opcodes.Multiply) -> Region:
-    return Region(p.sums, p.sums_stride, p.columns, SUM_BYTES * p.rows)
+def _sums(memories: Memories, p: opcodes.Multiply) -> Region:
+    """The tile of sums that is written."""
+    return memories.tiles.of(opcodes.MULTIPLY, p)[-1].region
 
 
 class _OutputStationary:
@@ -292,20 +265,15 @@ class _OutputStationary:
         """Form a block of sums."""
         p = _multiply(operands)
         x, w = _feature_major(self.memories, p)
-        self.memories.add(_feature_major_sums(p), self.array.multiply(x.T, w).T, accumulate=bool(p.accumulate))
+        self.memories.add(_sums(self.memories, p), self.array.multiply(x.T, w).T, accumulate=bool(p.accumulate))
         return effectual(x.T, w)
 
     def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
         """Time of the inputs through the array, and of the drain."""
         p = _multiply(operands)
-        read = max(
-            self.memories.port(counters, memory, Region(address, stride, p.depth, width), Operation.SRAM_READ)
-            for memory, address, stride, width in (
-                (Memory.ACTIVATION, p.address, p.stride, p.rows),
-                (Memory.WEIGHT, p.weights, p.weights_stride, p.columns),
-            )
-        )
-        added = self.memories.sums_port(counters, _feature_major_sums(p), accumulate=bool(p.accumulate))
+        factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
+        read = max(self.memories.port(counters, *factor, Operation.SRAM_READ) for factor in factors)
+        added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.array.events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
         _, formed = self.array.cycles(p.depth, read)
         free = formed + self.array.drain_cycles(p.rows, added)
@@ -331,13 +299,12 @@ class _OuterProduct:
         taken = self._taken(p)
         # a skipped input is neither read nor multiplied: were its mask wrong, the sums would be wrong
         products = self.unit.multiply(x[taken], w[taken])
-        self.memories.add(_feature_major_sums(p), products, accumulate=bool(p.accumulate))
+        self.memories.add(_sums(self.memories, p), products, accumulate=bool(p.accumulate))
         return effectual(x.T, w)
 
     def _fill(self, p: opcodes.PreloadMask) -> None:
-        bits = self.memories.bytes(Memory.WEIGHT, _mask_bits(p))[0]
-        weights = np.unpackbits(bits, count=p.depth, bitorder="little")
-        x = self.memories.bytes(Memory.ACTIVATION, Region(p.address, p.stride, p.depth, p.rows))
+        bits, x = (self.memories.rows(*tile) for tile in self.memories.tiles.of(opcodes.PRELOAD_MASK, p)[:2])
+        weights = np.unpackbits(bits[0], count=p.depth, bitorder="little")
         self.mask = weights.astype(np.bool_) & x.any(axis=1)
 
     def _taken(self, p: opcodes.Multiply) -> NDArray[np.bool_]:
@@ -355,7 +322,7 @@ class _OuterProduct:
                 self.memories.rows_port(counters, Memory.ACTIVATION, p.address, p.stride, p.rows, taken),
                 self.memories.rows_port(counters, Memory.WEIGHT, p.weights, p.weights_stride, p.columns, taken),
             )
-        added = self.memories.sums_port(counters, _feature_major_sums(p), accumulate=bool(p.accumulate))
+        added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.depth, survivors, p.rows, p.columns, accumulate=bool(p.accumulate))
         compute = self.unit.compute_cycles(survivors, read)
         drain = self.unit.drain_cycles(added)
@@ -365,19 +332,15 @@ class _OuterProduct:
         return Work(free, free + self.unit.latency)
 
     def _take_mask(self, counters: Counters, p: opcodes.PreloadMask) -> Work:
-        bits = _mask_bits(p)
+        bits = self.memories.tiles.of(opcodes.PRELOAD_MASK, p)[0]
         # the zero detectors keep their bits beside the scratchpad, a bit for each input and block of samples
-        flags = Region(0, 0, 1, bits.row_bytes)
+        flags = Region(0, 0, 1, bits.region.row_bytes)
         cycles = max(
             1,
-            self.memories.port(counters, Memory.WEIGHT, bits, Operation.SRAM_READ),
+            self.memories.port(counters, *bits, Operation.SRAM_READ),
             self.memories.port(counters, Memory.ACTIVATION, flags, Operation.SRAM_READ),
         )
         return Work(cycles, cycles)
-
-
-def _mask_bits(p: opcodes.PreloadMask) -> Region:
-    return Region(p.mask, 0, 1, -(-p.depth // 8))
 
 
 class _TensorCore:
@@ -392,9 +355,8 @@ class _TensorCore:
     def move(self, operands: opcodes.Operands) -> int:
         """Form a block of sums."""
         p = _multiply(operands)
-        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
+        rows, stored = (self.memories.rows(*tile) for tile in self.memories.tiles.of(opcodes.MULTIPLY, p)[:2])
         x = self.memories.values(rows, p.depth, signed=bool(p.signed))
-        stored = self.memories.bytes(Memory.WEIGHT, self._weights(p))
         if p.packed:
             data = stored.tobytes()
             found = _stored(lambda: nm.from_bytes(data, p.depth, p.columns, KEPT, GROUP))
@@ -403,7 +365,7 @@ class _TensorCore:
         else:
             weights = stored.view(np.int8).T
             products = self.unit.multiply(x, weights)
-        self.memories.add(self._sums(p), products, accumulate=bool(p.accumulate))
+        self.memories.add(_sums(self.memories, p), products, accumulate=bool(p.accumulate))
         return effectual(x, weights)
 
     def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
@@ -411,25 +373,15 @@ class _TensorCore:
         p = _multiply(operands)
         sparse = bool(p.packed)
         rows, columns = self.unit.operand_reads(p.rows, p.columns)
+        factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
         read = max(
-            self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ, (rows, p.rows)),
-            self.memories.port(counters, Memory.WEIGHT, self._weights(p), Operation.SRAM_READ, (columns, p.columns)),
+            self.memories.port(counters, *factor, Operation.SRAM_READ, passes)
+            for factor, passes in zip(factors, ((rows, p.rows), (columns, p.columns)), strict=True)
         )
-        added = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
+        added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.rows, p.depth, p.columns, sparse=sparse, accumulate=bool(p.accumulate))
         free, end = self.unit.cycles(p.rows, p.depth, p.columns, max(read, added), sparse=sparse)
         return Work(free, end)
-
-    def _rows(self, p: opcodes.Multiply) -> Region | Runs:
-        return _streaming(p, p.depth)
-
-    def _weights(self, p: opcodes.Multiply) -> Region:
-        if p.packed:
-            return Region(p.weights, 0, 1, nm.stored_bytes(p.depth, p.columns, KEPT, GROUP))
-        return Region(p.weights, p.weights_stride, p.columns, p.depth)
-
-    def _sums(self, p: opcodes.Multiply) -> Region:
-        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
 
 
 class _SparseLanes:
@@ -447,7 +399,7 @@ class _SparseLanes:
         """Multiply samples by encoded weights."""
         p = _spmv(operands)
         x, weights = self._activations(p), self._weights(p)
-        self.memories.add(self._sums(p), self.unit.multiply(x, weights), accumulate=bool(p.accumulate))
+        self.memories.add(self._tiles(p)[-1].region, self.unit.multiply(x, weights), accumulate=bool(p.accumulate))
         useful = (weights.counts - weights.padding_counts).sum(axis=1, dtype=np.int64)
         return int(_nonzeros(x) @ useful)
 
@@ -456,8 +408,8 @@ class _SparseLanes:
         p = _spmv(operands)
         nonzero, weights = self._activations(p) != 0, self._weights(p)
         cycles = self.unit.cycles(nonzero, weights.counts)
-        loaded = self.memories.port(counters, Memory.ACTIVATION, self._rows(p), Operation.SRAM_READ)
-        drained = self.memories.sums_port(counters, self._sums(p), accumulate=bool(p.accumulate))
+        loaded = self.memories.port(counters, *self._tiles(p)[0], Operation.SRAM_READ)
+        drained = self.memories.sums_port(counters, self._tiles(p)[-1].region, accumulate=bool(p.accumulate))
         work = self.unit.work(nonzero, weights)
         accumulated = p.rows * p.columns if p.accumulate else 0
         self.unit.events(counters, work, int(cycles.sum()), weights.pointer_bits, accumulated=accumulated)
@@ -466,20 +418,18 @@ class _SparseLanes:
         return Work(free, end)
 
     def _activations(self, p: opcodes.Spmv) -> NDArray[np.generic]:
-        rows = self.memories.rows(Memory.ACTIVATION, self._rows(p))
+        rows = self.memories.rows(*self._tiles(p)[0])
         return self.memories.values(rows, p.depth, signed=bool(p.signed))
 
     def _weights(self, p: opcodes.Spmv) -> EncodedLanes:
-        data = self.memories.bytes(Memory.WEIGHT, Region(p.weights, 0, 1, p.weights_bytes)).tobytes()
+        data = self.memories.rows(*self._tiles(p)[1]).tobytes()
         if self.decoded is None or self.decoded[0] != data or self.decoded[1].matrix != (p.depth, p.columns):
             self.decoded = (data, _stored(lambda: self.codec.from_bytes(data, (p.depth, p.columns))))
         return self.decoded[1]
 
-    def _rows(self, p: opcodes.Spmv) -> Region | Runs:
-        return _streaming(p, p.depth)
-
-    def _sums(self, p: opcodes.Spmv) -> Region:
-        return Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)
+    def _tiles(self, p: opcodes.Spmv) -> tuple[Tile, ...]:
+        """Rows of activations, encoded weights, and sums that are read and written."""
+        return self.memories.tiles.of(opcodes.SPMV, p)
 
 
 def _multiply(operands: opcodes.Operands) -> opcodes.Multiply:

@@ -13,6 +13,7 @@ from accelsim.config.operands import OperandType
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
+from accelsim.isa.accesses import Tiles
 from accelsim.isa.descriptors import MAX_REGIONS
 from accelsim.isa.opcodes import RECEIVE, Memory
 from accelsim.isa.program import Program
@@ -69,6 +70,7 @@ class Memories:
         received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
         for region in received.tolist():
             self.bytes(Memory.DRAM, Region(*region))[:] = 0
+        self.tiles = Tiles(machine, program.tables)
         self._type = machine.matrix.operands
         kind = "f" if machine.operand.is_float else "i"
         self._sum_type = np.dtype(f"<{kind}{machine.operand.sum_bytes}")

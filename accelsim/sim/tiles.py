@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,11 @@ from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
 from accelsim.datapath.vector.elementwise import AddInt8, Rescale
 from accelsim.datapath.vector.fixed_point import Pass
 from accelsim.isa import images, opcodes
-from accelsim.isa.functions import BINARY, TABLE_BYTES, Function, Operation
+from accelsim.isa.accesses import Tile
+from accelsim.isa.functions import BINARY, Function, Operation
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
-from accelsim.memory.region import Region, Runs
+from accelsim.memory.region import Runs
 from accelsim.sim.memories import Bank, Memories
 from accelsim.sim.work import Work
 
@@ -31,13 +31,6 @@ Typed = opcodes.Map | opcodes.Reduce | opcodes.Move
 
 #: A tile that is moved as it is passes the lanes in a cycle.
 MOVE = Pass("move", ("move",))
-
-
-class Tile(NamedTuple):
-    """Bytes of a memory that a pass reads or writes, in order."""
-
-    memory: Memory
-    bytes: Region | Runs
 
 
 class TileUnit:
@@ -82,16 +75,17 @@ class TileUnit:
 
     def _map(self, p: opcodes.Map, f: Function) -> None:
         source, other, result = f.types
-        x = self._read(_tile(p, source), source)
+        first, second, constants, made = self.memories.tiles.of(opcodes.MAP, p)
+        x = self._read(first, source)
         match f.operation:
             case Operation.LOOK_UP:
-                table = self.memories.bytes(Memory.WEIGHT, Region(p.constants, 0, 1, TABLE_BYTES))[0]
+                table = self.memories.rows(*constants)[0]
                 values: Values = table.view(result.dtype).astype(np.int64)[x.astype(np.int64) & 255]
             case Operation.CONVERT:
                 values = _converted(f, x)
             case _:
-                values = _combined(f, x, self._read(_other(p, other), other))
-        self._write(p.result_memory, Region(p.result, p.result_stride, p.rows, p.columns * result.bytes), values, f)
+                values = _combined(f, x, self._read(second, other))
+        self.memories.bytes(made.memory, made.region)[:] = pack(values, result)
 
     def _reduce(self, p: opcodes.Reduce, f: Function) -> None:
         source, _, result = f.types
@@ -112,34 +106,28 @@ class TileUnit:
 
     def _copy(self, p: opcodes.Move, f: Function) -> None:
         width = f.types[2].bytes
+        source, made = self.memories.tiles.of(opcodes.MOVE, p)
+        result = self.memories.bytes(made.memory, made.region)
         if f.operation == Operation.FILL:
-            filled = Region(p.result, p.result_stride, p.rows, p.columns * width)
-            self.memories.bytes(Memory(p.result_memory), filled)[:] = f.low
+            result[:] = f.low
             return
-        source = self.memories.bytes(Memory(p.memory), Region(p.address, p.stride, p.rows, p.columns * width))
-        elements = source.reshape(p.rows, p.columns, width).copy()
+        elements = self.memories.rows(*source).reshape(p.rows, p.columns, width).copy()
         if f.operation == Operation.TRANSPOSE:
             elements = elements.transpose(1, 0, 2)
-        rows, columns = elements.shape[:2]
-        result = Region(p.result, p.result_stride, rows, columns * width)
-        self.memories.bytes(Memory(p.result_memory), result)[:] = elements.reshape(rows, -1)
-
-    def _write(self, memory: int, region: Region, values: Values, f: Function) -> None:
-        self.memories.bytes(Memory(memory), region)[:] = pack(values, f.types[2])
+        result[:] = elements.reshape(result.shape)
 
     # cycles and events
 
     def _take_map(self, counters: Counters, p: opcodes.Map, f: Function) -> Work:
-        source, other, result = f.types
         kernel = _charge(counters, f, p.rows * p.columns)
-        tile, made = _tile(p, source), Tile(Memory(p.result_memory), _rows(p, result))
+        tile, other, constants, made = self.memories.tiles.of(opcodes.MAP, p)
         reads, fill = [tile], 0
         if f.operation == Operation.LOOK_UP:
-            fill = self._port(counters, Tile(Memory.WEIGHT, Region(p.constants, 0, 1, TABLE_BYTES)), Happens.SRAM_READ)
+            fill = self._port(counters, constants, Happens.SRAM_READ)
         elif f.operation in BINARY and p.other_stride == 0:
-            fill = self._port(counters, _other(p, other), Happens.SRAM_READ)
+            fill = self._port(counters, other, Happens.SRAM_READ)
         elif f.operation in BINARY:
-            reads.append(_other(p, other))
+            reads.append(other)
         if tile == made and tile.memory == Memory.ACCUMULATOR:  # read and written back at once
             self._port(counters, tile, Happens.SRAM_READ)
             reads.remove(tile)
@@ -163,14 +151,13 @@ class TileUnit:
 
     def _take_move(self, counters: Counters, p: opcodes.Move, f: Function) -> Work:
         width = f.types[2].bytes
-        made: Region | Runs = Region(p.result, p.result_stride, p.rows, p.columns * width)
+        source, made = self.memories.tiles.of(opcodes.MOVE, p)
         if f.operation == Operation.TRANSPOSE:  # each element of a row goes to a row of its own
             rows, columns = np.divmod(np.arange(p.rows * p.columns), p.columns)
-            made = Runs(p.result + columns * p.result_stride + rows * width, np.full(rows.size, width))
-        reads = []
-        if f.operation != Operation.FILL:
-            reads.append(Tile(Memory(p.memory), Region(p.address, p.stride, p.rows, p.columns * width)))
-        return self._work(counters, 0, MOVE, p.rows, p.columns, reads, Tile(Memory(p.result_memory), made))
+            turned = Runs(p.result + columns * p.result_stride + rows * width, np.full(rows.size, width))
+            made = made._replace(bytes=turned)
+        reads = [] if f.operation == Operation.FILL else [source]
+        return self._work(counters, 0, MOVE, p.rows, p.columns, reads, made)
 
     def _work(
         self, counters: Counters, fill: int, kernel: Pass, rows: int, columns: int, reads: list[Tile], made: Tile
@@ -189,19 +176,6 @@ class TileUnit:
 
     def _port(self, counters: Counters, tile: Tile, operation: Happens) -> int:
         return self.memories.port(counters, *tile, operation)
-
-
-def _rows(p: opcodes.Map, element: Element) -> Region:
-    return Region(p.result, p.result_stride, p.rows, p.columns * element.bytes)
-
-
-def _tile(p: opcodes.Map, element: Element) -> Tile:
-    return Tile(Memory(p.memory), Region(p.address, p.stride, p.rows, p.columns * element.bytes))
-
-
-def _other(p: opcodes.Map, element: Element) -> Tile:
-    rows = p.rows if p.other_stride else 1
-    return Tile(Memory(p.other_memory), Region(p.other, p.other_stride, rows, p.columns * element.bytes))
 
 
 def _images(p: opcodes.Reduce, f: Function) -> tuple[Runs, Runs]:

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
-from accelsim.config.operands import INTEGERS, Operand
+from accelsim.config.operands import INTEGERS
 from accelsim.config.tech import Counters, Operation
-from accelsim.datapath.vector import dequantize, elementwise, gelu, hadamard, integers, norm, softmax
+from accelsim.datapath.vector import dequantize, gelu, hadamard, integers, norm, softmax
 from accelsim.datapath.vector.dequantize import Fp8
 from accelsim.errors import ProgramError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa import accesses, constants, opcodes
-from accelsim.isa.accesses import FLOAT_BYTES, SUM_BYTES
-from accelsim.isa.opcodes import Addend, Code, Exponential, Memory, Normalization
-from accelsim.isa.tables import Tables
-from accelsim.memory.region import Region
+from accelsim.isa import constants, opcodes
+from accelsim.isa.accesses import Tile
+from accelsim.isa.opcodes import Code, Exponential, Memory, Normalization
 from accelsim.sim.memories import Bank, Memories
 from accelsim.sim.work import Work
-from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 Cycles = tuple[int, int]
 ReadT = TypeVar("ReadT")
 
 
-class Tile(NamedTuple):
-    """Bytes of a memory that an instruction reads or writes."""
-
-    memory: Memory
-    region: Region
-
-
 #: Operands of the instructions that this unit executes.
-Tilewise = opcodes.Quantize | opcodes.Dequantize | opcodes.Unary | opcodes.Binary | opcodes.Hadamard
+Functions = opcodes.Normalize | opcodes.Softmax | opcodes.Gelu | opcodes.Dequantize
+Tilewise = Functions | opcodes.Quantize | opcodes.DequantizeSums | opcodes.Transform
 #: What a pass reads and what it writes.
 Pass = tuple[list[Tile], list[Tile]]
 
@@ -63,115 +54,59 @@ class VectorUnit:
         ProgramError
             If the constants' bytes hold what no kernel is sized for.
         """
+        tiles = self.memories.tiles.of(opcode, p)
         match p:
             case opcodes.Quantize():
-                self._quantize(p)
-            case opcodes.Dequantize():
-                self._dequantize_sums(p)
-            case opcodes.Hadamard():
-                source, result = self._tiles(opcode, p)
+                self._quantize(p, *tiles)
+            case opcodes.DequantizeSums():
+                self._dequantize_sums(p, *tiles)
+            case opcodes.Transform():
+                source, result = tiles
                 transformed = hadamard.transform(self._elements(source, 1), p.levels)
                 self._write(result, hadamard.narrow(transformed, p.right).astype(np.int8))
-            case opcodes.Binary():
-                self._add(p, *self._tiles(opcode, p))
-            case opcodes.Unary():
-                source, block, result = self._tiles(opcode, p)[:3]
-                self._unary(opcode, p, source, block, result)
+            case opcodes.Normalize():
+                source, block, result = tiles
+                data = self._block(block)
+                parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
+                self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
+            case opcodes.Softmax():
+                self._softmax(p, *tiles)
+            case opcodes.Gelu():
+                source, block, result = tiles
+                polynomial = _read(lambda: constants.read_gelu(self._block(block), p.signed))
+                self._write(result, gelu.polynomial(self._elements(source, p.signed), polynomial).astype(np.int8))
+            case opcodes.Dequantize():
+                self._dequantize(p, *tiles)
 
     def take(self, counters: Counters, opcode: int, p: Tilewise) -> Work:
         """Count an instruction's events and say what it takes."""
+        tiles = self.memories.tiles.of(opcode, p)
         match p:
             case opcodes.Quantize():
-                return self._take_quantize(counters, p)
-            case opcodes.Dequantize():
-                return self._take_dequantize_sums(counters, p)
-            case opcodes.Hadamard():
-                source, result = self._tiles(opcode, p)
-                hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
-                # first and last pass; those between use row registers
-                passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
-                words = self._passes(counters, *passes)
-                return _after(0, hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True))
-            case opcodes.Binary():
-                a, b, block, result = self._tiles(opcode, p)
-                elementwise.add_int8_events(counters, p.rows * p.columns)
-                words = self._passes(counters, ([a, b], [result]))
-                cycles = elementwise.cycles(elementwise.ADD_INT8, p.rows, p.columns, self.lanes, words)
-                return _after(self._fill(counters, block), cycles)
-            case opcodes.Unary():
-                source, block, result = self._tiles(opcode, p)[:3]
-                return self._take_unary(counters, opcode, p, source, block, result)
+                return self._take_quantize(counters, p, *tiles)
+            case opcodes.DequantizeSums():
+                return self._take_dequantize_sums(counters, p, *tiles)
+            case opcodes.Transform():
+                return self._take_transform(counters, p, *tiles)
+        return self._take_function(counters, p, *tiles)
 
-    def _tiles(self, opcode: int, p: Tilewise) -> list[Tile]:
-        """Tiles of an instruction, in the order of its operands."""
-        found = accesses.of_opcode(opcode, np.array([p], np.int64), self.machine, Tables())
-        return [Tile(Memory(int(a.memory[0])), Region(*(int(column[0]) for column in a[3:]))) for a in found]
+    # bytes
 
-    def _quantize(self, p: opcodes.Quantize) -> None:
-        source, scales, result = _quantize_tiles(p, self.machine.operand)
-        values = unpack_rows(self.memories.bytes(*source), p.columns, self.machine.matrix.operands)
+    def _quantize(self, p: opcodes.Quantize, source: Tile, scales: Tile, result: Tile) -> None:
+        values = unpack_rows(self.memories.rows(*source), p.columns, self.machine.matrix.operands)
         rows = integers.quantize(values.astype(np.float32), p.integer_bits)
         self._write(scales, rows.scales.astype("<f4")[None])
         self._write(result, pack_rows(rows.integers, INTEGERS[p.integer_bits]))
 
-    def _dequantize_sums(self, p: opcodes.Dequantize) -> None:
-        sums, rows_scales, columns_scales, result = _dequantize_tiles(p)
+    def _dequantize_sums(
+        self, p: opcodes.DequantizeSums, sums: Tile, rows_scales: Tile, columns_scales: Tile, _: Tile, result: Tile
+    ) -> None:
         scaled = integers.dequantize_sums(
             self.memories.sums(sums.region, integers=True), self._float32(rows_scales), self._float32(columns_scales)
         )
         self.memories.add(result.region, scaled, accumulate=bool(p.accumulate))
 
-    def _take_quantize(self, counters: Counters, p: opcodes.Quantize) -> Work:
-        source, scales, result = _quantize_tiles(p, self.machine.operand)
-        integers.quantize_events(counters, p.rows, p.columns)
-        words = self._passes(counters, ([source], []), ([source], [scales, result]))
-        return _after(0, integers.quantize_cycles(p.rows, p.columns, self.lanes, words))
-
-    def _take_dequantize_sums(self, counters: Counters, p: opcodes.Dequantize) -> Work:
-        sums, rows_scales, columns_scales, result = _dequantize_tiles(p)
-        integers.dequantize_events(counters, p.rows * p.columns, accumulate=bool(p.accumulate))
-        fill = self._fill(counters, columns_scales)
-        if p.accumulate:  # a sum is read, added to and written back at once
-            self.memories.port(counters, *result, Operation.SRAM_READ)
-        words = self._passes(counters, ([sums, rows_scales], [result]))
-        return _after(fill, integers.dequantize_cycles(p.rows, p.columns, self.lanes, words))
-
-    # bytes
-
-    def _unary(self, opcode: int, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
-        match opcode:
-            case opcodes.ADD_SUMS:
-                self._add_sums(p, source, block, result)
-            case opcodes.NORMALIZE:
-                data = self._block(block)
-                parameters = _read(lambda: constants.read_norm(data, p.columns, p.kind, p.signed))
-                self._write(result, norm.normalize(self._elements(source, p.signed), parameters).astype(np.int8))
-            case opcodes.SOFTMAX:
-                self._softmax(p, source, block, result)
-            case opcodes.LOOK_UP:
-                found = gelu.look_up(self.memories.bytes(*source), self._block(block).view(np.int8))
-                self._write(result, found.astype(np.int8))
-            case opcodes.GELU:
-                polynomial = _read(lambda: constants.read_gelu(self._block(block), p.signed))
-                self._write(result, gelu.polynomial(self._elements(source, p.signed), polynomial).astype(np.int8))
-            case _:
-                self._dequantize(p, source, block, result)
-
-    def _add(self, p: opcodes.Binary, a: Tile, b: Tile, block: Tile, result: Tile) -> None:
-        parameters, low, high = _read(lambda: constants.read_add(self._block(block), p.signed))
-        x, y = self._elements(a, p.signed & 1), self._elements(b, p.signed >> 1)
-        self._write(result, elementwise.add_int8(x, y, parameters, qmin=low, qmax=high).astype(np.int8))
-
-    def _add_sums(self, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> None:
-        if p.kind == Addend.RESCALED:
-            data = self._block(block)
-            factor, zero_point, mode = _read(lambda: constants.read_rescale(data, p.signed))
-            addend = elementwise.rescale_residual(self._elements(source, p.signed), zero_point, factor, mode)
-        else:
-            addend = self._int32(source)
-        self._write(sums, elementwise.add_int32(self._int32(sums), addend).astype("<i4"))
-
-    def _softmax(self, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
+    def _softmax(self, p: opcodes.Softmax, source: Tile, block: Tile, result: Tile) -> None:
         x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
         bits: Literal[8, 16] = 16 if p.wide else 8
         if p.kind == Exponential.TABLE:
@@ -182,86 +117,87 @@ class VectorUnit:
             shares = softmax.softmax(x, *grid, bits)
         self._write(result, shares.astype(f"<u{bits // 8}"))
 
-    def _dequantize(self, p: opcodes.Unary, source: Tile, block: Tile, result: Tile) -> None:
+    def _dequantize(self, p: opcodes.Dequantize, source: Tile, block: Tile, result: Tile) -> None:
         data = self._block(block)
         scales, zero_points = _read(lambda: constants.read_scales(data, p.columns, p.kind, p.signed))
         if p.kind == Code.INTEGER:
             real = dequantize.dequantize_int8(self._elements(source, p.signed), zero_points, scales)
         else:
             fp8: Fp8 = "fp8_e4m3" if p.kind == Code.FP8_E4M3 else "fp8_e5m2"
-            real = dequantize.dequantize_fp8(self.memories.bytes(*source), scales, fp8)
+            real = dequantize.dequantize_fp8(self.memories.rows(*source), scales, fp8)
         self._write(result, real.astype("<f4"))
 
     # cycles and events
 
-    def _take_unary(
-        self, counters: Counters, opcode: int, p: opcodes.Unary, source: Tile, block: Tile, result: Tile
-    ) -> Work:
+    def _take_quantize(self, counters: Counters, p: opcodes.Quantize, source: Tile, scales: Tile, result: Tile) -> Work:
+        integers.quantize_events(counters, p.rows, p.columns)
+        words = self._passes(counters, ([source], []), ([source], [scales, result]))
+        return _after(0, integers.quantize_cycles(p.rows, p.columns, self.lanes, words))
+
+    def _take_dequantize_sums(
+        self, counters: Counters, p: opcodes.DequantizeSums, sums: Tile, rows_scales: Tile, columns_scales: Tile,
+        _: Tile, result: Tile,
+    ) -> Work:  # fmt: skip
+        integers.dequantize_events(counters, p.rows * p.columns, accumulate=bool(p.accumulate))
+        fill = self._fill(counters, columns_scales)
+        if p.accumulate:  # a sum is read, added to and written back at once
+            self.memories.port(counters, *result, Operation.SRAM_READ)
+        words = self._passes(counters, ([sums, rows_scales], [result]))
+        return _after(fill, integers.dequantize_cycles(p.rows, p.columns, self.lanes, words))
+
+    def _take_transform(self, counters: Counters, p: opcodes.Transform, source: Tile, result: Tile) -> Work:
+        hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
+        # first and last pass; those between use row registers
+        passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
+        words = self._passes(counters, *passes)
+        return _after(0, hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True))
+
+    def _take_function(self, counters: Counters, p: Functions, source: Tile, block: Tile, result: Tile) -> Work:
         values, shape = p.rows * p.columns, (p.rows, p.columns, self.lanes)
-        match opcode:
-            case opcodes.ADD_SUMS:
-                return self._take_add_sums(counters, p, source, block, result)
-            case opcodes.NORMALIZE:
+        match p:
+            case opcodes.Normalize():
                 centred, weighted = p.kind == Normalization.LAYER, p.kind == Normalization.WEIGHTED
                 norm.events(counters, p.rows, p.columns, centred=centred, weighted=weighted)
                 words = self._passes(counters, ([source], []), ([source], [result]))
                 cycles = norm.cycles(*shape, words, centred=centred, weighted=weighted)
-            case opcodes.SOFTMAX:
+            case opcodes.Softmax():
                 table = p.kind == Exponential.TABLE
                 if table:
                     softmax.table_events(counters)
                 softmax.events(counters, p.rows, p.columns, table=table)
                 words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
                 cycles = softmax.cycles(*shape, words, table=table)
-            case opcodes.LOOK_UP:
-                gelu.look_up_events(counters, values)
-                gelu.table_events(counters)
-                cycles = gelu.cycles(gelu.LOOK_UP, *shape, self._passes(counters, ([source], [result])))
-            case opcodes.GELU:
+            case opcodes.Gelu():
                 gelu.polynomial_events(counters, values)
                 cycles = gelu.cycles(gelu.POLYNOMIAL, *shape, self._passes(counters, ([source], [result])))
-            case _:
+            case opcodes.Dequantize():
                 charge = dequantize.int8_events if p.kind == Code.INTEGER else dequantize.fp8_events
                 charge(counters, values)
                 cycles = dequantize.cycles(*shape, self._passes(counters, ([source], [result])))
         return _after(self._fill(counters, block), cycles)
 
-    def _take_add_sums(self, counters: Counters, p: opcodes.Unary, source: Tile, block: Tile, sums: Tile) -> Work:
-        kernel = elementwise.ADD_INT32
-        if p.kind == Addend.RESCALED:
-            elementwise.rescale_events(counters, p.rows * p.columns)
-            kernel = elementwise.RESCALE_ADD
-        elementwise.add_int32_events(counters, p.rows * p.columns)
-        self.memories.port(counters, *sums, Operation.SRAM_READ)
-        if p.kind == Addend.ROW:  # the row waits in registers, as constants do
-            fill, reads = self._fill(counters, source), []
-        else:
-            fill, reads = self._fill(counters, block), [source]
-        words = self._passes(counters, (reads, [sums]))
-        return _after(fill, elementwise.cycles(kernel, p.rows, p.columns, self.lanes, words))
-
     def _block(self, block: Tile) -> NDArray[np.uint8]:
         """Bytes of a block of constants."""
-        data: NDArray[np.uint8] = self.memories.bytes(*block)[0].copy()
+        data: NDArray[np.uint8] = self.memories.rows(*block)[0].copy()
         return data
 
     def _elements(self, tile: Tile, signed: int) -> NDArray[np.generic]:
         """int8 or uint8 elements of a tile."""
-        data = self.memories.bytes(*tile)
+        data = self.memories.rows(*tile)
         return data.view(np.int8) if signed else data
 
     def _int32(self, tile: Tile) -> Int64:
         """int32 elements of a tile."""
-        return np.ascontiguousarray(self.memories.bytes(*tile)).view("<i4").astype(np.int64)
+        return np.ascontiguousarray(self.memories.rows(*tile)).view("<i4").astype(np.int64)
 
     def _float32(self, tile: Tile) -> NDArray[np.float32]:
         """float32 values of a run."""
-        values: NDArray[np.float32] = self.memories.bytes(*tile)[0].copy().view("<f4")
+        values: NDArray[np.float32] = self.memories.rows(*tile)[0].copy().view("<f4")
         return values
 
     def _write(self, tile: Tile, values: NDArray[Any]) -> None:
         """Put values, of the width that stands in memory, into a tile."""
-        self.memories.bytes(*tile)[:] = np.ascontiguousarray(values).view(np.uint8)
+        self.memories.bytes(tile.memory, tile.region)[:] = np.ascontiguousarray(values).view(np.uint8)
 
     def _fill(self, counters: Counters, tile: Tile) -> int:
         """Charge a read of what fills registers; return the cycles that it takes, 0 for nothing."""
@@ -281,25 +217,6 @@ class VectorUnit:
                     taken[bank] += self.memories.words(*tile)
             busiest = max(busiest, *taken.values(), 0)
         return busiest
-
-
-def _quantize_tiles(p: opcodes.Quantize, operand: Operand) -> tuple[Tile, Tile, Tile]:
-    """Floats, scales and integers."""
-    return (
-        Tile(Memory.ACTIVATION, Region(p.address, p.stride, p.rows, operand.row_bytes(p.columns))),
-        Tile(Memory.ACTIVATION, Region(p.scales, 0, 1, FLOAT_BYTES * p.rows)),
-        Tile(Memory.ACTIVATION, Region(p.result, p.result_stride, p.rows, ceil_div(p.columns * p.integer_bits, 8))),
-    )
-
-
-def _dequantize_tiles(p: opcodes.Dequantize) -> tuple[Tile, Tile, Tile, Tile]:
-    """Sums, the scales of rows and of columns, and results."""
-    return (
-        Tile(Memory.ACCUMULATOR, Region(p.sums, p.sums_stride, p.rows, SUM_BYTES * p.columns)),
-        Tile(Memory.ACTIVATION, Region(p.scales, 0, 1, FLOAT_BYTES * p.rows)),
-        Tile(Memory.WEIGHT, Region(p.constants, 0, 1, FLOAT_BYTES * p.columns)),
-        Tile(Memory.ACCUMULATOR, Region(p.result, p.result_stride, p.rows, FLOAT_BYTES * p.columns)),
-    )
 
 
 def _after(fill: int, cycles: Cycles) -> Work:

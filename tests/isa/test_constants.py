@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from accelsim.datapath import requantize
 from accelsim.datapath.vector import gelu, norm
-from accelsim.datapath.vector.elementwise import AddInt8, Rescale
 from accelsim.isa import constants, opcodes
 
 SCALES, INT8, UINT8 = st.floats(1e-3, 10), st.integers(-128, 127), st.integers(0, 255)
@@ -23,26 +22,6 @@ def block(data: bytes) -> NDArray[np.uint8]:
 
 def size(opcode: int, columns: int = 1, kind: int = 0) -> int:
     return int(constants.block_bytes(opcode, np.array([columns]), np.array([kind]))[0])
-
-
-@given(SCALES, SCALES, SCALES, INT8, UINT8, INT8, MODES)
-def test_add(first: float, second: float, result: float, a: int, b: int, c: int, mode: str) -> None:
-    add = AddInt8.of((first, second), (a, b), result, c, mode)
-    low, high = min(a, c), max(a, c)
-    data = constants.pack_add(add, low, high)
-    assert constants.read_add(block(data), 0b01) == (add, low, high)
-    assert len(data) == size(opcodes.ADD) == 24
-    if a < 0:
-        with pytest.raises(ValueError, match=r"zero point must be 0 to 255, not -"):
-            constants.read_add(block(data), 0b10)
-
-
-@given(SCALES, UINT8, MODES)
-def test_rescale(real: float, zero_point: int, mode: str) -> None:
-    data = constants.pack_rescale(Rescale.of(real), zero_point, mode)
-    assert constants.read_rescale(block(data), 0) == (Rescale.of(real), zero_point, mode)
-    assert len(data) == size(opcodes.ADD_SUMS, kind=2) == 8
-    assert size(opcodes.ADD_SUMS, kind=0) == size(opcodes.ADD_SUMS, kind=1) == 0
 
 
 @given(st.integers(1, 40), st.integers(0, 2), INT8, st.integers(0, 2**32), MODES)

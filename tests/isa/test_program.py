@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from accelsim.errors import ProgramError
-from accelsim.isa.descriptors import FIELDS
+from accelsim.isa import descriptors, functions
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Header, Program, RegionInfo
 
@@ -104,11 +104,11 @@ def test_wrong_metadata_is_refused(program: Program, tmp_path: Path, old: str, n
 def test_tensors_of_other_types_are_refused(tmp_path: Path, dtype: str) -> None:
     size = {"BF16": 2, "F8_E4M3": 1, "F32": 4}[dtype]
     tensors = {name: {"dtype": dtype, "shape": [1], "data_offsets": [i * size, (i + 1) * size]}
-               for i, name in enumerate(("instructions", "descriptors", "image"))}  # fmt: skip
+               for i, name in enumerate(("instructions", "descriptors", "functions", "image"))}  # fmt: skip
     header = json.dumps({"__metadata__": {"accelsim": "{}"}, **tensors}).encode()
     file = tmp_path / "p.acs"
-    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(3 * size))
-    with pytest.raises(ProgramError, match=r"instructions, descriptors, image must be bytes \(U8\)"):
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4 * size))
+    with pytest.raises(ProgramError, match=r"instructions, descriptors, functions, image must be bytes \(U8\)"):
         Program.load(file)
 
 
@@ -126,10 +126,13 @@ def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
         Program.load(file)
 
 
-@pytest.mark.parametrize("name", ["instructions", "descriptors"])
+@pytest.mark.parametrize("name", ["instructions", "descriptors", "functions"])
 def test_records_of_another_size_are_refused(tmp_path: Path, name: str) -> None:
     file = tmp_path / "p.acs"
-    sizes = {"instructions": INSTRUCTION.itemsize, "descriptors": 8 * FIELDS, name: 3}
+    sizes = {
+        "instructions": INSTRUCTION.itemsize, "descriptors": 8 * descriptors.FIELDS, "functions": 8 * functions.FIELDS,
+        name: 3,
+    }  # fmt: skip
     tensors = {other: np.zeros((2, size), np.uint8) for other, size in sizes.items()}
     save_file({**tensors, "image": np.zeros(1, np.uint8)}, file, {"accelsim": "{}"})
     with pytest.raises(ProgramError, match=f"{name} must be records of"):

@@ -47,7 +47,10 @@ def test_both_engines_give_the_same_execution_of_the_trained_network(arch: str) 
 
 
 #: What takes the reference engine less than a minute; all of it takes hours.
-QUICK = [(workload, "scale-sim-128x128-ws") for workload in ("alexnet-layers", "resnet-18-layers", "resnet-50-layers", "llama-2-7b-block")]
+QUICK = [
+    (workload, "scale-sim-128x128-ws")
+    for workload in ("alexnet-layers", "resnet-18-layers", "resnet-50-layers", "llama-2-7b-block")
+]
 #: Without llama-2-7b, which is 32 times its block.
 PAIRS = [
     (w, arch)

@@ -9,8 +9,9 @@ Channels come last. A convolution's weight is (height, width, input channels / g
 gives the matrix of im2col; a fully connected one's is (outputs, inputs). A batch norm is
 `gamma * (x - mean) / sqrt(variance + EPSILON) + beta`.
 
-Training sums in float32 on one thread: a computer repeats its own result, while another's rounding leads to other
-weights about as good. Golden values are sums in float64 by XLA's convolution, of the float32 weights.
+Training sums in float32, in an order that XLA chooses by the processor and the number of cores: one computer repeats
+its own result, while another finds other weights that are about as good, so that `--check` compares their accuracy.
+Golden values are sums in float64 by XLA's convolution, of the float32 weights.
 """
 
 from __future__ import annotations

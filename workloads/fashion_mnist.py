@@ -21,6 +21,7 @@ import gzip
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -39,14 +40,10 @@ TEST_IMAGES = 500
 CALIBRATION_IMAGES = 256
 GOLDEN_IMAGES = 8
 BATCH = 64
-#: Largest learning rate, which is reached after a fifth of the steps.
-RATE = 0.05
 MOMENTUM = 0.9
 WEIGHT_DECAY = 2e-4
 #: Share of a batch norm's statistics that stays at a step.
 KEPT = 0.99
-#: Pixels by which training images are shifted at most.
-SHIFT = 2
 #: Points by which another computer's accuracy may differ.
 TOLERANCE = 0.01
 
@@ -54,6 +51,23 @@ Tensors = dict[str, jax.Array]
 Pixels = NDArray[np.uint8]
 #: (above, left, below, right) of an image.
 Padding = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    rate
+        Largest learning rate, which is reached after a fifth of the steps.
+    shift
+        Pixels by which images are shifted at most.
+    """
+
+    epochs: int
+    rate: float
+    shift: int
 
 
 class Layers:
@@ -132,17 +146,17 @@ def read(folder: Path, part: str) -> tuple[Pixels, Pixels]:
     return np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28, 1), np.frombuffer(labels, np.uint8, offset=8)
 
 
-def varied(x: Pixels, rng: np.random.Generator) -> Pixels:
+def varied(x: Pixels, shift: int, rng: np.random.Generator) -> Pixels:
     """Images shifted at random, and half of them mirrored."""
     n, h, w, _ = x.shape
-    margin = np.pad(x, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)))
-    down, across = rng.integers(0, 2 * SHIFT + 1, (2, n, 1))
+    margin = np.pad(x, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
+    down, across = rng.integers(0, 2 * shift + 1, (2, n, 1))
     columns = np.where(rng.random((n, 1)) < 0.5, np.arange(w), np.arange(w)[::-1])
     rows = down + np.arange(h)
     return margin[np.arange(n)[:, None, None], rows[:, :, None], (across + columns)[:, None, :]]
 
 
-def train(network: Network, epochs: int, x: Pixels, labels: Pixels, rng: np.random.Generator) -> Tensors:
+def train(network: Network, recipe: Recipe, x: Pixels, labels: Pixels, rng: np.random.Generator) -> Tensors:
     """Gradient descent with Nesterov's momentum, its rate rising and then falling linearly."""
     drawn = Layers({}, training=True, rng=rng)
     network(drawn, jnp.zeros((1, 28, 28, 1), jnp.float32))
@@ -168,16 +182,17 @@ def train(network: Network, epochs: int, x: Pixels, labels: Pixels, rng: np.rand
         return p, velocity, statistics, cost
 
     batches = len(x) // BATCH
-    steps = epochs * batches
-    for epoch in range(epochs):
+    steps = recipe.epochs * batches
+    for epoch in range(recipe.epochs):
         begun = time.monotonic()
         order = rng.permutation(len(x))
         costs = []
         for i in range(batches):
             batch = order[i * BATCH :][:BATCH]
             done = (epoch * batches + i + 1) / steps
-            rate = np.float32(RATE * min(done / 0.2, (1 - done) / 0.8))
-            p, velocity, statistics, cost = step(p, velocity, statistics, varied(x[batch], rng), labels[batch], rate)
+            rate = np.float32(recipe.rate * min(done / 0.2, (1 - done) / 0.8))
+            images = varied(x[batch], recipe.shift, rng)
+            p, velocity, statistics, cost = step(p, velocity, statistics, images, labels[batch], rate)
             costs.append(cost)
         print(f"epoch {epoch + 1}: loss {np.mean(costs):.4f}, {time.monotonic() - begun:.0f} s", flush=True)
     return p | statistics
@@ -195,7 +210,7 @@ def logits_of(network: Network, tensors: dict[str, NDArray[np.float32]], x: Pixe
         return np.concatenate([of_batch(network, wide, x[i : i + 100]) for i in range(0, len(x), 100)])
 
 
-def run(folder: Path, network: Network, epochs: int) -> int:
+def run(folder: Path, network: Network, recipe: Recipe) -> int:
     """Write the files of a network, or compare with them."""
     parser = argparse.ArgumentParser(description=f"Train {folder.name}.")
     parser.add_argument("--check", action="store_true", help="train again and compare with the committed files")
@@ -228,7 +243,7 @@ def run(folder: Path, network: Network, epochs: int) -> int:
     if asked.evaluate:
         weights = load_file(weights_file)
     else:
-        weights = {name: np.asarray(t) for name, t in train(network, epochs, x, labels, rng).items()}
+        weights = {name: np.asarray(t) for name, t in train(network, recipe, x, labels, rng).items()}
     found = golden(weights)
     if not asked.check and not asked.evaluate:
         save_file(weights, weights_file, {"batch_norm_epsilon": str(EPSILON)})

@@ -17,10 +17,10 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import jax
-from fashion_mnist import Layers, run
+from fashion_mnist import Layers, Recipe, run
 
 FOLDER = Path(__file__).resolve().parent
-EPOCHS = 7
+RECIPE = Recipe(epochs=7, rate=0.05, shift=2)
 #: Channels of the stages.
 STAGES = (16, 32, 64)
 MARGIN = (1, 1, 1, 1)
@@ -42,4 +42,4 @@ def network(layers: Layers, x: jax.Array) -> jax.Array:
 
 
 if __name__ == "__main__":
-    sys.exit(run(FOLDER, network, EPOCHS))
+    sys.exit(run(FOLDER, network, RECIPE))

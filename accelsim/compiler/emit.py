@@ -78,7 +78,9 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             output=fusion.target,
         )
     product, compacted = flow.product, target.survivors is not None
-    dense_k = sum(graph[name].full_features for name in fusion.sources) if compacted else product.k
+    sources = [graph[name] for name in fusion.sources]
+    pixels = product.k // sum(source.features for source in sources)  # of a window, where there are images
+    dense_k = pixels * sum(source.full_features for source in sources)
     dense_n = target.full_features
     slots = {
         "activation": tiling.activations,
@@ -100,8 +102,8 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         n_tile=tiling.tile_n,
         loops=tiling.loops,
         slots=slots,
-        weights=dense_k * dense_n if compacted else product.weights_count,
-        macs=product.m * dense_k * dense_n if compacted else product.macs_needed,
+        weights=product.weights_count * dense_k * dense_n // (product.k * product.n),
+        macs=product.macs_needed * dense_k * dense_n // (product.k * product.n),
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
         output=fusion.target,
     )

@@ -92,7 +92,8 @@ def push(graph: Graph, name: str, move: FeatureMap) -> tuple[Graph, tuple[str, .
     for constant in filter(graph.constant, node.inputs):
         if len(graph.readers(constant)) > 1:
             raise ValueError(f"others read {constant}")
-    if isinstance(node.op, MatMul) and graph.constant(node.inputs[1]):
+    linear = isinstance(node.op, MatMul) or (isinstance(node.op, Conv) and (move.scales or node.op.groups == 1))
+    if linear and graph.constant(node.inputs[1]):
         weight = graph[node.inputs[1]]
         step = weight.step
         if step is not None:

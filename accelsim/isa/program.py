@@ -121,8 +121,8 @@ class RegionInfo(Frozen):
         return (self.columns, self.rows) if self.feature_major else (self.rows, self.columns)
 
     def of_full(self, tensor: NDArray[ScalarT]) -> NDArray[ScalarT]:
-        """Columns of a full tensor, shape (samples, features), that the region holds."""
-        return tensor if self.features is None else tensor[:, self.features]
+        """Features of a full tensor, shape (..., features), that the region holds."""
+        return tensor if self.features is None else tensor[..., self.features]
 
     def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Integers, or float32 values, that stand in DRAM; shape (samples, features)."""

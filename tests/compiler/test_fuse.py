@@ -59,7 +59,7 @@ def test_a_fusion_has_what_its_layer_has_with_the_zero_point_in_the_bias(net: In
         assert product.clamp == (low, layer.output.qmax)
         assert results.scale_bits == 40 * layer.outputs
         assert not product.is_float
-        assert product.macs == rows * layer.inputs * layer.outputs
+        assert product.macs_needed == rows * layer.inputs * layer.outputs
 
 
 @pytest.mark.parametrize(("scheme", "bits"), [("int16", 64), ("int8", 32), ("int4", 32)])

@@ -23,6 +23,7 @@ from accelsim.compress.reparameterize.awq import Awq
 from accelsim.compress.reparameterize.smoothquant import SmoothQuant
 from accelsim.errors import ConfigError
 from accelsim.golden import exact
+from accelsim.graph.ops.relu import Relu
 from accelsim.workload.network import Network
 
 Float64 = NDArray[np.float64]
@@ -161,7 +162,7 @@ def test_svd_loses_the_singular_values_that_it_drops(seed: int, rank: int) -> No
     assert [layer.name for layer in linears(wrote)] == ["fc0.u", "fc0.v", "fc1"]
     first, second = linears(wrote)[:2]
     assert (first.weight.shape, second.weight.shape) == ((14, rank), (rank, 10))
-    assert (first.relu, second.relu) == (False, True)
+    assert (first.relu, second.relu) == (None, Relu())
     weight = linears(net)[0].weight.astype(np.float64)
     dropped = np.linalg.svd(weight, compute_uv=False)[rank:]
     lost = np.linalg.norm(first.weight.astype(np.float64) @ second.weight - weight)

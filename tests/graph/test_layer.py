@@ -40,7 +40,7 @@ def test_a_layer_is_a_product_with_its_bias_and_activation() -> None:
         "fc0.products",
     )
     assert first.bias is net.graph["fc0.bias"]
-    assert (first.relu, second.relu) == (True, False)
+    assert (first.relu, second.relu) == (Relu(), None)
     assert first.output is second.input is net.graph["fc0.output"]
     assert first.of(net.graph.rebuilt()).name == "fc0"
     assert layer_of(net.graph, "fc1").nodes == second.nodes
@@ -124,4 +124,4 @@ def test_a_typed_layer_ends_with_its_conversion() -> None:
     net = float_networks.network(np.random.default_rng(0), [12, 9, 5], 30)
     graph = typed(net, recipe({"scheme": "int8"}))[0]
     assert names(graph) == {"fc0": ["fc0", "fc0.add", "fc0.cast", "fc0.relu"], "fc1": ["fc1", "fc1.add", "fc1.cast"]}
-    assert [layer.relu for layer in layers(graph)] == [True, False]
+    assert [layer.relu for layer in layers(graph)] == [Relu(), None]

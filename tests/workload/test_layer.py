@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from accelsim.errors import AccelSimError
 from accelsim.formats.nm import is_nm
 from accelsim.graph.layer import layers
+from accelsim.graph.ops.relu import Relu
 from accelsim.workload.layer import ConvSpec
 from accelsim.workload.load import load_network
 
@@ -95,7 +96,7 @@ def test_layers_that_follow_each_other_have_one_input_and_one_output(tmp_path: P
     assert graph.inputs == (first.input.name,)
     assert first.output is second.input
     assert graph.outputs == (second.output.name,)
-    assert (first.relu, second.relu) == (True, False)
+    assert (first.relu, second.relu) == (Relu(), None)
 
 
 @pytest.mark.parametrize(("kept", "group"), [(2, 4), (1, 3), (4, 8)])
@@ -144,7 +145,9 @@ CONV = "kind: conv, height: 5, width: 5, channels: 1, filters: 1"
         (f"{CONV}, kernel: [0, 1]", None, "8:83: layers.0.kernel.0: must be greater than or equal to 1, not 0"),
         ("kind: gemm, m: 0, k: 1, n: 1", None, "8:28: layers.0.m: must be greater than or equal to 1, not 0"),
         ("kind: gemm, m: 1, k: 1", None, "8:5: layers.0.n: must be given, but is missing"),
-        ("kind: pool", None, "8:5: layers.0: kind must be linear or conv or gemm, not 'pool'"),
+        ("kind: pool", None,
+         "8:5: layers.0: kind must be linear or conv or gemm or max_pool or average_pool or global_average_pool or "
+         "add or multiply or concat or flatten or activation, not 'pool'; did you mean 'max_pool'?"),
         ("kind: gemm, m: 1, k: 1, n: 1", "synthetic: {seed: 1, batch: 2}\n",
          "7:16: layers.0.kind: must be linear in a workload that is not independent, not gemm"),
         ("kind: linear, inputs: 1, outputs: 1, weight: w",

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from accelsim.config import shipped
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
 from accelsim.graph.layer import layers
+from accelsim.graph.ops.relu import Relu
 from accelsim.workload.load import load_network
 
 
@@ -43,9 +44,9 @@ def change(folder: Path, file: str, **tensors: Any) -> None:
 def test_the_shipped_network_is_whole() -> None:
     network = load_network("digits-mlp")
     assert [(x.name, x.weight.shape, x.relu) for x in layers(network.graph)] == [
-        ("fc1", (64, 300), True),
-        ("fc2", (300, 100), True),
-        ("fc3", (100, 10), False),
+        ("fc1", (64, 300), Relu()),
+        ("fc2", (300, 100), Relu()),
+        ("fc3", (100, 10), None),
     ]
     (x,) = network.inputs
     assert network.graph["input"].shape == x.shape == (360, 64)
@@ -70,8 +71,8 @@ def test_layers_that_do_not_chain(folder: Path) -> None:
         ("weights: weights.safetensors", "weights: none.safetensors", "weights: must be a readable file: none.saf"),
         ("outputs: 300", "outputs: 0", "layers.0.outputs: must be greater than or equal to 1, not 0"),
         ("name: fc2", "name: fc1", "layers must have different names, not 'fc1' twice"),
-        ("activation: relu", "activation: gelu", "must be none or relu, not 'gelu'"),
-        ("kind: linear", "kind: dense", "layers.0: kind must be linear or conv or gemm, not 'dense'"),
+        ("activation: relu", "activation: rely", "not 'rely'; did you mean 'relu'?"),
+        ("kind: linear", "kind: dense", "layers.0: kind must be linear or conv or gemm or max_pool or"),
         ("calibration: calibration_images", "calibration: fc", "must be a known tensor of data.safetensors, not 'fc'"),
     ],
 )  # fmt: skip

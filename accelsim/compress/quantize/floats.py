@@ -73,7 +73,7 @@ def rounded_weight(layer: Layer, weight: Value, kind: Float, blocks: MxName | No
         storage = Storage(blocks, 0, BLOCK)
         codec = storage.codec(1)
         assert isinstance(codec, Microscale)  # noqa: S101 - that of its name
-        numbers = codec.quantize(numbers)
+        numbers = codec.quantize(numbers.reshape(-1, numbers.shape[-1])).reshape(numbers.shape)
     narrow = kind.quantize(numbers).astype(np.float32)
     if not np.isfinite(narrow).all():
         raise WorkloadError(f"layer {layer.name}: weights must fit {kind.operand}, but some overflow")

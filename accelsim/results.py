@@ -377,6 +377,9 @@ class LayerIdentity(Frozen):
 
     name: str = quantity("name", "Name of the layer")
     nodes: list[str] = quantity("names", "Nodes of the network's graph that it computes, in order")
+    reads: list[str] = quantity(
+        "names", "Layers whose outputs it reads, in order; `input` for inputs of the network", default=[]
+    )
     shape: list[int] = quantity("rows, features, features", "M, K and N of the product that was executed")
     dense_shape: list[int] = quantity("rows, features, features", "M, K and N before compaction")
     span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")

@@ -163,12 +163,28 @@ def summarize(
 
 
 def _infos(program: Program, execution: Execution) -> list[LayerInfo]:
-    """What each layer is; a copied one is what it was copied from, under its own name."""
-    infos = program.header.layers
-    if execution.sources is None:
+    """What each layer is; a copied one is what it was copied from, under its own name.
+
+    What a copied block reads of itself, or of the block before it, is that of its own copy; so is what the layers
+    behind all copies read of the last ones.
+    """
+    infos, names, reuse = program.header.layers, execution.layer_names, execution.reuse
+    if execution.sources is None or reuse is None:
         return infos
-    sources = zip(execution.sources.tolist(), execution.layer_names, strict=True)
-    return [infos[source].model_copy(update={"name": name}) for source, name in sources]
+    numbers = {info.name: number for number, info in enumerate(infos)}
+    copied = names.index(reuse.first_layer) + reuse.layers * (reuse.simulated - 2)  # first layer of the copied block
+    found = []
+    for number, source in enumerate(execution.sources.tolist()):
+        moved, info = number - source, infos[source]
+        reads = [
+            names[numbers[name] + moved] if numbers.get(name, -1) >= copied - reuse.layers else name
+            for name in info.reads
+        ]
+        own = f"{info.name}."  # nodes of a layer have its name before theirs
+        nodes = [f"{names[number]}.{node.removeprefix(own)}" if node.startswith(own) else node for node in info.nodes]
+        nodes = [names[number] if node == info.name else node for node in nodes]
+        found.append(info.model_copy(update={"name": names[number], "nodes": nodes, "reads": reads}))
+    return found
 
 
 def _vector_work(program: Program, execution: Execution) -> list[int]:
@@ -255,6 +271,7 @@ def _layer(
         bit_exact=exact,
         name=info.name,
         nodes=info.nodes,
+        reads=info.reads,
         shape=[info.m, info.k, info.n],
         dense_shape=list(info.dense_shape),
         span=[int(times.first[number]), int(times.last[number])],

@@ -14,7 +14,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS
 from accelsim.graph.value import Value
-from accelsim.isa.program import Header, LayerInfo, Program, RegionInfo
+from accelsim.isa.program import INPUT, Header, LayerInfo, Program, RegionInfo
 from accelsim.provenance import content_hash
 
 
@@ -54,7 +54,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
     """What a fusion is, and how it was cut."""
     graph, fusion = lowering.graph, lowering.fusions[number]
     flow, tiling, placement = lowering.flows[number], lowering.tilings[number], lowering.placements[number]
-    nodes = [node.name for node in fusion.nodes]
+    nodes, reads = [node.name for node in fusion.nodes], _reads(lowering, number)
     target = graph[fusion.target]
     if flow is None or not isinstance(tiling, Tiling) or not isinstance(placement, Placement):
         assert isinstance(tiling, VectorTiling) and isinstance(fusion.work, VectorWork)  # noqa: S101, PT018
@@ -64,6 +64,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         return LayerInfo(
             name=fusion.name,
             nodes=nodes,
+            reads=reads,
             m=target.samples,
             k=window[0] * window[1],
             n=target.features,
@@ -92,6 +93,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
     return LayerInfo(
         name=fusion.name,
         nodes=nodes,
+        reads=reads,
         m=product.m,
         k=product.k,
         n=product.n,
@@ -107,6 +109,13 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
         output=fusion.target,
     )
+
+
+def _reads(lowering: Lowering, number: int) -> list[str]:
+    """Fusions that form what a fusion reads, in order, each once; an input of the graph is `INPUT`."""
+    former = {fusion.target: fusion.name for fusion in lowering.fusions} | dict.fromkeys(lowering.graph.inputs, INPUT)
+    parts = (part for name in lowering.fusions[number].sources for part in lowering.parts_of(name))
+    return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
 
 
 def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:

@@ -36,11 +36,18 @@ MAX_SIDE = 2**31 - 1
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
+#: What a layer reads where that is an input of the network, and not another layer's output.
+INPUT = "input"
+
+
 class LayerInfo(Frozen):
     """What a layer is and how the compiler cut it; layer numbers in instructions index this list."""
 
     name: str = quantity("name", "Name of the layer", pattern=NAME)
     nodes: list[str] = quantity("names", "Nodes of the network's graph that it computes, in order", default=[])
+    reads: list[str] = quantity(
+        "names", "Layers whose outputs it reads, in order; `input` for inputs of the network", default=[]
+    )
     m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
     k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
     n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)

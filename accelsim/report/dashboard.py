@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 from accelsim.files import Files, write_all
 from accelsim.report import figures
 from accelsim.report.below import Below
+from accelsim.report.layout import MOST
 from accelsim.report.roofs import LEVELS, Level, Work
 from accelsim.report.sources import Source, Swept, is_best, label
 from accelsim.results import Summary
@@ -38,6 +39,10 @@ class _Page:
         self.specs.append(_json(figure.to_json()))
         return f'<div class="chart" data-chart="{len(self.specs) - 1}" style="height:{height}px"></div>'
 
+    def tall(self, figure: go.Figure, height: int) -> str:
+        """Place of a chart that scrolls if it is high."""
+        return f'<div class="tall" tabindex=0>{self.chart(figure, height)}</div>'
+
     def views(self, name: str, parts: Iterable[tuple[str, str]]) -> str:
         """Parts of a page of which one is seen, chosen by its name."""
         parts = list(parts)
@@ -58,14 +63,16 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
     below = Below.of(runs)
     sections = [
         _section("Roofline", f"{_points(runs)} {below.told}".strip(), _rooflines(built, runs, below)),
+        *_vector(built, runs),
+        *_graphs(built, runs),
         *_objectives(built, sources),
         _section("Energy by component", _bars(sources), _energy(built, runs)),
         _section("Where the cycles went", _shown(runs), _cycles(built, runs)),
     ]
-    layered = [run for run in runs if run.layers]
+    layered = [run for run in runs if any(layer.roofline.balance for layer in run.layers)]
     if layered and len(runs) <= figures.SINGLE:
         told = "Above 1 the array, below it the DRAM takes longer at its roof."
-        sections.append(_section("Balance", told, built.chart(figures.balance(layered), 380)))
+        sections.append(_section("Balance", told, built.chart(figures.balance(layered), 440)))
     others = [run for run in runs if not isinstance(run, Swept)]  # which have objectives of their own
     if figures.judged(others)[0] and len(others) > 1:
         told = "Grey: another one costs no more and loses no more. Size: stored bits."
@@ -150,6 +157,28 @@ def _rooflines(built: _Page, runs: Sequence[Summary], below: Below) -> str:
             for work, told in works
         ],
     )
+
+
+def _vector(built: _Page, runs: Sequence[Summary]) -> list[str]:
+    """The chart of layers that the roofline of products has no place for, if there are any."""
+    if len(runs) > figures.SINGLE or not any(figures.vector_alone(layer) for run in runs for layer in run.layers):
+        return []
+    told = "Layers without products, pools and sums, below what the lanes of the vector unit take in at most."
+    return [_section("Roofline of vector work", told, built.chart(figures.vector_roofline(runs), 460))]
+
+
+def _graphs(built: _Page, runs: Sequence[Summary]) -> list[str]:
+    """What reads what, of runs whose results say so."""
+    known = [run for run in runs if len(runs) <= figures.SINGLE and any(layer.reads for layer in run.layers)]
+    drawn = [run for run in known if len(run.layers) <= MOST]
+    if not known:
+        return []
+    told = "Circles: products; diamonds: vector work. Size: time. Colour: what binds the layer."
+    if len(drawn) < len(known):
+        left = f"Of more than {MOST} layers no graph is drawn: {', '.join(label(x) for x in known if x not in drawn)}."
+        told = f"{told} {left}" if drawn else left
+    shown = [(label(run), built.tall(figures.graph(run), figures.graph_height(run))) for run in drawn]
+    return [_section("Graph", told, built.views("result", shown) if shown else "")]
 
 
 def _objectives(built: _Page, sources: Sequence[Source]) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +15,8 @@ import plotly.graph_objects as go
 
 from accelsim.report import palette
 from accelsim.report.below import NAMED, Below, Roofed, who
-from accelsim.report.roofs import LEVELS, Level, Work
+from accelsim.report.layout import LANES, Layout
+from accelsim.report.roofs import LEAST, LEVELS, MOST, Level, Roofs, Work
 from accelsim.report.sources import Objective, Sought, Swept, label, short, shown
 from accelsim.results import OPS_PER_MAC, Figures, LayerResult, Summary
 
@@ -22,6 +26,12 @@ MANY, FEW = 2000, 14
 SINGLE = 40
 #: Characters of a roof's name in the legend.
 ROOF_NAME = 60
+#: Characters of the names beside a row of a graph, and of a line of the nodes that a layer of it holds.
+ROW_NAME, HELD = 32, 44
+#: Nodes that it names at most.
+NAMED_NODES = 12
+#: Pixels of a row of a graph, of few rows and of many; of a lane at most.
+WIDE_ROW, ROW, FEW_ROWS, LANE = 38, 26, 16, 110
 #: Instructions that the tile timeline shows.
 SHOWN = 400
 
@@ -42,37 +52,12 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level, below: Below | N
     Each layer of a run is a point, sized by time. Runs without layers, and all if they are many, are a point each.
     """
     detailed = len(runs) <= SINGLE  # a legend of more names helps nobody
-    layered = [run for run in runs if run.layers and detailed]
-    placed = [
-        (number, run, layer, *_place(layer, work, level)) for number, run in enumerate(layered) for layer in run.layers
-    ]
-    layers = [(number, run, layer, x, y) for number, run, layer, x, y in placed if x and y]
+    layers = _placed(runs, lambda layer: _place(layer, work, level))
     alone = [(run, *_place(run, work, level)) for run in runs if not (run.layers and detailed)]
     whole = [(run, x, y) for run, x, y in alone if x and y]
     scatter = go.Scattergl if len(layers) + len(whole) > MANY else go.Scatter
     figure = go.Figure()
-    longest = max((layer.active_cycles / run.cycles for _, run, layer, *_ in layers if run.cycles), default=1.0)
-    for number, run in enumerate(layered):
-        mine = [(layer, x, y) for n, _, layer, x, y in layers if n == number]
-        share = [layer.active_cycles / run.cycles / longest for layer, *_ in mine]
-        figure.add_trace(
-            scatter(
-                x=[x for _, x, _ in mine],
-                y=[y for *_, y in mine],
-                mode="markers+text" if len(layers) <= FEW else "markers",
-                text=[layer.name for layer, *_ in mine],
-                textposition="bottom center",
-                name=label(run),
-                marker={
-                    "color": [palette.colour(palette.BOUNDS, layer.roofline.bound) for layer, *_ in mine],
-                    "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
-                    "size": [8 + 18 * math.sqrt(part) for part in share],
-                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
-                },
-                customdata=[_told(run, layer) for layer, *_ in mine],
-                hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
-            )
-        )
+    _points(figure, layers, scatter, "%{x:.3~s} ops/byte, %{y:.3~s} ops/s")
     if whole:
         # outlines of so many would hide the roofs
         outline = {"width": 1, "color": "rgba(90,90,90,0.6)"} if scatter is go.Scatter else {"width": 0}
@@ -91,12 +76,93 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level, below: Below | N
                 hovertemplate="%{customdata}<br>%{x:.3~s} ops/byte, %{y:.3~s} ops/s<extra></extra>",
             )
         )
-    drawn = [*(layer for _, _, layer, *_ in layers), *(run for run, *_ in whole)]
+    drawn = [*(point.layer for point in layers), *(run for run, *_ in whole)]
     _bounds(figure, {one.roofline.bound for one in drawn})
-    xs = [*(x for *_, x, _ in layers), *(x for _, x, _ in whole)]
+    xs = [*(point.x for point in layers), *(x for _, x, _ in whole)]
     _roofs(figure, (below or Below.of(runs)).shown, xs, work, level, scatter)
     _axes(figure, work, level)
     return _styled(figure)
+
+
+class _Point(NamedTuple):
+    """A layer on a chart of rooflines; `number` is that of its run among those with layers."""
+
+    number: int
+    run: Summary
+    layer: LayerResult
+    x: float
+    y: float
+
+
+def _placed(runs: Sequence[Summary], place: Callable[[LayerResult], tuple[float | None, float | None]]) -> list[_Point]:
+    """Layers of runs that are not many; those that have no place on logarithmic axes are left out."""
+    layered = [run for run in runs if run.layers and len(runs) <= SINGLE]
+    found = ((number, run, layer, *place(layer)) for number, run in enumerate(layered) for layer in run.layers)
+    return [_Point(number, run, layer, x, y) for number, run, layer, x, y in found if x and y]
+
+
+def _points(figure: go.Figure, layers: Sequence[_Point], scatter: type, told: str) -> None:
+    """Draw layers, those of a run as one trace, sized by their share of the run's time."""
+    longest = max((point.layer.active_cycles / point.run.cycles for point in layers if point.run.cycles), default=1.0)
+    for number in dict.fromkeys(point.number for point in layers):
+        mine = [point for point in layers if point.number == number]
+        share = [point.layer.active_cycles / point.run.cycles / longest for point in mine]
+        figure.add_trace(
+            scatter(
+                x=[point.x for point in mine],
+                y=[point.y for point in mine],
+                mode="markers+text" if len(layers) <= FEW else "markers",
+                text=[point.layer.name for point in mine],
+                textposition="bottom center",
+                name=label(mine[0].run),
+                marker={
+                    "color": [palette.colour(palette.BOUNDS, point.layer.roofline.bound) for point in mine],
+                    "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
+                    "size": [8 + 18 * math.sqrt(part) for part in share],
+                    "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                },
+                customdata=[_told(point.run, point.layer) for point in mine],
+                hovertemplate=f"%{{customdata}}<br>{told}<extra></extra>",
+            )
+        )
+
+
+def vector_alone(layer: LayerResult) -> bool:
+    """Whether a layer is work of the vector unit without products: pools, sums, tables."""
+    return not layer.macs.dense and layer.vector_work > 0
+
+
+def vector_roofline(runs: Sequence[Summary]) -> go.Figure:
+    """Layers without products below the roof of their vector unit's lanes, log-log, coloured by bound."""
+
+    def place(layer: LayerResult) -> tuple[float | None, float | None]:
+        moved = moved_bytes(layer, "dram")
+        alone = vector_alone(layer) and moved
+        return (layer.vector_work / moved, layer.roofline.vector_ops_per_s) if alone else (None, None)
+
+    layers = _placed(runs, place)
+    figure = go.Figure()
+    scatter = go.Scattergl if len(layers) > MANY else go.Scatter
+    _points(figure, layers, scatter, "%{x:.3~s} numbers/byte, %{y:.3~s} numbers/s")
+    _bounds(figure, {point.layer.roofline.bound for point in layers})
+    _roofs(figure, _vector_roofs(runs), [point.x for point in layers], "executed", "dram", scatter, "numbers/s")
+    figure.update_xaxes(type="log", title="vector work over DRAM bytes, numbers a byte", exponentformat="SI")
+    figure.update_yaxes(type="log", title="vector work, numbers a second", exponentformat="SI")
+    return _styled(figure)
+
+
+def _vector_roofs(runs: Sequence[Summary]) -> list[Roofed]:
+    """Roofs of the vector unit and of the DRAM of runs, as their layers have them; equal ones once."""
+    found: dict[object, Roofed] = {}
+    for run in runs:
+        for layer in filter(vector_alone, run.layers):
+            lanes, dram = layer.roofline.peak_vector_ops_per_s, layer.roofline.peak_bytes_per_s
+            if LEAST <= lanes <= MOST:
+                moved: dict[Level, float] = {"dram": dram} if dram and LEAST <= dram <= MOST else {}
+                roofs = Roofs(ops_per_s={"vector": lanes}, as_dense_ops_per_s={}, bytes_per_s=moved)
+                found.setdefault(roofs.key, Roofed(roofs, [])).runs.append(run)
+                break
+    return list(found.values())
 
 
 def _axes(figure: go.Figure, work: Work, level: Level) -> None:
@@ -123,16 +189,30 @@ def _place(layer: Figures, work: Work, level: Level) -> tuple[float | None, floa
 
 def _told(run: Summary, layer: LayerResult) -> str:
     """What a point says when it is pointed at."""
-    balance = layer.roofline.balance
+    balance = layer.roofline.balance if layer.macs.dense else None
     return (
         f"<b>{layer.name}</b> of {label(run)}<br>{' x '.join(map(str, layer.shape))}, {layer.cycles:,} cycles, "
-        f"{layer.energy_pj.total / 1e6:,.2f} uJ<br>bound by {layer.roofline.bound}, use {100 * layer.utilization:.1f} %"
+        f"{layer.energy_pj.total / 1e6:,.2f} uJ<br>bound by {layer.roofline.bound}, {_use(layer)}"
         + (f", balance {balance:.2f}" if balance is not None else "")
     )
 
 
+def _use(layer: LayerResult) -> str:
+    """Use of the multipliers; of a layer without products that of the vector unit's lanes."""
+    roof = layer.roofline
+    if vector_alone(layer) and roof.peak_vector_ops_per_s:
+        return f"use of lanes {100 * roof.vector_ops_per_s / roof.peak_vector_ops_per_s:.1f} %"
+    return f"use {100 * layer.utilization:.1f} %"
+
+
 def _roofs(
-    figure: go.Figure, machines: Sequence[Roofed], xs: list[float], work: Work, level: Level, scatter: type
+    figure: go.Figure,
+    machines: Sequence[Roofed],
+    xs: list[float],
+    work: Work,
+    level: Level,
+    scatter: type,
+    unit: str = "ops/s",
 ) -> None:
     """Draw the machines' roofs over the range of the points and the ridges; roofs that machines share are one line."""
     below: dict[tuple[str, float], list[Roofed]] = {}
@@ -153,7 +233,7 @@ def _roofs(
     named = len(below) + len(beside) <= NAMED
     for (name, rate), mine in below.items():
         begins = [ridges.get((rate, machine.roofs.bytes_per_s.get(level, 0.0)), low) for machine in mine]
-        told = f"{who(mine, machines)}{name}, {_si(rate)}ops/s"
+        told = f"{who(mine, machines)}{name}, {_si(rate)}{unit}"
         x = np.geomspace(max(low, min(begins)), high, 16)
         _line(figure, x.tolist(), [rate] * len(x), told, dashes[id(mine[0])], scatter, named=named)
     for memory, mine in beside.items():
@@ -187,6 +267,103 @@ def _si(value: float) -> str:
         if value >= 10**power:
             return f"{value / 10**power:.4g} {prefix}"
     return f"{value:.4g} "
+
+
+def graph(run: Summary) -> go.Figure:
+    """The graph of a run: each layer where `Layout` has it, sized by time, coloured by bound, lines from what it reads.
+
+    Names stand beside the rows, and those for which there is no room in what a layer says when it is pointed at.
+    """
+    laid = Layout.of(run.layers)
+    figure = go.Figure()
+    figure.add_trace(
+        go.Scatter(
+            x=[x for line in laid.lines for x in (*(place.x for place in line), None)],
+            y=[y for line in laid.lines for y in (*(place.row for place in line), None)],
+            mode="lines",
+            line={"color": palette.ROOF, "width": 1.5},
+            opacity=0.4,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    if laid.source:
+        figure.add_trace(
+            go.Scatter(
+                x=[laid.source.x],
+                y=[laid.source.row],
+                mode="markers",
+                marker={"symbol": "line-ew-open", "size": 16, "color": palette.SOURCE, "line": {"width": 3}},
+                hovertemplate="what the network is given<extra></extra>",
+                showlegend=False,
+            )
+        )
+    rows = laid.rows
+    longest = max((layer.active_cycles for layer in run.layers), default=0) or 1
+    crowded = max(map(len, rows)) > LANES // 2
+    least, more = (7, 8) if crowded else (9, 13)
+    figure.add_trace(
+        go.Scatter(
+            x=[place.x for place in laid.places],
+            y=[place.row for place in laid.places],
+            mode="markers",
+            showlegend=False,
+            marker={
+                "color": [palette.colour(palette.BOUNDS, layer.roofline.bound) for layer in run.layers],
+                "symbol": ["diamond" if vector_alone(layer) else "circle" for layer in run.layers],
+                "size": [least + more * math.sqrt(layer.active_cycles / longest) for layer in run.layers],
+                "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
+                "opacity": 1,
+            },
+            customdata=[_of_graph(layer) for layer in run.layers],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    )
+    _bounds(figure, {layer.roofline.bound for layer in run.layers})
+    names = [_row_name([run.layers[number].name for number in row]) or ("input" if laid.source else "") for row in rows]
+    figure.update_xaxes(visible=False, fixedrange=True, range=[-0.6, laid.width + 0.6])
+    figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=names,
+        range=[len(rows) - 0.4, -0.6],
+        fixedrange=True,
+        showgrid=False,
+        showline=False,
+        zeroline=False,
+    )
+    return _styled(figure, above=True).update_layout(dragmode=False, legend_y=1, margin_b=8, meta={"lane": LANE})
+
+
+def graph_height(run: Summary) -> int:
+    """Pixels that a graph is high."""
+    rows = len(Layout.of(run.layers).rows)
+    return 90 + rows * (WIDE_ROW if rows <= FEW_ROWS else ROW)
+
+
+def _row_name(names: Sequence[str]) -> str:
+    """Names of the layers of a row, by lane, as far as there is room; what all begin with is said once."""
+    above = zip(*(name.split(".")[:-1] for name in names), strict=False)
+    shared = ".".join(parts[0] for parts in takewhile(lambda parts: len({*parts}) == 1, above))
+    together = len(names) > 1 and shared
+    whole = f"{shared}: {', '.join(name[len(shared) + 1 :] for name in names)}" if together else ", ".join(names)
+    if len(whole) > ROW_NAME and names:
+        rest = f" +{len(names) - 1}" if len(names) > 1 else ""
+        room = ROW_NAME - len(rest)
+        whole = (names[0] if len(names[0]) <= room else f"{names[0][: room - 3]}...") + rest
+    return html.escape(whole)
+
+
+def _of_graph(layer: LayerResult) -> str:
+    """What a layer of a graph says when it is pointed at."""
+    moved = moved_bytes(layer, "dram")
+    held = textwrap.wrap(", ".join(layer.nodes[:NAMED_NODES]), HELD, break_on_hyphens=False) if layer.nodes else []
+    more = f" and {len(layer.nodes) - NAMED_NODES} more" if len(layer.nodes) > NAMED_NODES else ""
+    holds = f"<br>holds {'<br>'.join(map(html.escape, held))}{more}" if held else ""
+    return (
+        f"<b>{html.escape(layer.name)}</b>, {' x '.join(map(str, layer.shape))}<br>"
+        f"{layer.cycles:,} cycles, {layer.energy_pj.total / 1e6:,.2f} uJ, {moved / 1e3:,.1f} kB of DRAM<br>"
+        f"bound by {html.escape(layer.roofline.bound)}, {_use(layer)}{holds}"
+    )
 
 
 def energy_by_run(runs: Sequence[Summary]) -> go.Figure:
@@ -471,7 +648,7 @@ def timeline(frame: pd.DataFrame, shown: int = SHOWN) -> go.Figure:
 
 def _styled(figure: go.Figure, *, above: bool = False) -> go.Figure:
     """What all charts share, the legend above or below; the page sets the colours of text and grid by its theme."""
-    place = {"yanchor": "bottom", "y": 1.02} if above else {"yanchor": "top", "y": -0.16}
+    place = {"yanchor": "bottom", "y": 1.02} if above else {"yref": "container", "yanchor": "bottom", "y": 0}
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",

@@ -9,6 +9,7 @@ from __future__ import annotations
 _BLUE, _SKY, _GREEN, _ORANGE, _VERMILION, _PURPLE, _YELLOW = (
     "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#d8c628",
 )  # fmt: skip
+_VECTOR = "#a04a7c"  # darker than the purple, which some people see as the grey
 _GREY, _DARK, _LIGHT = "#8a8a8a", "#5c5c5c", "#bdbdbd"
 
 #: Energy by component.
@@ -18,7 +19,7 @@ COMPONENTS = {
     "sram": _GREEN,
     "dram": _BLUE,
     "requantize": _PURPLE,
-    "vector": "#a04a7c",
+    "vector": _VECTOR,
     "decode": _VERMILION,
     "host": _GREY,
     "static": _LIGHT,
@@ -26,6 +27,7 @@ COMPONENTS = {
 #: What binds a layer.
 BOUNDS = {
     "compute": _ORANGE,
+    "vector": _VECTOR,
     "memory": _BLUE,
     "fill_drain": _YELLOW,
     "latency": _SKY,
@@ -63,6 +65,8 @@ SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexag
 DOMINATED = _LIGHT
 BEST = _VERMILION
 ROOF = _DARK
+#: What a network is given.
+SOURCE = _GREY
 
 
 def colour(table: dict[str, str], name: str) -> str:

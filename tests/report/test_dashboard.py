@@ -37,6 +37,12 @@ def found() -> Comparison:
     return compare(recipes=RECIPES)
 
 
+@pytest.fixture(scope="module")
+def cnn() -> RunResult:
+    """A network with pools, which are layers without products."""
+    return package.run("digits-cnn")
+
+
 def specs(page: str) -> list[dict[str, Any]]:
     (line,) = re.findall(r"^<script>const SPECS = (\[.*\]);$", page, re.MULTILINE)
     specs_: list[dict[str, Any]] = json.loads(line)
@@ -93,6 +99,83 @@ def test_executed_points_lie_below_their_machines_roofs(found: Comparison) -> No
                 assert place[0]
                 assert place[1]
                 assert place[1] <= min(top, memory * place[0]) * (1 + 1e-9)
+
+
+def test_layers_without_products_lie_below_the_roof_of_the_lanes(cnn: RunResult) -> None:
+    figure = json.loads(figures.vector_roofline([cnn.summary]).to_json())
+    alone = [layer for layer in cnn.summary.layers if layer.name.startswith("pool")]
+    expected = [
+        (x.vector_work / (x.bytes.dram_read + x.bytes.dram_write), x.vector_work / (x.active_cycles / 1e9))
+        for x in alone
+    ]
+    assert points(figure) == [pytest.approx(point) for point in expected]
+    roofs = lines(figure)
+    lanes, bandwidth = 16 * 1e9, 64 / 8 * 2 / 0.63e-9
+    assert {y[0] for name, (_, y) in roofs.items() if "vector" in name} == {lanes}
+    assert all(y < min(lanes, bandwidth * x) for x, y in points(figure))
+    for work in ("executed", "dense"):
+        drawn = json.loads(figures.roofline([cnn.summary], work, "dram").to_json())
+        assert len(points(drawn)) == len(cnn.summary.layers) - len(alone)
+        assert all(x > 0 and y > 0 for x, y in points(drawn))
+
+
+def test_a_graph_has_a_mark_for_each_layer_that_tells_what_the_result_has(cnn: RunResult) -> None:
+    figure = json.loads(figures.graph(cnn.summary).to_json())
+    (marks,) = [trace for trace in figure["data"] if "customdata" in trace]
+    assert len(marks["x"]) == len(cnn.summary.layers)
+    for layer, colour, symbol, told in zip(
+        cnn.summary.layers, marks["marker"]["color"], marks["marker"]["symbol"], marks["customdata"], strict=True
+    ):
+        assert colour == palette.BOUNDS[layer.roofline.bound]
+        assert symbol == ("circle" if layer.macs.dense else "diamond")
+        use = layer.utilization or layer.vector_work / (layer.active_cycles * 16)
+        moved = layer.bytes.dram_read + layer.bytes.dram_write
+        for part in (
+            f"<b>{layer.name}</b>, {' x '.join(map(str, layer.shape))}<br>",
+            f"{layer.cycles:,} cycles, {layer.energy_pj.total / 1e6:,.2f} uJ, {moved / 1e3:,.1f} kB of DRAM<br>",
+            f"bound by {layer.roofline.bound}, use",
+            f" {100 * use:.1f} %",
+            *layer.nodes,
+        ):
+            assert part in told
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(3, True), (500, True), (501, False)])
+def test_a_graph_is_drawn_unless_its_layers_are_too_many(cnn: RunResult, count: int, drawn: bool) -> None:
+    one = cnn.summary.layers[0].model_copy(update={"counters": []})
+    layers = [
+        one.model_copy(update={"name": f"</b>l{i}", "reads": [f"</b>l{i - 1}" if i else "input"]}) for i in range(count)
+    ]
+    page = dashboard.page([Source((cnn.summary.model_copy(update={"layers": layers}),))])
+    assert "Graph" in headings(page)
+    assert ("Of more than 500 layers no graph is drawn" in page) == (not drawn)
+    found = [spec for spec in specs(page) if spec["layout"].get("meta") == {"lane": figures.LANE}]
+    assert len(found) == drawn
+    for spec in found:
+        assert len(spec["data"][2]["x"]) == count
+        assert "</b>l" not in "".join(spec["layout"]["yaxis"]["ticktext"])
+
+
+def test_what_a_result_does_not_have_is_not_drawn(run: RunResult) -> None:
+    text = run.summary.model_dump(mode="json")
+    for layer in text["layers"]:
+        del layer["reads"]
+    page = dashboard.page([Source((Summary.model_validate(text),))])
+    assert {"Graph", "Roofline of vector work"}.isdisjoint(headings(page))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a.b.conv1", "a.b.down"], "a.b: conv1, down"),
+        (["conv1", "conv2"], "conv1, conv2"),
+        (["a.conv", "a.conv.b"], "a: conv, conv.b"),
+        (["x" * 40], "x" * 29 + "..."),
+        (["first", *["y" * 20] * 5], "first +5"),
+    ],
+)
+def test_names_of_a_row_are_cut_to_its_room(names: list[str], expected: str) -> None:
+    assert figures._row_name(names) == expected
 
 
 def test_energy_and_cycles_add_up_to_the_result(run: RunResult, found: Comparison) -> None:
@@ -247,6 +330,57 @@ def _a_head_sorts(page: Any, runs: list[Summary]) -> None:
     heads.nth(3).click()
     cells = page.locator("section:has(h2:text-is('Runs')) tbody tr td:nth-child(4)").all_inner_texts()
     assert [int(cell.replace(",", "")) for cell in cells] == sorted(run.cycles for run in runs)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_the_graph_of_a_run(
+    browser: Any, cnn: RunResult, width: int, scheme: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "d.html"
+    dashboard.write([Source((cnn.summary,), cnn.timeline)], file)
+    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    said, asked = opened(page, file)
+    assert said == []
+    assert asked == [file.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    products, vector, graph = (page.locator(".chart").nth(i) for i in (0, len(VIEWS), len(VIEWS) + 1))
+    layers = cnn.summary.layers
+    alone = [layer for layer in layers if not layer.macs.dense]
+    assert products.locator(".scatterlayer path.point").count() == len(layers) - len(alone)
+    assert vector.locator(".scatterlayer path.point").count() == len(alone)
+    assert graph.locator(".scatterlayer path.point").count() == len(layers) + 1  # and the input
+    marks = graph.locator(".scatterlayer .trace").nth(2).locator("path.point")
+    names = graph.locator(".yaxislayer-above .ytick text").all_text_contents()
+    assert names == ["input", *(layer.name for layer in layers)]
+    for i, layer in enumerate(layers):
+        marks.nth(i).scroll_into_view_if_needed()
+        marks.nth(i).hover(force=True)
+        told = page.locator(".hoverlayer .hovertext").filter(has_text=layer.name).first
+        told.wait_for()
+        text, box = told.text_content(), told.bounding_box()
+        assert f"{layer.cycles:,} cycles, {layer.energy_pj.total / 1e6:,.2f} uJ" in text
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    for chart in page.locator(".chart:visible").all():
+        assert chart.evaluate(OVERLAPS) == []
+    page.context.close()
+
+
+#: Views of the roofline of a machine without a second level.
+VIEWS = ("executed DRAM", "dense DRAM", "executed scratchpads", "dense scratchpads")
+#: Titles and labels of axes that a chart's legend stands on.
+OVERLAPS = """chart => {
+    const legend = chart.querySelector(".legend");
+    if (!legend) return [];
+    const one = legend.getBoundingClientRect();
+    const meets = (text) => {
+        const two = text.getBoundingClientRect();
+        return one.left < two.right && two.left < one.right && one.top < two.bottom - 1 && two.top + 1 < one.bottom;
+    };
+    return [...chart.querySelectorAll(".xtitle, .ytitle, .xtick text, .ytick text")].filter(meets)
+        .map((text) => text.textContent);
+}"""
 
 
 def test_a_page_of_five_thousand_runs_stays_usable(browser: Any, run: RunResult, tmp_path: Path) -> None:

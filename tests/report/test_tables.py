@@ -17,6 +17,15 @@ def test_the_layer_table_says_what_could_be_and_what_was_skipped() -> None:
     assert float(table.rows[-1][skippable]) > float(table.rows[-1][skipped]) > 0
 
 
+def test_what_has_no_products_has_no_balance_of_them() -> None:
+    summary = accelsim.run("digits-cnn", timing_only=True).summary
+    table = tables.layers(summary)
+    missing = [table.columns.index(name) for name in ("skippable %", "skipped %", "ops/B", "balance")]
+    for row, layer in zip(table.rows, summary.layers, strict=False):
+        if not layer.macs.dense:
+            assert [row[i] for i in missing] == ["-"] * 4
+
+
 def test_numbers_are_aligned_right_and_names_left() -> None:
     summary = accelsim.run().summary
     for table in (tables.layers(summary), tables.energy(summary), tables.units(summary)):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from integer_networks import IntegerLayer, IntegerNetwork, each
 from strategies import independent_networks, machines, parts
 
+from accelsim import summary
 from accelsim.compiler import alike
 from accelsim.config.arch import L2, Machine
 from accelsim.config.dram import Part
@@ -164,6 +165,21 @@ def test_a_chain_repeats_too(dram: dict[str, Any]) -> None:
     assert copied.reuse.exact
     assert copied.reuse.layers == 3
     assert_holds(copied, whole)
+
+
+@pytest.mark.parametrize("independent", [True, False])
+def test_a_copied_layer_holds_and_reads_what_it_does_among_all(independent: bool) -> None:
+    on = machine(dram=IDEAL_DRAM)
+    given_ = case(layers(20, 40, 90), [3, 3] * 20) if independent else chain([40, 90], 20)
+    blocks = given_.blocks(on)
+    assert blocks
+    program = given_.compile(on, blocks.left_out(SIMULATED))
+    short = fast.execute(program, on, timing_only=True)
+    copied = reuse.extend(short, program, on, blocks, [layer.name for layer in given_.net.layers])
+    found = [(info.name, info.nodes, info.reads) for info in summary._infos(program, copied)]
+    assert found == [(info.name, info.nodes, info.reads) for info in given_.compile(on).header.layers]
+    before = ["input", *(layer.name for layer in given_.net.layers)]
+    assert [read for *_, (read,) in found] == (["input"] * 40 if independent else before[:-1])
 
 
 def test_a_channel_that_never_idles_is_not_called_exact() -> None:

@@ -3,15 +3,18 @@ const narrow = () => window.innerWidth < 600;
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // what the theme and the width decide of a chart
-function styled(layout) {
+function styled(layout, width) {
   const axis = { gridcolor: ink("--line"), linecolor: ink("--line"), zerolinecolor: ink("--line"), automargin: true };
   const styled = { ...layout, font: { ...layout.font, color: ink("--ink"), size: narrow() ? 11 : 13 } };
   for (const name of ["xaxis", "yaxis"]) styled[name] = { ...layout[name], ...axis };
+  if (layout.meta && layout.meta.lane) { // a graph's lanes are not spread over a page that is wider than they need
+    const [low, high] = layout.xaxis.range;
+    styled.xaxis.range = [low, Math.max(high, low + width / layout.meta.lane)];
+  }
   styled.hoverlabel = { ...layout.hoverlabel, bgcolor: ink("--card"), font: { color: ink("--ink") } };
   styled.margin = { ...layout.margin, l: narrow() ? 44 : layout.margin.l, r: narrow() ? 4 : layout.margin.r };
   if (narrow()) {
     styled.legend = { ...layout.legend, font: { size: 10 } };
-    if (layout.legend.y < 0) styled.legend.y = -0.25;
   }
   return styled;
 }
@@ -20,7 +23,9 @@ function draw(place) {
   const spec = SPECS[Number(place.dataset.chart)];
   const hide = narrow() ? (t) => (t.mode && t.mode.includes("+text") ? { ...t, mode: t.mode.replace("+text", "") } : t) : (t) => t;
   const roof = (t) => (t.mode === "lines" ? { ...t, line: { ...t.line, color: ink("--ink") } } : t);
-  Plotly.react(place, spec.data.map(hide).map(roof), styled(spec.layout), { responsive: true, displaylogo: false });
+  const bar = spec.layout.meta && spec.layout.meta.lane ? false : "hover"; // there is nothing to zoom in a graph
+  const config = { responsive: true, displaylogo: false, displayModeBar: bar };
+  Plotly.react(place, spec.data.map(hide).map(roof), styled(spec.layout, place.clientWidth), config);
 }
 
 // charts are drawn when they are first seen: a page of many results opens at once

@@ -24,6 +24,17 @@ def test_the_shown_run_is_what_a_run_prints() -> None:
             assert any(line.split() == " ".join(row).split() for line in text.splitlines()), row
 
 
+def test_the_shown_convolutional_network_is_what_a_run_and_a_comparison_print() -> None:
+    text = README.read_text()
+    lines = {" ".join(line.split()) for line in text.splitlines()}
+    summary = accelsim.run("digits-cnn").summary
+    assert tables.headline(summary) in text
+    (named,) = re.findall(r"`accelsim compare digits-cnn --recipes\s+([^`]+)`", text)
+    shown = [*tables.layers(summary).rows, *comparison.schemes(compare("digits-cnn", named.split(","))).rows]
+    for row in shown:
+        assert " ".join(" ".join(row).split()) in lines, row
+
+
 def test_the_shown_comparisons_are_what_compare_prints() -> None:
     text = README.read_text()
     lines = {" ".join(line.split()) for line in text.splitlines()}

@@ -292,7 +292,11 @@ def stored_bytes(flow: Dataflow, chunk: Chunk) -> int:
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """Slots of a memory don't overlap, outputs of DRAM don't lie in the image unless beside an input."""
-    for placement in lowering.placements:
+    graph = lowering.graph
+    sides = [node.inputs for node in graph.nodes if isinstance(node.op, Concat)]
+    sides += [fusion.sources for fusion in lowering.fusions]
+    beside_an_input = {part for side in sides if not {*side}.isdisjoint(graph.inputs) for part in side}
+    for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         if isinstance(placement, Placement):
             groups = [
                 (placement.activation, placement.scales),
@@ -300,13 +304,12 @@ def check(lowering: Lowering, machine: Machine) -> None:
                 (placement.accumulator, placement.partial),
                 (placement.output,),
             ]
-            beside_an_input = placement.target.pitch == placement.source.pitch
         else:
-            groups, beside_an_input = [placement.operands, (placement.results,), (placement.table_slot,)], False
+            groups = [placement.operands, (placement.results,), (placement.table_slot,)]
         for group in groups:
             _apart(group, machine)
-        if placement.target.address < lowering.image.size and not beside_an_input:
-            raise DefectError("an output overlaps the image")
+        if placement.target.address < lowering.image.size and fusion.target not in beside_an_input:
+            raise DefectError(f"{fusion.target} overlaps the image")
 
 
 def _apart(group: Sequence[Slots], machine: Machine) -> None:

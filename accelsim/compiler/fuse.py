@@ -42,7 +42,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         If nodes are left that no unit of the machine executes.
     """
     graph = lowering.graph
-    fusions = [_fusion(graph, layer) for layer in layers(graph)]
+    fusions = [_fusion(graph, _stored(layer)) for layer in layers(graph)]
     held = {node.name for fusion in fusions for node in fusion.nodes}
     left: list[Node] = []
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
@@ -64,6 +64,14 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, fusions=tuple(fusions))
 
 
+def _stored(layer: Layer) -> Layer:
+    """A layer up to what one pass over its sums forms: a ReLU behind a conversion to floats is no part of that."""
+    if not isinstance(layer.output.element, Float):
+        return layer
+    cast = next((i for i, node in enumerate(layer.epilogue) if isinstance(node.op, Cast)), len(layer.epilogue))
+    return layer._replace(epilogue=layer.epilogue[: cast + 1])
+
+
 def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
     """Nodes, not in a fusion yet, whose group a node may end, the farthest before it first."""
     chain = [node]
@@ -79,10 +87,14 @@ def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
 
 
 def _group(graph: Graph, head: Node) -> Layer:
-    """A vector node and what is fused behind it: nothing behind a maximum or a table."""
+    """A vector node and what is fused behind it: nothing behind a maximum or a table, no conversion behind another."""
     if isinstance(head.op, MaxPool | LookUp):
         return Layer(graph, head, (), ())
-    return group_of(graph, head)
+    group, integers = group_of(graph, head), not isinstance(graph[head.output].element, Float)
+    kinds = [isinstance(node.op, Cast) for node in group.epilogue]
+    if any(kinds) and (isinstance(head.op, Cast) or (isinstance(head.op, Relu) and integers)):
+        return group._replace(epilogue=group.epilogue[: kinds.index(True)])
+    return group
 
 
 def _name(head: Node) -> str:
@@ -287,18 +299,14 @@ def _epilogue(layer: Layer) -> tuple[Node, Relu | None]:
     """The conversion of a layer's sums, and its ReLU.
 
     Of integers a ReLU follows the conversion, whose clamp it becomes; one without an upper end may stand before it, as
-    zero stays zero. Of floats it stands before it, and has no upper end.
+    zero stays zero. Of floats it stands before it (`_stored`), and has no upper end.
     """
     casts = [node for node in layer.epilogue if isinstance(node.op, Cast)]
     relus = [node.op for node in layer.epilogue if isinstance(node.op, Relu)]
     if not casts:
         raise CompileError(f"layer {layer.name}: sums must become a type that can be stored")
     relu = relus[0] if relus else None
-    last = layer.epilogue[-1] is casts[0]
-    floats = isinstance(layer.output.element, Float)
-    if relu and (relu.most < float("inf") if last else floats):
-        raise CompileError(
-            f"layer {layer.name}: ReLU must {'stand before' if floats else 'follow'} the conversion of its sums"
-            f"{' and have no upper end' if floats else ''}"
-        )
+    if relu and relu.most < float("inf") and layer.epilogue[-1] is casts[0]:
+        where = "have no upper end before" if isinstance(layer.output.element, Float) else "follow"
+        raise CompileError(f"layer {layer.name}: ReLU must {where} the conversion of its sums")
     return casts[0], relu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Hashable
 from typing import NamedTuple
@@ -45,11 +46,23 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
         flow = dataflow(fusion.work, machine)
         made.append(flow)
         if flow.likeness not in chosen:
-            chosen[flow.likeness] = choose(*filter(None, (flow, flow.streaming())))
+            chosen[flow.likeness] = _cut(flow)
         tiling = chosen[flow.likeness]
         flows.append(flow.streaming() if tiling.period else flow)
         tilings.append(tiling)
     return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))
+
+
+def _cut(flow: Dataflow) -> Tiling:
+    """Choose a product's tiling; chunks of zeros are multiplied too where the inputs of a row don't fit together."""
+    try:
+        return choose(*filter(None, (flow, flow.streaming())))
+    except DoesNotFitError:
+        if flow.product.channel_groups is None:
+            raise
+    whole_product = copy.copy(flow)
+    whole_product.product = dataclasses.replace(flow.product, channel_groups=None)
+    return choose(whole_product)
 
 
 def choose(*flows: Dataflow) -> Tiling:

@@ -96,7 +96,7 @@ class VectorScheduler:
         sizes = np.full(tiles, tiling.source_bytes)
         fills = Fills(self.placement.operands[source], sizes, self.now, self.now)
         before = scratchpad.place(fills)
-        needed = tiling.image.pixels(self.rows) if tiling.image else self.rows
+        needed = self._needed()
         for tensor in stored:
             before = np.maximum(before, tensor.written(needed))
         features = np.full(tiles, tiling.channels)
@@ -132,6 +132,15 @@ class VectorScheduler:
         if self.receives[source]:
             found.insert(0, self._receive(needed, place.at(needed.low, np.zeros_like(needed.low)), before, fills.first))
         return found
+
+    def _needed(self) -> Cuts:
+        """Rows of a source that each tile loads: of whole images all of them, those in no window too."""
+        image = self.tiling.image
+        if image is None:
+            return self.rows
+        pixels, size = image.pixels(self.rows), image.height * image.width
+        samples, whole = self.boxes.samples, self.boxes.lines.size == image.output[0]
+        return Cuts(np.where(whole, samples.low * size, pixels.low), np.where(whole, samples.size * size, pixels.size))
 
     def _receive(self, needed: Cuts, dram: Int64, before: Int64, need: Int64) -> Moves:
         """Receive the pixels that each tile needs and those before it did not."""

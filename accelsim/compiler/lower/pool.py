@@ -47,6 +47,8 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         )
     low, high = range_of(result, group.epilogue)
     if isinstance(given, Float):
+        if isinstance(op, AveragePool) and any(window.padding) and not op.padded:
+            raise CompileError(f"node {name}: windows must have as many pixels each for one mean, not {window}")
         count = window.kernel[0] * window.kernel[1]
         function = Function(
             Operation.SUM, **types, result_multiplier=float_bits(1 / count), low=low, high=high, **steps

@@ -48,15 +48,31 @@ def max_pool(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
 
 
 def average_pool(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
-    """Sum of each window of integers, zero points taken off."""
+    """Sum of each window of integers, zero points taken off; mean of each window of floats."""
     op = node.op
     assert isinstance(op, AveragePool)  # noqa: S101 - as the table has it
     element = graph[node.inputs[0]].element
+    if isinstance(element, Float):
+        inside = pixels(np.ones_like(given[0][:1, :, :, :1]), op.window, np.float32(op.padded)).sum(axis=(3, 4))
+        return (_means(pixels(given[0], op.window, np.float32(0)), inside),)
     windows = pixels(given[0].astype(np.int64) - element.zero_point, op.window, 0)
     return (windows.sum(axis=(3, 4)).astype(np.int32),)
 
 
 def global_average_pool(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
-    """Sum of each image of integers, zero points taken off."""
-    zero = graph[node.inputs[0]].element.zero_point
-    return ((given[0].astype(np.int64) - zero).sum(axis=(1, 2)).astype(np.int32),)
+    """Sum of each image of integers, zero points taken off; mean of each image of floats."""
+    element = graph[node.inputs[0]].element
+    if isinstance(element, Float):
+        size = np.float32(given[0].shape[1] * given[0].shape[2])
+        return (_means(given[0][:, None, None], size)[:, 0, 0],)
+    return ((given[0].astype(np.int64) - element.zero_point).sum(axis=(1, 2)).astype(np.int32),)
+
+
+def _means(windows: Array, counts: Array | np.float32) -> Array:
+    """Sums in float32, pixel after pixel by rows and columns of each window, times the nearest float of 1 / count."""
+    by_pixel = windows.reshape(*windows.shape[:3], -1, windows.shape[-1])
+    total: Array = by_pixel[..., 0, :]
+    for number in range(1, by_pixel.shape[3]):
+        total = total + by_pixel[..., number, :]
+    means: Array = total * (1 / np.asarray(counts, np.float64)).astype(np.float32)
+    return means

@@ -31,7 +31,9 @@ def relu(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
 
 
 def multiply(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
-    """Products of integers less their zero points."""
+    """Products of integers less their zero points, or of floats."""
+    if isinstance(graph[node.output].element, Float):
+        return (given[0] * given[1],)
     zeros = [graph[name].element.zero_point for name in node.inputs]
     a, b = (x.astype(np.int64) - zero for x, zero in zip(given, zeros, strict=True))
     return ((a * b).astype(graph[node.output].element.dtype),)

@@ -123,7 +123,10 @@ class ImageReads(MatrixReads):
 
     def place(self, inputs: Int64) -> Int64:
         """Bytes from the first byte of a tile to an input of its first row."""
-        i, j, channel = np.unravel_index(inputs, self.of.inputs)
+        # not np.unravel_index: numpy 2.4.6 errs behind the first 8192 rows of a column
+        pixel, channel = np.divmod(inputs, self.of.channels)
+        i, j = np.divmod(pixel, self.of.window.kernel[1])
         down, across = self.of.window.dilation
         offset: Int64 = i * (down * self.line_bytes) + j * (across * self.pixel_bytes)
-        return offset + channel * self.machine.operand.bits // 8
+        place: Int64 = offset + channel * self.machine.operand.bits // 8
+        return place

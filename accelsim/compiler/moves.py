@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from accelsim.compiler.code import Code, issue
 from accelsim.compiler.image import Image, Padding
 from accelsim.compiler.tables import TableBuilder
-from accelsim.compiler.tiles import Cuts, Place
+from accelsim.compiler.tiles import Cuts, Place, oriented
 from accelsim.datapath.vector.elements import Element as ElementType
 from accelsim.isa.functions import Function, Operation
-from accelsim.isa.opcodes import GATHER, LOAD, MOVE, OPCODES, OPERANDS, Memory
+from accelsim.isa.opcodes import GATHER, LOAD, MOVE, OPCODES, OPERANDS, RECEIVE, Memory
+from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 
@@ -100,6 +101,26 @@ def over_link(opcode: int, transfers: Code) -> Code:
     operands = transfers.operands.copy()
     operands[:, :, len(OPCODES[opcode].fields) :] = 0  # those of the scratchpad
     return Code(np.full_like(transfers.opcodes, opcode), operands)
+
+
+def fresh(needed: Cuts) -> Cuts:
+    """Of the rows that each tile needs those that the tiles before it did not; perhaps none."""
+    ends = needed.low + needed.size
+    low = np.maximum(needed.low, np.maximum.accumulate(np.append(0, ends[:-1])))
+    return Cuts(low, np.maximum(ends - low, 0))
+
+
+def received(rows: Cuts, features: int, source: Place) -> Code:
+    """Receive whole rows of a value over the host's link, to where they lie in DRAM."""
+    lines, elements = oriented(rows.size, np.full_like(rows.size, features), feature_major=source.feature_major)
+    return issue(
+        RECEIVE,
+        len(rows.low),
+        dram=source.at(rows.low, np.zeros_like(rows.low))[:, None],
+        dram_stride=source.pitch,
+        rows=lines[:, None],
+        row_bytes=ceil_div(elements * source.bits, 8)[:, None],
+    )
 
 
 def runs(dram: Int64, address: Int64, size: Int64) -> Code:

@@ -16,10 +16,9 @@ from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
-from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
+from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
@@ -169,7 +168,11 @@ class ProductScheduler:
             found = gathered(read, tiles, self.placement.source, self._x, self.tables)
             loads = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in found]
             if self.receives:
-                loads.insert(0, self._receive_pixels(image, needed, row, before, fills.first, once & (first == 0)))
+                pixels = fresh(needed)
+                some = once & (first == 0) & (pixels.size > 0)[row]
+                mine = Cuts(pixels.low[row[some]], pixels.size[row[some]])
+                code = received(mine, image.channels, self.placement.source)
+                loads.insert(0, Moves(self.number, before[some], fills.first[some], code))
             return loads
         source = self.placement.source
         load = issue(
@@ -185,8 +188,8 @@ class ProductScheduler:
         )
         loads = [Moves(self.number, before, fills.first, load)]
         if self.receives:
-            received = over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
-            loads.insert(0, Moves(self.number, before[once], fills.first[once], received))
+            code = over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
+            loads.insert(0, Moves(self.number, before[once], fills.first[once], code))
         if isinstance(self.flow, MixedFlow):
             # a resident tile has integers whatever its first chunk
             some = steps.chunks.integers[chunk] | self.tiling.resident
@@ -198,26 +201,6 @@ class ProductScheduler:
             )
             loads += [Moves(self.number, ahead[some], fills.first[some], part) for part in each_one(code)]
         return loads
-
-    def _receive_pixels(
-        self, image: Image, needed: Cuts, row: Int64, before: Int64, need: Int64, once: NDArray[np.bool_]
-    ) -> Moves:
-        """Receive the pixels of each row tile that the tiles before it did not need."""
-        source, ends = self.placement.source, needed.low + needed.size
-        reached = np.maximum.accumulate(np.append(0, ends[:-1]))
-        fresh = once & (ends > reached)[row]
-        low, size = np.maximum(needed.low, reached)[row[fresh]], np.maximum(ends - reached, 0)[row[fresh]]
-        size = np.minimum(size, ends[row[fresh]] - low)
-        rows, row_bytes = self._shape(size, np.full_like(size, image.channels), self.machine.operand)
-        code = issue(
-            RECEIVE,
-            len(low),
-            dram=source.at(low, np.zeros_like(low))[:, None],
-            dram_stride=source.pitch,
-            rows=rows[:, None],
-            row_bytes=row_bytes[:, None],
-        )
-        return Moves(self.number, before[fresh], need[fresh], code)
 
     def _load_weights(self, scratchpad: Scratchpad) -> list[Moves]:
         chunk = self.steps.chunk[self.steps.weights.fills]

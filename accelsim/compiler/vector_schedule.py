@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.code import Code, issue, joined
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, gathered, over_link, runs
+from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
@@ -130,7 +130,10 @@ class VectorScheduler:
         parts = gathered(image, tiles_read, place, tile, self.tables)
         found = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
         if self.receives[source]:
-            found.insert(0, self._receive(needed, place.at(needed.low, np.zeros_like(needed.low)), before, fills.first))
+            pixels = fresh(needed)
+            some = pixels.size > 0
+            code = received(Cuts(pixels.low[some], pixels.size[some]), tiling.channels, place)
+            found.insert(0, Moves(self.number, before[some], fills.first[some], code))
         return found
 
     def _needed(self) -> Cuts:
@@ -141,26 +144,6 @@ class VectorScheduler:
         pixels, size = image.pixels(self.rows), image.height * image.width
         samples, whole = self.boxes.samples, self.boxes.lines.size == image.output[0]
         return Cuts(np.where(whole, samples.low * size, pixels.low), np.where(whole, samples.size * size, pixels.size))
-
-    def _receive(self, needed: Cuts, dram: Int64, before: Int64, need: Int64) -> Moves:
-        """Receive the pixels that each tile needs and those before it did not."""
-        ends = needed.low + needed.size
-        reached = np.maximum.accumulate(np.append(0, ends[:-1]))
-        fresh = ends > reached
-        skipped = np.maximum(reached - needed.low, 0)[fresh]
-        size = needed.size[fresh] - skipped
-        place = self.placement.sources[0]
-        rows, elements = oriented(size, np.full_like(size, self.tiling.channels), feature_major=place.feature_major)
-        pixel = place.bits // 8 if place.feature_major else place.pitch
-        code = issue(
-            RECEIVE,
-            len(size),
-            dram=(dram[fresh] + skipped * pixel)[:, None],
-            dram_stride=place.pitch,
-            rows=rows[:, None],
-            row_bytes=ceil_div(elements * place.bits, 8)[:, None],
-        )
-        return Moves(self.number, before[fresh], need[fresh], code)
 
     def issued(self, kind: Int64) -> Code:
         """What tiles of one shape issue, their loads left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.lower.work import VectorWork, casts_of, element_type, range_of, rounding_of, scale_of
+from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of, scale_of
 from accelsim.datapath.vector.elementwise import LEFT_SHIFT
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float
@@ -23,7 +23,6 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         function = Function(Operation.ADD, first, other, element_type(name, result), low=low, high=high)
         return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
     before = [graph.producer(part) for part in group.head.inputs]
-    after = casts_of(group)
     sources, scales = [], []
     for node in before:
         if node is None or not isinstance(node.op, Cast) or node.op.lift != LEFT_SHIFT:
@@ -32,11 +31,8 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
             )
         sources.append(node.inputs[0])
         scales.append(scale_of(graph, node))
-    if len(after) != 1:
-        raise CompileError(f"node {name}: a sum of integers must be brought to the scale of a result once")
+    multiplier, shift, rounding = conversion_behind(graph, group, "sum")
     a, b = (graph[source].element for source in sources)
-    cast, scale = after[0].op, scale_of(graph, after[0])
-    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
     function = Function(
         Operation.ADD,
         source=element_type(name, a),
@@ -49,9 +45,9 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         shift=scales[0][1],
         other_multiplier=scales[1][0],
         other_shift=scales[1][1],
-        result_multiplier=scale[0],
-        result_shift=scale[1],
-        rounding=rounding_of(name, cast),
+        result_multiplier=multiplier,
+        result_shift=shift,
+        rounding=rounding,
         low=low,
         high=high,
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.lower.work import VectorWork, casts_of, element_type, range_of, rounding_of, scale_of
+from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
-from accelsim.graph.ops.cast import Cast
 from accelsim.isa.functions import Function, Operation
 
 
@@ -22,12 +21,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     if isinstance(result, Float):
         function = Function(Operation.MULTIPLY, **types, low=low, high=high)
         return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
-    casts = casts_of(group)
-    if len(casts) != 1:
-        raise CompileError(f"node {name}: a product of integers must be brought to the scale of a result once")
-    cast = casts[0].op
-    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
-    multiplier, shift = scale_of(graph, casts[0])
+    multiplier, shift, rounding = conversion_behind(graph, group, "product")
     function = Function(
         Operation.MULTIPLY,
         **types,
@@ -36,7 +30,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         result_zero_point=result.zero_point,
         result_multiplier=multiplier,
         result_shift=shift,
-        rounding=rounding_of(name, cast),
+        rounding=rounding,
         low=low,
         high=high,
     )

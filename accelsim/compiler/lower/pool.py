@@ -5,18 +5,15 @@ from __future__ import annotations
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import (
     VectorWork,
-    casts_of,
+    conversion_behind,
     element_type,
     float_bits,
     range_of,
-    rounding_of,
-    scale_of,
 )
 from accelsim.errors import CompileError
 from accelsim.graph.element import Element, Float
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
-from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.pool import AveragePool, MaxPool
 from accelsim.graph.ops.window import Window
 from accelsim.isa.functions import Function, Operation
@@ -54,12 +51,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
             Operation.SUM, **types, result_multiplier=float_bits(1 / count), low=low, high=high, **steps
         )
         return VectorWork((source,), group.nodes, group.output.name, function, image=image)
-    casts = casts_of(group)
-    if len(casts) != 1:
-        raise CompileError(f"node {name}: a sum of integers must be brought to the scale of a result once")
-    cast = casts[0].op
-    assert isinstance(cast, Cast)  # noqa: S101 - as `casts_of` has it
-    multiplier, shift = scale_of(graph, casts[0])
+    multiplier, shift, rounding = conversion_behind(graph, group, "sum")
     function = Function(
         Operation.SUM,
         **types,
@@ -67,7 +59,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         result_zero_point=result.zero_point,
         result_multiplier=multiplier,
         result_shift=shift,
-        rounding=rounding_of(name, cast),
+        rounding=rounding,
         low=low,
         high=high,
         **steps,

@@ -122,9 +122,19 @@ def range_of(element: Element, epilogue: tuple[Node, ...]) -> tuple[int, int]:
     return low_integer, high_integer
 
 
-def casts_of(group: Layer) -> list[Node]:
-    """Conversions behind a group's first node."""
-    return [node for node in group.epilogue if isinstance(node.op, Cast)]
+def conversion_behind(graph: Graph, group: Layer, what: str) -> tuple[int, int, int]:
+    """Multiplier, shift and number of the rounding scheme of the one conversion behind a group's first node.
+
+    Raises
+    ------
+    CompileError
+        If there is none, there are several, or the vector unit has no such conversion.
+    """
+    casts = [(node, node.op) for node in group.epilogue if isinstance(node.op, Cast)]
+    if len(casts) != 1:
+        raise CompileError(f"node {group.name}: a {what} of integers must be brought to the scale of a result once")
+    ((node, cast),) = casts
+    return *scale_of(graph, node), rounding_of(group.name, cast)
 
 
 def float_bits(value: float) -> int:

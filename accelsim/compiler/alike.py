@@ -29,7 +29,7 @@ def find(graph: Graph, inputs: Sequence[NDArray[Any]], machine: Machine, kept: i
     if graph.has_numbers or machine.l2:
         return None
     products = [fusion.product for fusion in fuse(Lowering(graph, tuple(inputs), ""), machine).fusions]
-    if None in products:
+    if any(product is None or product.factor for product in products):
         return None
     flows = [dataflow(product, machine) for product in products if product]  # all at once: one may be like itself alone
     kinds: list[Hashable] = [(flow.likeness, _types(flow.product)) for flow in flows]

@@ -1,4 +1,4 @@
-"""Pass 4: places for tiles in the scratchpads, and for everything in DRAM."""
+"""Pass 5: places for tiles in the scratchpads, and for everything in DRAM."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from accelsim.compiler.dataflow import Bytes, Dataflow
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
-from accelsim.compiler.product import Product
+from accelsim.compiler.product import Factor, Product
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
+from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
-from accelsim.config.operands import OPERANDS, Operand
-from accelsim.errors import CompileError, DefectError, DoesNotFitError
+from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
 from accelsim.graph.ops.concat import Concat
 from accelsim.isa.opcodes import Memory
@@ -35,7 +35,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     burst = machine.dram.burst_bytes
     graph = lowering.graph
     layout = _Layout(lowering, machine)
-    for name in graph.inputs:
+    for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
     parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
@@ -43,11 +43,19 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     placements: list[Placement | VectorPlacement] = []
     for fusion, flow, tiling, at in zip(lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True):
         target = layout.place(fusion.target)
-        sources = tuple(layout.places[name] for name in fusion.sources)
+        sources = tuple(layout.place(name) for name in fusion.beside)
         if flow and isinstance(tiling, Tiling):
-            placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target))
+            placement = _product_placement(flow, tiling, parts[tiling], at, sources[0], target)
+            factor = flow.product.factor
+            if factor:
+                placement = dataclasses.replace(placement, factor=layout.factor(factor, flow))
+            placements.append(placement)
         elif isinstance(tiling, VectorTiling):
             placements.append(_vector_placement(fusion.work, tiling, at, sources, target, machine))
+    for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
+        root = lowering.views[fusion.target].root
+        if root in graph.values:
+            layout.place(root)
     top = align_up(layout.end, burst)
     if top > machine.dram.capacity_bytes:
         raise DoesNotFitError(
@@ -71,44 +79,22 @@ def _constants(lowering: Lowering, parts: Mapping[Tiling, list[Chunk]]) -> Itera
 
 
 class _Layout:
-    """Places of values in DRAM, one behind the other as they come.
+    """Places in DRAM, one behind the other as they come.
 
     Attributes
     ----------
     places
-        Of the values so far, those that join others or are a part of one included.
+        Of the values so far.
     end
         First byte behind them.
     """
 
     def __init__(self, lowering: Lowering, machine: Machine) -> None:
-        self.graph = lowering.graph
+        self.lowering = lowering
         self.machine = machine
         self.places: dict[str, Place] = {}
         self.end = 0
-        self._groups: dict[str, tuple[str, ...]] = {}
-        self._joined: dict[str, list[str]] = {}
-        for node in self.graph.nodes:
-            if isinstance(node.op, Concat) and not any(node in fusion.nodes for fusion in lowering.fusions):
-                self._share(node.name, node.inputs)
-                self._joined.setdefault(node.inputs[0], []).append(node.output)
-        for fusion in lowering.fusions:
-            if fusion.product and len(fusion.sources) > 1:
-                self._share(fusion.name, fusion.sources)
-
-    def _share(self, name: str, parts: tuple[str, ...]) -> None:
-        """Have values stand side by side.
-
-        Raises
-        ------
-        CompileError
-            If one of them stands beside others already.
-        """
-        for part in parts:
-            if self._groups.setdefault(part, parts) != parts:
-                raise CompileError(
-                    f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere"
-                )
+        self._storages: dict[str, int] = {}
 
     def put(self, sizes: Iterable[int]) -> tuple[int, ...]:
         """Addresses of constants of these sizes, each at a burst."""
@@ -119,23 +105,34 @@ class _Layout:
         return tuple(addresses)
 
     def place(self, name: str) -> Place:
-        """Give a value its place; the first of those side by side makes room for all."""
-        if name in self.places:
-            return self.places[name]
-        parts = self._groups.get(name, (name,))
-        value = self.graph[name]
-        operand = OPERANDS[value.element.operand]
-        width = sum(self.graph[part].features for part in parts)
-        address = align_up(self.end, self.machine.dram.burst_bytes)
-        whole = region(self.machine, address, value.samples, width, operand)
-        self.end = address + matrix_bytes(self.machine, whole, value.samples, width)
-        before = 0
-        for part in parts:
-            self.places[part] = whole._replace(address=address + whole.features_bytes(before))
-            before += self.graph[part].features
-            for joined in self._joined.get(part, ()):
-                self.places[joined] = whole
+        """Place of a value, as samples by features; the first one in a storage makes room for all of it."""
+        if name not in self.places:
+            place = self.lowering.views[name].matrix(feature_major=self.machine.feature_major)
+            assert place  # noqa: S101 - the pass before has seen to it
+            self.places[name] = place._replace(address=place.address + self._address(name))
         return self.places[name]
+
+    def factor(self, factor: Factor, flow: Dataflow) -> Place:
+        """Place of a right factor: rows as the dataflow wants them, if it can have them."""
+        place = self.lowering.views[factor.value].rows(last=flow.reads_outputs)
+        assert place  # noqa: S101 - the pass before has seen to it
+        return place._replace(address=place.address + self._address(factor.value))
+
+    def _address(self, name: str) -> int:
+        """First byte of the storage that a value lies in."""
+        root = self.lowering.views[name].root
+        if root not in self._storages:
+            (self._storages[root],) = self.put([_bytes(self.lowering.storages[root], self.machine)])
+        return self._storages[root]
+
+
+def _bytes(storage: View, machine: Machine) -> int:
+    """Bytes of a dense tensor."""
+    place = storage.matrix(feature_major=machine.feature_major)
+    assert place  # noqa: S101 - as it is dense
+    *leading, features = storage.shape
+    rows, _ = oriented(int(np.prod(leading, dtype=np.int64)), features, feature_major=machine.feature_major)
+    return rows * place.pitch
 
 
 def _product_placement(
@@ -182,8 +179,9 @@ def _vector_placement(
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     """Bytes of inputs and constants at their places; uint8, shape (image_bytes,), zeros between them."""
     image = np.zeros(lowering.image_bytes, np.uint8)
-    for name, x in zip(lowering.graph.inputs, lowering.inputs, strict=True):
-        _fill_rows(image, lowering.places[name], pack_inputs(x.reshape(-1, x.shape[-1]), machine))
+    given = [*zip(lowering.graph.inputs, lowering.inputs, strict=True)]
+    for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
+        _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
     for fusion, flow, placement in zip(lowering.fusions, lowering.flows, lowering.placements, strict=True):
         if flow and isinstance(placement, Placement):
             for chunk, address in zip(placement.parts, placement.chunks, strict=True):
@@ -196,6 +194,13 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
 
 def _fill(image: Bytes, address: int, content: Bytes) -> None:
     image[address : address + len(content)] = content
+
+
+def _fill_samples(image: Bytes, place: Place, x: NDArray[np.generic], machine: Machine) -> None:
+    """Put numbers, shape (samples, features), where they lie as the host leaves them in DRAM."""
+    step = place.period or len(x)
+    for low in range(0, len(x), step):
+        _fill_rows(image, place._replace(address=place.at(low, 0)), pack_inputs(x[low : low + step], machine))
 
 
 def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
@@ -237,20 +242,8 @@ def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     return slots, deal(Memory.ACCUMULATOR, back, count, size, sram.capacity_bytes - back.capacity_bytes)
 
 
-def region(machine: Machine, address: int, samples: int, features: int, operand: Operand) -> Place:
-    """A matrix of operands in DRAM, its rows without gaps, in the order that the machine's datapath reads."""
-    _, elements = oriented(samples, features, feature_major=machine.feature_major)
-    return Place(address, operand.row_bytes(elements), machine.feature_major, operand.bits)
-
-
-def matrix_bytes(machine: Machine, place: Place, samples: int, features: int) -> int:
-    """Bytes of such a matrix."""
-    rows, _ = oriented(samples, features, feature_major=machine.feature_major)
-    return rows * place.pitch
-
-
 def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
-    """Bytes of inputs, shape (samples, features), row by row as the host leaves them in DRAM."""
+    """Bytes of inputs, shape (samples, features), row by row in the order that the machine's datapath reads."""
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
@@ -259,7 +252,8 @@ def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> Non
 
     The weights as the dataflow wants them, or those encoded; then, for the last chunk of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
-    Behind encoded weights they begin at a burst, because the two are loaded apart.
+    Behind encoded weights they begin at a burst, because the two are loaded apart; before those of a factor that is
+    formed at run time stands nothing, or what the dataflow wants beside it.
     """
     results = flow.product.results
     weights = flow.stored(chunk)
@@ -278,7 +272,7 @@ def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> Non
 
 def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
     """Where a chunk's constants begin in DRAM."""
-    if flow.encoder is None:
+    if flow.encoder is None and flow.product.factor is None:
         return flow.constants_offset(chunk)
     return align_up(flow.stored_weights_bytes(chunk), flow.machine.dram.burst_bytes)
 
@@ -294,7 +288,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     """Slots of a memory don't overlap, outputs of DRAM don't lie in the image unless beside an input."""
     graph = lowering.graph
     sides = [node.inputs for node in graph.nodes if isinstance(node.op, Concat)]
-    sides += [fusion.sources for fusion in lowering.fusions]
+    sides += [fusion.beside for fusion in lowering.fusions]
     beside_an_input = {part for side in sides if not {*side}.isdisjoint(graph.inputs) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         if isinstance(placement, Placement):

@@ -125,6 +125,7 @@ class Candidates:
             fold=self.flow.fold,
             period=self.flow.reads.period,
             groups=product.channel_groups,
+            batches=product.batches,
         )
 
     @cached_property
@@ -139,9 +140,10 @@ class Candidates:
 
     @cached_property
     def tiles_m(self) -> Int64:
-        """Row tiles."""
-        period = self.flow.reads.period or self.flow.product.m
-        return self.flow.product.m // period * ceil_div(period, self.tile_m)
+        """Row tiles of a batch."""
+        m = self.flow.product.m // self.flow.product.batches
+        period = self.flow.reads.period or m
+        return m // period * ceil_div(period, self.tile_m)
 
     @cached_property
     def tiles_k(self) -> Int64:
@@ -161,7 +163,7 @@ class Candidates:
 
     @cached_property
     def chunks(self) -> Int64:
-        """Weight chunks of the product."""
+        """Weight chunks of a batch."""
         all_: Int64 = ceil_div(self.flow.product.n, self.flow.columns) * self.tiles_k
         return np.ceil(all_ * self.density).astype(np.int64) if self.flow.product.channel_groups else all_
 

@@ -7,7 +7,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,9 @@ from accelsim.compiler.tiles import (
 )
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS, Operand
+from accelsim.errors import CompileError
 from accelsim.isa.opcodes import MATMUL
-from accelsim.units import Count, align_up
+from accelsim.units import Count, align_up, ceil_div
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -108,7 +109,7 @@ class Tiles(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """The most that an encoded chunk takes: bytes on chip, in whole words, and cycles of the decode unit."""
+    """The most that a chunk takes before it is decoded or transposed: bytes on chip, and cycles of that unit."""
 
     bytes: int
     cycles: int
@@ -141,6 +142,9 @@ class Dataflow(ABC):
         Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
 
+    #: Whether a chunk of a factor that is formed at run time is its outputs one after the other, or its inputs.
+    by_output: ClassVar[bool] = False
+
     split: int = 0
     group: int = 1
     fold: int = 1
@@ -165,12 +169,17 @@ class Dataflow(ABC):
         self.encoder = Encoder.of(product, machine)
         self.product = product
         self.machine = machine
-        self.reads = MatrixReads(product.image, machine)
+        self.reads = MatrixReads(product.image, machine, product.period)
         storage = product.storage
         # a chunk begins at a group of encoded weights
         self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
         self.block = block
+        if self.transposes and machine.operand.bits < 8:
+            raise CompileError(
+                f"layer {product.name}: the right factor's numbers must be bytes to be transposed on chip, "
+                f"not {machine.matrix.operands}"
+            )
 
     @property
     def streamed_inputs(self) -> tuple[int, int]:
@@ -180,7 +189,7 @@ class Dataflow(ABC):
     def streaming(self) -> Dataflow | None:
         """The same product, read from images on chip; None if its rows can't stream from there."""
         image, (most, least) = self.product.image, self.streamed_inputs
-        if image is None or not least or self.split:
+        if image is None or not least or self.split or self.product.period:
             return None
         channels = image.channels
         flow = copy.copy(self)
@@ -218,7 +227,9 @@ class Dataflow(ABC):
         product = self.product
         if self.encoder:
             return id(self)
-        return product.m, product.k, product.n, self.result, product.image, product.channel_groups
+        shape = (product.m, product.k, product.n, product.batches, product.period)
+        factor = (self.reads_outputs, self.transposes) if product.factor else None
+        return shape, factor, self.result, product.image, product.channel_groups
 
     def largest_weights_bytes(self, tile_k: int) -> int:
         """Bytes of the largest chunk of at most `tile_k` inputs."""
@@ -232,12 +243,45 @@ class Dataflow(ABC):
         return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
 
     def stored(self, chunk: Chunk) -> Bytes:
-        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded."""
+        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded.
+
+        Of a factor that is formed at run time, those that stand behind it.
+        """
+        if self.product.factor:
+            return self.behind_factor(chunk)
         return self.encoded(chunk, self.encoder).data if self.encoder else self.pack(chunk)
 
     def stored_weights_bytes(self, chunk: Chunk) -> int:
-        """Length of `stored`, whose bytes are formed only where they are encoded."""
-        return len(self.stored(chunk)) if self.encoder else self.weights_bytes(chunk)
+        """Length of `stored`, whose bytes are formed only where they are few or encoded."""
+        return len(self.stored(chunk)) if self.encoder or self.product.factor else self.weights_bytes(chunk)
+
+    def behind_factor(self, chunk: Chunk) -> Bytes:  # noqa: ARG002 - one signature for all
+        """Constant bytes that a chunk of a factor that is formed at run time ends in."""
+        return np.zeros(0, np.uint8)
+
+    @property
+    def reads_outputs(self) -> bool:
+        """Whether the rows in which such a factor is loaded are outputs: as chunks want them, where they lie so."""
+        factor = self.product.factor
+        assert factor  # noqa: S101 - as the caller has it
+        return factor.by_output if self.by_output or not factor.by_input else False
+
+    def factor_rows(self, k: Int64, n: Int64) -> tuple[Int64, Int64]:
+        """Rows of such a factor's tile of inputs by outputs as they are loaded, and bytes of a row."""
+        rows, elements = (n, k) if self.reads_outputs else (k, n)
+        return rows, self.machine.operand.rows_bytes(elements)
+
+    @property
+    def transposes(self) -> bool:
+        """Whether such a factor is transposed on chip, by the vector unit."""
+        return self.product.factor is not None and self.reads_outputs != self.by_output
+
+    def staged_rows(self, k: int, n: int) -> tuple[int, int]:
+        """Rows of a tile that is still to be transposed, and bytes from row to row; none if none is."""
+        if not self.transposes:
+            return 0, 0
+        rows, elements = (n, k) if self.reads_outputs else (k, n)
+        return rows, align_up(self.machine.operand.row_bytes(elements), self.machine.weight.width_bytes)
 
     def encoded(self, chunk: Chunk, encoder: Encoder) -> Encoded:
         """Encode a chunk, or remember what it was encoded to: tilings share chunks."""
@@ -247,7 +291,10 @@ class Dataflow(ABC):
         return self._encoded[key]
 
     def staged(self, tile_k: int) -> Staged:
-        """What the encoded chunks of at most `tile_k` inputs take; nothing if weights are not encoded."""
+        """What chunks of at most `tile_k` inputs take that are encoded or still to be transposed; nothing of others."""
+        if self.transposes:
+            rows, pitch = self.staged_rows(min(tile_k, self.product.k), self.width)
+            return Staged(rows * pitch, ceil_div(min(tile_k, self.product.k) * self.width, self.machine.vector.lanes))
         if self.encoder is None:
             return Staged(0, 0)
         if tile_k not in self._staged:

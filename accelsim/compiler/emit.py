@@ -1,4 +1,4 @@
-"""Pass 6: the program."""
+"""Pass 8: the program."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     layers = []
     told: set[str] = set()
     for number, fusion in enumerate(lowering.fusions):
-        for name in fusion.sources:
-            if name in graph.inputs and name not in told:
+        for name in lowering.parts_of_sources(fusion):
+            if name in graph.inputs and name not in told and not lowering.places[name].leads:
                 regions.append(_region(graph[name], "input", lowering.places[name]))
                 told.add(name)
-        regions.append(_region(graph[fusion.target], "output", lowering.places[fusion.target]))
+        stored = lowering.stored_as(fusion.target)
+        if stored not in told:
+            regions.append(_region(graph[stored], "output", lowering.places[stored]))
+            told.add(stored)
         layers.append(_info(lowering, number))
     header = Header(
         workload=graph.name,
@@ -76,10 +79,10 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             weights=0,
             macs=0,
             stored_bits=0 if table is None else 8 * len(table),
-            output=fusion.target,
+            output=lowering.stored_as(fusion.target),
         )
     product, compacted = flow.product, target.survivors is not None
-    sources = [graph[name] for name in fusion.sources]
+    sources = [graph[name] for name in fusion.beside]
     pixels = product.k // sum(source.features for source in sources)  # of a window, where there are images
     dense_k = pixels * sum(source.full_features for source in sources)
     dense_n = target.full_features
@@ -107,14 +110,14 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         weights=product.weights_count * dense_k * dense_n // (product.k * product.n),
         macs=product.macs_needed * dense_k * dense_n // (product.k * product.n),
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
-        output=fusion.target,
+        output=lowering.stored_as(fusion.target),
     )
 
 
 def _reads(lowering: Lowering, number: int) -> list[str]:
     """Fusions that form what a fusion reads, in order, each once; an input of the graph is `INPUT`."""
     former = {fusion.target: fusion.name for fusion in lowering.fusions} | dict.fromkeys(lowering.graph.inputs, INPUT)
-    parts = (part for name in lowering.fusions[number].sources for part in lowering.parts_of(name))
+    parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
 
 

@@ -13,7 +13,7 @@ from accelsim.compiler.image import Image
 from accelsim.compiler.lower.table import LOWER
 from accelsim.compiler.lower.work import ONE
 from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.product import IntegerPart, Product, Results
+from accelsim.compiler.product import Factor, IntegerPart, Product, Results
 from accelsim.compiler.tiles import ChannelGroups
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DefectError
@@ -24,7 +24,7 @@ from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.look_up import LookUp
-from accelsim.graph.ops.matmul import ScaledMatMul
+from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
 from accelsim.graph.ops.pool import MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
@@ -43,10 +43,12 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     """
     graph = lowering.graph
     fusions = [_fusion(graph, _stored(layer)) for layer in layers(graph)]
+    computed = (node for node in graph.nodes if isinstance(node.op, MatMul) and not graph.constant(node.inputs[1]))
+    fusions += [_of_two(graph, _stored(group_of(graph, node))) for node in computed]
     held = {node.name for fusion in fusions for node in fusion.nodes}
     left: list[Node] = []
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
-        if node.name in held or isinstance(node.op, Concat):
+        if node.name in held or node.op.moves:
             continue
         head = next((before for before in _ends(graph, node, held) if type(before.op) in LOWER), None)
         if head is None:
@@ -112,14 +114,14 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one s
     for fusion in lowering.fusions:
         for name in fusion.sources:
             for part in lowering.parts_of(name):
-                if part not in there:
+                if part not in there and not graph.constant(part):
                     raise DefectError(f"fusion {fusion.name} reads {part}, which is not there yet")
         there.add(fusion.target)
         for node in fusion.nodes:
-            if not isinstance(node.op, Slice | Concat | Reshape) and node.name in held:
+            if not node.op.moves and node.name in held:
                 raise DefectError(f"node {node.name} is in two fusions")
             held.add(node.name)
-    missing = set(graph.outputs) - there
+    missing = {part for name in graph.outputs for part in lowering.parts_of(name)} - there
     if missing:
         raise DefectError(f"outputs are formed by no fusion: {', '.join(sorted(missing))}")
 
@@ -144,6 +146,45 @@ def _fusion(graph: Graph, layer: Layer) -> Fusion:
     nodes = (*dict.fromkeys(before), *layer.nodes)
     names = tuple(source.name for source in sources)
     return Fusion(layer.name, nodes, names, layer.output.name, _product(graph, layer, sources))
+
+
+def _of_two(graph: Graph, group: Layer) -> Fusion:
+    """A product whose right factor is formed at run time, and what follows it.
+
+    Raises
+    ------
+    CompileError
+        If a factor has a zero point: sums can't be corrected for it before the other factor is there.
+    """
+    node = group.head
+    x, w = graph.given(node)[:2]
+    if len(node.inputs) > 2:
+        raise CompileError(f"node {node.name}: sums must not be added to those of a product of two computed factors")
+    for value in (x, w):
+        if value.element.zero_point:
+            raise CompileError(
+                f"node {node.name}: both factors must be symmetric to 0, not have zero point "
+                f"{value.element.zero_point} as {value.name} has"
+            )
+    k, n = w.shape[-2:]
+    weight = Value(w.name, (k, n), w.element, without_numbers(w.element.dtype, (k, n)), outlined=True)
+    product = Product(
+        name=node.name,
+        m=x.samples,
+        k=k,
+        n=n,
+        weight=weight,
+        integers=None,
+        results=_results(group, weight),
+        input=x.element,
+        output=group.output.element,
+        image=None,
+        channel_groups=None,
+        weights_count=0,
+        macs_needed=graph.work(node).macs,
+        factor=Factor(w.name, int(np.prod(w.shape[:-2], dtype=np.int64))),
+    )
+    return Fusion(node.name, group.nodes, node.inputs, group.output.name, product)
 
 
 class _Piece(NamedTuple):
@@ -284,13 +325,13 @@ def _results(layer: Layer, weight: Value) -> Results:
         return Results(np.zeros(n, np.float32) if bias is None else bias, None, None, "", relu is not None)
     folded = np.zeros(n, np.int64) if bias is None else bias
     kind = np.int64 if given.operand == "int16" else np.int32
-    if not weight.outlined:
+    if given.zero_point and layer.graph.has_numbers:
         folded = folded - given.zero_point * weight.numbers.sum(axis=0, dtype=np.int64)
     if isinstance(result, Signs):  # the sign of s + b is the clamped 0 or 1 of s + b + 1
         multiplier, shift = (np.full(n, part, kind_) for part, kind_ in zip(ONE, (np.int32, np.int8), strict=True))
         return Results((folded + 1).astype(kind), multiplier, shift, "tflite_single_round", relu=False)
-    multipliers, shifts = (layer.graph[name].numbers for name in cast.inputs[1:])
-    if weight.outlined:
+    multipliers, shifts = (np.broadcast_to(layer.graph[name].numbers.ravel(), n) for name in cast.inputs[1:])
+    if not layer.graph.has_numbers:
         folded = without_numbers(kind, (n,))
     return Results(folded.astype(kind, copy=False), multipliers, shifts, cast.op.rounding, relu is not None, most)
 

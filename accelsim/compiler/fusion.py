@@ -18,7 +18,8 @@ class Fusion:
     nodes
         The nodes that it holds, in order.
     sources
-        Values that it reads as activations; of a product the features of several stand side by side.
+        Values that it reads; of a product the features of several stand side by side, and a right factor that is no
+        constant comes last.
     target
         Value that it forms.
     work
@@ -35,3 +36,8 @@ class Fusion:
     def product(self) -> Product | None:
         """The product, if it is one."""
         return self.work if isinstance(self.work, Product) else None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Values that it reads as activations."""
+        return self.sources[:-1] if self.product and self.product.factor else self.sources

@@ -7,9 +7,9 @@ import numpy as np
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.config.arch import Machine
-from accelsim.config.datapaths import WeightStationary
+from accelsim.config.datapaths import SparseLanes, WeightStationary
 from accelsim.errors import CompileError
-from accelsim.graph.element import Float, Integer
+from accelsim.graph.element import Float, Integer, Signs
 
 
 def legalize(lowering: Lowering, machine: Machine) -> Lowering:
@@ -23,11 +23,15 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
     for product in (fusion.product for fusion in lowering.fusions):
         if product is None:
             continue
-        if product.input.operand != machine.matrix.operands:
-            raise CompileError(
-                f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
-                f"but recipe {lowering.recipe} makes them {product.input.operand}"
-            )
+        factors = [product.input, *([product.weight.element] if product.factor else [])]
+        for element in factors:
+            if element.operand != machine.matrix.operands:
+                raise CompileError(
+                    f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
+                    f"but recipe {lowering.recipe} makes them {element.operand}"
+                )
+        if product.factor:
+            _require_factor(product, machine)
         looked_up = isinstance(machine.matrix, WeightStationary) and machine.matrix.lookup
         element = product.weight.element
         if (isinstance(element, Integer) and element.distinct > 0) != looked_up:
@@ -41,6 +45,24 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
     return lowering
 
 
+def _require_factor(product: Product, machine: Machine) -> None:
+    """Refuse a right factor that the machine can't take as it is formed.
+
+    Raises
+    ------
+    CompileError
+        If it is unsigned, of signs, or would have to be encoded.
+    """
+    if isinstance(machine.matrix, SparseLanes):
+        raise CompileError(
+            f"layer {product.name}: the right factor must be a constant on {machine.name}, whose lanes read it encoded"
+        )
+    if not product.weight.element.signed or isinstance(product.weight.element, Signs):
+        raise CompileError(
+            f"layer {product.name}: the right factor must be signed numbers, not {product.weight.element}"
+        )
+
+
 def _bound_sums(product: Product) -> None:
     """Refuse a product whose sums could leave their accumulator for some input.
 
@@ -52,14 +74,21 @@ def _bound_sums(product: Product) -> None:
     CompileError
         If the largest sum that the weights allow is above 2^31 - 1, or 2^47 - 1.
     """
-    given, weight, bias = product.input, product.weights, product.results.bias
+    given, bias = product.input, product.results.bias
     assert not isinstance(given, Float)  # noqa: S101 - as the caller has it
     bits = 48 if given.operand == "int16" else 32
     largest = max(abs(given.qmin), given.qmax)
     most = max(-int(bias.min()), int(bias.max()))
     # most products are so far below the limit that their shapes and types say it
-    if product.k * largest * -int(np.iinfo(weight.dtype).min) + most < 2 ** (bits - 1):
+    weight = product.weights
+    bound = product.k * largest * -int(np.iinfo(weight.dtype).min) + most
+    if bound < 2 ** (bits - 1):
         return
+    if product.factor:
+        raise CompileError(
+            f"layer {product.name}: sums must fit an int{bits} accumulator, but can reach {bound}; split its "
+            f"{product.k} inputs"
+        )
     # in Python's integers, which do not overflow
     weights = np.abs(weight.astype(np.int64)).sum(axis=0).tolist()
     biases = np.abs(bias.astype(np.int64)).tolist()

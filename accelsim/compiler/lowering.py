@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,10 +14,9 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
 from accelsim.compiler.vector_tiles import VectorTiling
+from accelsim.compiler.view import View
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.concat import Concat
-from accelsim.graph.ops.reshape import Reshape
-from accelsim.graph.ops.slice import Slice
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 from accelsim.isa.tables import Tables
@@ -37,7 +37,9 @@ class Placement:
     parts, chunks
         The weight chunks, as `Tiling.chunks` lists them, and each one's DRAM address.
     source, target
-        The layer's input and output in DRAM, rows without gaps.
+        The layer's input and output in DRAM.
+    factor
+        The right factor in DRAM, if it is no constant: rows of inputs, or of outputs, of all batches.
     """
 
     activation: Slots
@@ -51,6 +53,7 @@ class Placement:
     chunks: tuple[int, ...]
     source: Place
     target: Place
+    factor: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,10 @@ class Lowering:
         Name of the recipe that typed the graph.
     flows
         How products are cut, stored and issued for the datapath; None for vector fusions.
+    views, storages
+        Where values lie, by name, and each storage as the dense tensor that it holds, by its name.
     places
-        Where values lie in DRAM, by name.
+        Where values that fusions read or form lie in DRAM, by name.
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
     tables
@@ -104,6 +109,8 @@ class Lowering:
     fusions: tuple[Fusion, ...] = ()
     flows: tuple[Dataflow | None, ...] = ()
     tilings: tuple[Tiling | VectorTiling, ...] = ()
+    views: Mapping[str, View] = field(default_factory=dict)
+    storages: Mapping[str, View] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
     placements: tuple[Placement | VectorPlacement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -119,9 +126,39 @@ class Lowering:
         """Whether weights and inputs have numbers."""
         return self.graph.has_numbers
 
+    @property
+    def read_constants(self) -> tuple[str, ...]:
+        """Constants that fusions read as they read activations."""
+        read = (name for fusion in self.fusions for name in fusion.sources)
+        return tuple(dict.fromkeys(name for name in read if self.graph.constant(name)))
+
+    def stored_as(self, name: str) -> str:
+        """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.
+
+        A value that is joined to others has a part of their storage, which is named by all of it where its rows lie in
+        several places.
+        """
+        root = self.views[name].root
+        alone = math.prod(self.storages[root].shape) == math.prod(self.views[name].shape)
+        return root if alone or self.places[name].leads else name
+
     def parts_of(self, name: str) -> tuple[str, ...]:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""
         node = self.graph.producer(name)
-        if node is None or not isinstance(node.op, Concat | Slice | Reshape):
+        if node is None or not node.op.moves:
             return (name,)
         return tuple(part for given in node.inputs for part in self.parts_of(given))
+
+    def in_rows(self, name: str) -> bool:
+        """Whether rows of a value are rows of the values that it consists of, in the same order."""
+        node = self.graph.producer(name)
+        if node is None or not node.op.moves:
+            return True
+        last = len(self.graph[name].shape) - 1
+        last = len(self.graph[name].shape) - 1
+        beside = isinstance(node.op, Concat) and node.op.axis in {-1, last}
+        return beside and all(map(self.in_rows, node.inputs))
+
+    def parts_of_sources(self, fusion: Fusion) -> tuple[str, ...]:
+        """Those of what a fusion reads, each once."""
+        return tuple(dict.fromkeys(part for name in fusion.sources for part in self.parts_of(name)))

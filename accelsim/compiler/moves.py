@@ -33,6 +33,16 @@ class Stored(NamedTuple):
         written: Int64 = np.maximum.reduceat(np.append(self.step + 1, 0), ends.ravel())[::2]
         return written
 
+    @property
+    def complete(self) -> int:
+        """First step before which all rows are whole."""
+        return int(self.step.max()) + 1
+
+    @property
+    def at_once(self) -> Stored:
+        """The same for those who read rows in another order, and wait for all of them."""
+        return Stored(np.zeros(1, np.int64), np.array([self.complete - 1]))
+
 
 class Moves(NamedTuple):
     """Loads and what goes with them, each emitted before a step; of one opcode, in the order of the steps' need.

@@ -48,6 +48,26 @@ class IntegerPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Factor:
+    """A right factor that is formed at run time, and lies in DRAM as activations do.
+
+    Parameters
+    ----------
+    value
+        Its name in the graph.
+    batches
+        Products of a matrix each, one after the other: rows of the left factor follow each other.
+    by_input, by_output
+        Whether its rows in DRAM can be taken to be inputs (K), or outputs (N).
+    """
+
+    value: str
+    batches: int
+    by_input: bool = False
+    by_output: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """What becomes of the sums of a product.
 
@@ -96,6 +116,10 @@ class Product:
         The images that activations are windows of; None if they are a matrix.
     channel_groups
         Which channels each output reads; None if all.
+    factor
+        What stands for the weights if they are no constant, of which `weight` has the shape alone.
+    period
+        Rows after which activations, results or the right factor lie elsewhere; 0 if none does.
     weights_count, macs_needed
         Weights that there are, and products of the operator: fewer than k n and m k n where filters read some of the
         channels alone, and zeros stand for the others.
@@ -114,6 +138,8 @@ class Product:
     channel_groups: ChannelGroups | None
     weights_count: int
     macs_needed: int
+    factor: Factor | None = None
+    period: int = 0
 
     @property
     def weights(self) -> NDArray[Any]:
@@ -129,6 +155,11 @@ class Product:
     def groups(self) -> GroupedTensor | None:
         """The integers that the weights are stored as, and their groups' scales, if `storage` has them."""
         return self.weight.groups
+
+    @property
+    def batches(self) -> int:
+        """Products of a right factor each."""
+        return self.factor.batches if self.factor else 1
 
     @property
     def is_float(self) -> bool:
@@ -148,6 +179,8 @@ class Product:
 
     def is_nm(self, kept: int, group: int) -> bool:
         """Whether every `group` weights along K hold at most `kept` nonzeros; as declared if they have no numbers."""
+        if self.factor:
+            return False
         if not self.weight.outlined:
             return nm.is_nm(self.weights, kept, group)
         return nm.densest_group(self.k, *self.weight.pattern, group) <= kept

@@ -23,18 +23,19 @@ class MatrixReads:
     ----------
     image
         Images that are gathered, or None.
+    period
+        Rows of the product after which row tiles begin anew; 0 if they don't.
     """
 
-    #: Rows of the product after which row tiles begin anew; 0 if they don't.
-    period: int = 0
     #: Rows of the product that a tile is a multiple of.
     grain: int = 1
     #: Whether a tile holds all inputs of its rows.
     whole: bool = False
 
-    def __init__(self, image: Image | None, machine: Machine) -> None:
+    def __init__(self, image: Image | None, machine: Machine, period: int = 0) -> None:
         self.image = image
         self.machine = machine
+        self.period = period
 
     def layout(self, samples: int, inputs: int) -> Place:
         """How a tile lies, from address 0 on."""
@@ -75,10 +76,10 @@ class ImageReads(MatrixReads):
     whole = True
 
     def __init__(self, image: Image, machine: Machine) -> None:
-        super().__init__(image, machine)
-        self.of: Image = image
         rows, columns = image.output
-        self.period, self.grain = rows * columns, columns
+        super().__init__(image, machine, rows * columns)
+        self.of: Image = image
+        self.grain = columns
         self.pixel_bytes = image.channels * machine.operand.bits // 8
         _, self.padded_width = image.window.padded(image.height, image.width)
         self.line_bytes = self.padded_width * self.pixel_bytes

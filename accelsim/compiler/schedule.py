@@ -1,4 +1,4 @@
-"""Pass 4: the order of instructions, with loads hoisted as far as double buffering wants them.
+"""Pass 6: the order of instructions, with loads hoisted as far as double buffering wants them.
 
 All steps of a layer are worked out at once: what they use, when it is loaded and what they issue are arrays.
 """
@@ -18,14 +18,15 @@ from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
+from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, runs
+from accelsim.compiler.moves import received as received_over_link
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
 from accelsim.compiler.tables import TableBuilder
-from accelsim.compiler.tiles import Cuts, Place, Tiling, operands_shape, oriented, sums_shape
+from accelsim.compiler.tiles import Cuts, Place, Tiling, cuts_anew, operands_shape, oriented, sums_shape
 from accelsim.compiler.vector_schedule import VectorScheduler
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.computer import memory_bytes
@@ -33,15 +34,18 @@ from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS as OPERANDS_BY_TYPE
 from accelsim.config.operands import Operand
 from accelsim.datapath import requantize
+from accelsim.datapath.vector.elements import Element as ElementType
 from accelsim.errors import CompileError, DefectError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.graph.element import Float
 from accelsim.isa import opcodes
+from accelsim.isa.functions import Function, Operation
 from accelsim.isa.opcodes import (
     ACTIVATE,
     DECODE,
     INSTRUCTION,
     LOAD,
+    MOVE,
     NONE,
     RECEIVE,
     REQUANTIZE,
@@ -131,8 +135,11 @@ class ProductScheduler:
 
     def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
-        tensors = [tensor for source in stored for tensor in source]
+        factor = self.flow.product.factor
+        tensors = [tensor for source in (stored[:-1] if factor else stored) for tensor in source]
         activations = self._load_activations(scratchpads[Memory.ACTIVATION], tensors)
+        if factor:
+            return [*activations, *self._load_factor(scratchpads[Memory.WEIGHT], stored[-1])]
         return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
     def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> Fills:
@@ -171,7 +178,7 @@ class ProductScheduler:
                 pixels = fresh(needed)
                 some = once & (first == 0) & (pixels.size > 0)[row]
                 mine = Cuts(pixels.low[row[some]], pixels.size[row[some]])
-                code = received(mine, image.channels, self.placement.source)
+                code = received_over_link(mine, image.channels, self.placement.source)
                 loads.insert(0, Moves(self.number, before[some], fills.first[some], code))
             return loads
         source = self.placement.source
@@ -212,6 +219,78 @@ class ProductScheduler:
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
         before = scratchpad.place(fills)
         return [Moves(self.number, before, fills.first, runs(dram, fills.addresses, whole))]
+
+    def _load_factor(self, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
+        """Load tiles of a factor that others form, when all of it is there, and what stands behind each of them.
+
+        Tiles that lie the other way round are loaded behind their slots, and transposed into them.
+        """
+        chunks, flow = self.steps.chunks, self.flow
+        chunk = self.steps.chunk[self.steps.weights.fills]
+        k, n, batch = chunks.k_size[chunk], chunks.n_size[chunk], chunks.batch[chunk]
+        whole = np.where(chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
+        staged, pitch = flow.staged_rows(self.tiling.tile_k, self.tiling.width)
+        behind = flow.chunk_place(self.tiling.tile_k) if flow.transposes else 0
+        sizes = np.full_like(whole, behind + staged * pitch) if behind else whole
+        fills = self._fills(self.steps.weights, self.placement.weight, sizes)
+        before = np.maximum(scratchpad.place(fills), max((tensor.complete for tensor in stored), default=0))
+        place, machine = self.placement.factor, self.machine
+        assert place  # noqa: S101 - there is a factor
+        rows, row_bytes = flow.factor_rows(k, n)
+        of_outputs = flow.reads_outputs
+        first, inputs = chunks.k_low[chunk], self.tiling.k
+        row, column = oriented(first, chunks.n_low[chunk], feature_major=of_outputs)
+        row = row + batch * (self.tiling.n if of_outputs else inputs)
+        load = issue(
+            LOAD,
+            len(chunk),
+            dram=place.at(row, column)[:, None],
+            dram_stride=place.pitch,
+            rows=rows[:, None],
+            row_bytes=row_bytes[:, None],
+            memory=Memory.WEIGHT,
+            address=(fills.addresses + behind)[:, None],
+            stride=pitch if behind else row_bytes[:, None],
+        )
+        found = [Moves(self.number, before, fills.first, load)]
+        if behind:
+            element = {1: ElementType.UINT8, 2: ElementType.INT16, 4: ElementType.INT32}[machine.operand.bits // 8]
+            turned = oriented(k, n, feature_major=of_outputs)
+            move = issue(
+                MOVE,
+                len(chunk),
+                function=self.tables.function(Function(Operation.TRANSPOSE, source=element, result=element)),
+                memory=Memory.WEIGHT,
+                address=(fills.addresses + behind)[:, None],
+                stride=pitch,
+                rows=turned[0][:, None],
+                columns=turned[1][:, None],
+                result_memory=Memory.WEIGHT,
+                result=fills.addresses[:, None],
+                result_stride=machine.operand.rows_bytes(turned[0])[:, None],
+            )
+            found.append(Moves(self.number, before, fills.first, move))
+        return [*found, *self._constants_behind(fills, chunk, before)]
+
+    def _constants_behind(self, fills: Fills, chunk: Int64, before: Int64) -> list[Moves]:
+        """What stands behind the tiles of such a factor, the same for all batches."""
+        parts = self.placement.parts
+        number = chunk % len(parts)
+        dram = np.array(self.placement.chunks)[number]
+        fixed = np.array([self.flow.stored_weights_bytes(part) for part in parts])[number]
+        some = fixed > 0
+        found = []
+        if some.any():
+            at = fills.addresses + self.w_bytes[chunk] - fixed
+            found.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
+        last = np.flatnonzero(self.steps.chunks.last[chunk])
+        offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number[last].tolist()], np.int64)
+        constants = runs(
+            dram[last] + offsets,
+            fills.addresses[last] + self._constants_offset[chunk[last]],
+            self._constants_bytes[chunk[last]],
+        )
+        return [*found, Moves(self.number, before[last], fills.first[last], constants)]
 
     def _expand_weights(
         self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, chunk: Int64, dram: Int64, whole: Int64
@@ -356,14 +435,15 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     layers: list[ProductScheduler | VectorScheduler] = []
     moves: list[Moves] = []
     stored: dict[str, Stored] = {}
-    received: set[str] = set()
+    received = _read_in_other_rows(lowering) if link else set[str]()
+    moves += [_receive_whole(lowering, name) for name in graph.inputs if name in received]
     steps, tables = 0, TableBuilder()
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     for number, fusion in enumerate(lowering.fusions):
         tiling, placement = lowering.tilings[number], lowering.placements[number]
         receives = [link and name in graph.inputs and name not in received for name in fusion.sources]
         received |= {*fusion.sources}
-        sends = link and fusion.target in graph.outputs
+        sends = link and lowering.stored_as(fusion.target) in graph.outputs
         layer: ProductScheduler | VectorScheduler
         if isinstance(fusion.work, VectorWork):
             assert isinstance(tiling, VectorTiling) and isinstance(placement, VectorPlacement)  # noqa: S101, PT018
@@ -379,13 +459,35 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
                 number, flow, tiling, placement, of_tiling[tiling], steps, tables,
                 receives=any(receives), sends=sends,
             )  # fmt: skip
-        formers = [[stored[part] for part in lowering.parts_of(name) if part in stored] for name in fusion.sources]
+        formers = [
+            [stored[part] if lowering.in_rows(name) else stored[part].at_once
+             for part in lowering.parts_of(name) if part in stored]
+            for name in fusion.sources
+        ]  # fmt: skip
         moves += layer.moves(scratchpads, formers)
         layers.append(layer)
         steps += len(layer.now)
         stored[fusion.target] = layer.stored
     instructions = _in_order(layers, moves, steps, machine)
     return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)
+
+
+def _read_in_other_rows(lowering: Lowering) -> set[str]:
+    """Inputs that some fusion reads otherwise than row by row, so that all of them must be there first."""
+    names = set[str]()
+    for fusion in lowering.fusions:
+        for name in fusion.sources:
+            if name not in lowering.graph.inputs or name not in fusion.beside:
+                names |= {*lowering.parts_of(name)} & {*lowering.graph.inputs}
+    return names
+
+
+def _receive_whole(lowering: Lowering, name: str) -> Moves:
+    """Receive all of an input before anything else."""
+    value, place = lowering.graph[name], lowering.places[name]
+    rows = cuts_anew(value.samples, value.samples, place.period)
+    none = np.zeros_like(rows.low)
+    return Moves(0, none, none, received_over_link(rows, value.features, place))
 
 
 def _require_memory(instructions: int, machine: Machine) -> None:
@@ -454,7 +556,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
         if isinstance(tiling, Tiling):
             chunks = tiling.chunk_table()
-            macs = tiling.m * int((chunks.k_size * chunks.n_size).sum())
+            macs = tiling.m // tiling.batches * int((chunks.k_size * chunks.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
         if formed[number] != macs or stored[number] != whole:

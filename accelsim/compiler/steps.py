@@ -52,26 +52,28 @@ class Steps:
         """Work out a tiling's steps."""
         rows, tiles, chunks = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
         row, chunk = tiling.order()
-        column_tile = chunks.tile[chunk]
+        batch, column_tile, row_tile = chunks.batch[chunk], chunks.tile[chunk], row % tiling.tiles_m
         part = np.searchsorted(tiling.parts_k.low, chunks.k_low[chunk])
         outer, none = tiling.rows_outer, np.zeros_like(row)
         # output tiles are executed one after the other
-        outputs = row * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row
+        outputs = row_tile * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row_tile
+        outputs += batch * (tiling.tiles_m * tiling.tiles_n)
         parts, of_row = (1, none) if tiling.resident else (tiling.tiles_k, part)
         activations = take_turns(
-            row if outer else none,
-            of_row if outer else row * parts + of_row,
+            row if outer else batch,
+            of_row if outer else row_tile * parts + of_row,
             np.array([parts if outer else parts * tiling.tiles_m]),
             column_tile,
             tiling.activations,
         )
-        of_tile = np.bincount(chunks.tile)
+        of_batch = len(chunks.tile) // tiling.batches
+        of_tile = np.bincount(chunks.tile[:of_batch])
         first_of_tile = np.cumsum(of_tile) - of_tile
         weights = take_turns(
-            none if outer else column_tile,
-            chunk if outer else chunk - first_of_tile[column_tile],
-            np.array([len(chunks.tile)]) if outer else of_tile[column_tile],
-            row,
+            batch if outer else batch * tiling.tiles_n + column_tile,
+            chunk % of_batch - (0 if outer else first_of_tile[column_tile]),
+            np.array([of_batch]) if outer else of_tile[column_tile],
+            row_tile,
             tiling.weights,
         )
         block = (chunks.n_low[chunk] - tiles.low[column_tile]) // tiling.columns

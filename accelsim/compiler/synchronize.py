@@ -1,4 +1,4 @@
-"""Pass 5: the fewest semaphore waits that order all accesses to the same bytes."""
+"""Pass 7: the fewest semaphore waits that order all accesses to the same bytes."""
 
 from __future__ import annotations
 

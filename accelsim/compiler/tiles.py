@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,8 @@ class Chunks(NamedTuple):
         Whether its inputs are multiplied as integers on a machine of floats.
     scaled
         Whether it completes the int32 sums of a group of such inputs, which are then scaled.
+    batch
+        Product that it belongs to, where there are several.
     """
 
     k_low: Int64
@@ -74,6 +76,12 @@ class Chunks(NamedTuple):
     done: Bools
     integers: Bools
     scaled: Bools
+    batch: Int64
+
+    def take(self, which: Int64) -> Chunks:
+        """Some of them, or some several times."""
+        columns: list[Any] = [column[which] for column in self]
+        return Chunks(*columns)
 
 
 class Order(NamedTuple):
@@ -99,6 +107,13 @@ def cuts(size: int, tile: int) -> Cuts:
     """The parts that `cut` makes, as arrays."""
     low = np.arange(0, size, tile)
     return Cuts(low, np.minimum(tile, size - low))
+
+
+def cuts_anew(size: int, tile: int, period: int) -> Cuts:
+    """Parts of size `tile` of each run of `period` elements; of the whole if that is 0."""
+    low, length = cuts(period or size, tile)
+    first = np.arange(0, size, period or size)
+    return Cuts((first[:, None] + low).ravel(), np.tile(length, len(first)))
 
 
 def cuts_apart(size: int, tile: int, split: int, wide: int) -> Cuts:
@@ -171,6 +186,8 @@ class Tiling:
         Rows after which row tiles begin anew, those of an image; 0 if they don't.
     groups
         Which inputs each output reads, if not all: weight tiles of zeros alone are left out.
+    batches
+        Products of so many rows and weights of their own, one after the other.
     """
 
     m: int
@@ -192,15 +209,12 @@ class Tiling:
     fold: int = 1
     period: int = 0
     groups: ChannelGroups | None = None
+    batches: int = 1
 
     @property
     def parts_m(self) -> Cuts:
         """Rows of the row tiles."""
-        if not self.period:
-            return cuts(self.m, self.tile_m)
-        low, size = cuts(self.period, self.tile_m)
-        first = np.arange(0, self.m, self.period)[:, None]
-        return Cuts((first + low).ravel(), np.tile(size, len(first)))
+        return cuts_anew(self.m, self.tile_m, self.period)
 
     @property
     def wide_k(self) -> int:
@@ -230,8 +244,8 @@ class Tiling:
 
     @property
     def tiles_m(self) -> int:
-        """Number of row tiles."""
-        return len(self.parts_m.low)
+        """Number of row tiles of a batch."""
+        return len(self.parts_m.low) // self.batches
 
     @property
     def tiles_k(self) -> int:
@@ -249,7 +263,13 @@ class Tiling:
         return ceil_div(min(self.tile_n, self.n), self.columns)
 
     def chunk_table(self) -> Chunks:
-        """All weight chunks, as arrays."""
+        """All weight chunks, batch by batch, as arrays."""
+        chunks = self._chunks_of_batch()
+        batch, number = np.divmod(np.arange(self.batches * len(chunks.tile)), len(chunks.tile))
+        return chunks.take(number)._replace(batch=batch)
+
+    def _chunks_of_batch(self) -> Chunks:
+        """The weight chunks of the first product."""
         k_low, k_size = self.parts_k
         n_low, n_size = cuts(self.n, self.columns)
         block, part = np.divmod(np.arange(len(n_low) * len(k_low)), len(k_low))
@@ -268,11 +288,12 @@ class Tiling:
         k_low, k_high = k_low[part], (k_low + k_size)[part]
         integers = k_low < self.split
         scaled = integers & ((k_high % self.group == 0) | (k_high == self.split))
-        return Chunks(k_low, k_size[part], n_low[block], n_size[block], tile, first, last, done, integers, scaled)
+        sizes = (k_low, k_size[part], n_low[block], n_size[block])
+        return Chunks(*sizes, tile, first, last, done, integers, scaled, np.zeros_like(tile))
 
     def chunks(self) -> list[Chunk]:
-        """All weight chunks, one by one."""
-        table = self.chunk_table()
+        """The weight chunks of a batch, one by one."""
+        table = self._chunks_of_batch()
         ends = (table.k_low, table.k_low + table.k_size, table.n_low, table.n_low + table.n_size, table.last)
         return [
             Chunk(Span(k_low, k_high), Span(n_low, n_high), last)
@@ -280,11 +301,13 @@ class Tiling:
         ]
 
     def order(self) -> Order:
-        """All steps: the chunks of all column tiles, or of one after the other, for each row tile."""
-        rows, tile = np.arange(self.tiles_m)[:, None], self.chunk_table().tile
+        """All steps: the chunks of all column tiles, or of one after the other, for each row tile; batch by batch."""
+        rows, tile = np.arange(self.tiles_m)[:, None], self._chunks_of_batch().tile
         ends = [len(tile)] if self.rows_outer else np.flatnonzero(np.append(np.diff(tile) > 0, True)) + 1
         pairs = [np.broadcast_arrays(rows, np.arange(low, high)) for low, high in pairwise([0, *ends])]
-        return Order(*(np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1)))
+        row, chunk = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
+        batches = np.arange(self.batches)[:, None]
+        return Order((batches * self.tiles_m + row).ravel(), (batches * len(tile) + chunk).ravel())
 
 
 class Footprint(NamedTuple, Generic[Count]):
@@ -296,6 +319,13 @@ class Footprint(NamedTuple, Generic[Count]):
     output: Count
 
 
+class Lead(NamedTuple):
+    """An axis before the samples of a matrix: how many matrices there are, and bytes from one to the next."""
+
+    number: int
+    step: int
+
+
 class Place(NamedTuple):
     """A matrix of samples by features in a memory: where an element stands.
 
@@ -305,12 +335,17 @@ class Place(NamedTuple):
         Bytes from row to row; a row is a sample, or a feature if `feature_major`.
     bits
         Bits of an element; elements of a row follow each other without gaps.
+    leads, period
+        If samples do not all lie alike, the axes before the last one that they count, and samples of that one; else
+        none, and 0.
     """
 
     address: int
     pitch: int
     feature_major: bool
     bits: int
+    leads: tuple[Lead, ...] = ()
+    period: int = 0
 
     @property
     def sample_bytes(self) -> int:
@@ -323,8 +358,18 @@ class Place(NamedTuple):
 
     def at(self, sample: Count, feature: Count) -> Count:
         """Address of an element, which begins a byte."""
+        lead, sample = self._lead(sample) if self.leads else (0, sample)
         row, column = oriented(sample, feature, feature_major=self.feature_major)
-        return self.address + row * self.pitch + column * self.bits // 8
+        return self.address + lead + row * self.pitch + column * self.bits // 8
+
+    def _lead(self, sample: Count) -> tuple[Count, Count]:
+        """Bytes to the run of samples that one is in, and its number there."""
+        number, within = sample // self.period, sample % self.period
+        lead = 0 * number
+        for axis in reversed(self.leads):
+            number, place = number // axis.number, number % axis.number
+            lead = lead + place * axis.step
+        return lead, within
 
 
 def oriented(samples: Count, features: Count, *, feature_major: bool) -> tuple[Count, Count]:

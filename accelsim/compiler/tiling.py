@@ -1,4 +1,4 @@
-"""Pass 3: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
+"""Pass 4: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
         if flow.likeness not in chosen:
             chosen[flow.likeness] = _cut(flow)
         tiling = chosen[flow.likeness]
-        flows.append(flow.streaming() if tiling.period else flow)
+        streams = flow.product.image is not None and tiling.period > 0
+        flows.append(flow.streaming() if streams else flow)
         tilings.append(tiling)
     return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))
 
@@ -128,16 +129,20 @@ def _fit(candidates: Candidates) -> Bools:
 def count_slots(candidates: Candidates) -> Counts:
     """Give tilings that fit as many slots as help and fit beside their staging."""
     room, blocks, chunks = _room(candidates), candidates.blocks_summed, candidates.chunks
+    batches = candidates.flow.product.batches
     tiles = candidates.tiles_m * np.where(candidates.resident, 1, candidates.tiles_k)
     wanted = np.where(candidates.rows_outer, 2, np.maximum(2, tiles))
-    most = np.minimum(np.minimum(chunks, room.weight), PREFETCH)
+    tiles = tiles * batches
+    most = np.minimum(np.minimum(chunks * batches, room.weight), PREFETCH)
     weights = most
     for number in range(2, PREFETCH + 1):
         apart = _chunks_apart(candidates, np.full_like(most, number))
         weights = np.where(apart & (number <= most), number, weights)
+    # those that row tiles share stay, beside those of the next batch if there is one
+    stay = np.where(2 * chunks <= room.weight, min(2, batches) * chunks, chunks)
     return Counts(
         activations=np.minimum(np.minimum(tiles, room.activation), wanted),
-        weights=np.where((chunks <= room.weight) & (candidates.tiles_m > 1), chunks, weights),
+        weights=np.where((chunks <= room.weight) & (candidates.tiles_m > 1), stay, weights),
         sums=np.where(room.accumulator >= 2 * blocks, 2 * blocks, blocks),
         outputs=np.minimum(2, room.output),
     )
@@ -175,7 +180,9 @@ def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
     number, rest = np.divmod(n, candidates.tile_n)
     of_tiles = number * passes(ceil_div(candidates.tile_n, columns) * tiles_k, tiles_m, counts.weights)
     of_tiles += passes(ceil_div(rest, columns) * tiles_k, tiles_m, counts.weights)
-    return activations, np.where(outer, passes(candidates.chunks, tiles_m, counts.weights), of_tiles)
+    batches = candidates.flow.product.batches
+    weights = np.where(outer, passes(candidates.chunks, tiles_m, counts.weights), of_tiles)
+    return activations * batches, weights * batches
 
 
 def _tile_bursts(rows: Int64, columns: Int64, whole_rows: Bools, pitch: int, burst_bytes: int) -> Int64:
@@ -205,7 +212,8 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     flow = candidates.flow
     product, machine, major = flow.product, flow.machine, flow.machine.feature_major
     compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k) * candidates.density
-    burst, tiles_m, outputs = machine.dram.burst_bytes, candidates.tiles_m, candidates.tiles_m * candidates.tiles_n
+    burst, tiles_m = machine.dram.burst_bytes, candidates.tiles_m
+    outputs = product.batches * tiles_m * candidates.tiles_n
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
     y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
     x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), flow.result.rows_bytes(y_elements)
@@ -220,6 +228,8 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
     chunk = ceil_div(weight_bytes, burst) + 1
+    if product.factor:
+        chunk += _factor_bursts(candidates)
     activations, weights = loads(candidates, counts)
     bursts = activations * activation + weights * chunk + outputs * output
     burst_cycles = machine.dram.burst_period_fs / machine.clock_period_fs
@@ -235,7 +245,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     transfer = np.maximum(activations * load_x + weights * load_w, outputs * store)
     transfer = np.maximum(transfer, bursts * burst_cycles)
     expand = _expand_cycles(candidates, counts)
-    if flow.encoder:
+    if flow.encoder or flow.transposes:
         # a place for encoded bytes is taken from the load's start until they are expanded
         latency = machine.cycles(machine.dram.latency_fs)
         places = np.where(candidates.staging > 0, candidates.staging, np.minimum(counts.weights, PREFETCH))
@@ -252,6 +262,13 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
     return Estimates(exposed + clashes + started + least, bursts)
+
+
+def _factor_bursts(candidates: Candidates) -> Int64:
+    """DRAM bursts of a tile of a factor that is formed at run time beyond those of its bytes in one run."""
+    flow, burst = candidates.flow, candidates.flow.machine.dram.burst_bytes
+    rows, row_bytes = flow.factor_rows(candidates.tile_k, np.full_like(candidates.tile_k, flow.width))
+    return rows * (ceil_div(row_bytes, burst) + (row_bytes % burst > 0)) - ceil_div(rows * row_bytes, burst)
 
 
 def _activations(
@@ -274,9 +291,9 @@ def _activations(
 
 
 def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
-    """Cycles that the decode unit takes for a chunk, the weight scratchpad's ports included; 0 for dense weights."""
+    """Cycles that a chunk's decoding or transposition takes, the weight scratchpad's ports included; 0 for others."""
     flow, staged = candidates.flow, candidates.staged_bytes
-    if flow.encoder is None:
+    if flow.encoder is None and not flow.transposes:
         return np.zeros_like(staged)
     weight = flow.machine.weight
     front = fronts(weight, counts.weights, candidates.footprint.weight, candidates.staging, staged)

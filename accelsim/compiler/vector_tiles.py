@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.tiles import Cuts, Place, cuts, oriented
+from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DoesNotFitError
 from accelsim.graph.ops.window import Window
@@ -51,6 +51,8 @@ class VectorTiling:
         Tiles that are read for one that is formed.
     feature_major
         Whether the samples of a feature lie side by side.
+    period
+        Rows after which tiles begin anew; 0 if they don't.
     """
 
     samples: int
@@ -64,12 +66,13 @@ class VectorTiling:
     feature_major: bool
     source_word: int
     result_word: int
+    period: int = 0
 
     @property
     def boxes(self) -> Boxes:
         """All tiles, in order."""
         if self.image is None:
-            rows = cuts(self.samples, self.tile_samples)
+            rows = cuts_anew(self.samples, self.tile_samples, self.period)
             return Boxes(rows, Cuts(np.zeros_like(rows.low), np.ones_like(rows.low)))
         images, lines = cuts(self.image.samples, self.tile_samples), cuts(self.image.output[0], self.tile_lines)
         both = [np.meshgrid(a, b, indexing="ij") for a, b in zip(images, lines, strict=True)]
@@ -181,6 +184,7 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
             machine.feature_major,
             machine.activation.width_bytes,
             machine.output.width_bytes,
+            work.period,
         )
 
     def fits(tried: VectorTiling, slots: int) -> bool:
@@ -188,7 +192,7 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
         return all(_held(sram, slots) >= size for sram, size in needs)
 
     lines = image.output[0] if image else 1
-    most = image.samples if image else samples
+    most = image.samples if image else work.period or samples
     for slots in (SLOTS, 1):
         found = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
         if found:

@@ -26,6 +26,7 @@ from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.softmax import Softmax
 
 ON = machine()
 
@@ -153,10 +154,9 @@ def test_what_follows_a_product_is_computed_in_its_order_or_refused(steps: tuple
 
 def test_nodes_that_no_unit_executes_are_refused_by_name() -> None:
     build = Builder("g")
-    q = Integer(1.0, 0, signed=True)
-    both = build.node("both", MatMul(), build.input("a", (2, 3), q), build.input("b", (3, 4), q))
-    with pytest.raises(CompileError, match="node both: MatMul must be what edge-ws has a unit for"):
-        fuse(Lowering(build.graph((both,)), (), ""), ON)
+    shares = build.node("shares", Softmax(), build.input("a", (2, 3), Integer(1.0, 0, signed=True)))
+    with pytest.raises(CompileError, match="node shares: Softmax must be what edge-ws has a unit for"):
+        fuse(Lowering(build.graph((shares,)), (), ""), ON)
 
 
 def test_sums_that_nothing_converts_are_refused() -> None:

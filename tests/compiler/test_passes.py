@@ -22,7 +22,7 @@ from graph_runs import bytes_of, executed
 from harness import machine
 from numpy.typing import NDArray
 
-from accelsim.compiler import allocate, emit, fuse, legalize, schedule, synchronize, tiling
+from accelsim.compiler import allocate, emit, fuse, layout, legalize, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
 from accelsim.compiler.pipeline import PASSES, compile_graph
 from accelsim.compiler.tiles import Tiling
@@ -123,10 +123,10 @@ def through(typed: Typed, on: Machine, last: str) -> Lowering:
 
 def test_passes_come_in_the_order_of_what_they_need() -> None:
     names = [step.name for step in PASSES]
-    assert names == ["fuse", "legalize", "tile", "allocate", "leave out", "schedule", "synchronize", "emit"]
-    runs = [fuse.fuse, legalize.legalize, tiling.tile, allocate.allocate, schedule.schedule]
+    assert names == ["fuse", "legalize", "layout", "tile", "allocate", "leave out", "schedule", "synchronize", "emit"]
+    runs = [fuse.fuse, legalize.legalize, layout.arrange, tiling.tile, allocate.allocate, schedule.schedule]
     assert [step.run for step in PASSES if step.name not in {"leave out", "synchronize", "emit"}] == runs
-    assert (synchronize.synchronize, emit.emit) == (PASSES[6].run, PASSES[7].run)
+    assert (synchronize.synchronize, emit.emit) == (PASSES[7].run, PASSES[8].run)
 
 
 # -- fuse

@@ -16,7 +16,12 @@ from accelsim.units import align_up, ceil_div
 
 
 class InputStationaryFlow(Dataflow):
-    """A chunk is its folds one after the other without gaps, each n rows of R weights, the outputs that stream."""
+    """A chunk is its folds one after the other without gaps, each n rows of R weights, the outputs that stream.
+
+    That of a factor that is formed at run time is n rows of all its inputs.
+    """
+
+    by_output = True
 
     def __init__(self, product: Product, machine: Machine, config: InputStationary) -> None:
         # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip;
@@ -63,8 +68,8 @@ class InputStationaryFlow(Dataflow):
             MATMUL,
             tiles.steps,
             times,
-            address=tiles.w + low * tiles.n,
-            stride=depth,
+            address=tiles.w + low * (1 if self.product.factor else tiles.n),
+            stride=tiles.k if self.product.factor else depth,
             rows=tiles.n,
             depth=depth,
             columns=samples,

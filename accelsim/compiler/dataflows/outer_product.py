@@ -65,7 +65,8 @@ class OuterProductFlow(_SumsStay):
         super().__init__(product, machine, config, most_inputs=config.mask_bits if self.skip else product.k)
         self.unit = OuterProductUnit.of(config)
         # inputs whose weights are not all zero
-        self.survivors = int(np.count_nonzero(product.weights.any(axis=1))) if self.skip else product.k
+        known = self.skip and not product.factor
+        self.survivors = int(np.count_nonzero(product.weights.any(axis=1))) if known else product.k
 
     def weights_bytes(self, chunk: Chunk) -> int:
         """One byte a weight, and a bit an input."""
@@ -75,6 +76,10 @@ class OuterProductFlow(_SumsStay):
         """Weights, then bits."""
         packed = super().pack(chunk)
         return np.concatenate([packed, self.unit.mask(self.weights(chunk))]) if self.skip else packed
+
+    def behind_factor(self, chunk: Chunk) -> Bytes:
+        """Skip bits that skip nothing, as nobody knows which inputs are zeros."""
+        return np.packbits(np.ones(chunk.k.size, np.bool_), bitorder="little") if self.skip else np.zeros(0, np.uint8)
 
     def products(self, tiles: Tiles) -> Code:
         """For each block of samples, its skip bits and its product."""

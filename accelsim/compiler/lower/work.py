@@ -43,6 +43,8 @@ class VectorWork:
         256 entries, a byte each, of a function that is looked up; None of others.
     image
         Images whose windows are reduced; None for a function of single numbers.
+    period
+        Rows after which one of the tensors lies elsewhere; 0 if none does.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +53,7 @@ class VectorWork:
     function: Function
     table: NDArray[np.uint8] | None = None
     image: Image | None = None
+    period: int = 0
 
 
 def element_type(name: str, element: Element) -> ElementType:

@@ -16,6 +16,7 @@ class Concat(Op):
     axis: int
 
     arity: ClassVar[tuple[int, int]] = (1, 2**16)
+    moves: ClassVar[bool] = True
 
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """A longer axis."""

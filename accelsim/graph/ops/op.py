@@ -45,6 +45,8 @@ class Op(ABC):
     elementwise: ClassVar[bool] = False
     #: Whether a positive factor of a feature may stand before or behind it.
     homogeneous: ClassVar[bool] = False
+    #: Whether it gives numbers other places, in tensors of whole numbers, and does nothing else.
+    moves: ClassVar[bool] = False
 
     @abstractmethod
     def infer(self, *given: Value) -> tuple[Type, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from accelsim.graph.ops.op import Op, UnfitError, Work, count
 from accelsim.graph.value import Type, Value
@@ -13,6 +14,8 @@ class Reshape(Op):
     """Numbers in their order; of the shape, 0 stands for the axis of the input at its place, -1 for what is left."""
 
     shape: tuple[int, ...]
+
+    moves: ClassVar[bool] = True
 
     def resolved(self, given: tuple[int, ...]) -> tuple[int, ...]:
         """Shape of the result for a shape of the input.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from accelsim.graph.ops.op import Op, UnfitError, Work
 from accelsim.graph.value import Type, Value
@@ -16,6 +17,8 @@ class Slice(Op):
     start: int
     stop: int
     step: int = 1
+
+    moves: ClassVar[bool] = True
 
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """A shorter axis."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from accelsim.graph.ops.op import Op, UnfitError, Work
 from accelsim.graph.value import Type, Value
@@ -13,6 +14,8 @@ class Transpose(Op):
     """Axis i of the result is axis `order[i]` of the input."""
 
     order: tuple[int, ...]
+
+    moves: ClassVar[bool] = True
 
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """The axes in their order."""

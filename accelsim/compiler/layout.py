@@ -1,0 +1,253 @@
+"""Pass 3: where each value lies, so that tensors that only move are addresses.
+
+What a fusion forms lies in rows of its own unless somebody wants it elsewhere: beside what it is joined to, or in the
+order that a Transpose behind it brings about, where others can read that alone. All other values are views of these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.view import View, periods
+from accelsim.config.arch import Machine
+from accelsim.errors import CompileError
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
+from accelsim.graph.value import Value
+
+
+def arrange(lowering: Lowering, machine: Machine) -> Lowering:
+    """Give each value its view.
+
+    Raises
+    ------
+    CompileError
+        If a fusion reads, or the network gives, numbers that no addresses bring in order.
+    """
+    finder = _Finder(lowering.graph, lowering.fusions, machine)
+    finder.find()
+    graph, views = lowering.graph, finder.views
+    faults = [
+        f"node {_mover(graph, name)}: addresses alone must bring its numbers to where {fusion.name} reads them on "
+        f"{machine.name}, which they don't"
+        for fusion in lowering.fusions
+        for name in fusion.sources
+        if not finder.readable(fusion, name, views.get(name))
+    ]
+    faults += [
+        f"node {_mover(graph, name)}: addresses alone must bring the network's output in order, which they don't"
+        for name in graph.outputs
+        if name not in views or (views[name].root != name and finder.moved(name))
+    ]
+    if faults:
+        raise CompileError(*dict.fromkeys(faults))
+    fusions = tuple(finder.placed(fusion) for fusion in lowering.fusions)
+    return dataclasses.replace(lowering, fusions=fusions, views=views, storages=finder.storages)
+
+
+def _mover(graph: Graph, name: str) -> str:
+    """Name of the node that gives a value its order."""
+    node = graph.producer(name)
+    return node.name if node else name
+
+
+@dataclass
+class _Finder:
+    """Finds views from the outputs back, and then forwards.
+
+    Attributes
+    ----------
+    views
+        Of the values so far.
+    storages
+        Each storage as the dense tensor that it holds.
+    """
+
+    graph: Graph
+    fusions: Sequence[Fusion]
+    machine: Machine
+    views: dict[str, View] = field(default_factory=dict)
+    storages: dict[str, View] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.formed = {fusion.target for fusion in self.fusions}
+        self.readers: dict[str, list[Fusion]] = {}
+        for fusion in self.fusions:
+            for name in fusion.sources:
+                self.readers.setdefault(name, []).append(fusion)
+
+    def find(self) -> None:
+        """Fill the views."""
+        held = {node.name for fusion in self.fusions for node in fusion.nodes}
+        for node in reversed(self.graph.nodes):
+            if isinstance(node.op, Concat) and node.name not in held:
+                self._join(node.name, node.inputs, node.op.axis, node.output)
+        for fusion in self.fusions:
+            if fusion.product and len(fusion.beside) > 1:
+                self._join(fusion.name, fusion.beside, -1, None)
+        for fusion in self.fusions:
+            if fusion.target not in self.views:
+                self._follow(fusion)
+        self._store_others()
+
+    def _store_others(self) -> None:
+        """Give what has no place yet one of its own, and find where what only moves lies."""
+        read = (name for fusion in self.fusions for name in fusion.sources)
+        for name in (*self.graph.inputs, *self.formed, *read):
+            if name not in self.views and not self.moved(name):
+                self.views[name] = self._store(self._dense(name))
+        for node in self.graph.nodes:
+            if node.op.moves and node.output not in self.views:
+                view = self._forward(node, self.views.get(node.inputs[0]))
+                if view:
+                    self.views[node.output] = view
+
+    def moved(self, name: str) -> bool:
+        """Whether a value is one that only gives others' numbers other places."""
+        node = self.graph.producer(name)
+        return node is not None and node.op.moves and name not in self.formed
+
+    def readable(self, fusion: Fusion, name: str, view: View | None) -> bool:
+        """Whether transfers bring a value as a fusion reads it."""
+        if view is None:
+            return False
+        if name in fusion.sources[len(fusion.beside) :]:
+            return any(view.rows(last=last) for last in (False, True))
+        place = view.matrix(feature_major=self.machine.feature_major)
+        return place is not None and not (place.leads and fusion.work.image)
+
+    def placed(self, fusion: Fusion) -> Fusion:
+        """A fusion that knows how its tensors lie: rows after which they lie elsewhere, and rows of a right factor."""
+        major, product = self.machine.feature_major, fusion.product
+        rows = periods(*(self.views[name].matrix(feature_major=major) for name in (*fusion.beside, fusion.target)))
+        if not product:
+            return dataclasses.replace(fusion, work=dataclasses.replace(fusion.work, period=rows))
+        factor = product.factor
+        if factor:
+            view = self.views[factor.value]
+            by_input, by_output = (view.rows(last=last) is not None for last in (False, True))
+            factor = dataclasses.replace(factor, by_input=by_input, by_output=by_output)
+            rows = math.gcd(rows, product.m // factor.batches if factor.batches > 1 else 0)
+        return dataclasses.replace(fusion, work=dataclasses.replace(product, period=rows, factor=factor))
+
+    def _dense(self, name: str) -> View:
+        value = self.graph[name]
+        bits = value.element.memory_bits
+        return View.dense(name, value.shape, bits, feature_major=self.machine.feature_major)
+
+    def _store(self, view: View) -> View:
+        """Give a tensor storage of its own."""
+        self.storages[view.root] = view
+        return view
+
+    def _join(self, name: str, parts: Sequence[str], axis: int, joined: str | None) -> None:
+        """Have tensors lie one behind the other along an axis, as one that may have a name."""
+        values = [self.graph[part] for part in parts]
+        axis %= len(values[0].shape)
+        ends = np.cumsum([0, *(value.shape[axis] for value in values)]).tolist()
+        if joined in self.views:
+            whole = self.views[joined]
+        else:
+            whole = self._whole(parts, axis, ends[-1]) or self._side_by_side(joined or f"{name}.sources", values, axis)
+        if joined:
+            self.views[joined] = whole
+        for part, start, stop in zip(parts, ends, ends[1:], strict=False):
+            if not self._put(part, whole.sliced(axis, start, stop)):
+                raise CompileError(
+                    f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere"
+                )
+
+    def _side_by_side(self, root: str, values: Sequence[Value], axis: int) -> View:
+        shape = list(values[0].shape)
+        shape[axis] = sum(value.shape[axis] for value in values)
+        bits = values[0].element.memory_bits
+        return self._store(View.dense(root, tuple(shape), bits, feature_major=self.machine.feature_major))
+
+    def _whole(self, parts: Sequence[str], axis: int, size: int) -> View | None:
+        """The tensor that others lie in already, from its first to its last number."""
+        first = self.views.get(parts[0])
+        if first is None:
+            return None
+        shape = list(first.shape)
+        shape[axis] = size
+        whole = dataclasses.replace(first, shape=tuple(shape))
+        return whole if whole == self.storages.get(first.root) else None
+
+    def _put(self, name: str, view: View) -> bool:
+        """Have a tensor lie where a view says; whether it can."""
+        if name in self.views:
+            return self.views[name] == view
+        self.views[name] = view
+        node = self.graph.producer(name)
+        if node is None or not self.moved(name) or isinstance(node.op, Concat):
+            return True  # what is joined comes later
+        before = self._backward(node, view)
+        return before is not None and self._put(node.inputs[0], before)
+
+    def _backward(self, node: Node, view: View) -> View | None:
+        """Where what a node reads lies if what it gives lies so."""
+        match node.op:
+            case Reshape():
+                return view.reshaped(self.graph[node.inputs[0]].shape)
+            case Transpose(order):
+                return view.transposed(tuple(np.argsort(order).tolist()))
+            case _:
+                return None
+
+    def _forward(self, node: Node, given: View | None) -> View | None:
+        """Where what a node gives lies if what it reads lies so."""
+        if given is None:
+            return None
+        match node.op:
+            case Reshape():
+                return given.reshaped(self.graph[node.output].shape)
+            case Transpose(order):
+                return given.transposed(order)
+            case Slice(axis, start, stop, step):
+                return given.sliced(axis % len(given.shape), start, stop, step)
+            case _:
+                return None
+
+    def _follow(self, fusion: Fusion) -> None:
+        """Have what a fusion forms lie in the order that the nodes behind it bring about, where others need that."""
+        name, chain = fusion.target, list[Node]()
+        while name not in self.graph.outputs and len(self.graph.readers(name)) == 1:
+            (node,) = self.graph.readers(name)
+            if not isinstance(node.op, Reshape | Transpose) or node.output in self.formed | self.views.keys():
+                break
+            chain.append(node)
+            name = node.output
+        view: View | None = self._dense(fusion.target)
+        for node in chain:
+            view = self._forward(node, view)
+        if not chain or (name not in self.graph.outputs and self._suits(name, view)):
+            return
+        for end in range(len(chain), 0, -1):
+            last = chain[end - 1].output
+            dense = self._dense(last)
+            view = dense
+            for node in reversed(chain[:end]):
+                view = None if view is None else self._backward(node, view)
+            place = view.matrix(feature_major=self.machine.feature_major) if view else None
+            if (
+                place
+                and self._suits(last, dense)
+                and not (place.leads and isinstance(fusion.work, VectorWork) and fusion.work.image)
+            ):
+                self._put(last, self._store(dense))
+                return
+
+    def _suits(self, name: str, view: View | None) -> bool:
+        """Whether all fusions that read a value can where it lies."""
+        return all(self.readable(fusion, name, view) for fusion in self.readers.get(name, ()))

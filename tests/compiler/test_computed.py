@@ -1,0 +1,168 @@
+"""Products of two factors that are formed at run time, on every datapath, byte by byte as golden.exact has them.
+
+Heads are split off by Reshape and Transpose, as attention does, which are addresses: nothing copies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from graph_runs import bytes_of, executed
+from harness import machine
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import DATAPATHS, machines
+
+from accelsim.compiler.pipeline import compile_graph
+from accelsim.config.arch import Machine
+from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.graph.build import Builder
+from accelsim.graph.element import Element, Float, Integer
+from accelsim.graph.graph import Graph
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
+from accelsim.sim import fast
+
+#: Datapaths that take a right factor as it is formed.
+KINDS = [kind for kind in DATAPATHS if kind != "sparse_lanes"]
+EIGHT = Integer(0.1, 0, signed=True)
+HEADS_FIRST = Transpose((0, 2, 1, 3))
+
+
+@dataclass
+class Typed:
+    """A graph of 8-bit integers, or of floats, that grows node by node."""
+
+    rng: np.random.Generator
+    element: Element
+
+    def __post_init__(self) -> None:
+        self.build = Builder("g")
+        self.inputs: list[NDArray[np.generic]] = []
+
+    def input(self, name: str, *shape: int) -> str:
+        self.inputs.append(self.numbers(shape))
+        return self.build.input(name, shape, self.element)
+
+    def numbers(self, shape: tuple[int, ...]) -> NDArray[np.generic]:
+        if isinstance(self.element, Float):
+            return self.element.quantize(self.rng.normal(size=shape))
+        return self.rng.integers(-128, 128, shape).astype(np.int8)
+
+    def matmul(self, name: str, x: str, w: str, depth: int, *, relu: bool = False) -> str:
+        """A product and its conversion back to the graph's element."""
+        sums = self.build.node(name, MatMul(), x, w)
+        last = sums
+        if isinstance(self.element, Float):
+            if relu:
+                last = self.build.node(f"{name}.relu", Relu(), last)
+            return self.build.node(f"{name}.cast", Cast(self.element), last)
+        mantissa, exponent = np.frexp(1 / (74 * np.sqrt(depth)))
+        one = {bits: Integer(1.0, 0, signed=True, bits=bits) for bits in (8, 32)}
+        m = self.build.constant(f"{name}.m", np.array([round(float(mantissa) * 2**31)], np.int32), one[32])
+        s = self.build.constant(f"{name}.s", np.array([exponent], np.int8), one[8])
+        last = self.build.node(f"{name}.cast", Cast(self.element, "tflite_single_round"), last, m, s)
+        return self.build.node(f"{name}.relu", Relu(), last) if relu else last
+
+    def linear(self, name: str, x: str, inputs: int, outputs: int) -> str:
+        return self.matmul(name, x, self.build.constant(f"{name}.w", self.numbers((inputs, outputs)), self.element),
+                           inputs)  # fmt: skip
+
+    def heads(self, x: str, samples: int, tokens: int, heads: int, width: int) -> str:
+        """(samples, tokens, heads * width) as (samples, heads, tokens, width)."""
+        split = self.build.node(f"{x}.split", Reshape((samples, tokens, heads, width)), x)
+        return self.build.node(f"{x}.heads", HEADS_FIRST, split)
+
+    def graph(self, *outputs: str) -> tuple[Graph, tuple[NDArray[np.generic], ...]]:
+        return self.build.graph(outputs), tuple(self.inputs)
+
+
+def attention(typed: Typed, samples: int, tokens: int, heads: int, width: int) -> str:
+    """Scores and their product with the values, the softmax between them left out; back in one row a token."""
+    features = heads * width
+    x = typed.input("x", samples, tokens, features)
+    q, k, v = (typed.heads(typed.linear(name, x, features, features), samples, tokens, heads, width) for name in "qkv")
+    turned = typed.build.node("turned", Transpose((0, 1, 3, 2)), k)
+    scores = typed.matmul("scores", q, turned, width, relu=True)
+    mixed = typed.matmul("mixed", scores, v, tokens)
+    rows = typed.build.node("rows", HEADS_FIRST, mixed)
+    joined = typed.build.node("joined", Reshape((samples, tokens, features)), rows)
+    return typed.linear("out", joined, features, features)
+
+
+def assert_executed(graph: Graph, inputs: tuple[NDArray[np.generic], ...], on: Machine) -> Any:
+    try:
+        program, execution = executed(graph, inputs, on)
+    except DoesNotFitError:
+        assume(False)
+        raise
+    times = np.zeros(program.header.dram_bytes, np.int64)
+    for region in program.header.regions:
+        np.add.at(times, bytes_of(region), 1)
+    assert times.max() == 1
+    timed = fast.execute(program, on, timing_only=True)
+    assert timed.cycles == execution.cycles
+    return program
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(
+    shape=st.tuples(st.integers(1, 2), st.integers(1, 9), st.integers(1, 3), st.sampled_from([1, 2, 4, 5, 8])),
+    data=st.data(), seed=st.integers(0, 2**32),
+)  # fmt: skip
+@settings(max_examples=8)
+def test_heads_are_addresses(kind: str, shape: tuple[int, int, int, int], data: st.DataObject, seed: int) -> None:
+    typed = Typed(np.random.default_rng(seed), EIGHT)
+    last = attention(typed, *shape)
+    assert_executed(*typed.graph(last), data.draw(machines(kinds=[kind])))
+
+
+@pytest.mark.parametrize("operand", ["fp16", "bf16", "fp32"])
+def test_floats(operand: Any) -> None:
+    typed = Typed(np.random.default_rng(1), Float(operand))
+    last = attention(typed, 2, 9, 3, 4)
+    assert_executed(*typed.graph(last), machine(matrix={"operands": operand}))
+
+
+def test_both_factors_may_be_inputs_and_over_a_link() -> None:
+    typed = Typed(np.random.default_rng(2), EIGHT)
+    both = typed.matmul("both", typed.input("a", 6, 7), typed.input("b", 7, 5), 7)
+    link = {"io_bandwidth_bytes_per_s": 1e9, "io_latency_s": 0.0}
+    assert_executed(*typed.graph(both), machine(host=link))
+
+
+def test_a_factor_may_be_a_constant_on_the_left() -> None:
+    typed = Typed(np.random.default_rng(3), EIGHT)
+    left = typed.build.constant("left", typed.numbers((6, 7)), EIGHT)
+    both = typed.matmul("both", left, typed.input("b", 7, 5), 7)
+    assert_executed(*typed.graph(both), machine())
+
+
+def test_parts_of_a_tensor_are_read_where_they_lie() -> None:
+    typed = Typed(np.random.default_rng(4), EIGHT)
+    x = typed.input("x", 2, 6, 12)
+    qkv = typed.linear("qkv", x, 12, 24)
+    a, b = (typed.build.node(f"part{i}", Slice(2, low, low + 8), qkv) for i, low in enumerate((0, 16)))
+    turned = typed.build.node("turned", Transpose((0, 2, 1)), b)
+    tokens = typed.build.node("last", Slice(1, 2, 6, 2), a)
+    scores = typed.matmul("scores", tokens, turned, 8)
+    assert_executed(*typed.graph(scores), machine())
+
+
+def test_tensors_may_be_joined_along_any_axis() -> None:
+    typed = Typed(np.random.default_rng(5), EIGHT)
+    x, past = typed.input("x", 2, 3, 8), typed.input("past", 2, 4, 8)
+    new = typed.linear("new", x, 8, 8)
+    keys = typed.build.node("keys", Concat(1), past, new)
+    turned = typed.build.node("turned", Transpose((0, 2, 1)), keys)
+    scores = typed.matmul("scores", typed.linear("q", x, 8, 8), turned, 8)
+    assert_executed(*typed.graph(scores, keys), machine())

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow
+from accelsim.compiler.layout import tensors_of
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
-from accelsim.compiler.product import Factor, Product
+from accelsim.compiler.product import Product
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -42,14 +43,12 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement] = []
     for fusion, flow, tiling, at in zip(lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True):
-        target = layout.place(fusion.target)
-        sources = tuple(layout.place(name) for name in fusion.beside)
+        layout.place(fusion.target)
+        tensors = tensors_of(fusion, lowering.views)
+        sources, target = tuple(map(layout.at, tensors.sources)), layout.at(tensors.target)
         if flow and isinstance(tiling, Tiling):
-            placement = _product_placement(flow, tiling, parts[tiling], at, sources[0], target)
-            factor = flow.product.factor
-            if factor:
-                placement = dataclasses.replace(placement, factor=layout.factor(factor, flow))
-            placements.append(placement)
+            factor = None if tensors.factor is None else layout.factor(tensors.factor, flow)
+            placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             placements.append(_vector_placement(fusion.work, tiling, at, sources, target, machine))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
@@ -107,20 +106,24 @@ class _Layout:
     def place(self, name: str) -> Place:
         """Place of a value, as samples by features; the first one in a storage makes room for all of it."""
         if name not in self.places:
-            place = self.lowering.views[name].matrix(feature_major=self.machine.feature_major)
-            assert place  # noqa: S101 - the pass before has seen to it
-            self.places[name] = place._replace(address=place.address + self._address(name))
+            self.places[name] = self.at(self.lowering.views[name])
         return self.places[name]
 
-    def factor(self, factor: Factor, flow: Dataflow) -> Place:
-        """Place of a right factor: rows as the dataflow wants them, if it can have them."""
-        place = self.lowering.views[factor.value].rows(last=flow.reads_outputs)
-        assert place  # noqa: S101 - the pass before has seen to it
-        return place._replace(address=place.address + self._address(factor.value))
+    def at(self, view: View) -> Place:
+        """Place of a tensor, as samples by features."""
+        return self._in_storage(view.root, view.matrix(feature_major=self.machine.feature_major))
 
-    def _address(self, name: str) -> int:
-        """First byte of the storage that a value lies in."""
-        root = self.lowering.views[name].root
+    def factor(self, view: View, flow: Dataflow) -> Place:
+        """Place of a right factor: rows as the dataflow wants them, if it can have them."""
+        return self._in_storage(view.root, view.rows(last=flow.reads_outputs))
+
+    def _in_storage(self, root: str, place: Place | None) -> Place:
+        """A place behind the first byte of its storage."""
+        assert place  # noqa: S101 - the pass before has seen to it
+        return place._replace(address=place.address + self._address(root))
+
+    def _address(self, root: str) -> int:
+        """First byte of a storage."""
         if root not in self._storages:
             (self._storages[root],) = self.put([_bytes(self.lowering.storages[root], self.machine)])
         return self._storages[root]
@@ -136,7 +139,13 @@ def _bytes(storage: View, machine: Machine) -> int:
 
 
 def _product_placement(
-    flow: Dataflow, tiling: Tiling, parts: list[Chunk], chunks: tuple[int, ...], source: Place, target: Place
+    flow: Dataflow,
+    tiling: Tiling,
+    parts: list[Chunk],
+    chunks: tuple[int, ...],
+    source: Place,
+    target: Place,
+    factor: Place | None,
 ) -> Placement:
     weight, staging = weight_slots(flow, tiling)
     activation, scales = activation_slots(flow, tiling)
@@ -153,6 +162,7 @@ def _product_placement(
         chunks=chunks,
         source=source,
         target=target,
+        factor=factor,
     )
 
 

@@ -7,7 +7,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from accelsim.compiler.tiles import (
     operands_shape,
 )
 from accelsim.config.arch import Machine
+from accelsim.config.datapaths import InputStationary, TensorCore
 from accelsim.config.operands import OPERANDS, Operand
 from accelsim.errors import CompileError
 from accelsim.isa.opcodes import MATMUL
@@ -115,6 +116,14 @@ class Staged(NamedTuple):
     cycles: int
 
 
+def streams_outputs(machine: Machine) -> bool:
+    """Whether chunks of a right factor that is formed at run time are outputs (N) one after the other, or inputs (K).
+
+    Activations stay in an input-stationary array, and outputs stream past them; tensor cores read both factors so.
+    """
+    return isinstance(machine.matrix, InputStationary | TensorCore)
+
+
 class Dataflow(ABC):
     """A product on a datapath.
 
@@ -141,9 +150,6 @@ class Dataflow(ABC):
     partial_sums
         Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
-
-    #: Whether a chunk of a factor that is formed at run time is its outputs one after the other, or its inputs.
-    by_output: ClassVar[bool] = False
 
     split: int = 0
     group: int = 1
@@ -175,6 +181,7 @@ class Dataflow(ABC):
         self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
         self.block = block
+        self.by_output = streams_outputs(machine)
         if self.transposes and machine.operand.bits < 8:
             raise CompileError(
                 f"layer {product.name}: the right factor's numbers must be bytes to be transposed on chip, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.product import Product
@@ -36,6 +36,10 @@ class Fusion:
     def product(self) -> Product | None:
         """The product, if it is one."""
         return self.work if isinstance(self.work, Product) else None
+
+    def of(self, work: Product | VectorWork) -> Fusion:
+        """The fusion with more known of its work."""
+        return replace(self, work=work)
 
     @property
     def beside(self) -> tuple[str, ...]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
+from accelsim.compiler.dataflow import streams_outputs
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.product import Factor, Product
 from accelsim.compiler.view import View, periods
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
@@ -54,6 +57,25 @@ def arrange(lowering: Lowering, machine: Machine) -> Lowering:
         raise CompileError(*dict.fromkeys(faults))
     fusions = tuple(finder.placed(fusion) for fusion in lowering.fusions)
     return dataclasses.replace(lowering, fusions=fusions, views=views, storages=finder.storages)
+
+
+class Tensors(NamedTuple):
+    """Where a fusion's tensors lie, as it reads and forms them."""
+
+    sources: tuple[View, ...]
+    factor: View | None
+    target: View
+
+
+def tensors_of(fusion: Fusion, views: Mapping[str, View]) -> Tensors:
+    """Views of what a fusion reads as activations, of its right factor, and of what it forms."""
+    factor, target = fusion.product and fusion.product.factor, views[fusion.target]
+    if not factor:
+        return Tensors(tuple(views[name] for name in fusion.sources), None, target)
+    left, right = (views[name] for name in fusion.sources)
+    if factor.turned:
+        return Tensors((right.turned,), left.turned, target.turned)
+    return Tensors((left,), right, target)
 
 
 def _mover(graph: Graph, name: str) -> str:
@@ -128,18 +150,38 @@ class _Finder:
         return place is not None and not (place.leads and fusion.work.image)
 
     def placed(self, fusion: Fusion) -> Fusion:
-        """A fusion that knows how its tensors lie: rows after which they lie elsewhere, and rows of a right factor."""
-        major, product = self.machine.feature_major, fusion.product
-        rows = periods(*(self.views[name].matrix(feature_major=major) for name in (*fusion.beside, fusion.target)))
-        if not product:
-            return dataclasses.replace(fusion, work=dataclasses.replace(fusion.work, period=rows))
-        factor = product.factor
-        if factor:
-            view = self.views[factor.value]
-            by_input, by_output = (view.rows(last=last) is not None for last in (False, True))
-            factor = dataclasses.replace(factor, by_input=by_input, by_output=by_output)
-            rows = math.gcd(rows, product.m // factor.batches if factor.batches > 1 else 0)
-        return dataclasses.replace(fusion, work=dataclasses.replace(product, period=rows, factor=factor))
+        """A fusion that knows how its tensors lie: rows after which they lie elsewhere, and which factor stays."""
+        product = fusion.product
+        if product is None:
+            return fusion.of(dataclasses.replace(fusion.work, period=self._period(fusion)))
+        if product.factor:
+            product = self._with_factor(fusion, product, product.factor)
+            fusion = fusion.of(product)
+        rows = self._period(fusion)
+        if product.batches > 1:
+            rows = math.gcd(rows, product.m // product.batches)
+        return fusion.of(dataclasses.replace(product, period=rows))
+
+    def _period(self, fusion: Fusion) -> int:
+        major = self.machine.feature_major
+        tensors = tensors_of(fusion, self.views)
+        return periods(*(view.matrix(feature_major=major) for view in (*tensors.sources, tensors.target)))
+
+    def _with_factor(self, fusion: Fusion, product: Product, factor: Factor) -> Product:
+        """A product that knows the rows of its right factor, and which factor stays in the array.
+
+        The left one does where it has one row, and the right one would have to be transposed on chip.
+        """
+        view, major = self.views[factor.value], self.machine.feature_major
+        by_input, by_output = (view.rows(last=last) is not None for last in (False, True))
+        turned = None if by_input or streams_outputs(self.machine) else product.turned
+        if turned:
+            stays = Factor(fusion.sources[0], factor.batches, by_input=True, turned=True)
+            turned = dataclasses.replace(turned, factor=stays)
+            left, right, target = tensors_of(fusion.of(turned), self.views)
+            if right and right.rows(last=False) and all(x.matrix(feature_major=major) for x in (*left, target)):
+                return turned
+        return dataclasses.replace(product, factor=Factor(factor.value, factor.batches, by_input, by_output))
 
     def _dense(self, name: str) -> View:
         value = self.graph[name]

@@ -153,11 +153,17 @@ class Lowering:
         """Whether rows of a value are rows of the values that it consists of, in the same order."""
         node = self.graph.producer(name)
         if node is None or not node.op.moves:
-            return True
+            return name not in self._turned
         last = len(self.graph[name].shape) - 1
         last = len(self.graph[name].shape) - 1
         beside = isinstance(node.op, Concat) and node.op.axis in {-1, last}
         return beside and all(map(self.in_rows, node.inputs))
+
+    @property
+    def _turned(self) -> set[str]:
+        """Values whose products are computed as their transposes."""
+        products = ((fusion.target, fusion.product) for fusion in self.fusions)
+        return {name for name, product in products if product and product.factor and product.factor.turned}
 
     def parts_of_sources(self, fusion: Fusion) -> tuple[str, ...]:
         """Those of what a fusion reads, each once."""

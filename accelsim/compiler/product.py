@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from accelsim.formats import nm
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
 from accelsim.graph.element import Element, Float, Signs
-from accelsim.graph.value import Value
+from accelsim.graph.value import Value, without_numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,16 @@ class Factor:
         Products of a matrix each, one after the other: rows of the left factor follow each other.
     by_input, by_output
         Whether its rows in DRAM can be taken to be inputs (K), or outputs (N).
+    turned
+        Whether the product is computed as its transpose, so that the left factor stays in the array and the right one
+        streams: `value` is the left one's name then.
     """
 
     value: str
     batches: int
     by_input: bool = False
     by_output: bool = False
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,38 @@ class Product:
     def groups(self) -> GroupedTensor | None:
         """The integers that the weights are stored as, and their groups' scales, if `storage` has them."""
         return self.weight.groups
+
+    @property
+    def turned(self) -> Product | None:
+        """The transpose: the left factor stays in the array; None if results of a row differ in more than their sums.
+
+        The left factor has one row in each batch, so that the result lies in memory as before.
+        """
+        results, factor = self.results, self.factor
+        multiplier, shift = results.multiplier, results.shift
+        alike = not results.bias.any() and (
+            multiplier is None or shift is None or ((multiplier == multiplier[0]) & (shift == shift[0])).all()
+        )
+        signed = self.input.signed and not isinstance(self.input, Signs)
+        if factor is None or self.m != factor.batches or not alike or not signed:
+            return None
+        first = replace(
+            results,
+            bias=results.bias[:1],
+            multiplier=None if multiplier is None else multiplier[:1],
+            shift=None if shift is None else shift[:1],
+        )
+        weight = replace(
+            self.weight, element=self.input, shape=(self.k, 1), data=without_numbers(self.input.dtype, (self.k, 1))
+        )
+        return replace(
+            self,
+            m=self.n * factor.batches,
+            n=1,
+            weight=weight,
+            input=self.weight.element,
+            results=first,
+        )
 
     @property
     def batches(self) -> int:

@@ -136,10 +136,12 @@ class ProductScheduler:
     def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
         factor = self.flow.product.factor
-        tensors = [tensor for source in (stored[:-1] if factor else stored) for tensor in source]
-        activations = self._load_activations(scratchpads[Memory.ACTIVATION], tensors)
         if factor:
-            return [*activations, *self._load_factor(scratchpads[Memory.WEIGHT], stored[-1])]
+            left, right = reversed(stored) if factor.turned else stored
+            activations = self._load_activations(scratchpads[Memory.ACTIVATION], left)
+            return [*activations, *self._load_factor(scratchpads[Memory.WEIGHT], right)]
+        tensors = [tensor for source in stored for tensor in source]
+        activations = self._load_activations(scratchpads[Memory.ACTIVATION], tensors)
         return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
 
     def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> Fills:

@@ -107,10 +107,13 @@ class View:
 
         Samples of the place are the rows of all matrices, one matrix after the other.
         """
-        if not last:
-            return self.matrix(feature_major=False)
-        *leading, before, behind = range(len(self.shape))
-        return self.transposed((*leading, behind, before)).matrix(feature_major=False)
+        return (self.turned if last else self).matrix(feature_major=False)
+
+    @property
+    def turned(self) -> View:
+        """The last two axes exchanged."""
+        *leading, before, last = range(len(self.shape))
+        return self.transposed((*leading, last, before))
 
     def _row_step(self, leading: list[int]) -> int:
         """Bits from row to row of a tensor that has one."""

@@ -20,7 +20,7 @@ from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.golden import real
 from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
-from accelsim.graph.fold import fold_batch_norms
+from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer, group_of, layers
 from accelsim.graph.value import Value
@@ -47,7 +47,7 @@ def compress(network: Network, recipe: Recipe) -> Graph:
 def rewritten(network: Network, recipe: Recipe) -> Network:
     """The float network after the recipe's rewriting steps, layer by layer: each sees what those before it did.
 
-    Normalizations by statistics of training are folded before.
+    Normalizations by statistics of training, and padding, are folded before.
 
     Its inputs may stand in another order; its outputs are those of the network.
 
@@ -56,7 +56,7 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     ConfigError
         If a step of the recipe matches no layer.
     """
-    folded = fold_batch_norms(network.graph)
+    folded = fold_pads(fold_batch_norms(network.graph))
     if folded is not network.graph:
         network = network.with_graph(folded)
     for step in recipe.rewrites:

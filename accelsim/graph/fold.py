@@ -1,4 +1,4 @@
-"""Normalizations by statistics of training become part of the products before them."""
+"""What becomes part of a product beside it: normalizations by statistics of training, and padding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from accelsim.graph.element import REAL
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import layers
 from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.norm import BatchNorm
+from accelsim.graph.ops.pad import Pad
 from accelsim.graph.value import Value
 
 
@@ -42,3 +44,27 @@ def fold_batch_norms(graph: Graph) -> Graph:
         nodes = [add if node.name == norm.name else node for node in graph.nodes if node.name not in gone - {norm.name}]
         graph = graph.rebuilt(weight, constant, nodes=nodes)
     return graph
+
+
+def fold_pads(graph: Graph) -> Graph:
+    """Have convolutions pad images themselves where a Pad stands before them, and nobody else reads what it forms."""
+    for pad in graph.nodes:
+        if not isinstance(pad.op, Pad) or pad.output in graph.outputs:
+            continue
+        (top, left), (bottom, right) = pad.op.before[1:3], pad.op.behind[1:3]
+        of_images = len(pad.op.before) == 4 and not any((*pad.op.before[::3], *pad.op.behind[::3]))
+        readers = graph.readers(pad.output)
+        if not of_images or not all(isinstance(node.op, Conv) and node.inputs[0] == pad.output for node in readers):
+            continue
+        nodes = [_padding(node, pad, (top, left, bottom, right)) if node in readers else node for node in graph.nodes]
+        graph = graph.rebuilt(nodes=[node for node in nodes if node.name != pad.name])
+    return graph
+
+
+def _padding(node: Node, pad: Node, more: tuple[int, int, int, int]) -> Node:
+    """A convolution that pads by so much more above, left, below and right."""
+    assert isinstance(node.op, Conv)  # noqa: S101 - as it was looked for
+    window = node.op.window
+    top, left, bottom, right = (a + b for a, b in zip(window.padding, more, strict=True))
+    op = replace(node.op, window=replace(window, padding=(top, left, bottom, right)))
+    return replace(node, op=op, inputs=(pad.inputs[0], *node.inputs[1:]))

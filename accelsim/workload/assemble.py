@@ -11,31 +11,22 @@ from accelsim.graph.build import Builder
 from accelsim.graph.element import REAL
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
-from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.matmul import MatMul
-from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.norm import BatchNorm
 from accelsim.graph.ops.op import Op, UnfitError
-from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
-from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.layer import (
     ActivationName,
-    AddSpec,
-    AveragePoolSpec,
     BatchNormSpec,
-    ConcatSpec,
     ConvSpec,
-    FlattenSpec,
     GemmSpec,
-    GlobalAveragePoolSpec,
     LayerSpec,
     LinearSpec,
-    MaxPoolSpec,
-    MultiplySpec,
+    MatMulSpec,
     ProductSpec,
 )
 from accelsim.workload.network import Float32
@@ -100,11 +91,13 @@ class _Assembly:
     def add(self, index: int, spec: LayerSpec, reads: Sequence[str]) -> None:
         """Put a layer behind what it reads."""
         given = [Value(_value(name), self.shapes[name], REAL) for name in reads]
-        names = [value.name for value in given]
         if isinstance(spec, ProductSpec):
             self._product(index, spec, given[0])
             return
-        op = _op(spec)
+        if isinstance(spec, MatMulSpec) and spec.transposed and len(given) > 1:
+            given[1] = self._turned(index, spec, given[1])
+        names = [value.name for value in given]
+        op = spec.op
         if op is None:
             last = names[0]
             shape = given[0].shape
@@ -112,6 +105,13 @@ class _Assembly:
             shape = self._shape(index, spec, op, *given)
             last = self.build.node(spec.name, op, *names, output=f"{spec.name}.formed")
         self._end(spec, last, shape, [])
+
+    def _turned(self, index: int, spec: MatMulSpec, x: Value) -> Value:
+        """A value whose last two axes have changed places."""
+        *others, before, last = range(max(2, len(x.shape)))
+        op = Transpose((*others, last, before))
+        shape = self._shape(index, spec, op, x)
+        return Value(self.build.node(f"{spec.name}.turned", op, x.name), shape, REAL)
 
     def _product(self, index: int, spec: ProductSpec, x: Value) -> None:
         """A layer with weights, its normalization and its activation."""
@@ -219,29 +219,6 @@ def readings(specs: Sequence[LayerSpec]) -> list[tuple[str, ...]]:
 def _value(name: str) -> str:
     """Name of what a layer forms."""
     return name if name == INPUT else f"{name}.output"
-
-
-def _op(spec: LayerSpec) -> Op | None:
-    """Operator of a layer without weights; None if it is its activation alone."""
-    op: Op | None
-    match spec:
-        case MaxPoolSpec():
-            op = MaxPool(spec.window)
-        case AveragePoolSpec():
-            op = AveragePool(spec.window, spec.padded)
-        case GlobalAveragePoolSpec():
-            op = GlobalAveragePool()
-        case AddSpec():
-            op = Add()
-        case MultiplySpec():
-            op = Mul()
-        case ConcatSpec():
-            op = Concat(-1)
-        case FlattenSpec():
-            op = Reshape((0, -1))
-        case _:
-            op = None
-    return op
 
 
 def _activation(name: ActivationName) -> Op | None:

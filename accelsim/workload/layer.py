@@ -8,6 +8,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.op import Op
+from accelsim.graph.ops.pad import Pad
+from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.ops.window import Window
 
 #: Largest side of a layer as it is described, and sides of its matrix product: rows M, and inputs K or outputs N.
@@ -30,6 +40,11 @@ def _side(unit: str, description: str) -> Integer:
 
 Side = Annotated[Integer, Field(ge=1, le=MAX_SIDE)]
 Margin = Annotated[Integer, Field(ge=0, le=MAX_SIDE)]
+#: Axes of a sample, at most.
+MAX_AXES = 5
+Axis = Annotated[Integer, Field(ge=0, le=MAX_AXES - 1)]
+#: A side, or -1 for what is left.
+Rest = Annotated[Integer, Field(ge=-1, le=MAX_SIDE)]
 
 
 def _both(value: object) -> object:
@@ -236,6 +251,11 @@ class MaxPoolSpec(_Windowed):
 
     kind: Literal["max_pool"] = quantity("name", "Kind of layer")
 
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return MaxPool(self.window)
+
 
 class AveragePoolSpec(_Windowed):
     """The mean of each window, channel by channel."""
@@ -243,11 +263,21 @@ class AveragePoolSpec(_Windowed):
     kind: Literal["average_pool"] = quantity("name", "Kind of layer")
     padded: bool = quantity("flag", "Whether padding counts, as zeros", default=False)
 
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return AveragePool(self.window, self.padded)
+
 
 class GlobalAveragePoolSpec(_Layer):
     """The mean of all pixels, channel by channel."""
 
     kind: Literal["global_average_pool"] = quantity("name", "Kind of layer")
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return GlobalAveragePool()
 
 
 class AddSpec(_Layer):
@@ -255,17 +285,107 @@ class AddSpec(_Layer):
 
     kind: Literal["add"] = quantity("name", "Kind of layer")
 
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Add()
+
 
 class MultiplySpec(_Layer):
     """The product of two layers' outputs, number by number."""
 
     kind: Literal["multiply"] = quantity("name", "Kind of layer")
 
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Mul()
+
+
+class MatMulSpec(_Layer):
+    """The matrix product of two layers' outputs, whose axes before the last two are alike."""
+
+    kind: Literal["matmul"] = quantity("name", "Kind of layer")
+    transposed: bool = quantity("flag", "Whether the second factor's last two axes change places before", default=False)
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return MatMul()
+
 
 class ConcatSpec(_Layer):
-    """Channels of several layers' outputs side by side."""
+    """Several layers' outputs, one behind the other along an axis: channels side by side, unless told otherwise."""
 
     kind: Literal["concat"] = quantity("name", "Kind of layer")
+    axis: Integer | None = quantity(
+        "axis", "Axis of a sample, counted from 0; the last one if absent", default=None, ge=0, le=MAX_AXES - 1
+    )
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Concat(-1 if self.axis is None else self.axis + 1)
+
+
+class ReshapeSpec(_Layer):
+    """The numbers of a sample in another shape."""
+
+    kind: Literal["reshape"] = quantity("name", "Kind of layer")
+    shape: list[Rest] = quantity(
+        "numbers", "Shape of a sample; one side may be -1, for what is left", min_length=1, max_length=MAX_AXES
+    )
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Reshape((0, *self.shape))
+
+
+class TransposeSpec(_Layer):
+    """The axes of a sample in another order."""
+
+    kind: Literal["transpose"] = quantity("name", "Kind of layer")
+    order: list[Axis] = quantity(
+        "axes", "For each axis the one of the input, counted from 0", min_length=1, max_length=MAX_AXES
+    )
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Transpose((0, *(axis + 1 for axis in self.order)))
+
+
+class SliceSpec(_Layer):
+    """A part of each sample along one axis."""
+
+    kind: Literal["slice"] = quantity("name", "Kind of layer")
+    axis: Integer = quantity("axis", "Axis of a sample, counted from 0", ge=0, le=MAX_AXES - 1)
+    start: Integer = quantity("numbers", "First number along it", default=0, ge=0, le=MAX_SIDE)
+    stop: Integer = quantity("numbers", "The one behind the last", ge=1, le=MAX_SIDE)
+    step: Integer = quantity("numbers", "From a number to the next", default=1, ge=1, le=MAX_SIDE)
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Slice(self.axis + 1, self.start, self.stop, self.step)
+
+
+class PadSpec(_Layer):
+    """What stands for zero around the numbers of each sample."""
+
+    kind: Literal["pad"] = quantity("name", "Kind of layer")
+    before: list[Margin] = quantity(
+        "numbers", "How many come before those of each axis", min_length=1, max_length=MAX_AXES
+    )
+    behind: list[Margin] = quantity(
+        "numbers", "How many come behind those of each axis", min_length=1, max_length=MAX_AXES
+    )
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Pad((0, *self.before), (0, *self.behind))
 
 
 class FlattenSpec(_Layer):
@@ -273,11 +393,21 @@ class FlattenSpec(_Layer):
 
     kind: Literal["flatten"] = quantity("name", "Kind of layer")
 
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Reshape((0, -1))
+
 
 class ActivationSpec(_Layer):
     """The activation function alone."""
 
     kind: Literal["activation"] = quantity("name", "Kind of layer")
+
+    @property
+    def op(self) -> None:
+        """Nothing before it."""
+        return
 
 
 #: Layers that are matrix products when they stand by themselves.
@@ -291,7 +421,12 @@ LayerSpec = Annotated[
     | GlobalAveragePoolSpec
     | AddSpec
     | MultiplySpec
+    | MatMulSpec
     | ConcatSpec
+    | ReshapeSpec
+    | TransposeSpec
+    | SliceSpec
+    | PadSpec
     | FlattenSpec
     | ActivationSpec,
     Field(discriminator="kind"),

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import DATAPATHS, machines
 
-from accelsim.compiler.pipeline import compile_graph
 from accelsim.config.arch import Machine
-from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.errors import DoesNotFitError
 from accelsim.graph.build import Builder
 from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph
@@ -30,6 +29,7 @@ from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
+from accelsim.isa.opcodes import MOVE
 from accelsim.sim import fast
 
 #: Datapaths that take a right factor as it is formed.
@@ -166,3 +166,22 @@ def test_tensors_may_be_joined_along_any_axis() -> None:
     turned = typed.build.node("turned", Transpose((0, 2, 1)), keys)
     scores = typed.matmul("scores", typed.linear("q", x, 8, 8), turned, 8)
     assert_executed(*typed.graph(scores, keys), machine())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(heads=st.integers(1, 3), tokens=st.integers(1, 9), width=st.sampled_from([1, 4, 5, 8]), data=st.data(),
+       seed=st.integers(0, 2**32))  # fmt: skip
+@settings(max_examples=4)
+def test_one_row_may_stay_while_the_other_factor_streams(
+    kind: str, heads: int, tokens: int, width: int, data: st.DataObject, seed: int
+) -> None:
+    """One query against many keys: nothing is transposed on chip where rows of memory are tokens."""
+    typed = Typed(np.random.default_rng(seed), EIGHT)
+    features = heads * width
+    q = typed.heads(typed.linear("q", typed.input("new", 1, 1, features), features, features), 1, 1, heads, width)
+    k = typed.heads(typed.linear("k", typed.input("past", 1, tokens, features), features, features), 1, tokens, heads,
+                    width)  # fmt: skip
+    scores = typed.matmul("scores", q, typed.build.node("turned", Transpose((0, 1, 3, 2)), k), width, relu=True)
+    on = data.draw(machines(kinds=[kind]))
+    program = assert_executed(*typed.graph(scores), on)
+    assert on.feature_major or not (program.instructions["opcode"] == MOVE).any()

@@ -21,8 +21,6 @@ class InputStationaryFlow(Dataflow):
     That of a factor that is formed at run time is n rows of all its inputs.
     """
 
-    by_output = True
-
     def __init__(self, product: Product, machine: Machine, config: InputStationary) -> None:
         # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip;
         # where they are encoded, as many bytes again are for those on their way to the decode unit

@@ -21,8 +21,6 @@ from accelsim.isa.opcodes import MULTIPLY
 class TensorCoreFlow(Dataflow):
     """A chunk is its weights output by output, k of each; or 2:4 weights as `formats.nm` stores them."""
 
-    by_output = True
-
     def __init__(self, product: Product, machine: Machine, config: TensorCore) -> None:
         self.unit = Unit.of(config)
         self.sparse = config.sparse_2_4 and product.is_nm(KEPT, GROUP)

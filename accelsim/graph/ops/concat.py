@@ -21,6 +21,8 @@ class Concat(Op):
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """A longer axis."""
         first = given[0]
+        if not -len(first.shape) <= self.axis < len(first.shape):
+            raise UnfitError(f"{first.name} must have an axis {self.axis}, not {len(first.shape)} axes alone")
         shape = list(first.shape)
         for other in given[1:]:
             if _others(first.shape, self.axis) != _others(other.shape, self.axis):

@@ -23,6 +23,8 @@ class Slice(Op):
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """A shorter axis."""
         x = given[0]
+        if not -len(x.shape) <= self.axis < len(x.shape):
+            raise UnfitError(f"{x.name} must have an axis {self.axis}, not {len(x.shape)} axes alone")
         size = x.shape[self.axis]
         if not 0 <= self.start < self.stop <= size or self.step < 1:
             raise UnfitError(f"{x.name} must have what is sliced, [{self.start}, {self.stop}), not {size} numbers")

@@ -61,6 +61,14 @@ class Reference:
     exact: Mapping[str, NDArray[np.generic]]
     real: Mapping[str, NDArray[np.float64]]
 
+    def real_of(self, name: str) -> NDArray[np.float64]:
+        """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts."""
+        while name not in self.real:
+            node = self.typed.producer(name)
+            assert node is not None  # noqa: S101 - inputs are in both graphs
+            name = node.inputs[0]
+        return self.real[name]
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -259,7 +267,8 @@ def _layer(
         region = program.header.region(info.output)
         outputs = region.read(execution.dram)
         given = golden.typed[info.output].element.dequantize(outputs)
-        real, expected = (_rows(region.of_full(found[info.output])) for found in (golden.real, golden.exact))
+        found = golden.real_of(info.output), golden.exact[info.output]
+        real, expected = (_rows(region.of_full(numbers)) for numbers in found)
         judged = Quality(sqnr_db=quality.sqnr_db(real, given), cosine=quality.cosine(real, given), task=None)
         exact = _identical(outputs, expected)
     return LayerResult(

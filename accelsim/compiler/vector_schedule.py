@@ -108,7 +108,7 @@ class VectorScheduler:
                 dram=place.at(self.rows.low, np.zeros_like(features))[:, None],
                 dram_stride=place.pitch,
                 rows=rows[:, None],
-                row_bytes=ceil_div(elements * tiling.source_bits, 8)[:, None],
+                row_bytes=elements[:, None] * self.work.function.types[source].bytes,
                 memory=Memory.ACTIVATION,
                 address=fills.addresses[:, None],
                 stride=tile.pitch,

@@ -46,7 +46,7 @@ class VectorTiling:
     tile_lines
         Rows of results of an image's tile; all of them where a tile has several images.
     source_bits, result_bits
-        Bits of an element.
+        Bits of an element; of the wider one of two operands, whose rows lie alike.
     operands
         Tiles that are read for one that is formed.
     feature_major
@@ -168,8 +168,8 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
     DoesNotFitError
         If not even the smallest tile fits.
     """
-    source, _, result = work.function.types
-    image = work.image
+    result, image = work.function.types[2], work.image
+    operands = work.function.types[: len(work.sources)]
 
     def tiling(tile_samples: int, tile_lines: int) -> VectorTiling:
         return VectorTiling(
@@ -178,7 +178,7 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
             image,
             tile_samples,
             tile_lines,
-            8 * source.bytes,
+            8 * max(element.bytes for element in operands),
             8 * result.bytes,
             len(work.sources),
             machine.feature_major,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.compress.quantize import binary, dynamic, floats, integers
 from accelsim.compress.quantize.between import SCALED, Between
+from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite, require_matrix
@@ -117,7 +118,13 @@ class _Typing:
         last = {layer.products[-1].name: layer for layer in self.layers}
         nodes: list[Node] = []
         known: dict[str, Value] = {name: replace(graph[name], element=self._element(name)) for name in graph.inputs}
+        narrowed: set[str] = set()
         for node in graph.nodes:
+            for name in [name for name in self._narrowed(node) if name not in narrowed]:
+                narrow = self._narrowing(name)
+                known |= {value.name: value for value in narrow.constants}
+                nodes += narrow.nodes
+                narrowed.add(name)
             if node.name in last:
                 typed = self._typed(last[node.name])
                 known |= {value.name: self._stored(last[node.name], value) for value in typed.constants()}
@@ -128,7 +135,7 @@ class _Typing:
                 nodes += between.nodes
                 held |= {later.name for later in between.group.nodes}
             elif node.name not in held:
-                nodes.append(node)
+                nodes.append(self._reading(node))
         return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs)
 
     def _typed(self, layer: Layer) -> TypedLayer:
@@ -136,12 +143,12 @@ class _Typing:
         step = self.steps[layer.name]
         match step:
             case integers.Integers():
-                given, result = self._element(layer.input.name), self._element(layer.output.name, step)
+                given, result = self._element(layer.input.name), self._formed(layer.output.name)
                 assert isinstance(given, Integer) and isinstance(result, Integer)  # noqa: S101, PT018
                 form = integers.quantize_layer if self.numbers else integers.outline_layer
-                return form(layer, step, given, result)
+                return form(layer._replace(head=self._reading(layer.head)), step, given, result)
             case binary.Signs():
-                signs, result = self._element(layer.input.name), self._element(layer.output.name, step)
+                signs, result = self._element(layer.input.name), self._element(layer.output.name)
                 assert isinstance(signs, Signs) and isinstance(result, Signs | Integer)  # noqa: S101, PT018
                 return (binary.binarize_layer if self.numbers else binary.outline_layer)(layer, signs, result)
             case floats.Floats():
@@ -151,9 +158,10 @@ class _Typing:
 
     def _between(self, group: Layer) -> Between:
         """A node between layers, in the types of what it reads and forms."""
-        between = Between(group, not self.float_graph.has_numbers)
-        given = [self._element(name) for name in group.head.inputs]
-        result = self._element(group.output.name)
+        between = Between(group._replace(head=self._reading(group.head)), not self.float_graph.has_numbers)
+        narrowed = self._narrowed(group.head)
+        given = [self._element(name) if name in narrowed else self._formed(name) for name in group.head.inputs]
+        result = self._formed(group.output.name)
         if isinstance(result, Float):
             between.floats(result)
         elif isinstance(result, Integer) and all(isinstance(element, Integer) for element in given):
@@ -162,21 +170,54 @@ class _Typing:
             raise ConfigError(f"recipe {self.recipe.name}: node {group.name} must be between integers or floats")
         return between
 
-    def _element(self, name: str, forming: Quantizer | None = None) -> Element:
-        """What a value's numbers are: as the layer that reads it wants them.
+    def _formed(self, name: str) -> Element:
+        """What a value's numbers are where they are formed; see `_element`."""
+        bits = self._residual_bits(name)
+        if not bits:
+            return self._element(name)
+        if not self.numbers:
+            return Integer(1.0, 0, signed=True, bits=bits)
+        return integers.residual_type(self.numbers[name], bits)
+
+    def _residual_bits(self, name: str) -> int:
+        """Bits of a value of the residual path, if they are more than layers read, or 0."""
+        step = self._step(name)
+        if isinstance(step, integers.Integers) and step.residual_bits and self._path.holds(name):
+            return step.residual_bits
+        return 0
+
+    def _narrowed(self, node: Node) -> list[str]:
+        """Values of the residual path that a node reads with fewer bits."""
+        return [name for name in self._path.narrowed(node) if self._residual_bits(name)]
+
+    def _reading(self, node: Node) -> Node:
+        """A node that reads what is narrowed of the residual path."""
+        narrowed = self._narrowed(node)
+        return replace(node, inputs=tuple(f"{name}.narrow" if name in narrowed else name for name in node.inputs))
+
+    def _narrowing(self, name: str) -> Between:
+        """The conversion of a value of the residual path to what layers read."""
+        wide, narrow = self._formed(name), self._element(name)
+        assert isinstance(wide, Integer) and isinstance(narrow, Integer)  # noqa: S101, PT018 - as the path has it
+        between = Between(self._path.forming[name], not self.float_graph.has_numbers)
+        between.requantize(name, wide.scale, narrow, f"{name}.narrow")
+        return between
+
+    def _step(self, name: str) -> Quantizer:
+        """Step of the layer that reads a value, or of the one that forms it, or the last."""
+        layer = self._reader(name) or self._path.forming.get(name)
+        return self.steps[layer.name] if layer and layer.name in self.steps else list(self.steps.values())[-1]
+
+    def _element(self, name: str) -> Element:
+        """What a value's numbers are as layers read them: as the first one that does wants them.
 
         What a network puts out has 8 bits at least, so that classes differ; not so what layers put out of which none
         reads another one, because in their network others would.
-
-        Parameters
-        ----------
-        forming
-            Step of the layer that forms it; None for inputs.
         """
         name = self._origin(name)
         value, reader = self.float_graph[name], self._reader(name)
         last = reader is None and len(self.float_graph.outputs) == 1
-        step = self.steps[reader.name] if reader else forming or list(self.steps.values())[-1]
+        step = self._step(name)
         match step:
             case integers.Integers():
                 bits = max(step.bits, integers.LAST_BITS) if last else step.bits
@@ -201,9 +242,19 @@ class _Typing:
     @cached_property
     def _held(self) -> set[str]:
         """Names of the nodes of all layers, and of the groups between them."""
-        heads = [node for node in self.float_graph.nodes if isinstance(node.op, SCALED)]
-        groups = [*self.layers, *(group_of(self.float_graph, node) for node in heads)]
-        return {node.name for group in groups for node in group.nodes}
+        return {node.name for group in self._groups for node in group.nodes}
+
+    @cached_property
+    def _groups(self) -> list[Layer]:
+        """All layers, and the groups between them."""
+        held = {node.name for layer in self.layers for node in layer.nodes}
+        heads = [n for n in self.float_graph.nodes if isinstance(n.op, SCALED) and n.name not in held]
+        return [*self.layers, *(group_of(self.float_graph, node) for node in heads)]
+
+    @cached_property
+    def _path(self) -> ResidualPath:
+        """What may have more bits than layers read."""
+        return ResidualPath(self.float_graph, self._groups)
 
     def _reader(self, name: str) -> Layer | None:
         """First layer that reads a value, directly or what is sliced of it."""

@@ -28,20 +28,24 @@ def requantized(total: Int64, multiplier: Int64 | int, shift: Int64 | int, mode:
     return ROUNDING[mode](total, np.asarray(multiplier, np.int64), np.asarray(shift, np.int64))
 
 
-def add_int8(
+def add_integers(
     a: NDArray[np.generic],
     b: NDArray[np.generic],
     zero_points: tuple[int, int, int],
     factors: tuple[tuple[int, int], tuple[int, int], tuple[int, int]],
     mode: str,
+    left: int = 20,
+    bits: int = 8,
 ) -> Int64:
-    """Add two int8 tensors at different scales: both operands in units of 2^-20, rescaled, added, rescaled.
+    """Add two tensors at different scales: both operands in units of 2^-left, rescaled, added, rescaled.
 
-    `zero_points` and `factors` (multiplier and shift) of the first operand, of the second and of the output.
+    `zero_points` and `factors` (multiplier and shift) of the first operand, of the second and of the output; `left` is
+    20 for 8 bits and 15 for 16, and the output has as many as `bits`.
     """
-    first = requantized((a.astype(np.int64) - zero_points[0]) * 2**20, *factors[0], mode)
-    second = requantized((b.astype(np.int64) - zero_points[1]) * 2**20, *factors[1], mode)
-    return np.clip(requantized(first + second, *factors[2], mode) + zero_points[2], -128, 127)
+    first = requantized((a.astype(np.int64) - zero_points[0]) * 2**left, *factors[0], mode)
+    second = requantized((b.astype(np.int64) - zero_points[1]) * 2**left, *factors[1], mode)
+    half = 2 ** (bits - 1)
+    return np.clip(requantized(first + second, *factors[2], mode) + zero_points[2], -half, half - 1)
 
 
 def normalize(

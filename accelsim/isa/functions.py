@@ -60,8 +60,8 @@ class Function(NamedTuple):
     zero_point, other_zero_point, result_zero_point
         Integers that stand for zero.
     multiplier, shift, other_multiplier, other_shift, result_multiplier, result_shift
-        Scales of the first tile, of the other one, and of the result. Two 8-bit tiles are added as
-        `elementwise.add_int8` does, each by its factor of at most 1/2; an 8-bit tile is added to int32 by its own.
+        Scales of the first tile, of the other one, and of the result. Two tiles of 8 or 16 bits are added as
+        `elementwise.add_integers` does, each by its factor of at most 1/2; an 8-bit tile is added to int32 by its own.
     rounding
         Rounding scheme of the scales.
     low, high
@@ -195,9 +195,9 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
         case Operation.CONVERT:
             return True
         case Operation.ADD:
-            eight = source in BYTES and other in BYTES and result in BYTES
+            narrow = {source, other, result} <= {*BYTES, Element.INT16}
             wide = source == result == Element.INT32 and (other in BYTES or other == Element.INT32)
-            return eight or wide or (floats and other.is_float)
+            return narrow or wide or (floats and other.is_float)
         case Operation.MULTIPLY:
             return (source in BYTES and other in BYTES and not result.is_float) or (floats and other.is_float)
         case Operation.LOOK_UP:

@@ -220,7 +220,9 @@ class Requantize(NamedTuple):
     qmax: Annotated[int, Span(-(2**15), 2**16 - 1, "largest result")]
     rounding: Annotated[int, Span(0, 255, "number of the rounding scheme in datapath.requantize.MODES")]
     row_channels: Annotated[int, _flag("1 if each row is a channel, 0 if each column is one")]
-    result_bits: Annotated[int, Span(1, 16, "bits of a result: those of the machine's type, or 8 if it is narrower")]
+    result_bits: Annotated[
+        int, Span(1, 16, "bits of a result: those of the machine's type, 8 if it is narrower, or 16")
+    ]
 
 
 class Activate(NamedTuple):

@@ -299,7 +299,7 @@ def _ranges(program: Program, machine: Machine) -> list[str]:
         return faults
     (index,) = np.nonzero(program.instructions["opcode"] == REQUANTIZE)
     bits = _operand(program, index, REQUANTIZE, "result_bits")
-    possible = sorted({operand.bits, max(8, operand.bits)})
+    possible = sorted({operand.bits, max(8, operand.bits), 16})
     bad = ~np.isin(bits, possible)
     faults += [
         f"{name_of(program, i)}: result_bits must be {' or '.join(map(str, possible))} on {machine.name}, not {value}"

@@ -83,8 +83,8 @@ class Memories(NamedTuple):
 
     Parameters
     ----------
-    sums
-        The accumulator once more, as int32.
+    results, sums
+        The output scratchpad once more, as uint16, and the accumulator as int32.
     host
         What the host has yet to send, from address 0 of the DRAM on.
     """
@@ -93,6 +93,7 @@ class Memories(NamedTuple):
     activation: Bytes
     weight: Bytes
     output: Bytes
+    results: NDArray[np.uint16]
     accumulator: Bytes
     sums: NDArray[np.int32]
     host: Bytes
@@ -287,11 +288,14 @@ def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: H
 
 @njit(cache=True)
 def _requantize(p: Int64, memories: Memories, rounding: Int64, room: Channels) -> bool:
-    """Turn sums into results; whether its sums are aligned, its scheme is known, and its shifts are defined."""
+    """Turn sums into results; whether its sums and results are aligned, its scheme is known, its shifts are defined."""
     sums, sums_stride, rows, columns, constants, address, stride = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
     zero_point, qmin, qmax, mode, by_row = p[7], p[8], p[9], rounding[p[10]], p[11] != 0
     channels = rows if by_row else columns
+    wide = p[12] == 16
     if mode < 0 or sums % 4 != 0 or (rows > 1 and sums_stride % 4 != 0):
+        return False
+    if wide and (address % 2 != 0 or (rows > 1 and stride % 2 != 0)):
         return False
     lanes.copy(memories.weight, constants, room.bias, 0, 4 * channels)
     lanes.copy(memories.weight, constants + 4 * channels, room.multiplier, 0, 4 * channels)
@@ -303,8 +307,13 @@ def _requantize(p: Int64, memories: Memories, rounding: Int64, room: Channels) -
         if by_row:  # a row's constants stand behind all of them, once for each column
             channel = channels
             requantize.repeat(room, row, channel, columns)
-        requantize.row(
-            mode, memories.sums, (sums + row * sums_stride) // 4, room, channel, columns, zero_point, qmin, qmax,
-            memories.output, address + row * stride,
-        )  # fmt: skip
+        first, at = (sums + row * sums_stride) // 4, address + row * stride
+        if wide:
+            requantize.row(
+                mode, memories.sums, first, room, channel, columns, zero_point, qmin, qmax, memories.results, at // 2
+            )
+        else:
+            requantize.row(
+                mode, memories.sums, first, room, channel, columns, zero_point, qmin, qmax, memories.output, at
+            )
     return True

@@ -1,4 +1,4 @@
-"""Requantization of a tile of int32 sums to 8-bit results: the rounding schemes that recipes make.
+"""Requantization of a tile of int32 sums to results of 8 or 16 bits: the rounding schemes that recipes make.
 
 What the schemes are, and where they come from: `accelsim.datapath.requantize`. Here a row of a tile is one loop over
 columns that LLVM makes vector instructions of.
@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+Results = NDArray[np.uint8] | NDArray[np.uint16]
 Int32 = NDArray[np.int32]
 Int8 = NDArray[np.int8]
 
@@ -109,7 +109,7 @@ def scaled(mode: int, total: int, multiplier: int, shift: int) -> int:
 @njit(cache=True)
 def row(
     mode: int, sums: Int32, first: int, constants: Channels, channel: int, columns: int, zero_point: int, qmin: int,
-    qmax: int, out: Bytes, at: int,
+    qmax: int, out: Results, at: int,
 ) -> None:  # fmt: skip
     """Requantize a row.
 
@@ -124,27 +124,28 @@ def row(
     zero_point, qmin, qmax
         Integer that stands for zero, smallest and largest result.
     out, at
-        Results, bytes of int8 or uint8, and place of the row's first.
+        Results, the bits of signed or unsigned integers, and place of the row's first.
     """
     bias, multiplier, shift = constants
+    bits = (1 << 8 * out.itemsize) - 1
     s, c, o = np.uint64(first), np.uint64(channel), np.uint64(at)
     if mode == ONCE_UP:
         for j in range(np.uint64(columns)):
             total = int(np.int64(sums[s + j]) + bias[c + j])
             q = _once_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
-            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == ONCE_AWAY:
         for j in range(np.uint64(columns)):
             total = int(np.int64(sums[s + j]) + bias[c + j])
             q = _once_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
-            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == TWICE_AWAY:
         for j in range(np.uint64(columns)):
             total = int(np.int64(sums[s + j]) + bias[c + j])
             q = _twice_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
-            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     else:
         for j in range(np.uint64(columns)):
             total = int(np.int64(sums[s + j]) + bias[c + j])
             q = _twice_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
-            out[o + j] = min(max(q + zero_point, qmin), qmax) & 255
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & bits

@@ -1,4 +1,4 @@
-"""Tiles of bytes through the vector unit: what map, reduce and move do, where all elements have 8 bits.
+"""Tiles through the vector unit: what map, reduce and move do with elements of 8 bits, and map of 16 bits too.
 
 What instructions do is defined by `accelsim.sim.tiles`, which also does what is left to it here. A function of one
 byte is a table of 256 results; of two bytes each is a table of what it stands for at the common scale.
@@ -40,9 +40,9 @@ Int64 = NDArray[np.int64]
 ) = range(20)
 #: Operations and types, in the order of `isa.functions.Operation` and `datapath.vector.elements.Element`.
 CONVERT, ADD, MULTIPLY, LOOK_UP, MAXIMUM, SUM, COPY, TRANSPOSE, FILL = range(9)
-INT8, UINT8 = range(2)
-#: Bits by which 8-bit operands are shifted left before they are added, and what int32 holds.
-LEFT_SHIFT, INT32_MIN, INT32_MAX = 20, -(2**31), 2**31 - 1
+INT8, UINT8, INT16 = range(3)
+#: Bits by which operands are shifted left before they are added, of 8 bits or more, and what int32 holds.
+LEFT_SHIFT, LEFT_SHIFT_16, INT32_MIN, INT32_MAX = 20, 15, -(2**31), 2**31 - 1
 SIGN = 128
 
 
@@ -64,7 +64,7 @@ def _rescale(mode: int, values: Int64, multiplier: int, shift: int) -> None:
 
 @njit(cache=True)
 def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight: Bytes, out: Bytes) -> bool:
-    """Do what a map does, if all its elements are bytes and its rounding scheme is known.
+    """Do what a map does, if all its elements are bytes, or some of 16 bits, and its rounding scheme is known.
 
     Parameters
     ----------
@@ -76,8 +76,11 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
         Memories of the tiles, and the one that holds tables.
     """
     operation = f[OPERATION]
-    if f[SOURCE] > UINT8 or f[RESULT] > UINT8 or f[OTHER] > UINT8 or (operation != LOOK_UP and mode < 0):
+    widest = max(f[SOURCE], f[OTHER], f[RESULT])
+    if widest > INT16 or (operation != LOOK_UP and mode < 0):
         return False
+    if widest == INT16:
+        return _map_wide(p, f, mode, source, other, out)
     address, stride, rows, columns, result, result_stride = p[2], p[3], p[4], p[5], p[7], p[8]
     a, b = np.empty(256, np.int64), np.empty(256, np.int64)
     if operation in (CONVERT, LOOK_UP):
@@ -109,6 +112,51 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
             total = one + two if adds else one * two
             q = requantize.scaled(mode, total, multiplier, shift) + zero_point
             out[o + j] = min(max(q, low), high) & 255
+    return True
+
+
+@njit(cache=True)
+def _number(memory: Bytes, element: int, at: int) -> int:
+    """Integer of 8 or 16 bits at an address."""
+    low = int(np.int64(memory[at]))
+    if element == UINT8:
+        return low
+    if element == INT8:
+        return (low ^ SIGN) - SIGN
+    return ((low | int(np.int64(memory[at + 1])) << 8) ^ 0x8000) - 0x8000
+
+
+@njit(cache=True)
+def _common(mode: int, value: int, multiplier: int, shift: int) -> int:
+    """A value at the common scale of a sum."""
+    return min(max(requantize.scaled(mode, value << LEFT_SHIFT_16, multiplier, shift), INT32_MIN), INT32_MAX)
+
+
+@njit(cache=True)
+def _map_wide(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: Bytes) -> bool:
+    """Do what a conversion of bytes and 16-bit integers does, or a sum of which an operand has 16 bits."""
+    operation, of_source, of_other, of_result = f[OPERATION], f[SOURCE], f[OTHER], f[RESULT]
+    adds = operation == ADD and max(of_source, of_other) == INT16
+    if not adds and operation != CONVERT:
+        return False
+    bytes_, other_bytes, result_bytes = 1 + (of_source == INT16), 1 + (of_other == INT16), 1 + (of_result == INT16)
+    multiplier, shift, zero_point, other_zero_point = f[MULTIPLIER], f[SHIFT], f[ZERO_POINT], f[OTHER_ZERO_POINT]
+    low, high, result_zero_point = f[LOW], f[HIGH], f[RESULT_ZERO_POINT]
+    for row in range(p[4]):
+        x, o, y = p[2] + row * p[3], p[7] + row * p[8], p[10] + row * p[11]
+        for j in range(p[5]):
+            value = _number(source, of_source, x + j * bytes_) - zero_point
+            if adds:
+                two = _number(other, of_other, y + j * other_bytes) - other_zero_point
+                total = _common(mode, value, multiplier, shift)
+                total += _common(mode, two, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
+                q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT])
+            else:
+                q = requantize.scaled(mode, value, multiplier, shift)
+            q = min(max(q + result_zero_point, low), high)
+            out[o + j * result_bytes] = q & 255
+            if result_bytes == 2:
+                out[o + j * 2 + 1] = q >> 8 & 255
     return True
 
 

@@ -122,6 +122,7 @@ class _Loop:
             activation=arrays[Memory.ACTIVATION],
             weight=arrays[Memory.WEIGHT],
             output=arrays[Memory.OUTPUT],
+            results=arrays[Memory.OUTPUT][: arrays[Memory.OUTPUT].size // 2 * 2].view(np.uint16),
             accumulator=arrays[Memory.ACCUMULATOR],
             sums=arrays[Memory.ACCUMULATOR][: arrays[Memory.ACCUMULATOR].size // 4 * 4].view(np.int32),
             host=core.memories.host,

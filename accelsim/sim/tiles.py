@@ -13,7 +13,7 @@ from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
 from accelsim.datapath.vector import convert, elementwise, fixed_point, gelu, pool, products
 from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
-from accelsim.datapath.vector.elementwise import AddInt8, Rescale
+from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.datapath.vector.fixed_point import Pass
 from accelsim.isa import images, opcodes
 from accelsim.isa.accesses import Tile
@@ -224,8 +224,9 @@ def _combined(f: Function, x: Values, y: Values) -> Values:
         return np.clip(elementwise.add_int32(m, n), f.low, f.high)
     factors = Rescale(f.multiplier, f.shift), factor
     points = f.zero_point, f.other_zero_point
-    add = AddInt8(points, factors, Rescale(f.result_multiplier, f.result_shift), f.result_zero_point, mode)
-    return elementwise.add_int8(m, n, add, qmin=f.low, qmax=f.high)
+    left, output = elementwise.left_shift(source, other), Rescale(f.result_multiplier, f.result_shift)
+    add = AddIntegers(points, factors, output, f.result_zero_point, mode, left)
+    return elementwise.add_integers(m, n, add, qmin=f.low, qmax=f.high)
 
 
 def _charge(counters: Counters, f: Function, values: int) -> Pass:  # noqa: C901, PLR0911 - one a kernel
@@ -258,8 +259,8 @@ def _charge(counters: Counters, f: Function, values: int) -> Pass:  # noqa: C901
             elementwise.rescale_events(counters, values)
             return elementwise.RESCALE_ADD
         case Operation.ADD:
-            elementwise.add_int8_events(counters, values)
-            return elementwise.ADD_INT8
+            elementwise.add_integers_events(counters, values, (source, other))
+            return elementwise.ADD_INTEGERS
         case _ if result.is_float:
             products.multiply_float_events(counters, values)
             return products.MULTIPLY_FLOAT

@@ -198,8 +198,14 @@ def grown(draw: st.DrawFn, most: int = 5) -> Network:
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
-    """8-bit integers, some layers with one step for all of their weights, and each with a rounding scheme."""
-    steps: list[dict[str, Any]] = [{"scheme": "int8", "rounding": draw(st.sampled_from(SCHEMES))}]
+    """8-bit integers, some layers with one step for all of their weights, and each with a rounding scheme.
+
+    Residual values have 8 or 16 bits, perhaps not all the same.
+    """
+    residuals = st.sampled_from([None, 16])
+    steps: list[dict[str, Any]] = [
+        {"scheme": "int8", "rounding": draw(st.sampled_from(SCHEMES)), "residual_bits": draw(residuals)}
+    ]
     if draw(st.booleans()):
         steps.append(
             {
@@ -207,6 +213,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
                 "layers": draw(st.sampled_from(["fc*", "*"])),
                 "weights_per": "tensor",
                 "rounding": draw(st.sampled_from(SCHEMES)),
+                "residual_bits": draw(residuals),
             }
         )
     return recipe(*steps)

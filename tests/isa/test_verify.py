@@ -109,7 +109,7 @@ def raised_too_seldom(code: Code) -> None:
         (operand(LOAD, 4, 4), r"memory must be 1 to 3, not 4"),
         (operand(LOAD, 5, 10**9), r"must stay inside the 131072 bytes of activation, not reach byte \d+"),
         (operand(STORE, 0, 2**40), r"\(store of fc0\): must stay inside the \d+ bytes of dram"),
-        (operand(REQUANTIZE, 12, 4), r"\(requantize of fc0\): result_bits must be 8 on edge-ws, not 4"),
+        (operand(REQUANTIZE, 12, 4), r"\(requantize of fc0\): result_bits must be 8 or 16 on edge-ws, not 4"),
         (operand(REQUANTIZE, 8, -129), r"qmin must be -128 to 255, a value of 8 bits, not -129"),
         (operand(PRELOAD, 2, 17), r"depth must be at most 16, the rows of edge-ws, not 17"),
         (operand(PRELOAD, 2, 15), r"\(matmul of fc0\): depth must be 15, that of the fold in the array, not 16"),
@@ -148,7 +148,7 @@ def test_results_have_the_machines_bits_or_eight_if_those_are_fewer(operands: st
     verify(made, on)
     code = made.instructions.copy()
     code["operands"][code["opcode"] == REQUANTIZE, 12] = 3
-    with pytest.raises(ProgramError, match=rf"result_bits must be {bits}( or 8)? on edge-ws, not 3"):
+    with pytest.raises(ProgramError, match=rf"result_bits must be {bits}( or 8)?( or 16)? on edge-ws, not 3"):
         verify(Program(made.header, code, made.image), on)
 
 

@@ -137,18 +137,20 @@ class Odd:
         )  # fmt: skip
 
     def requantize(
-        self, rows: int, columns: int, sums: int, stride: int, *, rounding: int, shift: int, by_row: int
-    ) -> None:
+        self, rows: int, columns: int, sums: int, stride: int, *, rounding: int, shift: int, by_row: int,
+        bits: int = 8, gap: int = 3,
+    ) -> None:  # fmt: skip
         channels = rows if by_row else columns
         words = self.rng.integers(0, 2**31, 2 * channels).astype(np.int32)
         constants = words.tobytes() + np.full(channels, shift, np.int8).tobytes()
+        row_bytes, half = bits // 8 * columns, 2 ** (bits - 1)
         self.draft.load(constants, "weight", 5001)
         self.draft.emit(
-            "requantize", sums=sums, sums_stride=stride, rows=rows, columns=columns, constants=5001, address=7,
-            stride=columns + 3, zero_point=3, qmin=-128, qmax=127, rounding=rounding,
-            row_channels=by_row, result_bits=8,
+            "requantize", sums=sums, sums_stride=stride, rows=rows, columns=columns, constants=5001, address=4 + gap,
+            stride=row_bytes + gap, zero_point=3, qmin=-half, qmax=half - 1, rounding=rounding,
+            row_channels=by_row, result_bits=bits,
         )  # fmt: skip
-        self.draft.store(7, columns + 3, rows, columns)
+        self.draft.store(4 + gap, row_bytes + gap, rows, row_bytes)
 
     def program(self, where: Machine) -> Program:
         program = self.draft.program(where)
@@ -159,9 +161,9 @@ class Odd:
 @given(
     sides=st.tuples(st.integers(1, 20), st.integers(1, 20)), gap=st.integers(0, 9), at=st.integers(0, 9),
     rows=st.integers(1, 12), rounding=st.integers(0, len(MODES) - 1), shift=st.integers(-31, 30),
-    by_row=st.integers(0, 1), shadows=st.booleans(), seed=st.integers(0, 2**32),
+    by_row=st.integers(0, 1), shadows=st.booleans(), bits=st.sampled_from([8, 16]), seed=st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=30)
+@settings(max_examples=40)
 def test_odd_programs_that_verify_accepts(
     sides: tuple[int, int],
     gap: int,
@@ -171,6 +173,7 @@ def test_odd_programs_that_verify_accepts(
     shift: int,
     by_row: int,
     shadows: bool,
+    bits: int,
     seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -184,7 +187,8 @@ def test_odd_programs_that_verify_accepts(
         odd.fold(depth, width)
         for _ in range(int(rng.integers(1, 3))):
             odd.matmul(rows, depth, width, at, stride, accumulate=int(step > 0 and rng.integers(2)))
-    odd.requantize(rows, width, at, stride, rounding=rounding, shift=shift, by_row=by_row)
+    result_gap = int(rng.integers(0, 4))
+    odd.requantize(rows, width, at, stride, rounding=rounding, shift=shift, by_row=by_row, bits=bits, gap=result_gap)
     assert_moves_alike(odd.program(where), where)
 
 

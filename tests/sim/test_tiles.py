@@ -21,7 +21,7 @@ from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
 from accelsim.datapath.vector import convert, elementwise, fixed_point, gelu, pool, products
 from accelsim.datapath.vector.elements import BYTES, Element, bits_of
-from accelsim.datapath.vector.elementwise import AddInt8, Rescale
+from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.errors import ProgramError
 from accelsim.golden import vector as golden
 from accelsim.golden.exact.rounding import ROUNDING
@@ -39,7 +39,7 @@ Values = NDArray[Any]
 MODES = sorted(ROUNDING)
 CHIP = ("activation", "weight", "output", "accumulator")
 INFINITE = (bits_of(float("-inf")), bits_of(float("inf")))
-PLACES = {"first": 64, "second": 8192, "result": 16384}
+PLACES = {"first": 64, "second": 8192, "result": 28672}
 
 
 @st.composite
@@ -225,22 +225,30 @@ def test_convert_rescales_bytes_and_clamps_them(
     check_map(Case(f, [x], expected, convert.INTEGERS, events), memories, on, gap=gap)
 
 
-@given(SIDES, SEEDS, BYTE, BYTE, BYTE, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9),
-       st.booleans(), st.booleans(), machines())  # fmt: skip
-@settings(max_examples=25)
-def test_two_tiles_of_bytes_are_added_or_multiplied(
-    shape: tuple[int, int], seed: int, source: Element, other: Element, result: Element, mode: str,
-    memories: tuple[str, str, str], gap: int, adds: bool, row: bool, on: Machine,
+#: Types of what is added or multiplied, and of the result: bytes, which both can do, or sums with 16 bits in them.
+PAIRS = st.one_of(
+    st.tuples(BYTE, BYTE, BYTE, st.booleans()),
+    st.tuples(*[st.sampled_from([*BYTES, Element.INT16, Element.INT16])] * 3, st.just(True)),
+)
+
+
+@given(SIDES, SEEDS, PAIRS, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), st.booleans(),
+       machines())  # fmt: skip
+@settings(max_examples=50)
+def test_two_tiles_of_integers_are_added_or_multiplied(
+    shape: tuple[int, int], seed: int, pair: tuple[Element, Element, Element, bool], mode: str,
+    memories: tuple[str, str, str], gap: int, row: bool, on: Machine,
 ) -> None:  # fmt: skip
-    rng = np.random.default_rng(seed)
+    rng, (source, other, result, adds) = np.random.default_rng(seed), pair
     a, b = random(rng, shape, source), random(rng, (1 if row else shape[0], shape[1]), other)
     points, (low, high) = (point(rng, source), point(rng, other), point(rng, result)), limits(rng, result)
     numbers = {"rounding": requantize.MODES.index(mode), "low": low, "high": high}
     zeros = dict(zip(("zero_point", "other_zero_point", "result_zero_point"), points, strict=True))
     events: Counters = {}
     if adds:
-        add = AddInt8.of(
-            (rng.uniform(0.01, 1), rng.uniform(0.01, 1)), points[:2], rng.uniform(0.01, 1), points[2], mode
+        left = 15 if Element.INT16 in (source, other) else 20
+        add = AddIntegers.of(
+            (rng.uniform(0.01, 1), rng.uniform(0.01, 1)), points[:2], rng.uniform(0.01, 1), points[2], mode, left
         )
         one, two, three = (*add.factors, add.output)
         f = Function(
@@ -248,10 +256,10 @@ def test_two_tiles_of_bytes_are_added_or_multiplied(
             other_multiplier=two.multiplier, other_shift=two.shift, result_multiplier=three.multiplier,
             result_shift=three.shift, **zeros, **numbers,
         )  # fmt: skip
-        first = golden.requantized((a.astype(np.int64) - points[0]) * 2**20, one.multiplier, one.shift, mode)
-        second = golden.requantized((b.astype(np.int64) - points[1]) * 2**20, two.multiplier, two.shift, mode)
+        first = golden.requantized((a.astype(np.int64) - points[0]) * 2**left, one.multiplier, one.shift, mode)
+        second = golden.requantized((b.astype(np.int64) - points[1]) * 2**left, two.multiplier, two.shift, mode)
         total = golden.requantized(first + second, three.multiplier, three.shift, mode)
-        elementwise.add_int8_events(events, a.size)
+        elementwise.add_integers_events(events, a.size, (source, other))
     else:
         multiplier, shift = scale(rng, mode, 0.1)
         f = Function(
@@ -262,7 +270,7 @@ def test_two_tiles_of_bytes_are_added_or_multiplied(
         total = golden.requantized(product, multiplier, shift, mode)
         products.multiply_int8_events(events, a.size)
     expected = np.clip(total + points[2], low, high).astype(result.dtype)
-    kernel = elementwise.ADD_INT8 if adds else products.MULTIPLY_INT8
+    kernel = elementwise.ADD_INTEGERS if adds else products.MULTIPLY_INT8
     check_map(Case(f, [a, b], expected, kernel, events), memories, on, gap=gap, row=row)
 
 
@@ -534,7 +542,7 @@ ADD = Function(
         (CONVERT._replace(result=6), "shift must be 0, as the operation does not use it, not 1"),
         (CONVERT._replace(result=6, shift=0, low=0, multiplier=2**32), "multiplier must be the bits of a float32"),
         (ADD._replace(shift=1), "multiplier and shift must be a factor of at most 1/2, so that int32 holds the sum"),
-        (ADD._replace(result=2), "add must not be of int8 and int8 to int16"),
+        (ADD._replace(result=3), "add must not be of int8 and int8 to int32"),
         (ADD._replace(operation=2, source=2), "multiply must not be of int16 and int8 to int8"),
         (POOL._replace(result=1), "maximum must not be of int8 and int8 to uint8"),
         (POOL._replace(row_step=0), "row_step must be 1 to 32768, not 0"),

@@ -21,7 +21,7 @@ from accelsim.config.tech import Component, Counters, Event, Operation
 from accelsim.datapath import requantize
 from accelsim.datapath.vector import dequantize, fixed_point, gelu, hadamard, norm, softmax
 from accelsim.datapath.vector.elements import Element
-from accelsim.datapath.vector.elementwise import AddInt8, Rescale
+from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.errors import ProgramError, SimulationError
 from accelsim.golden import vector as golden
 from accelsim.golden.exact.rounding import ROUNDING
@@ -633,7 +633,7 @@ class TransformerBlock:
         )
         self.table = gelu.table(0.02, -3, 0.015, -100)
         self.grid = softmax.grid_scale(2.0**-14)
-        self.second = AddInt8.of((0.02, 0.06), (0, 2), 0.05, 5)
+        self.second = AddIntegers.of((0.02, 0.06), (0, 2), 0.05, 5)
         self.scales = rng.uniform(0.01, 0.1, n).astype(np.float32)
 
     def program(self, on: Machine) -> tuple[Program, int, int]:
@@ -705,7 +705,7 @@ class TransformerBlock:
         activated = self.table[normed.astype(np.uint8)]
         mixed = np.clip(golden.nearest(golden.hadamard(activated, 5), 8), -128, 127)
         factors = [(s.multiplier, s.shift) for s in (*self.second.factors, self.second.output)]
-        summed = golden.add_int8(mixed, hidden, (0, 2, 5), (factors[0], factors[1], factors[2]), self.second.mode)
+        summed = golden.add_integers(mixed, hidden, (0, 2, 5), (factors[0], factors[1], factors[2]), self.second.mode)
         real = ((summed - 5) * self.scales.astype(np.float64)).astype(np.float32)
         return shares, [hidden, normed, activated, mixed, summed, real]
 

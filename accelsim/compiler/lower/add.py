@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of, scale_of
-from accelsim.datapath.vector.elementwise import LEFT_SHIFT
+from accelsim.datapath.vector.elementwise import left_shift
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float
 from accelsim.graph.graph import Graph
@@ -22,21 +22,24 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         first, other = (element_type(name, graph[part].element) for part in group.head.inputs)
         function = Function(Operation.ADD, first, other, element_type(name, result), low=low, high=high)
         return VectorWork(group.head.inputs, group.nodes, group.output.name, function)
-    before = [graph.producer(part) for part in group.head.inputs]
-    sources, scales = [], []
-    for node in before:
-        if node is None or not isinstance(node.op, Cast) or node.op.lift != LEFT_SHIFT:
-            raise CompileError(
-                f"node {name}: integers must be brought to one scale, {LEFT_SHIFT} bits finer, to be added"
-            )
-        sources.append(node.inputs[0])
-        scales.append(scale_of(graph, node))
+    before, lifts = [], []
+    for part in group.head.inputs:
+        node = graph.producer(part)
+        if node is None or not isinstance(node.op, Cast):
+            raise CompileError(f"node {name}: integers must be brought to one scale to be added")
+        before.append(node)
+        lifts.append(node.op.lift)
+    sources, scales = [node.inputs[0] for node in before], [scale_of(graph, node) for node in before]
     multiplier, shift, rounding = conversion_behind(graph, group, "sum")
     a, b = (graph[source].element for source in sources)
+    first, other = element_type(name, a), element_type(name, b)
+    left = left_shift(first, other)
+    if lifts != [left, left]:
+        raise CompileError(f"node {name}: integers must be brought to one scale, {left} bits finer, to be added")
     function = Function(
         Operation.ADD,
-        source=element_type(name, a),
-        other=element_type(name, b),
+        source=first,
+        other=other,
         result=element_type(name, result),
         zero_point=a.zero_point,
         other_zero_point=b.zero_point,
@@ -51,5 +54,5 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
         low=low,
         high=high,
     )
-    nodes = (*(node for node in before if node), *group.nodes)
+    nodes = (*before, *group.nodes)
     return VectorWork(tuple(sources), nodes, group.output.name, function)

@@ -1,7 +1,7 @@
 """What stands between layers, in integers: residual sums, means, products, functions and joined tensors.
 
 Two tensors of different scales are added TFLite's way (tensorflow/lite/kernels/add.cc): both are shifted left by 20
-bits, brought to twice the larger scale, added, and brought to the scale of the result.
+bits, or by 15 where one has 16, brought to twice the larger scale, added, and brought to the scale of the result.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from accelsim.graph.value import Value, without_numbers
 
 #: Operators that form numbers at a scale of their own.
 SCALED = (Add, Mul, AveragePool, GlobalAveragePool, Function, Concat)
-#: Bits by which operands of a sum are shifted left before they are rescaled.
-LIFT = 20
+#: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits, and others.
+LIFT, LIFT_16 = 20, 15
 #: Rounding of all conversions.
 ROUNDING = "tflite_single_round"
 
@@ -71,11 +71,11 @@ class Between:
                 self._sum(node, given, result, formed)
             case Mul():
                 self._put(name, node.op, node.inputs, f"{name}.products")
-                self._requantize(f"{name}.products", given[0].scale * given[1].scale, result, formed)
+                self.requantize(f"{name}.products", given[0].scale * given[1].scale, result, formed)
             case AveragePool() | GlobalAveragePool():
                 self._put(name, node.op, node.inputs, f"{name}.pooled")
                 sums = node.op.infer(Value("", self.group.input.shape, given[0]))[0].element
-                self._requantize(f"{name}.pooled", sums.scale, result, formed)
+                self.requantize(f"{name}.pooled", sums.scale, result, formed)
             case Function() as op:
                 entries = np.arange(given[0].qmin, given[0].qmax + 1)
                 with np.errstate(over="ignore"):
@@ -104,25 +104,26 @@ class Between:
         self._put(f"{name}.cast", Cast(kind), (formed,), last)
 
     def _sum(self, node: Node, given: Sequence[Integer], result: Integer, formed: str) -> None:
-        """Sum of two tensors at twice the larger of their scales, 2^20 times finer."""
+        """Sum of two tensors at twice the larger of their scales, 2^20 or 2^15 times finer."""
         name, common = self.group.name, 2 * max(element.scale for element in given)
-        wide = Integer(common / 2**LIFT, 0, signed=True, bits=32)
+        lift = LIFT if max(element.bits for element in given) <= 8 else LIFT_16
+        wide = Integer(common / 2**lift, 0, signed=True, bits=32)
         parts = []
         for number, (part, element) in enumerate(zip(node.inputs, given, strict=True)):
             parts.append(f"{name}.operand{number}")
             factors = self._factors(parts[-1], element.scale / common)
-            self._put(f"{parts[-1]}.cast", Cast(wide, ROUNDING, LIFT), (part, *factors), parts[-1])
+            self._put(f"{parts[-1]}.cast", Cast(wide, ROUNDING, lift), (part, *factors), parts[-1])
         self._put(name, Add(), tuple(parts), f"{name}.sums")
-        self._requantize(f"{name}.sums", wide.scale, result, formed)
+        self.requantize(f"{name}.sums", wide.scale, result, formed)
 
     def _alike(self, part: str, element: Integer, result: Integer) -> str:
         """A tensor at the scale of the result."""
         if element == result:
             return part
-        self._requantize(part, element.scale, result, f"{part}.{self.group.name}")
+        self.requantize(part, element.scale, result, f"{part}.{self.group.name}")
         return f"{part}.{self.group.name}"
 
-    def _requantize(self, given: str, scale: float | NDArray[np.float64], result: Integer, formed: str) -> None:
+    def requantize(self, given: str, scale: float | NDArray[np.float64], result: Integer, formed: str) -> None:
         """Integers at one scale to those of the result."""
         factors = self._factors(formed, float(scale) / float(result.scale))
         self._put(f"{formed}.cast", Cast(result, ROUNDING), (given, *factors), formed)

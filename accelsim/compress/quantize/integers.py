@@ -89,6 +89,12 @@ class Integers(Frozen):
         "percent", "Of positive and of negative activations within the range, if it is of a percentile", default=99.9,
         gt=50, le=100,
     )  # fmt: skip
+    residual_bits: Literal[16] | None = quantity(
+        "bits",
+        "Of what layers form for a residual sum, and of the sum: 16, signed, over the whole range; layers read them "
+        "converted to integers of the type (Precision Highway). Those of the type if absent",
+        default=None,
+    )
     rounding: Rounding | None = quantity(
         "name",
         "Rounding of the requantize unit; tflite_single_round, or for int16 tflite_int64_reduced, if absent",
@@ -99,6 +105,12 @@ class Integers(Frozen):
     def _sums_fit(self) -> Integers:
         if (self.scheme == "int16") != (self.chosen_rounding == WIDE):
             raise ValueError(f"rounding must be {WIDE} for int16 and only for it, not {self.rounding}")
+        return self
+
+    @model_validator(mode="after")
+    def _residuals_are_wider(self) -> Integers:
+        if self.residual_bits and self.residual_bits <= self.bits:
+            raise ValueError(f"residual_bits must be absent for {self.scheme}, whose integers have as many")
         return self
 
     @model_validator(mode="after")
@@ -188,6 +200,15 @@ def tensor_type(value: Value, values: Float64, bits: int, step: Integers | None)
     if step is None:
         return activation_range(values, bits)
     return activation_range(values, bits, step.activation_clip, step.percentile)
+
+
+def residual_type(values: Float64, bits: int) -> IntegerElement:
+    """Type of what stays on the residual path: signed, symmetric to 0, so that its largest magnitude fits.
+
+    Park et al., "Precision Highway for Ultra Low-Precision Quantization", 2018, arXiv:1812.09818.
+    """
+    largest = float(np.abs(values).max())
+    return IntegerElement(largest / (2 ** (bits - 1) - 1) or 1.0, 0, signed=True, bits=bits)
 
 
 def bias_of(layer: Layer) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Sums and clamps of single values: bias, ReLU, and residuals at one scale or at two.
 
 A residual quantized at the accumulator's scale s_i s_w is added to the sums as it is (RL-SAT), at the cost of 32 bits a
-value. Two 8-bit tensors of different scales are first brought to a common one, TFLite's way.
+value. Two tensors of 8 or 16 bits at different scales are first brought to a common one, TFLite's way
+(tensorflow/lite/kernels/add.cc).
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ from numpy.typing import NDArray
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import requantize
 from accelsim.datapath.vector import fixed_point
+from accelsim.datapath.vector.elements import BYTES, Element
 from accelsim.datapath.vector.fixed_point import Int64, Pass
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
-#: Bits by which TFLite shifts 8-bit operands left before it rescales them, so that little is lost.
-LEFT_SHIFT = 20
+#: Bits by which TFLite shifts operands left before it rescales them, so that little is lost: two of 8 bits, and others.
+LEFT_SHIFT, LEFT_SHIFT_16 = 20, 15
 
 ADD_INT32 = Pass("add", ("add and saturate",))
 RELU = Pass("relu", ("compare",))
 RESCALE = Pass("rescale", ("subtract zero point", "multiply", "rounding shift"))
 RESCALE_ADD = Pass("rescale and add", (*RESCALE.stages, *ADD_INT32.stages))
-ADD_INT8 = Pass(
+ADD_INTEGERS = Pass(
     "add at two scales",
     ("subtract zero points", "multiply", "rounding shift", "add", "multiply", "rounding shift", "saturate"),
 )
 
 _ADD_8 = Event(Component.VECTOR, Operation.INT_ADD, 9)
+_ADD_16 = Event(Component.VECTOR, Operation.INT_ADD, 17)
 _ADD_32 = Event(Component.VECTOR, Operation.INT_ADD, 32)
 _ADD_64 = Event(Component.VECTOR, Operation.INT_ADD, 64)
 _MULTIPLY = Event(Component.VECTOR, Operation.INT_MULTIPLY, 32, 32)
@@ -83,11 +86,17 @@ def quantize_residual(residual: NDArray[np.floating], scale: float) -> NDArray[n
     return np.clip(np.rint(residual.astype(np.float64) / scale), INT32_MIN, INT32_MAX).astype(np.int32)
 
 
-@dataclass(frozen=True, slots=True)
-class AddInt8:
-    """Static parameters of a sum of two 8-bit tensors.
+def left_shift(first: Element, other: Element) -> int:
+    """Bits by which operands of two types are shifted left: 20 if both have 8 bits, 15 if one has 16."""
+    return LEFT_SHIFT if first in BYTES and other in BYTES else LEFT_SHIFT_16
 
-    `zero_points` of the operands; `factors` bring each to the common scale, `output` the sum to the output's.
+
+@dataclass(frozen=True, slots=True)
+class AddIntegers:
+    """Static parameters of a sum of two tensors of 8 or 16 bits.
+
+    `zero_points` of the operands; `left` shifts both to the left, `factors` bring each to the common scale, `output`
+    the sum to the output's.
     """
 
     zero_points: tuple[int, int]
@@ -95,6 +104,7 @@ class AddInt8:
     output: Rescale
     output_zero_point: int
     mode: str
+    left: int = LEFT_SHIFT
 
     @classmethod
     def of(
@@ -104,29 +114,35 @@ class AddInt8:
         output_scale: float,
         output_zero_point: int,
         mode: str = "tflite_double_round",
-    ) -> AddInt8:
-        """Parameters from real scales, for a Q31 mode; the common scale is twice the larger one over 2^20."""
+        left: int = LEFT_SHIFT,
+    ) -> AddIntegers:
+        """Parameters from real scales, for a Q31 mode; the common scale is twice the larger one over 2^left."""
         common = 2 * max(scales)
         return cls(
             zero_points,
             (Rescale.of(scales[0] / common), Rescale.of(scales[1] / common)),
-            Rescale.of(common / (2**LEFT_SHIFT * output_scale)),
+            Rescale.of(common / (2**left * output_scale)),
             output_zero_point,
             mode,
+            left,
         )
 
 
-def add_int8(
-    a: NDArray[np.generic], b: NDArray[np.generic], add: AddInt8, *, qmin: int = -128, qmax: int = 127
+def add_integers(
+    a: NDArray[np.generic], b: NDArray[np.generic], add: AddIntegers, *, qmin: int = -128, qmax: int = 127
 ) -> Int64:
-    """Add two 8-bit tensors at different scales (TFLite's quantized ADD).
+    """Add two tensors of 8 or 16 bits at different scales (TFLite's quantized ADD).
 
-    |x - z| <= 255 shifted left by 20 bits stays below 2^28; a factor is at most 1/2, so a rescaled operand stays below
-    2^27 and their sum below 2^28: int32 holds every value but the products, which have 59 bits.
+    Two of 8 bits: |x - z| <= 255 shifted left by 20 bits stays below 2^28; a factor is at most 1/2, so a rescaled
+    operand stays below 2^27 and their sum below 2^28: int32 holds every value but the products, which have 59 bits.
+
+    Where one has 16 bits: |x - z| <= 65535 shifted left by 15 bits is at most 2^31 - 2^15; half of it, rounded, is at
+    most 2^30 - 2^14, and the sum of two at most 2^31 - 2^15, so that int32 holds them and products have 62 bits. An
+    operand of 8 bits beside it is smaller. With TFLite's zero points of 0 every bound is half of that.
     """
     scaled = [
         requantize(
-            (x.astype(np.int64) - zero_point) << LEFT_SHIFT,
+            (x.astype(np.int64) - zero_point) << add.left,
             factor.multiplier,
             factor.shift,
             0,
@@ -165,9 +181,10 @@ def rescale_events(counters: Counters, values: int) -> None:
     count(counters, _SHIFT, values)
 
 
-def add_int8_events(counters: Counters, values: int) -> None:
+def add_integers_events(counters: Counters, values: int, operands: tuple[Element, Element]) -> None:
     """Count two zero points, three products, rounding sums and shifts, the sum, and the output's zero point."""
-    count(counters, _ADD_8, 2 * values)
+    for element in operands:
+        count(counters, _ADD_8 if element in BYTES else _ADD_16, values)
     count(counters, _MULTIPLY, 3 * values)
     count(counters, _ADD_64, 3 * values)
     count(counters, _SHIFT, 3 * values)

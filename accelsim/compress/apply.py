@@ -24,6 +24,7 @@ from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer, group_of, layers
+from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.value import Value
 from accelsim.workload.network import Network
 
@@ -117,7 +118,8 @@ class _Typing:
         held = {node.name for layer in self.layers for node in layer.nodes}
         last = {layer.products[-1].name: layer for layer in self.layers}
         nodes: list[Node] = []
-        known: dict[str, Value] = {name: replace(graph[name], element=self._element(name)) for name in graph.inputs}
+        known = {name: replace(graph[name], element=self._element(name)) for name in graph.inputs}
+        known |= self._constant_factors()
         narrowed: set[str] = set()
         for node in graph.nodes:
             for name in [name for name in self._narrowed(node) if name not in narrowed]:
@@ -177,7 +179,7 @@ class _Typing:
             return self._element(name)
         if not self.numbers:
             return Integer(1.0, 0, signed=True, bits=bits)
-        return integers.residual_type(self.numbers[name], bits)
+        return integers.symmetric_type(self.numbers[name], bits)
 
     def _residual_bits(self, name: str) -> int:
         """Bits of a value of the residual path, if they are more than layers read, or 0."""
@@ -221,6 +223,9 @@ class _Typing:
         match step:
             case integers.Integers():
                 bits = max(step.bits, integers.LAST_BITS) if last else step.bits
+                factor = self._factor(name, bits)
+                if factor:
+                    return factor
                 if not self.numbers:
                     return integers.unsigned(bits)
                 return integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
@@ -231,6 +236,41 @@ class _Typing:
                 return integers.activation_range(self.numbers[name], bits) if self.numbers else integers.unsigned(bits)
             case _:
                 return Float(step.operand)
+
+    def _factor(self, name: str, bits: int) -> Integer | None:
+        """Type of a factor of a product of two tensors: without a zero point, and signed if the array holds it.
+
+        None of values that are none, and of left factors that are not negative.
+        """
+        if name not in self._factors:
+            return None
+        if not self.numbers:
+            return Integer(1.0, 0, signed=True, bits=bits) if self._factors[name] else None
+        value = self.float_graph[name]
+        numbers = self.numbers[name] if value.data is None else value.numbers.astype(np.float64)
+        if not self._factors[name] and numbers.min() >= 0:
+            return None
+        return integers.symmetric_type(numbers, bits)
+
+    @cached_property
+    def _factors(self) -> dict[str, bool]:
+        """Factors of products of two tensors, and whether some product has them on the right."""
+        found: dict[str, bool] = {}
+        held = {node.name for layer in self.layers for node in layer.nodes}
+        for node in self.float_graph.nodes:
+            if isinstance(node.op, MatMul) and node.name not in held:
+                for name, right in zip(map(self._origin, node.inputs[:2]), (False, True), strict=True):
+                    found[name] = found.get(name, False) or right
+        return found
+
+    def _constant_factors(self) -> dict[str, Value]:
+        """Constants among them, in their types."""
+        found = {}
+        for name in filter(self.float_graph.constant, self._factors):
+            value, element = self.float_graph[name], self._element(name)
+            data = value.numbers if value.outlined else element.quantize(value.numbers)
+            found[name] = replace(value, element=element, data=data)
+        return found
 
     def _origin(self, name: str) -> str:
         """The value whose numbers a value's are, in other places, or some of them."""

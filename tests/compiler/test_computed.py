@@ -10,18 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_runs import bytes_of, executed
+from float_networks import quantized, recipe
+from graph_runs import bytes_of, executed, small
 from harness import machine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import DATAPATHS, machines
 
+from accelsim.compiler.pipeline import compile_graph
+from accelsim.compress.apply import quantize
 from accelsim.config.arch import Machine
-from accelsim.errors import DoesNotFitError
+from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.golden import exact, real
+from accelsim.golden.quality import sqnr_db
 from accelsim.graph.build import Builder
 from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.matmul import MatMul
@@ -31,6 +37,7 @@ from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.isa.opcodes import MOVE
 from accelsim.sim import fast
+from accelsim.workload.network import Network
 
 #: Datapaths that take a right factor as it is formed.
 KINDS = [kind for kind in DATAPATHS if kind != "sparse_lanes"]
@@ -185,3 +192,69 @@ def test_one_row_may_stay_while_the_other_factor_streams(
     on = data.draw(machines(kinds=[kind]))
     program = assert_executed(*typed.graph(scores), on)
     assert on.feature_major or not (program.instructions["opcode"] == MOVE).any()
+
+
+def real_attention(rng: np.random.Generator, samples: int, tokens: int, heads: int, width: int) -> Network:
+    """Attention without its softmax, and a constant that mixes tokens, in real numbers."""
+    build, features = Builder("attention"), heads * width
+    x = build.input("x", (samples, tokens, features))
+    shape, parts = (0, tokens, heads, width), {}
+    for name in "qkv":
+        weight = build.constant(f"{name}.w", (rng.normal(size=(features, features)) / 4).astype(np.float32))
+        bias = build.constant(f"{name}.b", (rng.normal(size=features) / 8).astype(np.float32))
+        layer = build.linear(name, x, weight, bias, relu=False)
+        parts[name] = build.node(f"{name}.heads", HEADS_FIRST, build.node(f"{name}.split", Reshape(shape), layer))
+    turned = build.node("turned", Transpose((0, 1, 3, 2)), parts["k"])
+    scores = build.chain(
+        "scores", build.node("scores", MatMul(), parts["q"], turned, output="scores.sums"), [(Relu(), ())]
+    )
+    bias = build.constant("mixed.b", (rng.normal(size=width)).astype(np.float32))
+    mixed = build.chain(
+        "mixed", build.node("mixed", MatMul(), scores, parts["v"], output="mixed.sums"), [(Add(), (bias,))]
+    )
+    joined = build.node("joined", Reshape((0, tokens, features)), build.node("rows", HEADS_FIRST, mixed))
+    inputs = (rng.normal(size=(samples, tokens, features)).astype(np.float32),)
+    return Network(build.graph((joined,)), inputs, None, inputs, {})
+
+
+@pytest.mark.parametrize("scheme", ["int8", "fp16", "int16"])
+def test_recipes_choose_types_of_both_factors(scheme: Any) -> None:
+    """Factors have no zero points, and the machine's result is near the real one."""
+    net = real_attention(np.random.default_rng(8), 2, 7, 3, 4)
+    graph = quantize(net, recipe({"scheme": scheme}))
+    inputs = quantized(graph, net.inputs)
+    on = machine(matrix={"operands": scheme})
+    assert_executed(graph, inputs, on)
+    (name,) = graph.outputs
+    given_ = exact.evaluate(graph, inputs, on.fold_inputs)[name]
+    wanted = real.evaluate(net.graph, net.inputs)[name]
+    noise = sqnr_db(wanted, graph[name].element.dequantize(given_))
+    assert noise is not None
+    assert noise > {"int8": 28, "fp16": 55, "int16": 60}[scheme]
+
+
+def test_a_constant_on_the_left_is_typed_like_any_factor() -> None:
+    rng, build = np.random.default_rng(9), Builder("mixer")
+    mix = build.constant("mix", rng.normal(size=(5, 7)).astype(np.float32))
+    x = build.input("x", (7, 4))
+    weight = build.constant("fc.w", rng.normal(size=(4, 4)).astype(np.float32))
+    layer = build.linear("fc", x, weight, None, relu=False)
+    inputs = (rng.normal(size=(7, 4)).astype(np.float32),)
+    net = Network(build.graph((build.node("both", MatMul(), mix, layer),)), inputs, None, inputs, {})
+    graph = quantize(net, recipe({"scheme": "int8"}))
+    assert graph["mix"].element.zero_point == 0
+    assert_executed(graph, quantized(graph, inputs), machine())
+
+
+def test_factors_with_a_zero_point_are_refused() -> None:
+    typed = Typed(np.random.default_rng(10), Integer(0.1, 3, signed=True))
+    both = typed.matmul("both", typed.input("a", 6, 7), typed.input("b", 7, 5), 7)
+    with pytest.raises(CompileError, match="node both: both factors must be symmetric to 0, not have zero point 3"):
+        compile_graph(*typed.graph(both), machine())
+
+
+def test_lanes_that_read_encoded_weights_refuse_what_is_formed() -> None:
+    typed = Typed(np.random.default_rng(11), EIGHT)
+    both = typed.matmul("both", typed.input("a", 6, 7), typed.input("b", 7, 5), 7)
+    with pytest.raises(CompileError, match="layer both: the right factor must be a constant on edge-ws, whose lanes"):
+        compile_graph(*typed.graph(both), small("sparse_lanes"))

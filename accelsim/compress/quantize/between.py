@@ -7,7 +7,7 @@ bits, or by 15 where one has 16, brought to twice the larger scale, added, and b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
@@ -30,7 +31,7 @@ from accelsim.graph.ops.relu import Relu
 from accelsim.graph.value import Value, without_numbers
 
 #: Operators that form numbers at a scale of their own.
-SCALED = (Add, Mul, AveragePool, GlobalAveragePool, Function, Concat)
+SCALED = (Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Concat)
 #: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits, and others.
 LIFT, LIFT_16 = 20, 15
 #: Rounding of all conversions.
@@ -44,7 +45,7 @@ class Between:
     Parameters
     ----------
     group
-        The node, as the head of a layer without weights, and the ReLU behind it.
+        The node, as the head of a layer without weights, and the ReLU behind it; behind a product a bias, too.
     outlined
         Whether the graph's constants have shapes alone.
     """
@@ -65,6 +66,8 @@ class Between:
         node, name = self.group.head, self.group.name
         last = self.group.output.name
         relu = [later for later in self.group.epilogue if isinstance(later.op, Relu)]
+        if self.group.bias and not isinstance(node.op, MatMul):
+            raise ConfigError(f"node {name}: a constant must not be added to what {type(node.op).__name__} forms")
         formed = f"{name}.requantized" if relu else last
         match node.op:
             case Add():
@@ -72,6 +75,11 @@ class Between:
             case Mul():
                 self._put(name, node.op, node.inputs, f"{name}.products")
                 self.requantize(f"{name}.products", given[0].scale * given[1].scale, result, formed)
+            case MatMul():
+                self._put(name, node.op, node.inputs, f"{name}.products")
+                scale = given[0].scale * given[1].scale
+                products = self._biased(Integer(scale, 0, signed=True, bits=32))
+                self.requantize(products, scale, result, formed)
             case AveragePool() | GlobalAveragePool():
                 self._put(name, node.op, node.inputs, f"{name}.pooled")
                 sums = node.op.infer(Value("", self.group.input.shape, given[0]))[0].element
@@ -98,10 +106,22 @@ class Between:
             return
         formed = f"{name}.wide"
         self._put(name, self.group.head.op, self.group.head.inputs, formed)
+        bias = self.group.bias
+        if bias:
+            self.constants.append(replace(bias, element=Float("fp32")))
         for later in epilogue:
             self._put(later.name, later.op, (formed, *later.inputs[1:]), f"{later.name}.wide")
             formed = f"{later.name}.wide"
         self._put(f"{name}.cast", Cast(kind), (formed,), last)
+
+    def _biased(self, sums: Integer) -> str:
+        """Name of the sums of products, with their bias if there is one."""
+        name, bias = self.group.name, self.group.bias
+        if bias is None:
+            return f"{name}.products"
+        self._constant(bias.name, sums.quantize(bias.numbers), sums)
+        self._put(f"{name}.add", Add(), (f"{name}.products", bias.name), f"{name}.sums")
+        return f"{name}.sums"
 
     def _sum(self, node: Node, given: Sequence[Integer], result: Integer, formed: str) -> None:
         """Sum of two tensors at twice the larger of their scales, 2^20 or 2^15 times finer."""

@@ -202,10 +202,11 @@ def tensor_type(value: Value, values: Float64, bits: int, step: Integers | None)
     return activation_range(values, bits, step.activation_clip, step.percentile)
 
 
-def residual_type(values: Float64, bits: int) -> IntegerElement:
-    """Type of what stays on the residual path: signed, symmetric to 0, so that its largest magnitude fits.
+def symmetric_type(values: Float64, bits: int) -> IntegerElement:
+    """Signed integers, symmetric to 0, which the largest magnitude fits.
 
-    Park et al., "Precision Highway for Ultra Low-Precision Quantization", 2018, arXiv:1812.09818.
+    So are values of the residual path (Park et al., "Precision Highway for Ultra Low-Precision Quantization", 2018,
+    arXiv:1812.09818), and factors of products of two tensors, whose sums no zero point could be taken from.
     """
     largest = float(np.abs(values).max())
     return IntegerElement(largest / (2 ** (bits - 1) - 1) or 1.0, 0, signed=True, bits=bits)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from accelsim.errors import AccelSimError
 from accelsim.formats.nm import is_nm
+from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
 from accelsim.graph.ops.relu import Relu
 from accelsim.workload.layer import ConvSpec
@@ -147,7 +148,8 @@ CONV = "kind: conv, height: 5, width: 5, channels: 1, filters: 1"
         ("kind: gemm, m: 1, k: 1", None, "8:5: layers.0.n: must be given, but is missing"),
         ("kind: pool", None,
          "8:5: layers.0: kind must be linear or conv or gemm or max_pool or average_pool or global_average_pool or "
-         "add or multiply or concat or flatten or activation, not 'pool'; did you mean 'max_pool'?"),
+         "add or multiply or matmul or concat or reshape or transpose or slice or pad or flatten or activation, not "
+         "'pool'; did you mean 'max_pool'?"),
         ("kind: gemm, m: 1, k: 1, n: 1", "synthetic: {seed: 1, batch: 2}\n",
          "7:16: layers.0.kind: must be linear in a workload that is not independent, not gemm"),
         ("kind: linear, inputs: 1, outputs: 1, weight: w",
@@ -196,3 +198,40 @@ def test_shipped_networks_have_the_sizes_that_are_published(
         macs = sum(m * size for m, size in zip(rows, sizes, strict=True))
         assert macs == pytest.approx(products, rel=0.02)
         assert sum(network.graph.work(node).macs for node in network.graph.nodes) == macs
+
+
+def graph_of(folder: Path, *layers: str, sample: str) -> Graph:
+    head = f"synthetic: {{seed: 1, batch: 2}}\ninput: {sample}\n"
+    return load_network(workload(folder, *layers, head=head)).graph
+
+
+def test_axes_of_a_sample_are_counted_from_0(tmp_path: Path) -> None:
+    graph = graph_of(
+        tmp_path,
+        "kind: linear, inputs: 6, outputs: 8",
+        "kind: reshape, shape: [4, 2, -1]",
+        "kind: transpose, order: [1, 0, 2]",
+        "kind: slice, axis: 1, start: 1, stop: 4, step: 2",
+        "kind: pad, before: [0, 1, 0], behind: [0, 0, 2]",
+        "kind: matmul, reads: [l4, l4], transposed: true",
+        "kind: concat, axis: 1, reads: [l5, l5]",
+        sample="[4, 6]",
+    )
+    shapes = [graph[f"l{i}.output"].shape for i in range(7)]
+    assert shapes == [(2, 4, 8), (2, 4, 2, 4), (2, 2, 4, 4), (2, 2, 2, 4), (2, 2, 3, 6), (2, 2, 3, 3), (2, 2, 6, 3)]
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        ("kind: reshape, shape: [5, -1]", "8:16: layers.0.kind: must fit what it reads: 48 numbers must fit"),
+        ("kind: transpose, order: [0, 0]", "8:16: layers.0.kind: must fit what it reads: input must have its 3 axes"),
+        ("kind: slice, axis: 2, stop: 3", "8:16: layers.0.kind: must fit what it reads: input must have an axis 3"),
+        ("kind: pad, before: [1], behind: [1]", "8:16: layers.0.kind: must fit what it reads: input must be padded"),
+        ("kind: matmul", "8:5: layers.0.reads: must be 2 or more for matmul, not 1"),
+    ],
+)
+def test_what_does_not_fit_is_told_at_the_layer(layer: str, expected: str, tmp_path: Path) -> None:
+    path = workload(tmp_path, layer, head="synthetic: {seed: 1, batch: 2}\ninput: [4, 6]\n")
+    (fault,) = faults(path)
+    assert fault.startswith(expected)

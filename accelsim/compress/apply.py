@@ -128,6 +128,7 @@ class _Typing:
                 nodes += between.nodes
                 held |= {later.name for later in between.group.nodes}
             elif node.name not in held:
+                known |= {name: graph[name] for name in node.inputs if graph.constant(name)}
                 nodes.append(node)
         return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ import numpy as np
 
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.image import Image
+from accelsim.compiler.lower import host
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.table import LOWER
-from accelsim.compiler.lower.work import ONE
+from accelsim.compiler.lower.work import ONE, VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import IntegerPart, Product, Results
 from accelsim.compiler.tiles import ChannelGroups
@@ -34,7 +37,9 @@ from accelsim.graph.value import Value, without_numbers
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
-    """Form a fusion of each product with a constant factor and what follows it, and of the vector nodes between them.
+    """Form a fusion of each product with a constant factor and what follows it, and of the nodes between them.
+
+    What no unit executes is the host's, if it computes.
 
     Raises
     ------
@@ -46,22 +51,79 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     held = {node.name for fusion in fusions for node in fusion.nodes}
     left: list[Node] = []
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
-        if node.name in held or isinstance(node.op, Concat):
+        if node.name in held or _beside(graph, node):
             continue
-        head = next((before for before in _ends(graph, node, held) if type(before.op) in LOWER), None)
-        if head is None:
+        ends = tuple(_ends(graph, node, held))
+        head = next((before for before in ends if type(before.op) in LOWER), None)
+        if machine.host.computes and head is not ends[0]:
+            fusions.append(_hosted(graph, ends[0], held, machine))
+        elif head is None:
             left.append(node)
             continue
-        work = LOWER[type(head.op)](graph, _group(graph, head))
-        fusions.append(Fusion(_name(head), work.nodes, work.sources, work.target, work))
-        held |= {part.name for part in work.nodes}
+        else:
+            fusions.append(_vector(graph, head, held, machine))
+        held |= {part.name for part in fusions[-1].nodes}
     if left:
         raise CompileError(
             *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
         )
+    if machine.host.computes:
+        fusions += _places(graph, fusions, machine)
     place = {node.name: number for number, node in enumerate(graph.nodes)}
     fusions.sort(key=lambda fusion: max(place[node.name] for node in fusion.nodes))
     return dataclasses.replace(lowering, fusions=tuple(fusions))
+
+
+def _beside(graph: Graph, node: Node) -> bool:
+    """Whether a node says only that features stand side by side."""
+    return isinstance(node.op, Concat) and node.op.axis % len(graph[node.output].shape) == (
+        len(graph[node.output].shape) - 1
+    )
+
+
+def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:
+    """A fusion of the vector unit, or of the host if it computes and the vector unit can't.
+
+    Raises
+    ------
+    CompileError
+        If neither can.
+    """
+    work: VectorWork | HostWork
+    try:
+        work = LOWER[type(head.op)](graph, _group(graph, head))
+    except CompileError:
+        if not machine.host.computes:
+            raise
+        return _hosted(graph, head, held, machine)
+    return Fusion(_name(head), work.nodes, work.sources, work.target, work)
+
+
+def _hosted(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:
+    """A fusion of the host: a node and what is fused behind it."""
+    nodes = itertools.takewhile(lambda node: node.name not in held, _group(graph, head).nodes)
+    work = host.lower(graph, tuple(nodes), machine)
+    return Fusion(_name(head), work.nodes, work.sources, work.target, work)
+
+
+def _places(graph: Graph, fusions: Sequence[Fusion], machine: Machine) -> list[Fusion]:
+    """Nodes that only say where numbers stand, for readers that need them in a place of their own."""
+    found: list[Fusion] = []
+    formed = {*graph.inputs, *(fusion.target for fusion in fusions)}
+    wanted = [name for fusion in fusions for name in fusion.sources]
+    while wanted:
+        name = wanted.pop()
+        node = graph.producer(name)
+        if name in formed or node is None:
+            continue
+        formed.add(name)
+        if _beside(graph, node):
+            wanted += node.inputs
+        else:
+            work = host.lower(graph, (node,), machine)
+            found.append(Fusion(_name(node), work.nodes, work.sources, work.target, work))
+            wanted += work.sources
+    return found
 
 
 def _stored(layer: Layer) -> Layer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.product import Product
 from accelsim.graph.graph import Node
@@ -11,7 +12,7 @@ from accelsim.graph.graph import Node
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
-    """A product with its epilogue (bias, activation, conversion), or a chain of vector nodes.
+    """A product with its epilogue (bias, activation, conversion), a chain of vector nodes, or one of the host's.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Fusion:
     nodes: tuple[Node, ...]
     sources: tuple[str, ...]
     target: str
-    work: Product | VectorWork
+    work: Product | VectorWork | HostWork
 
     @property
     def product(self) -> Product | None:

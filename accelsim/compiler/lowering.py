@@ -77,6 +77,21 @@ class VectorPlacement:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPlacement:
+    """Where what the host reads and forms lies in DRAM, and in its own memory.
+
+    Parameters
+    ----------
+    sources, constants, target
+        Activations, constants, and the result.
+    """
+
+    sources: tuple[Place, ...]
+    constants: tuple[Place, ...]
+    target: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
 
@@ -87,7 +102,9 @@ class Lowering:
     recipe
         Name of the recipe that typed the graph.
     flows
-        How products are cut, stored and issued for the datapath; None for vector fusions.
+        How products are cut, stored and issued for the datapath; None for other fusions.
+    tilings
+        How fusions are cut; None for the host's.
     places
         Where values lie in DRAM, by name.
     image, image_bytes
@@ -103,9 +120,9 @@ class Lowering:
     recipe: str
     fusions: tuple[Fusion, ...] = ()
     flows: tuple[Dataflow | None, ...] = ()
-    tilings: tuple[Tiling | VectorTiling, ...] = ()
+    tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
-    placements: tuple[Placement | VectorPlacement, ...] = ()
+    placements: tuple[Placement | VectorPlacement | HostPlacement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     image_bytes: int = 0
     dram_bytes: int = 0
@@ -123,5 +140,7 @@ class Lowering:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""
         node = self.graph.producer(name)
         if node is None or not isinstance(node.op, Concat | Slice | Reshape):
+            return (name,)
+        if any(fusion.target == name for fusion in self.fusions):
             return (name,)
         return tuple(part for given in node.inputs for part in self.parts_of(given))

@@ -219,7 +219,7 @@ class _Piece(NamedTuple):
 def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
     """Features, side by side, that a product reads; nodes that say so are added to `before`."""
     node = graph.producer(name)
-    if node is None or not (isinstance(node.op, DynamicQuantize | Slice | Concat) or _flattens(graph, node)):
+    if node is None or not (isinstance(node.op, DynamicQuantize) or _of_features(graph, node)):
         return [_Piece(name, 0, graph[name].features)]
     found: list[Node] = []
     pieces = [piece for given in node.inputs for piece in _pieces(graph, given, found)]
@@ -230,6 +230,13 @@ def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
         (piece,) = pieces
         pieces = [_Piece(piece.value, piece.start + node.op.start, piece.start + node.op.stop)]
     return pieces
+
+
+def _of_features(graph: Graph, node: Node) -> bool:
+    """Whether a node takes features that stand side by side, joins such features, or lays images in rows."""
+    if isinstance(node.op, Slice):
+        return node.op.step == 1 and node.op.axis % len(graph[node.output].shape) == len(graph[node.output].shape) - 1
+    return _beside(graph, node) or _flattens(graph, node)
 
 
 def _flattens(graph: Graph, node: Node) -> bool:

@@ -124,6 +124,7 @@ class _Typing:
                 nodes += typed.nodes()
             elif node.name not in held and isinstance(node.op, SCALED):
                 between = self._between(group_of(graph, node))
+                known |= {name: graph[name] for name in between.group.head.inputs if graph.constant(name)}
                 known |= {value.name: value for value in between.constants}
                 nodes += between.nodes
                 held |= {later.name for later in between.group.nodes}

@@ -82,7 +82,7 @@ def test_changed_instructions_with_the_old_digest_are_refused(program: Program, 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("accelsim-program-3", "accelsim-program-9", r"format: must be accelsim-program-2, not 'accelsim-program-9'"),
+        ("accelsim-program-3", "accelsim-program-9", r"format: must be accelsim-program-3, not 'accelsim-program-9'"),
         ('"workload":"random"', '"workload":7', r"header\.workload: must be a valid string, not 7"),
         ('"workload":"random",', "", r"header\.workload: must be given, but is missing"),
         ("{", "[", r"must be valid JSON: "),

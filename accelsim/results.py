@@ -233,7 +233,7 @@ class EnergyPj(Frozen):
     requantize: float = quantity("picojoules", "Bias, scale, rounding and zero point")
     decode: float = quantity("picojoules", "Expansion of stored weights")
     vector: float = quantity("picojoules", "Other work of the vector unit")
-    host: float = quantity("picojoules", "Instruction issue")
+    host: float = quantity("picojoules", "Instruction issue, the link, and what the host computes")
     static: float = quantity("picojoules", "Leakage and clock of all components; 0 if the energy table has none")
 
 

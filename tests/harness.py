@@ -28,15 +28,18 @@ SIMPLE_DRAM = {
     "bandwidth_bytes_per_s": 16e9,
     "latency_s": 100e-9,
 }
+#: A host that computes nothing, so that what no unit executes is refused.
+IDLE_HOST = {"operations_per_s": None, "operation_pj": 0.0, "operation_source": ""}
 IDEAL_DRAM = {"kind": "ideal", "capacity_bytes": 2**30, "burst_bytes": 64}
 
 
 def machine(**changes: Any) -> Machine:
-    """edge-ws with a simple DRAM and some fields changed.
+    """edge-ws with a simple DRAM, a host that computes nothing, and some fields changed.
 
     Nested fields are given as matrix={"rows": 4}, whole sections by their `kind`.
     """
     fields = {**load_machine("edge-ws").model_dump(), "dram": SIMPLE_DRAM}
+    fields["host"] = {**fields["host"], **IDLE_HOST}
     for name, value in changes.items():
         if isinstance(value, dict) and "kind" not in value:
             fields[name] = {**fields[name], **value}

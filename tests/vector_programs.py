@@ -104,7 +104,9 @@ class Draft:
             graph, (np.zeros((1, 1), np.uint8),), "none", image=image, image_bytes=image.size,
             instructions=program.instructions, tables=program.tables,
         )  # fmt: skip
-        return Program(program.header, synchronize(lowering, machine).instructions, image, *program.tables)
+        return Program(
+            program.header, synchronize(lowering, machine).instructions, image, program.descriptors, program.functions
+        )
 
 
 def read(execution: Execution, where: int, rows: int, columns: int, dtype: Any) -> NDArray[Any]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow
 from accelsim.compiler.layout import tensors_of
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
 from accelsim.compiler.product import Product
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
@@ -22,9 +23,11 @@ from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.value import Value
+from accelsim.isa.computations import packed
 from accelsim.isa.opcodes import Memory
 from accelsim.memory.region import Region, view
-from accelsim.units import align_up
+from accelsim.units import align_up, ceil_div
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
@@ -41,7 +44,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
     image_bytes = layout.end
-    placements: list[Placement | VectorPlacement] = []
+    placements: list[Placement | VectorPlacement | HostPlacement] = []
     for fusion, flow, tiling, at in zip(lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True):
         layout.place(fusion.target)
         tensors = tensors_of(fusion, lowering.views)
@@ -51,6 +54,10 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             placements.append(_vector_placement(fusion.work, tiling, at, sources, target, machine))
+        elif isinstance(fusion.work, HostWork):
+            constants = zip((graph[name] for name in fusion.work.constants), at, strict=True)
+            known = tuple(_constant_place(value, address) for value, address in constants)
+            placements.append(HostPlacement(sources, known, target))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
         root = lowering.views[fusion.target].root
         if root in graph.values:
@@ -72,9 +79,18 @@ def _constants(lowering: Lowering, parts: Mapping[Tiling, list[Chunk]]) -> Itera
     for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
         if flow and isinstance(tiling, Tiling):
             yield [stored_bytes(flow, chunk) for chunk in parts[tiling]]
+        elif isinstance(fusion.work, HostWork):
+            constants = (lowering.graph[name] for name in fusion.work.constants)
+            yield [value.samples * _constant_place(value, 0).pitch for value in constants]
         else:
             table = fusion.work.table if isinstance(fusion.work, VectorWork) else None
             yield [] if table is None else [len(table)]
+
+
+def _constant_place(value: Value, address: int) -> Place:
+    """A constant of the host, row by row."""
+    bits = value.element.memory_bits
+    return Place(address, ceil_div((value.shape or (1,))[-1] * bits, 8), feature_major=False, bits=bits)
 
 
 class _Layout:
@@ -167,7 +183,7 @@ def _product_placement(
 
 
 def _vector_placement(
-    work: Product | VectorWork,
+    work: Product | VectorWork | HostWork,
     tiling: VectorTiling,
     table: tuple[int, ...],
     sources: tuple[Place, ...],
@@ -199,6 +215,12 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
         elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
             _fill(image, placement.table, fusion.work.table)
+        elif isinstance(fusion.work, HostWork):
+            assert isinstance(placement, HostPlacement)  # noqa: S101 - as its work is
+            for name, place in zip(fusion.work.constants, placement.constants, strict=True):
+                value = lowering.graph[name]
+                rows = value.numbers.reshape(-1, (value.shape or (1,))[-1])
+                _fill_rows(image, place, packed(rows, value.element))
     return image
 
 
@@ -308,6 +330,8 @@ def check(lowering: Lowering, machine: Machine) -> None:
                 (placement.accumulator, placement.partial),
                 (placement.output,),
             ]
+        elif isinstance(placement, HostPlacement):
+            groups = []
         else:
             groups = [placement.operands, (placement.results,), (placement.table_slot,)]
         for group in groups:

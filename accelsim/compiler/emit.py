@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.tiles import Place, Tiling, oriented
@@ -47,10 +48,11 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         regions=regions,
         timing_only=not lowering.has_numbers,
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
+        computations=list(lowering.tables.computations),
     )
-    return dataclasses.replace(
-        lowering, program=Program(header, lowering.instructions, lowering.image, *lowering.tables)
-    )
+    tables = lowering.tables
+    program = Program(header, lowering.instructions, lowering.image, tables.descriptors, tables.functions)
+    return dataclasses.replace(lowering, program=program)
 
 
 def _info(lowering: Lowering, number: int) -> LayerInfo:
@@ -59,6 +61,25 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
     flow, tiling, placement = lowering.flows[number], lowering.tilings[number], lowering.placements[number]
     nodes, reads = [node.name for node in fusion.nodes], _reads(lowering, number)
     target = graph[fusion.target]
+    if isinstance(fusion.work, HostWork):
+        return LayerInfo(
+            name=fusion.name,
+            nodes=nodes,
+            reads=reads,
+            m=target.samples,
+            k=1,
+            n=target.features,
+            m_tile=target.samples,
+            k_tile=1,
+            n_tile=target.features,
+            loops="",
+            slots={},
+            weights=0,
+            macs=0,
+            stored_bits=0,
+            output=lowering.stored_as(fusion.target),
+            unit="host",
+        )
     if flow is None or not isinstance(tiling, Tiling) or not isinstance(placement, Placement):
         assert isinstance(tiling, VectorTiling) and isinstance(fusion.work, VectorWork)  # noqa: S101, PT018
         window = fusion.work.image.window.kernel if fusion.work.image else (1, 1)
@@ -80,6 +101,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             macs=0,
             stored_bits=0 if table is None else 8 * len(table),
             output=lowering.stored_as(fusion.target),
+            unit="vector",
         )
     product, compacted = flow.product, target.survivors is not None
     sources = [graph[name] for name in fusion.beside]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.image import Image
+from accelsim.compiler.lower import host
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.table import LOWER
-from accelsim.compiler.lower.work import ONE
+from accelsim.compiler.lower.work import ONE, VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Factor, IntegerPart, Product, Results
 from accelsim.compiler.tiles import ChannelGroups
 from accelsim.config.arch import Machine
+from accelsim.config.datapaths import SparseLanes
 from accelsim.errors import CompileError, DefectError
 from accelsim.graph.element import Float, Integer, Signs
 from accelsim.graph.graph import Graph, Node
@@ -34,7 +38,9 @@ from accelsim.graph.value import Value, without_numbers
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
-    """Form a fusion of each product with a constant factor and what follows it, and of the vector nodes between them.
+    """Form a fusion of each product with a constant factor and what follows it, and of the nodes between them.
+
+    What no unit executes is the host's, if it computes.
 
     Raises
     ------
@@ -43,27 +49,65 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     """
     graph = lowering.graph
     fusions = [_fusion(graph, _stored(layer)) for layer in layers(graph)]
-    computed = (node for node in graph.nodes if isinstance(node.op, MatMul) and not graph.constant(node.inputs[1]))
-    fusions += [_of_two(graph, _stored(group_of(graph, node))) for node in computed]
     held = {node.name for fusion in fusions for node in fusion.nodes}
+    computed = (node for node in graph.nodes if isinstance(node.op, MatMul) and not graph.constant(node.inputs[1]))
+    fusions += [_computed(graph, node, held, machine) for node in computed]
+    held |= {node.name for fusion in fusions for node in fusion.nodes}
     left: list[Node] = []
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
         if node.name in held or node.op.moves:
             continue
-        head = next((before for before in _ends(graph, node, held) if type(before.op) in LOWER), None)
-        if head is None:
+        ends = tuple(_ends(graph, node, held))
+        head = next((before for before in ends if type(before.op) in LOWER), None)
+        if machine.host.computes and head is not ends[0]:
+            fusions.append(_hosted(graph, ends[0], held, machine))
+        elif head is None:
             left.append(node)
             continue
-        work = LOWER[type(head.op)](graph, _group(graph, head))
-        fusions.append(Fusion(_name(head), work.nodes, work.sources, work.target, work))
-        held |= {part.name for part in work.nodes}
+        else:
+            fusions.append(_vector(graph, head, held, machine))
+        held |= {part.name for part in fusions[-1].nodes}
     if left:
         raise CompileError(
             *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
         )
+    return dataclasses.replace(lowering, fusions=in_order(graph, fusions))
+
+
+def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:
+    """A fusion of the vector unit, or of the host if it computes and the vector unit can't.
+
+    Raises
+    ------
+    CompileError
+        If neither can.
+    """
+    work: VectorWork | HostWork
+    try:
+        work = LOWER[type(head.op)](graph, _group(graph, head))
+    except CompileError:
+        if not machine.host.computes:
+            raise
+        return _hosted(graph, head, held, machine)
+    return Fusion(_name(head), work.nodes, work.sources, work.target, work)
+
+
+def _hosted(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:
+    """A fusion of the host: a node and what is fused behind it."""
+    nodes = itertools.takewhile(lambda node: node.name not in held, _group(graph, head).nodes)
+    return hosted(graph, tuple(nodes), machine)
+
+
+def hosted(graph: Graph, nodes: tuple[Node, ...], machine: Machine) -> Fusion:
+    """Nodes, one behind the other, as a fusion of the host."""
+    work = host.lower(graph, nodes, machine)
+    return Fusion(_name(nodes[0]), work.nodes, work.sources, work.target, work)
+
+
+def in_order(graph: Graph, fusions: Iterable[Fusion]) -> tuple[Fusion, ...]:
+    """Fusions in the order of the last of their nodes."""
     place = {node.name: number for number, node in enumerate(graph.nodes)}
-    fusions.sort(key=lambda fusion: max(place[node.name] for node in fusion.nodes))
-    return dataclasses.replace(lowering, fusions=tuple(fusions))
+    return tuple(sorted(fusions, key=lambda fusion: max(place[node.name] for node in fusion.nodes)))
 
 
 def _stored(layer: Layer) -> Layer:
@@ -136,6 +180,10 @@ def _fusion(graph: Graph, layer: Layer) -> Fusion:
                 pieces[-1] = pieces[-1]._replace(stop=piece.stop)
             elif piece not in pieces:
                 pieces.append(piece)
+    whole = all((piece.start, piece.stop) == (0, graph[piece.value].features) for piece in pieces)
+    if not whole and isinstance(layer.head.op, MatMul) and not layer.more:  # a part is read where it lies
+        name, before = layer.head.inputs[0], []
+        pieces = [_Piece(name, 0, graph[name].features)]
     sources = [graph[piece.value] for piece in pieces]
     for piece, source in zip(pieces, sources, strict=True):
         if (piece.start, piece.stop) != (0, source.features):
@@ -145,18 +193,41 @@ def _fusion(graph: Graph, layer: Layer) -> Fusion:
             )
     nodes = (*dict.fromkeys(before), *layer.nodes)
     names = tuple(source.name for source in sources)
-    return Fusion(layer.name, nodes, names, layer.output.name, _product(graph, layer, sources))
+    images = isinstance(layer.head.op, Conv) or any(isinstance(node.op, Reshape) for node in before)
+    image = _image(layer, sources[0]) if images else None
+    return Fusion(layer.name, nodes, names, layer.output.name, _product(graph, layer, sources, image))
 
 
-def _of_two(graph: Graph, group: Layer) -> Fusion:
+def _computed(graph: Graph, node: Node, held: set[str], machine: Machine) -> Fusion:
+    """A product whose right factor is formed at run time, of the array, or of the host if it computes and that can't.
+
+    Raises
+    ------
+    CompileError
+        If neither can.
+    """
+    try:
+        return _of_two(graph, _stored(group_of(graph, node)), machine)
+    except CompileError:
+        if not machine.host.computes:
+            raise
+        return _hosted(graph, node, held, machine)
+
+
+def _of_two(graph: Graph, group: Layer, machine: Machine) -> Fusion:
     """A product whose right factor is formed at run time, and what follows it.
 
     Raises
     ------
     CompileError
-        If a factor has a zero point: sums can't be corrected for it before the other factor is there.
+        If a factor has a zero point: sums can't be corrected for it before the other factor is there. If the right one
+        is unsigned or of signs, or would have to be encoded.
     """
     node = group.head
+    if isinstance(machine.matrix, SparseLanes):
+        raise CompileError(
+            f"layer {node.name}: the right factor must be a constant on {machine.name}, whose lanes read it encoded"
+        )
     x, w = graph.given(node)[:2]
     if len(node.inputs) > 2:
         raise CompileError(f"node {node.name}: sums must not be added to those of a product of two computed factors")
@@ -166,6 +237,8 @@ def _of_two(graph: Graph, group: Layer) -> Fusion:
                 f"node {node.name}: both factors must be symmetric to 0, not have zero point "
                 f"{value.element.zero_point} as {value.name} has"
             )
+    if not w.element.signed or isinstance(w.element, Signs):
+        raise CompileError(f"layer {node.name}: the right factor must be signed numbers, not {w.element}")
     k, n = w.shape[-2:]
     weight = Value(w.name, (k, n), w.element, without_numbers(w.element.dtype, (k, n)), outlined=True)
     product = Product(
@@ -198,7 +271,7 @@ class _Piece(NamedTuple):
 def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
     """Features, side by side, that a product reads; nodes that say so are added to `before`."""
     node = graph.producer(name)
-    if node is None or not (isinstance(node.op, DynamicQuantize | Slice | Concat) or _flattens(graph, node)):
+    if node is None or not (isinstance(node.op, DynamicQuantize) or _of_features(graph, node)):
         return [_Piece(name, 0, graph[name].features)]
     found: list[Node] = []
     pieces = [piece for given in node.inputs for piece in _pieces(graph, given, found)]
@@ -211,17 +284,26 @@ def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
     return pieces
 
 
+def _of_features(graph: Graph, node: Node) -> bool:
+    """Whether a node takes features that stand side by side, joins such features, or lays images in rows."""
+    last = len(graph[node.output].shape) - 1
+    match node.op:
+        case Slice(axis=axis, step=1) | Concat(axis):
+            return axis in {-1, last}
+        case _:
+            return _flattens(graph, node)
+
+
 def _flattens(graph: Graph, node: Node) -> bool:
     """Whether a node lays all numbers of an image in a row."""
     given, formed = graph[node.inputs[0]].shape, graph[node.output].shape
     return isinstance(node.op, Reshape) and len(given) == 4 and formed == (given[0], int(np.prod(given[1:])))
 
 
-def _product(graph: Graph, layer: Layer, sources: Sequence[Value]) -> Product:
+def _product(graph: Graph, layer: Layer, sources: Sequence[Value], image: Image | None) -> Product:
     """The product of all inputs of a layer, and its results."""
     weight, integers = graph[weight_of(layer.products[-1])], None
-    dense, image = _dense(layer, weight), _image(layer, sources[0])
-    n = weight.features
+    dense, n = _dense(layer, weight), weight.features
     if isinstance(layer.head.op, ScaledMatMul):
         _, _, few, scales = graph.given(layer.head)
         assert isinstance(few.element, Integer)  # noqa: S101 - as the operator has it
@@ -287,8 +369,6 @@ def _groups(layer: Layer) -> ChannelGroups | None:
 def _image(layer: Layer, source: Value) -> Image | None:
     """The images that a layer reads windows of: those of a convolution, or whole ones that it flattens."""
     op = layer.head.op
-    if len(source.shape) != 4:
-        return None
     samples, height, width, channels = source.shape
     window = op.window if isinstance(op, Conv) else Window((height, width))
     if window == Window((1, 1)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.product import Product
 from accelsim.graph.graph import Node
@@ -11,7 +12,7 @@ from accelsim.graph.graph import Node
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fusion:
-    """A product with its epilogue (bias, activation, conversion), or a chain of vector nodes.
+    """A product with its epilogue (bias, activation, conversion), a chain of vector nodes, or one of the host's.
 
     Parameters
     ----------
@@ -30,14 +31,14 @@ class Fusion:
     nodes: tuple[Node, ...]
     sources: tuple[str, ...]
     target: str
-    work: Product | VectorWork
+    work: Product | VectorWork | HostWork
 
     @property
     def product(self) -> Product | None:
         """The product, if it is one."""
         return self.work if isinstance(self.work, Product) else None
 
-    def of(self, work: Product | VectorWork) -> Fusion:
+    def of(self, work: Product | VectorWork | HostWork) -> Fusion:
         """The fusion with more known of its work."""
         return replace(self, work=work)
 

@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler.dataflow import streams_outputs
+from accelsim.compiler.fuse import hosted, in_order
 from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Factor, Product
@@ -31,32 +33,28 @@ from accelsim.graph.value import Value
 
 
 def arrange(lowering: Lowering, machine: Machine) -> Lowering:
-    """Give each value its view.
+    """Give each value its view; what no addresses bring in order is the host's to do, if it computes.
 
     Raises
     ------
     CompileError
-        If a fusion reads, or the network gives, numbers that no addresses bring in order.
+        If it does not.
     """
-    finder = _Finder(lowering.graph, lowering.fusions, machine)
-    finder.find()
-    graph, views = lowering.graph, finder.views
-    faults = [
-        f"node {_mover(graph, name)}: addresses alone must bring its numbers to where {fusion.name} reads them on "
-        f"{machine.name}, which they don't"
-        for fusion in lowering.fusions
-        for name in fusion.sources
-        if not finder.readable(fusion, name, views.get(name))
-    ]
-    faults += [
-        f"node {_mover(graph, name)}: addresses alone must bring the network's output in order, which they don't"
-        for name in graph.outputs
-        if name not in views or (views[name].root != name and finder.moved(name))
-    ]
-    if faults:
-        raise CompileError(*dict.fromkeys(faults))
-    fusions = tuple(finder.placed(fusion) for fusion in lowering.fusions)
-    return dataclasses.replace(lowering, fusions=fusions, views=views, storages=finder.storages)
+    graph, fusions = lowering.graph, lowering.fusions
+    while True:
+        finder = _Finder(graph, fusions, machine)
+        finder.find()
+        misplaced = finder.misplaced()
+        if not misplaced:
+            break
+        movers = {node.name: node for node in map(graph.producer, misplaced) if node and finder.moved(node.output)}
+        if not machine.host.computes or not movers:
+            raise CompileError(
+                *(f"node {getattr(graph.producer(name), 'name', name)}: {text}" for name, text in misplaced.items())
+            )
+        fusions = in_order(graph, (*fusions, *(hosted(graph, (node,), machine) for node in movers.values())))
+    fusions = tuple(finder.placed(fusion) for fusion in fusions)
+    return dataclasses.replace(lowering, fusions=fusions, views=finder.views, storages=finder.storages)
 
 
 class Tensors(NamedTuple):
@@ -78,12 +76,6 @@ def tensors_of(fusion: Fusion, views: Mapping[str, View]) -> Tensors:
     return Tensors((left,), right, target)
 
 
-def _mover(graph: Graph, name: str) -> str:
-    """Name of the node that gives a value its order."""
-    node = graph.producer(name)
-    return node.name if node else name
-
-
 @dataclass
 class _Finder:
     """Finds views from the outputs back, and then forwards.
@@ -94,6 +86,8 @@ class _Finder:
         Of the values so far.
     storages
         Each storage as the dense tensor that it holds.
+    apart
+        Values, joined or the first of several, whose parts can't lie as they must, and why.
     """
 
     graph: Graph
@@ -101,9 +95,10 @@ class _Finder:
     machine: Machine
     views: dict[str, View] = field(default_factory=dict)
     storages: dict[str, View] = field(default_factory=dict)
+    apart: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.formed = {fusion.target for fusion in self.fusions}
+        self.forming = {fusion.target: fusion for fusion in self.fusions}
         self.readers: dict[str, list[Fusion]] = {}
         for fusion in self.fusions:
             for name in fusion.sources:
@@ -126,7 +121,7 @@ class _Finder:
     def _store_others(self) -> None:
         """Give what has no place yet one of its own, and find where what only moves lies."""
         read = (name for fusion in self.fusions for name in fusion.sources)
-        for name in (*self.graph.inputs, *self.formed, *read):
+        for name in (*self.graph.inputs, *self.forming, *read):
             if name not in self.views and not self.moved(name):
                 self.views[name] = self._store(self._dense(name))
         for node in self.graph.nodes:
@@ -138,7 +133,23 @@ class _Finder:
     def moved(self, name: str) -> bool:
         """Whether a value is one that only gives others' numbers other places."""
         node = self.graph.producer(name)
-        return node is not None and node.op.moves and name not in self.formed
+        return node is not None and node.op.moves and name not in self.forming
+
+    def misplaced(self) -> dict[str, str]:
+        """Values that do not lie where they must, and what they must."""
+        if self.apart:
+            return self.apart
+        where = "addresses alone must bring its numbers to where {} them on {}, which they don't"
+        found = {
+            name: where.format(f"{fusion.name} reads", self.machine.name)
+            for fusion in self.fusions
+            for name in fusion.sources
+            if not self.readable(fusion, name, self.views.get(name))
+        }
+        for name in self.graph.outputs:
+            if name not in self.views or (self.views[name].root != name and self.moved(name)):
+                found[name] = where.format("the network gives", self.machine.name)
+        return found
 
     def readable(self, fusion: Fusion, name: str, view: View | None) -> bool:
         """Whether transfers bring a value as a fusion reads it."""
@@ -146,14 +157,21 @@ class _Finder:
             return False
         if name in fusion.sources[len(fusion.beside) :]:
             return any(view.rows(last=last) for last in (False, True))
+        return self._fits(fusion, view)
+
+    def _fits(self, fusion: Fusion, view: View) -> bool:
+        """Whether what a fusion reads or forms may lie so: rows of a product, or of single numbers, anywhere."""
         place = view.matrix(feature_major=self.machine.feature_major)
-        return place is not None and not (place.leads and fusion.work.image)
+        in_rows = not isinstance(fusion.work, HostWork) and fusion.work.image is None
+        return place is not None and (in_rows or not place.leads)
 
     def placed(self, fusion: Fusion) -> Fusion:
         """A fusion that knows how its tensors lie: rows after which they lie elsewhere, and which factor stays."""
         product = fusion.product
-        if product is None:
+        if isinstance(fusion.work, VectorWork):
             return fusion.of(dataclasses.replace(fusion.work, period=self._period(fusion)))
+        if product is None:
+            return fusion
         if product.factor:
             product = self._with_factor(fusion, product, product.factor)
             fusion = fusion.of(product)
@@ -206,8 +224,8 @@ class _Finder:
             self.views[joined] = whole
         for part, start, stop in zip(parts, ends, ends[1:], strict=False):
             if not self._put(part, whole.sliced(axis, start, stop)):
-                raise CompileError(
-                    f"{name}: {', '.join(parts)} can't stand side by side in DRAM, as {part} is elsewhere"
+                self.apart[joined or parts[0]] = (
+                    f"{', '.join(parts)} must stand side by side for {name}, but {part} must stand elsewhere"
                 )
 
     def _side_by_side(self, root: str, values: Sequence[Value], axis: int) -> View:
@@ -232,8 +250,12 @@ class _Finder:
             return self.views[name] == view
         self.views[name] = view
         node = self.graph.producer(name)
-        if node is None or not self.moved(name) or isinstance(node.op, Concat):
-            return True  # what is joined comes later
+        if not self._suits(name, view):
+            return False
+        if node is None or not self.moved(name):
+            return name not in self.forming or self._stores(self.forming[name], view)
+        if isinstance(node.op, Concat):
+            return True  # its parts come later
         before = self._backward(node, view)
         return before is not None and self._put(node.inputs[0], before)
 
@@ -266,7 +288,7 @@ class _Finder:
         name, chain = fusion.target, list[Node]()
         while name not in self.graph.outputs and len(self.graph.readers(name)) == 1:
             (node,) = self.graph.readers(name)
-            if not isinstance(node.op, Reshape | Transpose) or node.output in self.formed | self.views.keys():
+            if not isinstance(node.op, Reshape | Transpose) or node.output in self.forming or node.output in self.views:
                 break
             chain.append(node)
             name = node.output
@@ -281,14 +303,15 @@ class _Finder:
             view = dense
             for node in reversed(chain[:end]):
                 view = None if view is None else self._backward(node, view)
-            place = view.matrix(feature_major=self.machine.feature_major) if view else None
-            if (
-                place
-                and self._suits(last, dense)
-                and not (place.leads and isinstance(fusion.work, VectorWork) and fusion.work.image)
-            ):
+            if view and self._stores(fusion, view) and self._suits(last, dense):
                 self._put(last, self._store(dense))
                 return
+
+    def _stores(self, fusion: Fusion, view: View) -> bool:
+        """Whether a fusion can store what it forms where a view says: of a product, whatever it reads."""
+        if fusion.product:
+            return view.matrix(feature_major=self.machine.feature_major) is not None
+        return self._fits(fusion, view)
 
     def _suits(self, name: str, view: View | None) -> bool:
         """Whether all fusions that read a value can where it lies."""

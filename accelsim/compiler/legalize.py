@@ -7,9 +7,9 @@ import numpy as np
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.config.arch import Machine
-from accelsim.config.datapaths import SparseLanes, WeightStationary
+from accelsim.config.datapaths import WeightStationary
 from accelsim.errors import CompileError
-from accelsim.graph.element import Float, Integer, Signs
+from accelsim.graph.element import Float, Integer
 
 
 def legalize(lowering: Lowering, machine: Machine) -> Lowering:
@@ -30,8 +30,6 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
                     f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
                     f"but recipe {lowering.recipe} makes them {element.operand}"
                 )
-        if product.factor:
-            _require_factor(product, machine)
         looked_up = isinstance(machine.matrix, WeightStationary) and machine.matrix.lookup
         element = product.weight.element
         if (isinstance(element, Integer) and element.distinct > 0) != looked_up:
@@ -43,24 +41,6 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
         if not isinstance(product.input, Float) and lowering.has_numbers:
             _bound_sums(product)
     return lowering
-
-
-def _require_factor(product: Product, machine: Machine) -> None:
-    """Refuse a right factor that the machine can't take as it is formed.
-
-    Raises
-    ------
-    CompileError
-        If it is unsigned, of signs, or would have to be encoded.
-    """
-    if isinstance(machine.matrix, SparseLanes):
-        raise CompileError(
-            f"layer {product.name}: the right factor must be a constant on {machine.name}, whose lanes read it encoded"
-        )
-    if not product.weight.element.signed or isinstance(product.weight.element, Signs):
-        raise CompileError(
-            f"layer {product.name}: the right factor must be signed numbers, not {product.weight.element}"
-        )
 
 
 def _bound_sums(product: Product) -> None:

@@ -15,7 +15,7 @@ from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Chunk, Place, Tiling
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
-from accelsim.graph.graph import Graph
+from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
@@ -80,6 +80,21 @@ class VectorPlacement:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPlacement:
+    """Where what the host reads and forms lies in DRAM, and in its own memory.
+
+    Parameters
+    ----------
+    sources, constants, target
+        Activations, constants, and the result.
+    """
+
+    sources: tuple[Place, ...]
+    constants: tuple[Place, ...]
+    target: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
 
@@ -90,7 +105,9 @@ class Lowering:
     recipe
         Name of the recipe that typed the graph.
     flows
-        How products are cut, stored and issued for the datapath; None for vector fusions.
+        How products are cut, stored and issued for the datapath; None for other fusions.
+    tilings
+        How fusions are cut; None for the host's.
     views, storages
         Where values lie, by name, and each storage as the dense tensor that it holds, by its name.
     places
@@ -108,11 +125,11 @@ class Lowering:
     recipe: str
     fusions: tuple[Fusion, ...] = ()
     flows: tuple[Dataflow | None, ...] = ()
-    tilings: tuple[Tiling | VectorTiling, ...] = ()
+    tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
     storages: Mapping[str, View] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
-    placements: tuple[Placement | VectorPlacement, ...] = ()
+    placements: tuple[Placement | VectorPlacement | HostPlacement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     image_bytes: int = 0
     dram_bytes: int = 0
@@ -144,17 +161,20 @@ class Lowering:
 
     def parts_of(self, name: str) -> tuple[str, ...]:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""
+        node = self.moved_by(name)
+        return tuple(part for given in node.inputs for part in self.parts_of(given)) if node else (name,)
+
+    def moved_by(self, name: str) -> Node | None:
+        """Node that gives others' numbers the places of a value, by addresses alone; None of other values."""
         node = self.graph.producer(name)
-        if node is None or not node.op.moves:
-            return (name,)
-        return tuple(part for given in node.inputs for part in self.parts_of(given))
+        moves = node is not None and node.op.moves and all(fusion.target != name for fusion in self.fusions)
+        return node if moves else None
 
     def in_rows(self, name: str) -> bool:
         """Whether rows of a value are rows of the values that it consists of, in the same order."""
-        node = self.graph.producer(name)
-        if node is None or not node.op.moves:
+        node = self.moved_by(name)
+        if node is None:
             return name not in self._turned
-        last = len(self.graph[name].shape) - 1
         last = len(self.graph[name].shape) - 1
         beside = isinstance(node.op, Concat) and node.op.axis in {-1, last}
         return beside and all(map(self.in_rows, node.inputs))

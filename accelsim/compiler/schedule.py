@@ -16,8 +16,10 @@ from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
+from accelsim.compiler.host_schedule import HostScheduler
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, runs
 from accelsim.compiler.moves import received as received_over_link
 from accelsim.compiler.reads import ImageReads
@@ -430,11 +432,16 @@ class ProductScheduler:
         return rows, operand.rows_bytes(elements)
 
 
+#: What works out the steps of a fusion.
+Scheduler = ProductScheduler | VectorScheduler | HostScheduler
+
+
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Work out every layer's steps and put the loads between them."""
     link, graph = machine.host.io_bandwidth_bytes_per_s is not None, lowering.graph
     scratchpads = {Memory.ACTIVATION: Scratchpad(), Memory.WEIGHT: Scratchpad()}
-    layers: list[ProductScheduler | VectorScheduler] = []
+    layers: list[Scheduler] = []
+    known = {*graph.inputs} if link else set[str]()  # what the host has
     moves: list[Moves] = []
     stored: dict[str, Stored] = {}
     received = _read_in_other_rows(lowering) if link else set[str]()
@@ -444,10 +451,15 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     for number, fusion in enumerate(lowering.fusions):
         tiling, placement = lowering.tilings[number], lowering.placements[number]
         receives = [link and name in graph.inputs and name not in received for name in fusion.sources]
-        received |= {*fusion.sources}
+        if not isinstance(fusion.work, HostWork):
+            received |= {*fusion.sources}
         sends = link and lowering.stored_as(fusion.target) in graph.outputs
-        layer: ProductScheduler | VectorScheduler
-        if isinstance(fusion.work, VectorWork):
+        layer: Scheduler
+        if isinstance(fusion.work, HostWork):
+            assert isinstance(placement, HostPlacement)  # noqa: S101 - as its work is
+            layer = HostScheduler(number, fusion.work, lowering, placement, steps, tables, known)
+            known |= {*layer.sent, lowering.stored_as(fusion.target)}
+        elif isinstance(fusion.work, VectorWork):
             assert isinstance(tiling, VectorTiling) and isinstance(placement, VectorPlacement)  # noqa: S101, PT018
             function = tables.function(fusion.work.function)
             layer = VectorScheduler(
@@ -501,9 +513,7 @@ def _require_memory(instructions: int, machine: Machine) -> None:
         )
 
 
-def _in_order(
-    layers: Sequence[ProductScheduler | VectorScheduler], moves: list[Moves], steps: int, machine: Machine
-) -> NDArray[np.void]:
+def _in_order(layers: Sequence[Scheduler], moves: list[Moves], steps: int, machine: Machine) -> NDArray[np.void]:
     """All instructions in program order: before each step what is moved then, in the order of need.
 
     Raises
@@ -516,9 +526,11 @@ def _in_order(
     for layer, kind, few in kinds:
         issues[layer.now[kind] + 1] = len(few.opcodes)
     issued = np.cumsum(issues)
-    before = np.concatenate([move.before for move in moves])
+    before, need = (
+        np.concatenate([np.zeros(0, np.int64), *(getattr(move, name) for move in moves)]) for name in ("before", "need")
+    )
     # what one step needs stays in the order of the list
-    order = np.lexsort((np.concatenate([move.need for move in moves]), before))
+    order = np.lexsort((need, before))
     places = np.empty_like(before)
     places[order] = np.arange(len(before)) + issued[before[order]]
     starts = issued[:-1] + np.searchsorted(before[order], np.arange(steps), side="right")
@@ -528,7 +540,7 @@ def _in_order(
     instructions["signal"] = NONE
     instructions["wait"] = NONE
     ends = np.cumsum([len(move.before) for move in moves])
-    for move, at in zip(moves, np.split(places, ends[:-1]), strict=True):
+    for move, at in zip(moves, np.split(places, ends[:-1]) if moves else (), strict=True):
         _put(instructions, at, move.layer, move.code)
     for layer, kind, few in kinds:
         _put(instructions, starts[layer.now[kind[:FEW]]], layer.number, few)
@@ -552,7 +564,8 @@ def check(lowering: Lowering, machine: Machine) -> None:
     code = lowering.instructions
     formed, stored = np.zeros((2, len(lowering.fusions)), np.int64)
     np.add.at(formed, code["layer"], opcodes.products(code))
-    stores = code[code["opcode"] == STORE]
+    hosted = np.array([isinstance(fusion.work, HostWork) for fusion in lowering.fusions])
+    stores = code[(code["opcode"] == STORE) | ((code["opcode"] == RECEIVE) & hosted[code["layer"]])]
     np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
     for number, fusion in enumerate(lowering.fusions):
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0

@@ -13,6 +13,7 @@ from accelsim.compiler import vector_tiles
 from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
+from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.reads import ImageReads
@@ -34,13 +35,17 @@ SLACK = 1.05
 def tile(lowering: Lowering, machine: Machine) -> Lowering:
     """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
     flows: list[Dataflow | None] = []
-    tilings: list[Tiling | VectorTiling] = []
+    tilings: list[Tiling | VectorTiling | None] = []
     chosen: dict[Hashable, Tiling] = {}
     made: list[Dataflow] = []  # which live as long as what they are like: some are like themselves alone
     for fusion in lowering.fusions:
         if isinstance(fusion.work, VectorWork):
             value = lowering.graph[fusion.target]
             tilings.append(vector_tiles.choose(fusion.work, fusion.name, value.samples, value.features, machine))
+            flows.append(None)
+            continue
+        if isinstance(fusion.work, HostWork):
+            tilings.append(None)
             flows.append(None)
             continue
         flow = dataflow(fusion.work, machine)

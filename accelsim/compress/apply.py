@@ -133,10 +133,12 @@ class _Typing:
                 nodes += typed.nodes()
             elif node.name not in held and isinstance(node.op, SCALED):
                 between = self._between(group_of(graph, node))
+                known |= self._constants_of(between.group.head, known)
                 known |= {value.name: value for value in between.constants}
                 nodes += between.nodes
                 held |= {later.name for later in between.group.nodes}
             elif node.name not in held:
+                known |= self._constants_of(node, known)
                 nodes.append(self._reading(node))
         return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs)
 
@@ -262,6 +264,11 @@ class _Typing:
                 for name, right in zip(map(self._origin, node.inputs[:2]), (False, True), strict=True):
                     found[name] = found.get(name, False) or right
         return found
+
+    def _constants_of(self, node: Node, known: Mapping[str, Value]) -> dict[str, Value]:
+        """Constants of a node that have no other type yet."""
+        graph = self.float_graph
+        return {name: graph[name] for name in node.inputs if graph.constant(name) and name not in known}
 
     def _constant_factors(self) -> dict[str, Value]:
         """Constants among them, in their types."""

@@ -14,7 +14,7 @@ from accelsim.config.operands import Operand
 
 
 class Host(Frozen):
-    """The processor that issues the instruction stream to the units' queues."""
+    """The processor that issues the instruction stream to the units' queues, and computes what they can't."""
 
     issue_interval_cycles: Integer = quantity(
         "core cycles", "Time from one issue to the next; 0 issues until a queue is full", ge=0, le=10**6
@@ -36,6 +36,36 @@ class Host(Frozen):
     io_latency_s: float = quantity(
         "seconds", "From when a transfer has left the link to its end", default=0, ge=0, le=1
     )
+    operations_per_s: float | None = quantity(
+        "operations a second",
+        "Rate at which the host computes what no unit does, a multiplication and its sum two operations; null if it "
+        "computes nothing",
+        default=None,
+        gt=0,
+        le=1e18,
+    )
+    operation_pj: float = quantity("picojoules", "Energy of one of these operations", default=0, ge=0, le=1e9)
+    operation_source: str = quantity(
+        "text", "Where both figures stand, and what had to be assumed to use them", default=""
+    )
+
+    @model_validator(mode="after")
+    def _figures_have_a_source(self) -> Host:
+        if self.operations_per_s is not None and not self.operation_source:
+            raise ValueError("operation_source must say where operations_per_s stands, not be empty")
+        if self.operations_per_s is None and self.operation_pj:
+            raise ValueError(f"operation_pj must be 0 where operations_per_s is null, not {self.operation_pj}")
+        return self
+
+    @property
+    def computes(self) -> bool:
+        """Whether it does what no unit does."""
+        return self.operations_per_s is not None
+
+    @property
+    def has_link(self) -> bool:
+        """Whether it has a memory of its own behind a link; else it shares the DRAM."""
+        return self.io_bandwidth_bytes_per_s is not None
 
 
 class Dma(Frozen):

@@ -37,6 +37,7 @@ class Operation(StrEnum):
     DRAM_PRECHARGED_CLOCK = "dram_precharged_clock"
     LINK = "link"
     ISSUE = "issue"
+    HOST_OPERATION = "host_operation"
     LEAKAGE = "leakage"
     CLOCK = "clock"
 
@@ -55,6 +56,8 @@ DRAM = frozenset(
 )
 #: What goes on in every cycle, with figures in `leakage` and `clock`.
 STATIC = frozenset({Operation.LEAKAGE, Operation.CLOCK})
+#: What the machine's description gives the energy of, as hosts are of no one technology.
+OF_HOST = frozenset({Operation.HOST_OPERATION})
 
 
 class Component(StrEnum):
@@ -190,7 +193,7 @@ class Technology(Frozen):
                     f"entries must name each operation, width, capacity and bound once, not {entry.operation} twice"
                 )
             seen.add(key)
-        needed = frozenset(Operation) - STATIC - (DRAM if self.dram_energy == "currents" else frozenset())
+        needed = frozenset(Operation) - STATIC - OF_HOST - (DRAM if self.dram_energy == "currents" else frozenset())
         listed = {entry.operation for entry in self.entries}
         missing = [operation for operation in Operation if operation in needed - listed]
         if missing:
@@ -198,6 +201,7 @@ class Technology(Frozen):
         other = [operation for operation in Operation if operation in listed - needed]
         if other:
             where = "leakage and clock" if other[0] in STATIC else "the part's currents"
+            where = "the machine's host" if other[0] in OF_HOST else where
             raise ValueError(f"entries must leave {', '.join(other)} to {where}")
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from accelsim.config.arch import BankedDram, Machine
 from accelsim.config.datapaths import PACKED_BITS
-from accelsim.config.tech import DRAM, SRAM, STATIC, Component, Counters, Event, Operation, Technology
+from accelsim.config.tech import DRAM, OF_HOST, SRAM, STATIC, Component, Counters, Event, Operation, Technology
 from accelsim.cost import static
 from accelsim.errors import ConfigError
 from accelsim.results import Bytes, CounterRow, EnergyPj
@@ -64,6 +64,8 @@ def each_pj(event: Event, technology: Technology, machine: Machine) -> float:
     """
     if event.operation in STATIC:
         return static.each_pj(event, technology, machine)
+    if event.operation in OF_HOST:
+        return machine.host.operation_pj
     if event.operation in DRAM and technology.dram_energy == "currents":
         return _command_pj(event.operation, technology, machine)
     if event.operation in SRAM:

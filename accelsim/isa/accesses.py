@@ -25,6 +25,7 @@ from accelsim.datapath.vector.elements import WIDTHS
 from accelsim.errors import DefectError
 from accelsim.formats import nm
 from accelsim.isa import descriptors, images, opcodes
+from accelsim.isa.computations import Computation
 from accelsim.isa.constants import block_bytes
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.functions import BINARY, TABLE_BYTES, Function, Operation
@@ -156,9 +157,12 @@ def _tile(access: Access) -> Tile:
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:
-    """Size of a memory; the matrix unit's registers count as bytes, one a weight or eight mask bits."""
+    """Size of a memory; the matrix unit's registers count as bytes, one a weight or eight mask bits.
+
+    The host's memory is addressed as the DRAM is.
+    """
     match memory:
-        case Memory.DRAM:
+        case Memory.DRAM | Memory.HOST:
             return machine.dram.capacity_bytes
         case Memory.ACTIVATION:
             return machine.activation.capacity_bytes
@@ -193,7 +197,7 @@ def streaming_memory(matrix: Matrix) -> Memory:
     return Memory.WEIGHT if isinstance(matrix, InputStationary) else Memory.ACTIVATION
 
 
-def of_opcode(  # noqa: PLR0911 - one an operand list
+def of_opcode(  # noqa: C901, PLR0911 - one an operand list
     opcode: int, operands: Int64, machine: Machine, tables: Tables
 ) -> list[Access]:
     """Accesses of instructions that share an opcode.
@@ -217,6 +221,8 @@ def of_opcode(  # noqa: PLR0911 - one an operand list
         return _typed(opcode, column, tables.functions)
     if opcode in {opcodes.LOAD, opcodes.STORE, opcodes.RECEIVE, opcodes.SEND}:
         return _transfers(opcode, column)
+    if opcode == opcodes.COMPUTE:
+        return _computed(column, tables.computations)
     if opcode == opcodes.DECODE:
         address, encoded, result, values = column[:4]
         zero = np.zeros_like(address)
@@ -246,7 +252,11 @@ def _access(memory: Memory, *region: Int64, write: bool = False, until: Moment |
 
 def _transfers(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
     if opcode in {opcodes.RECEIVE, opcodes.SEND}:
-        return [_access(Memory.DRAM, *column[:4], write=opcode == opcodes.RECEIVE, until=Moment.END)]
+        receive = opcode == opcodes.RECEIVE
+        return [
+            _access(Memory.DRAM, *column[:4], write=receive, until=Moment.END),
+            _access(Memory.HOST, *column[:4], write=not receive, until=Moment.END),
+        ]
     dram, dram_stride, rows, row_bytes, scratchpad, address, stride = column[:7]
     outside = (dram, dram_stride, rows, row_bytes)
     inside = (address, stride, rows, row_bytes)
@@ -259,6 +269,18 @@ def _transfers(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
     return [
         Access(scratchpad, False, zero + Moment.FREE, *inside),
         _access(Memory.DRAM, *outside, write=True),
+    ]
+
+
+def _computed(column: tuple[Int64, ...], computations: tuple[Computation, ...]) -> list[Access]:
+    """Tensors that the host reads, and the one that it forms."""
+    zero = np.zeros_like(column[0])
+    chosen = [computations[number] for number in column[0].tolist()]
+    given = [tuple(tensor.region for tensor in computation.given) for computation in chosen]
+    formed = [(computation.result.region,) for computation in chosen]
+    return [
+        *_each(given, zero, zero + Memory.HOST, False, Moment.END),
+        *_each(formed, zero, zero + Memory.HOST, True, Moment.END),
     ]
 
 

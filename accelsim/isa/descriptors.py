@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.isa.opcodes import GATHER, SCATTER
+from accelsim.isa.opcodes import COMPUTE, GATHER, SCATTER
 from accelsim.memory.region import Region, Runs
 
 Int64 = NDArray[np.int64]
@@ -225,7 +225,7 @@ def overlaps(runs: Runs, regions: tuple[Region, ...]) -> bool:
 
 
 def moved_in_dram(opcode: int, operands: Int64, records: Int64) -> Region | Runs:
-    """Bytes of DRAM that an instruction of a DMA moves.
+    """Bytes of DRAM that an instruction of a DMA moves; none of them if the host computes.
 
     Parameters
     ----------
@@ -237,4 +237,6 @@ def moved_in_dram(opcode: int, operands: Int64, records: Int64) -> Region | Runs
     if opcode in {GATHER, SCATTER}:
         dram, number, _, _, row, column = operands[:6].tolist()
         return window(Descriptor.read(records[number]), row, column).outside.moved(dram)
+    if opcode == COMPUTE:
+        return Region(0, 0, 0, 0)
     return Region(*operands[:4].tolist())

@@ -95,7 +95,7 @@ def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Ma
         found.until,
         ranges,
         np.stack([rows, stride, row_bytes], axis=1),
-        bases[memory] + np.where(memory == Memory.DRAM, image_bytes, 0),
+        bases[memory] + np.where(np.isin(memory, (Memory.DRAM, Memory.HOST)), image_bytes, 0),
         bucket,
         span,
         np.cumsum(span) - span,

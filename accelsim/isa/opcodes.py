@@ -49,6 +49,7 @@ class Memory(IntEnum):
     OUTPUT = 3
     ACCUMULATOR = 4
     REGISTERS = 5
+    HOST = 6
 
 
 UNITS = len(Unit)
@@ -357,12 +358,19 @@ class Transform(NamedTuple):
 
 
 class HostTransfer(NamedTuple):
-    """Operands of receive and send: rows of bytes between the host and DRAM."""
+    """Operands of receive and send: rows of bytes between DRAM and the same addresses of the host's memory."""
 
     dram: Annotated[int, _place("first byte in DRAM")]
     dram_stride: Annotated[int, _stride("bytes from row to row in DRAM")]
     rows: Annotated[int, _count("rows")]
     row_bytes: Annotated[int, Span(1, _S31, "bytes of a row")]
+
+
+class Compute(NamedTuple):
+    """Operands of compute: what the host makes of tensors in its memory, and how many operations that takes."""
+
+    computation: Annotated[int, _stride("number of the computation in the program")]
+    operations: Annotated[int, Span(1, _A48, "operations, those of its nodes' work")]
 
 
 class Quantize(NamedTuple):
@@ -504,6 +512,7 @@ Operands = (
     | Dequantize
     | Transform
     | HostTransfer
+    | Compute
     | Quantize
     | DequantizeSums
     | Gather
@@ -581,8 +590,8 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode("gelu", Unit.VECTOR, Gelu, "GELU of 8-bit elements by a polynomial to int8"),
     Opcode("dequantize", Unit.VECTOR, Dequantize, "bytes times their column's scale to float32"),
     Opcode("transform", Unit.VECTOR, Transform, "Walsh-Hadamard transform of int8 elements to int8"),
-    Opcode("receive", Unit.IO, HostTransfer, "host to DRAM, over the host's link"),
-    Opcode("send", Unit.IO, HostTransfer, "DRAM to host, over the host's link"),
+    Opcode("receive", Unit.IO, HostTransfer, "host to DRAM, over the host's link if it has one"),
+    Opcode("send", Unit.IO, HostTransfer, "DRAM to host, over the host's link if it has one"),
     Opcode(
         "quantize",
         Unit.VECTOR,
@@ -605,11 +614,12 @@ OPCODES: tuple[Opcode, ...] = (
     Opcode("map", Unit.VECTOR, Map, "convert, add, multiply or look up elements"),
     Opcode("reduce", Unit.VECTOR, Reduce, "maximum or sum of each window and channel of an image"),
     Opcode("move", Unit.VECTOR, Move, "copy, transpose or fill"),
+    Opcode("compute", Unit.IO, Compute, "what no unit does, by the host, from its memory to its memory"),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
 NORMALIZE, SOFTMAX, GELU, DEQUANTIZE, TRANSFORM, RECEIVE, SEND = range(10, 17)
-QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE = range(17, len(OPCODES))
+QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE, COMPUTE = range(17, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.

@@ -24,11 +24,12 @@ from accelsim.config.operands import OPERANDS, OperandType
 from accelsim.errors import Fault, ProgramError, reason
 from accelsim.formats.operands import unpack_rows
 from accelsim.isa import descriptors, functions
+from accelsim.isa.computations import Computation
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Region, view
 
-FORMAT: Literal["accelsim-program-2"] = "accelsim-program-2"
+FORMAT: Literal["accelsim-program-3"] = "accelsim-program-3"
 METADATA = "accelsim"
 MAX_FILE_BYTES = 2**36
 MAX_SIDE = 2**31 - 1
@@ -38,6 +39,10 @@ ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 #: What a layer reads where that is an input of the network, and not another layer's output.
 INPUT = "input"
+
+
+#: What computes a layer.
+UnitName = Literal["matrix", "vector", "host"]
 
 
 class LayerInfo(Frozen):
@@ -68,6 +73,7 @@ class LayerInfo(Frozen):
     )
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Region that holds the layer's output")
+    unit: UnitName = quantity("name", "What computes it: matrix unit, vector unit or host", default="matrix")
 
     @property
     def dense_shape(self) -> tuple[int, int, int]:
@@ -150,6 +156,7 @@ class Header(Frozen):
     dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0, le=2**48)
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
     regions: list[RegionInfo] = quantity("regions", "Inputs and outputs")
+    computations: list[Computation] = quantity("computations", "What the host computes, by number", default=[])
     timing_only: bool = quantity(
         "flag", "Whether bytes have no values, so that the program says only how long it takes", default=False
     )
@@ -189,7 +196,7 @@ class Header(Frozen):
 class Envelope(Frozen):
     """What a program file says of itself beside its tensors."""
 
-    format: Literal["accelsim-program-2"] = quantity("name", "Format of the file")
+    format: Literal["accelsim-program-3"] = quantity("name", "Format of the file")
     sha256: str = quantity("hexadecimal digits", "Hash of header, tables and image")
     header: Header
 
@@ -229,13 +236,13 @@ class Program:
     @property
     def tables(self) -> Tables:
         """What instructions name by number."""
-        return Tables(self.descriptors, self.functions)
+        return Tables(self.descriptors, self.functions, tuple(self.header.computations))
 
     @property
     def digest(self) -> str:
         """SHA-256 of header, tables and image, as 64 hexadecimal digits."""
         digest = hashlib.sha256(self.header.model_dump_json().encode())
-        for array in (self.instructions, *self.tables, self.image):
+        for array in (self.instructions, self.descriptors, self.functions, self.image):
             digest.update(f"{len(array)} ".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -255,7 +262,12 @@ class Program:
 
     def _tensors(self) -> dict[str, NDArray[np.generic]]:
         records = np.ascontiguousarray(self.instructions).view(np.uint8).reshape(-1, INSTRUCTION.itemsize)
-        return {"instructions": records, **_bytes(self.tables), "image": self.image}
+        return {"instructions": records, **self._records(), "image": self.image}
+
+    def _records(self) -> dict[str, NDArray[np.generic]]:
+        """Tensors of the tables."""
+        tables = zip(_TENSORS[1:3], (self.descriptors, self.functions), _SIZES[1:], strict=True)
+        return {name: np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for name, array, size in tables}
 
     @classmethod
     def load(cls, path: Path) -> Program:
@@ -295,12 +307,6 @@ WORD_BYTES = 8
 #: Tensors of a program file, and bytes of a record of each but the image.
 _TENSORS = ("instructions", "descriptors", "functions", "image")
 _SIZES = (INSTRUCTION.itemsize, WORD_BYTES * descriptors.FIELDS, WORD_BYTES * functions.FIELDS)
-
-
-def _bytes(tables: Tables) -> dict[str, NDArray[np.generic]]:
-    """Tensors of the tables."""
-    sizes = zip(tables._fields, tables, _SIZES[1:], strict=True)
-    return {name: np.ascontiguousarray(array).view(np.uint8).reshape(-1, size) for name, array, size in sizes}
 
 
 def _read(path: Path) -> tuple[tuple[NDArray[np.uint8], ...], str]:

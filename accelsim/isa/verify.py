@@ -25,12 +25,13 @@ from accelsim.config.datapaths import OuterProduct, StructuredSparse
 from accelsim.datapath import requantize
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
-from accelsim.isa import accesses, descriptors, functions, hazards, integers, opcodes, tilewise, typed
+from accelsim.isa import accesses, computations, descriptors, functions, hazards, integers, opcodes, tilewise, typed
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
     ACTIVATE,
+    COMPUTE,
     DECODE,
     GATHER,
     MATMUL,
@@ -75,7 +76,7 @@ def verify(program: Program, machine: Machine, file: str = "") -> accesses.Acces
     _well_formed(program, few, file)
     if _limits(few, machine):
         _raise(_limits(program, machine), file)
-    for check in (_windows, typed.faults):
+    for check in (_windows, typed.faults, _computes):
         if check(few):
             _raise([f"{name_of(program, i)}: {text}" for i, text in check(program)], file)
     found = accesses.of_program(program.instructions, machine, program.tables, kinds)
@@ -103,6 +104,8 @@ def _well_formed(program: Program, few: Program, file: str) -> None:
     _raise(_waits(program), file)
     _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)
     _raise([f"function {number}: {text}" for number, text in functions.faults(program.functions)], file)
+    table = computations.faults(program.tables.computations, program.header.dram_bytes)
+    _raise([f"computation {number}: {text}" for number, text in table], file)
     if _operands(few):
         _raise(_operands(program), file)
 
@@ -205,10 +208,15 @@ def _limits(program: Program, machine: Machine) -> list[str]:
         faults += [
             f"{name_of(program, i)}: outer_stride must be 0 where inner is 0" for i in index[(inner == 0) & (outer > 0)]
         ]
-    if machine.host.io_bandwidth_bytes_per_s is None:
+    if not (machine.host.has_link or machine.host.computes):
         faults += [
             f"{name_of(program, i)}: must be an instruction of a link to the host, which {machine.name} lacks"
             for i in np.flatnonzero(np.isin(program.instructions["opcode"], (opcodes.RECEIVE, opcodes.SEND)))
+        ]
+    if not machine.host.computes:
+        faults += [
+            f"{name_of(program, i)}: must be an instruction of a host that computes, which {machine.name} lacks"
+            for i in np.flatnonzero(program.instructions["opcode"] == COMPUTE)
         ]
     if isinstance(machine.matrix, StructuredSparse):
         (index,) = np.nonzero(program.instructions["opcode"] == PRELOAD)
@@ -287,6 +295,20 @@ def _windows(program: Program) -> list[tuple[int, str]]:
     return faults
 
 
+def _computes(program: Program) -> list[tuple[int, str]]:
+    """Computations that there are, for the operations that they take."""
+    faults: list[tuple[int, str]] = []
+    code, table = program.instructions, program.header.computations
+    (index,) = np.nonzero(code["opcode"] == COMPUTE)
+    for i, (number, operations) in zip(index.tolist(), code["operands"][index, :2].tolist(), strict=True):
+        if number >= len(table):
+            faults.append((i, f"computation must be below {len(table)}, those of the program, not {number}"))
+        elif operations != table[number].operations:
+            needed = table[number].operations
+            faults.append((i, f"operations must be {needed}, what computation {number} takes, not {operations}"))
+    return faults
+
+
 def _ranges(program: Program, machine: Machine) -> list[str]:
     """Results are of the machine's type: integers inside its range, or floats."""
     operand = machine.operand
@@ -327,7 +349,7 @@ def _operand(program: Program, index: Int64, opcode: int, name: str) -> Int64:
 def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
     memory, _, stride, rows, row_bytes = found.regions.T
     limit = np.array([accesses.capacity_bytes(machine, m) for m in Memory])
-    limit[Memory.DRAM] = program.header.dram_bytes
+    limit[[Memory.DRAM, Memory.HOST]] = program.header.dram_bytes
     ends, faults = found.ends(), []
     outside = ends > limit[memory]
     for a in np.flatnonzero(outside[found.number]) if outside.any() else ():

@@ -311,6 +311,17 @@ def _transfer(e: Int64, d: Int64, u: int, i: int) -> None:
 
 
 @borrowing
+def _complete(e: Int64, u: int) -> None:
+    """End a unit's transfers, each after the one before it, as far as their completion is known."""
+    while e[TO_KNOW + u] >= 0:
+        i = e[TO_KNOW + u]
+        complete = e[e[i + MOVED] + COMPLETE]
+        if complete == NEVER:
+            return
+        _known(e, u, max(complete + e[e[i + TAKEN_BY] + TAKES_LATENCY], e[LAST_END + u]))
+
+
+@borrowing
 def _occupy(e: Int64, d: Int64, grants: Int8, u: int, i: int) -> None:
     """Hold a unit for as long as an instruction takes."""
     takes, cycle = e[i + TAKEN_BY], e[CYCLE]
@@ -319,7 +330,11 @@ def _occupy(e: Int64, d: Int64, grants: Int8, u: int, i: int) -> None:
     e[i + FREE] = free
     e[DRAINED + u] = drained
     e[FREE_AT + u] = free
-    _known(e, u, max(drained + e[takes + TAKES_END] - e[takes + TAKES_FREE], e[LAST_END + u]))
+    if e[PORT + u] >= 0 and d[MODEL] != IDEAL:  # the host computes, behind transfers whose ends may not be known
+        e[e[i + MOVED] + COMPLETE] = free
+        _complete(e, u)
+    else:
+        _known(e, u, max(drained + e[takes + TAKES_END] - e[takes + TAKES_FREE], e[LAST_END + u]))
     if u == e[MATRIX]:
         e[SWAPPED] = cycle + e[takes + TAKES_SWAP]
     if e[takes + TAKES_BURSTS]:
@@ -340,17 +355,6 @@ def _requested(e: Int64, d: Int64, port: int) -> int:
     _spend(e, i, u, WAIT_UNIT + e[UNITS] + 1, waited)
     _spend(e, i, u, BUSY, free - e[i + START] - waited)
     return i
-
-
-@borrowing
-def _complete(e: Int64, u: int) -> None:
-    """End a unit's transfers, each after the one before it, as far as their completion is known."""
-    while e[TO_KNOW + u] >= 0:
-        i = e[TO_KNOW + u]
-        complete = e[e[i + MOVED] + COMPLETE]
-        if complete == NEVER:
-            return
-        _known(e, u, max(complete + e[e[i + TAKEN_BY] + TAKES_LATENCY], e[LAST_END + u]))
 
 
 @borrowing

@@ -86,7 +86,7 @@ class Memories(NamedTuple):
     results, sums
         The output scratchpad once more, as uint16, and the accumulator as int32.
     host
-        What the host has yet to send, from address 0 of the DRAM on.
+        What the host has yet to send, from address 0 of the DRAM on; if it computes, as much as the DRAM.
     """
 
     dram: Bytes

@@ -152,7 +152,7 @@ class Ports:
                 number[memory, bank] = len(limit)
                 limit.append(sram.ports)
         # the regions of each instruction, in order, as many columns as the widest has
-        on_chip = np.flatnonzero(found.memory != Memory.DRAM)
+        on_chip = np.flatnonzero(~np.isin(found.memory, (Memory.DRAM, Memory.HOST)))
         instruction = found.instruction[on_chip]
         place = np.arange(len(instruction)) - np.searchsorted(instruction, instruction)
         used = np.full((instructions, int(place.max(initial=0)) + 1), -1, np.int64)

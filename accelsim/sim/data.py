@@ -202,7 +202,7 @@ def _actions(core: Core) -> NDArray[np.uint8]:
         opcodes.GATHER: execute.GATHER,
         opcodes.SCATTER: execute.SCATTER,
         opcodes.RECEIVE: execute.RECEIVE,
-        opcodes.SEND: execute.NOTHING,
+        opcodes.SEND: execute.LEAVE if core.memories.host_computes else execute.NOTHING,
         opcodes.MAP: execute.MAP,
         opcodes.REDUCE: execute.REDUCE,
         opcodes.MOVE: execute.MOVE,

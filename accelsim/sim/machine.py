@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim import units
 from accelsim.config import datapaths
 from accelsim.config.arch import BankedDram, Machine
 from accelsim.config.operands import INTEGERS
@@ -18,9 +17,10 @@ from accelsim.isa import descriptors, opcodes
 from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
-from accelsim.memory.region import Region, view, words
+from accelsim.memory.region import Region, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
+from accelsim.sim.host import HostUnit
 from accelsim.sim.memories import Memories
 from accelsim.sim.tiles import TileUnit
 from accelsim.sim.vector import Tilewise, VectorUnit
@@ -54,6 +54,7 @@ class Core:
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
         self.decode = DecodeUnit(machine, self.memories)
+        self.host = HostUnit(machine, self.memories, program.header.computations)
         self.counters: list[Counters] = [{} for _ in program.header.layers]
         self.effectual = [0] * len(program.header.layers)
 
@@ -95,9 +96,10 @@ class Core:
                 self._move_window(operands)
             case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
                 self.tiles.move(operands)
-            case opcodes.HostTransfer() as t:
-                if opcode == opcodes.RECEIVE:  # what is received stands in the image until then
-                    self.memories.bytes(Memory.DRAM, Region(*t))[:] = view(self.memories.host, Region(*t))
+            case opcodes.HostTransfer():
+                self.host.move(operands, receive=opcode == opcodes.RECEIVE)
+            case opcodes.Compute():
+                self.host.compute(operands)
             case opcodes.Requantize():
                 self._requantize(operands)
             case opcodes.Activate():
@@ -120,6 +122,8 @@ class Core:
                 return self.tiles.take(counters, operands)
             case opcodes.HostTransfer():
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
+            case opcodes.Compute():
+                return self.host.take(counters, operands)
             case opcodes.Requantize():
                 requantize.events(counters, operands.rows * operands.columns)
                 return self._results(counters, opcode, operands)
@@ -169,20 +173,10 @@ class Core:
             self.zero_detectors.detect_events(counters, values)
 
     def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Work:
-        """Bytes over the link."""
-        host = self.machine.host
-        assert host.io_bandwidth_bytes_per_s  # noqa: S101 - verify rejects the instruction for a machine without a link
-        outside = Region(*t)
-        bursts = words(outside, self.machine.dram.burst_bytes)
+        """Bytes between DRAM and the host."""
+        bursts = words(Region(*t), self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=receive)
-        moved = t.rows * t.row_bytes
-        count(counters, Event(Component.HOST, Operation.LINK, 8), moved)
-        time_fs = round(moved * units.FEMTOSECONDS_PER_SECOND / host.io_bandwidth_bytes_per_s)
-        latency = self.machine.cycles(round(host.io_latency_s * units.FEMTOSECONDS_PER_SECOND))
-        cycles = max(1, self.machine.cycles(time_fs))
-        return Work(
-            cycles, cycles + latency, bursts=bursts, words=cycles, outside=outside, writes=receive, latency=latency
-        )
+        return self.host.transfer(counters, t, bursts, receive=receive)
 
     def _count_bursts(self, counters: Counters, bursts: int, *, write: bool) -> None:
         """Charge bursts; a banked DRAM says itself what it has moved."""

@@ -15,7 +15,7 @@ from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa.accesses import Tiles
 from accelsim.isa.descriptors import MAX_REGIONS
-from accelsim.isa.opcodes import RECEIVE, Memory
+from accelsim.isa.opcodes import COMPUTE, RECEIVE, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, Runs, banks, interleaved_banks, view, words
 from accelsim.units import ceil_div
@@ -67,6 +67,10 @@ class Memories:
         self.arrays[Memory.DRAM][: program.image.size] = program.image
         # what the host sends is not there before it has come; of a timing-only program all is zeros, there or not
         self.host = self.arrays[Memory.DRAM] if program.header.timing_only else program.image
+        #: Whether the host has a memory that is written; else what it sends stands in the image.
+        self.host_computes = bool((program.instructions["opcode"] == COMPUTE).any())
+        if self.host_computes and not program.header.timing_only:
+            self.host = self.arrays[Memory.DRAM].copy()
         received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
         for region in received.tolist():
             self.bytes(Memory.DRAM, Region(*region))[:] = 0

@@ -33,7 +33,7 @@ from accelsim.memory.region import Region, overlap
 from accelsim.results import Execution
 from accelsim.sim import states
 from accelsim.sim.clock import END, FREE, HOST, START, Clock, Condition
-from accelsim.sim.dma import Dmas, Transfer
+from accelsim.sim.dma import Dmas
 from accelsim.sim.machine import Core
 from accelsim.sim.memories import Bank
 from accelsim.sim.outcome import Found, outcome
@@ -248,6 +248,8 @@ class _Engine:
             work = self._start(i, u, banks, cycle)
             if work.bursts and self.dmas:
                 yield from self._transfer(self.dmas, i, u, work)
+            elif u in DMAS and self.dmas:
+                self._compute(i, u, work)
             else:
                 self._occupy(i, u, work)
             cycle = self.free[i]
@@ -302,8 +304,17 @@ class _Engine:
         self.waited[i] = transfer.waited
         self.spend(i, u, states.WAIT_MEMORY, transfer.waited)
         self.spend(i, u, states.BUSY, self.free[i] - self.start[i] - transfer.waited)
+        self._complete_in_turn(i, u, transfer.complete, work.latency)
+
+    def _compute(self, i: int, u: int, work: Work) -> None:
+        """Say when the host has computed; it ends behind the transfers before it, whose ends the memory decides."""
+        self.free[i] = self.start[i] + work.free
+        self.spend(i, u, states.BUSY, work.free)
+        self._complete_in_turn(i, u, self.env.event().succeed(self.free[i]), work.end - work.free)
+
+    def _complete_in_turn(self, i: int, u: int, complete: simpy.Event, latency: int) -> None:
         ended = self.env.event()
-        self.env.process(self._complete(i, u, transfer, self.ended_before[u], ended))
+        self.env.process(self._complete(i, u, complete, latency, self.ended_before[u], ended))
         self.ended_before[u] = ended
 
     def _occupy(self, i: int, u: int, work: Work) -> None:
@@ -334,11 +345,13 @@ class _Engine:
             name = name_of(self.program, i)
             raise ProgramError(*(Fault(f"{name}: {fault.message}", self.file) for fault in error.faults)) from None
 
-    def _complete(self, i: int, u: int, transfer: Transfer, before: simpy.Event, known: simpy.Event) -> Process:
-        """End a transfer when its data are there, after those before it on the unit."""
-        complete = yield transfer.complete
+    def _complete(
+        self, i: int, u: int, complete: simpy.Event, latency: int, before: simpy.Event, known: simpy.Event
+    ) -> Process:
+        """End a transfer so long after its data are there, or a computation is over, after those before it."""
+        cycle = yield complete
         yield before
-        self.end[i] = self.last_end[u] = max(complete + transfer.work.latency, self.last_end[u])
+        self.end[i] = self.last_end[u] = max(cycle + latency, self.last_end[u])
         known.succeed()
         self._end_later(i, u)
 

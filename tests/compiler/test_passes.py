@@ -304,7 +304,7 @@ def test_allocate_refuses_a_value_that_two_concatenations_hold() -> None:
     right = drawn.build.node("right", Concat(-1), second, first)
     left, right = (drawn.conv(name, x, Window((1, 1)), 4, 2) for name, x in (("c", left), ("d", right)))
     total = drawn.build.node("sum", Add(), left, right)
-    with pytest.raises(CompileError, match=r"can't stand side by side in DRAM, as \w+\.output is elsewhere"):
+    with pytest.raises(CompileError, match=r"must stand side by side for \w+, but \w+\.output must stand elsewhere"):
         through(drawn.typed(total), small(), "allocate")
 
 

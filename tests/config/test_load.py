@@ -32,23 +32,23 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("rows: 16", "rows: -1", "22:3: matrix.rows: must be greater than or equal to 1, not -1"),
-        ("rows: 16", "rows: many", "22:3: matrix.rows: must be a valid integer, not 'many'"),
-        ("rows: 16", "rows: 1.5", "22:3: matrix.rows: must be a valid integer, not 1.5"),
+        ("rows: 16", "rows: -1", "25:3: matrix.rows: must be greater than or equal to 1, not -1"),
+        ("rows: 16", "rows: many", "25:3: matrix.rows: must be a valid integer, not 'many'"),
+        ("rows: 16", "rows: 1.5", "25:3: matrix.rows: must be a valid integer, not 1.5"),
         ("clock_hz: 1e9", "clock_hz: .nan", "m.yaml:8:1: clock_hz: must be a finite number, not nan"),
         ("clock_hz: 1e9", "clock_hz: '1e9'", "m.yaml:8:1: clock_hz: must be a valid number, not '1e9'"),
-        ("lanes:", "lames:", "27:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?"),
-        ("kind: banked", "kind: baked", "m.yaml:60:1: dram: kind must be banked or simple or ideal, not 'baked'; "
+        ("lanes:", "lames:", "30:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?"),
+        ("kind: banked", "kind: baked", "m.yaml:63:1: dram: kind must be banked or simple or ideal, not 'baked'; "
                                         "did you mean 'banked'?"),
-        ("part:", "prat:", "m.yaml:62:3: dram.prat: must be a known key, not 'prat'; did you mean 'part'?"),
-        ("part: DDR4", "part: DDR3", "m.yaml:62:3: dram.part: must be a known dram or the path of a .yaml file, not "
+        ("part:", "prat:", "m.yaml:65:3: dram.prat: must be a known key, not 'prat'; did you mean 'part'?"),
+        ("part: DDR4", "part: DDR3", "m.yaml:65:3: dram.part: must be a known dram or the path of a .yaml file, not "
                                      "'DDR3_8Gb_x8_3200'; did you mean 'DDR4_8Gb_x8_3200'"),
         ("double_buffered_weights: true", "double_buffered_weights: yes",
-         "24:3: matrix.double_buffered_weights: must be a valid boolean, not 'yes'"),
+         "27:3: matrix.double_buffered_weights: must be a valid boolean, not 'yes'"),
         ("kind: weight_stationary", "kind: weight_stationery",
-         "20:1: matrix: kind must be weight_stationary or input_stationary or "),
+         "23:1: matrix: kind must be weight_stationary or input_stationary or "),
         ("capacity_bytes: 131072", "capacity_bytes: 131073",
-         "36:1: activation: capacity_bytes must be a multiple of one word of all banks (64 bytes), not 131073"),
+         "39:1: activation: capacity_bytes must be a multiple of one word of all banks (64 bytes), not 131073"),
         ("kind: arch", "kind: arch\nkind: arch", "m.yaml:6:1: must be valid YAML: found duplicate key \"kind\""),
         ("matrix:", "matrix: [", "must be valid YAML"),
     ],

@@ -82,7 +82,7 @@ def test_changed_instructions_with_the_old_digest_are_refused(program: Program, 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("accelsim-program-2", "accelsim-program-9", r"format: must be accelsim-program-2, not 'accelsim-program-9'"),
+        ("accelsim-program-3", "accelsim-program-9", r"format: must be accelsim-program-3, not 'accelsim-program-9'"),
         ('"workload":"random"', '"workload":7', r"header\.workload: must be a valid string, not 7"),
         ('"workload":"random",', "", r"header\.workload: must be given, but is missing"),
         ("{", "[", r"must be valid JSON: "),
@@ -122,7 +122,7 @@ def test_two_layers_of_one_name_and_endless_sizes_are_refused(program: Program) 
 def test_another_safetensors_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "p.acs"
     save_file({"a": np.zeros(1)}, file)
-    with pytest.raises(ProgramError, match="must be a program file of format accelsim-program-2"):
+    with pytest.raises(ProgramError, match="must be a program file of format accelsim-program-3"):
         Program.load(file)
 
 

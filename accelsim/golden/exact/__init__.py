@@ -3,6 +3,8 @@
 Floats are summed fold by fold: products of two floats of 16 bits or fewer are exact in float32, those of fp32 are
 rounded to it. Within a fold of so many inputs, sums start at 0 and take one product after the other, inputs in order;
 the fold's sum is then added to what the accumulator holds. Every addition rounds to nearest even.
+
+An operator that has a meaning in real numbers alone is the host's, which computes in float64 and rounds what it forms.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden import interpreter
-from accelsim.golden.exact import casts, convolutions, elementwise, products
+from accelsim.golden import interpreter, real
+from accelsim.golden.exact import casts, convolutions, elementwise, host, products
 from accelsim.golden.interpreter import Meaning
 from accelsim.golden.real import shapes
 from accelsim.graph.graph import Graph
@@ -44,6 +46,7 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         Inputs that are summed before the accumulator adds, which decides how float sums are rounded.
     """
     return {
+        **dict.fromkeys(real.MEANINGS, host.compute),
         MatMul: partial(products.matmul, fold_inputs),
         ScaledMatMul: products.scaled_matmul,
         Conv: partial(convolutions.conv, fold_inputs),

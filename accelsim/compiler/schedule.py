@@ -444,7 +444,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     known = {*graph.inputs} if link else set[str]()  # what the host has
     moves: list[Moves] = []
     stored: dict[str, Stored] = {}
-    received = _read_in_other_rows(lowering) if link else set[str]()
+    received = _received_whole(lowering) if link else set[str]()
     moves += [_receive_whole(lowering, name) for name in graph.inputs if name in received]
     steps, tables = 0, TableBuilder()
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
@@ -486,13 +486,22 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)
 
 
-def _read_in_other_rows(lowering: Lowering) -> set[str]:
-    """Inputs that some fusion reads otherwise than row by row, so that all of them must be there first."""
-    names = set[str]()
+def _received_whole(lowering: Lowering) -> set[str]:
+    """Inputs that must be there before anything else.
+
+    They are read otherwise than row by row, or by several fusions, of which one may leave out pixels that others need.
+    """
+    names, inputs = set[str](), {*lowering.graph.inputs}
+    windowed = set[str]()
     for fusion in lowering.fusions:
+        if isinstance(fusion.work, HostWork):
+            continue  # which has them
         for name in fusion.sources:
-            if name not in lowering.graph.inputs or name not in fusion.beside:
-                names |= {*lowering.parts_of(name)} & {*lowering.graph.inputs}
+            parts = inputs & {*lowering.parts_of(name)}
+            if name not in inputs or name not in fusion.beside or not windowed.isdisjoint(parts):
+                names |= parts
+            if fusion.work.image:
+                windowed |= parts
     return names
 
 

@@ -371,3 +371,19 @@ def test_all_of_an_input_that_is_read_comes_over_the_link() -> None:
     code = program.instructions
     received = code["operands"][code["opcode"] == RECEIVE]
     assert int((received[:, 2] * received[:, 3]).sum()) == 2 * 5 * 5 * 2
+
+
+def test_what_one_reader_leaves_out_is_received_for_the_next() -> None:
+    """The pool reads its images in tiles of few rows, and of seven rows but six; the sum behind it needs the seventh."""
+    grow = Growing(np.random.default_rng(6), (1, 7, 8, 4))
+    x, shape = grow.images[0]
+    largest = grow.put("max", MaxPool(HALF), (1, 3, 4, 4), x)
+    grow.conv(x, shape, Window((3, 3), (2, 2), (0, 0, 0, 1)), 4, 1, None)
+    grow.put("sum", Add(), (1, 3, 4, 4), largest, grow.images[-1][0])
+    grow.conv(*grow.images[-1], Window((1, 1)), 3, 1, None)
+    few = {"capacity_bytes": 256, "banks": 2}
+    on = machine(host=LINK, activation=few, output=few)
+    program, _ = assert_executed(grow.network(grow.images[-1][0]), recipe({"scheme": "int8"}), on)
+    code = program.instructions
+    received = code["operands"][code["opcode"] == RECEIVE]
+    assert int((received[:, 2] * received[:, 3]).sum()) == 7 * 8 * 4

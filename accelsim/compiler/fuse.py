@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,8 @@ from accelsim.graph.layer import Layer, group_of, layers, weight_of
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.integer_norm import IntegerNorm
+from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import ScaledMatMul
 from accelsim.graph.ops.pool import MaxPool
@@ -31,6 +33,9 @@ from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
+
+#: Vector nodes behind which nothing is fused.
+ALONE = (MaxPool, LookUp, IntegerSoftmax, IntegerNorm)
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
@@ -45,6 +50,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
     fusions = [_fusion(graph, _stored(layer)) for layer in layers(graph)]
     held = {node.name for fusion in fusions for node in fusion.nodes}
     left: list[Node] = []
+    place = {node.name: number for number, node in enumerate(graph.nodes)}
     for node in reversed(graph.nodes):  # conversions before a sum belong to it
         if node.name in held or isinstance(node.op, Concat):
             continue
@@ -53,13 +59,12 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
             left.append(node)
             continue
         work = LOWER[type(head.op)](graph, _group(graph, head))
-        fusions.append(Fusion(_name(head), work.nodes, work.sources, work.target, work))
+        fusions.append(Fusion(_name(head, place), work.nodes, work.sources, work.target, work))
         held |= {part.name for part in work.nodes}
     if left:
         raise CompileError(
             *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
         )
-    place = {node.name: number for number, node in enumerate(graph.nodes)}
     fusions.sort(key=lambda fusion: max(place[node.name] for node in fusion.nodes))
     return dataclasses.replace(lowering, fusions=tuple(fusions))
 
@@ -87,8 +92,8 @@ def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
 
 
 def _group(graph: Graph, head: Node) -> Layer:
-    """A vector node and what is fused behind it: nothing behind a maximum or a table, no conversion behind another."""
-    if isinstance(head.op, MaxPool | LookUp):
+    """A vector node and what is fused behind it: no conversion behind another; nothing behind those of `ALONE`."""
+    if isinstance(head.op, ALONE):
         return Layer(graph, head, (), ())
     group, integers = group_of(graph, head), not isinstance(graph[head.output].element, Float)
     kinds = [isinstance(node.op, Cast) for node in group.epilogue]
@@ -97,9 +102,10 @@ def _group(graph: Graph, head: Node) -> Layer:
     return group
 
 
-def _name(head: Node) -> str:
-    """Name of a vector fusion: that of its layer."""
-    return head.name.removesuffix(".add").removesuffix(".relu").removesuffix(".cast")
+def _name(head: Node, known: Container[str]) -> str:
+    """Name of a vector fusion: that of its layer, unless a node of that name is in a fusion before it."""
+    name = head.name.removesuffix(".add").removesuffix(".relu").removesuffix(".cast")
+    return head.name if name in known else name
 
 
 def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from accelsim.errors import unknown_name
 from accelsim.graph.build import Builder
 from accelsim.graph.element import REAL
@@ -16,11 +18,12 @@ from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
-from accelsim.graph.ops.norm import BatchNorm
+from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op, UnfitError
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.layer import (
     ActivationName,
@@ -32,11 +35,14 @@ from accelsim.workload.layer import (
     FlattenSpec,
     GemmSpec,
     GlobalAveragePoolSpec,
+    LayerNormSpec,
     LayerSpec,
     LinearSpec,
     MaxPoolSpec,
     MultiplySpec,
     ProductSpec,
+    RmsNormSpec,
+    SoftmaxSpec,
 )
 from accelsim.workload.network import Float32
 
@@ -60,6 +66,10 @@ class Tensors(Protocol):
 
     def norm(self, index: int, spec: BatchNormSpec, outputs: int) -> tuple[Float32, Float32, Float32, Float32]:
         """Gamma, beta, mean and variance (N,)."""
+        ...
+
+    def of_rows(self, index: int, prefix: str, part: str, features: int) -> Float32:
+        """Gamma or beta (features,) of a normalization of rows."""
         ...
 
     def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[Float32 | None, Float32 | None]:
@@ -104,6 +114,9 @@ class _Assembly:
         if isinstance(spec, ProductSpec):
             self._product(index, spec, given[0])
             return
+        if isinstance(spec, LayerNormSpec | RmsNormSpec):
+            given += self._of_rows(index, spec, given[0])
+            names = [value.name for value in given]
         op = _op(spec)
         if op is None:
             last = names[0]
@@ -112,6 +125,17 @@ class _Assembly:
             shape = self._shape(index, spec, op, *given)
             last = self.build.node(spec.name, op, *names, output=f"{spec.name}.formed")
         self._end(spec, last, shape, [])
+
+    def _of_rows(self, index: int, spec: LayerNormSpec | RmsNormSpec, x: Value) -> list[Value]:
+        """Gamma, and of layer_norm beta, as constants."""
+        found = []
+        for part in ("gamma", "beta") if isinstance(spec, LayerNormSpec) else ("gamma",):
+            data = np.full(x.features, float(part == "gamma"), np.float32)
+            if spec.prefix is not None:
+                data = self.tensors.of_rows(index, spec.prefix, part, x.features)
+            name = self.build.constant(f"{spec.name}.{part}", data, outlined=self.tensors.outlined)
+            found.append(Value(name, data.shape, REAL))
+        return found
 
     def _product(self, index: int, spec: ProductSpec, x: Value) -> None:
         """A layer with weights, its normalization and its activation."""
@@ -221,7 +245,7 @@ def _value(name: str) -> str:
     return name if name == INPUT else f"{name}.output"
 
 
-def _op(spec: LayerSpec) -> Op | None:
+def _op(spec: LayerSpec) -> Op | None:  # noqa: C901 - one a kind
     """Operator of a layer without weights; None if it is its activation alone."""
     op: Op | None
     match spec:
@@ -235,6 +259,12 @@ def _op(spec: LayerSpec) -> Op | None:
             op = Add()
         case MultiplySpec():
             op = Mul()
+        case SoftmaxSpec():
+            op = Softmax()
+        case LayerNormSpec():
+            op = LayerNorm(spec.epsilon)
+        case RmsNormSpec():
+            op = RmsNorm(spec.epsilon)
         case ConcatSpec():
             op = Concat(-1)
         case FlattenSpec():

@@ -262,6 +262,36 @@ class MultiplySpec(_Layer):
     kind: Literal["multiply"] = quantity("name", "Kind of layer")
 
 
+class SoftmaxSpec(_Layer):
+    """Softmax of each row, the last axis."""
+
+    kind: Literal["softmax"] = quantity("name", "Kind of layer")
+
+
+class _Normalization(_Layer):
+    """What normalizations of rows have."""
+
+    prefix: str | None = quantity(
+        "name",
+        "What the names of its tensors begin with: PREFIX.gamma, and of layer_norm PREFIX.beta, shape (features,); "
+        "gamma is 1 and beta 0 if absent",
+        default=None,
+    )
+    epsilon: float = quantity("value", "What is added to the variance, or to the mean square", default=1e-5, gt=0, le=1)
+
+
+class LayerNormSpec(_Normalization):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta of each row, the last axis."""
+
+    kind: Literal["layer_norm"] = quantity("name", "Kind of layer")
+
+
+class RmsNormSpec(_Normalization):
+    """x / sqrt(mean square + epsilon) * gamma of each row, the last axis."""
+
+    kind: Literal["rms_norm"] = quantity("name", "Kind of layer")
+
+
 class ConcatSpec(_Layer):
     """Channels of several layers' outputs side by side."""
 
@@ -291,6 +321,9 @@ LayerSpec = Annotated[
     | GlobalAveragePoolSpec
     | AddSpec
     | MultiplySpec
+    | SoftmaxSpec
+    | LayerNormSpec
+    | RmsNormSpec
     | ConcatSpec
     | FlattenSpec
     | ActivationSpec,

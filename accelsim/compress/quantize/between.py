@@ -55,6 +55,13 @@ def formed_type(op: Op, wanted: Integer) -> Integer:
             return wanted
 
 
+def _clamps(op: Op, element: Integer) -> bool:
+    """Whether the range of integers alone does what a ReLU does."""
+    assert isinstance(op, Relu)  # noqa: S101 - as it was looked for
+    most = element.qmax if op.most == float("inf") else int(element.quantize(np.array(op.most)))
+    return (element.zero_point, most) == (element.qmin, element.qmax)
+
+
 @dataclass
 class Between:
     """Nodes and constants that a node between layers becomes.
@@ -83,6 +90,8 @@ class Between:
         node, name = self.group.head, self.group.name
         last = self.group.output.name
         relu = [later for later in self.group.epilogue if isinstance(later.op, Relu)]
+        if isinstance(node.op, ROWS):  # whose unit clamps to the whole range, which is that behind a ReLU
+            relu = [later for later in relu if not _clamps(later.op, result)]
         formed = f"{name}.requantized" if relu else last
         match node.op:
             case Add():

@@ -17,6 +17,7 @@ from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.cast import Cast
 from accelsim.isa.opcodes import DECODE
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.vector_work import vector_work
@@ -65,7 +66,7 @@ class Reference:
         """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts."""
         while name not in self.real:
             node = self.typed.producer(name)
-            assert node is not None  # noqa: S101 - inputs are in both graphs
+            assert node and isinstance(node.op, Cast)  # noqa: S101, PT018 - all else that is stored is in both graphs
             name = node.inputs[0]
         return self.real[name]
 

@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from float_networks import recipe, typed
+
 import accelsim
 from accelsim.dse.compare import compare
 from accelsim.dse.sensitivity import scan
+from accelsim.golden import exact, quality
 from accelsim.report import comparison, sensitivity, tables
+from accelsim.workload.load import load_network
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -33,6 +38,29 @@ def test_the_shown_convolutional_network_is_what_a_run_and_a_comparison_print() 
     shown = [*tables.layers(summary).rows, *comparison.schemes(compare("digits-cnn", named.split(","))).rows]
     for row in shown:
         assert " ".join(" ".join(row).split()) in lines, row
+
+
+@pytest.mark.slow
+def test_the_shown_highway_is_what_a_comparison_prints() -> None:
+    text = README.read_text()
+    lines = {" ".join(line.split()) for line in text.splitlines()}
+    (named,) = re.findall(r"`accelsim compare fashion-resnet\s+--recipes\s+([^`]+)`", text)
+    found = compare("fashion-resnet", named.split(","))
+    for row in comparison.schemes(found).rows:
+        assert " ".join(" ".join(row).split()) in lines, row
+    by = {row.recipe: row for row in found.rows}
+    moved = [by[name].bytes.dram_read + by[name].bytes.dram_write for name in ("int8", "highway-int8")]
+    assert f"{100 * moved[1] / moved[0] - 100:.0f} % more bytes" in text
+
+
+@pytest.mark.slow
+def test_the_shown_accuracies_of_four_bits_are_those_of_golden_arithmetic() -> None:
+    text, network = README.read_text(), load_network("fashion-resnet")
+    for bits, said in ((None, "`int4`, and"), (16, "`int4` and `residual_bits: 16`")):
+        graph, inputs = typed(network, recipe({"scheme": "int4", "residual_bits": bits}))
+        (last,) = graph.outputs
+        value = quality.accuracy(exact.evaluate(graph, inputs, 16)[last], network.labels)
+        assert re.search(rf"{100 * value:.1f} %[^%]+with\s+{re.escape(said)}", text)
 
 
 def test_the_shown_comparisons_are_what_compare_prints() -> None:

@@ -27,6 +27,8 @@ from accelsim.graph.layer import Layer, group_of, layers, weight_of
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.integer_norm import IntegerNorm
+from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
 from accelsim.graph.ops.pool import MaxPool
@@ -35,6 +37,9 @@ from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
+
+#: Vector nodes behind which nothing is fused.
+ALONE = (MaxPool, LookUp, IntegerSoftmax, IntegerNorm)
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:
@@ -89,7 +94,7 @@ def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusio
         if not machine.host.computes:
             raise
         return _hosted(graph, head, held, machine)
-    return Fusion(_name(head), work.nodes, work.sources, work.target, work)
+    return Fusion(_name(graph, head), work.nodes, work.sources, work.target, work)
 
 
 def _hosted(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:
@@ -101,7 +106,7 @@ def _hosted(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusio
 def hosted(graph: Graph, nodes: tuple[Node, ...], machine: Machine) -> Fusion:
     """Nodes, one behind the other, as a fusion of the host."""
     work = host.lower(graph, nodes, machine)
-    return Fusion(_name(nodes[0]), work.nodes, work.sources, work.target, work)
+    return Fusion(_name(graph, nodes[0]), work.nodes, work.sources, work.target, work)
 
 
 def in_order(graph: Graph, fusions: Iterable[Fusion]) -> tuple[Fusion, ...]:
@@ -133,8 +138,8 @@ def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
 
 
 def _group(graph: Graph, head: Node) -> Layer:
-    """A vector node and what is fused behind it: nothing behind a maximum or a table, no conversion behind another."""
-    if isinstance(head.op, MaxPool | LookUp):
+    """A vector node and what is fused behind it: no conversion behind another; nothing behind those of `ALONE`."""
+    if isinstance(head.op, ALONE):
         return Layer(graph, head, (), ())
     group, integers = group_of(graph, head), not isinstance(graph[head.output].element, Float)
     kinds = [isinstance(node.op, Cast) for node in group.epilogue]
@@ -143,9 +148,10 @@ def _group(graph: Graph, head: Node) -> Layer:
     return group
 
 
-def _name(head: Node) -> str:
-    """Name of a vector fusion: that of its layer."""
-    return head.name.removesuffix(".add").removesuffix(".relu").removesuffix(".cast")
+def _name(graph: Graph, head: Node) -> str:
+    """Name of a fusion without a product: that of its layer, unless a node is called so."""
+    name = head.name.removesuffix(".add").removesuffix(".relu").removesuffix(".cast")
+    return head.name if any(node.name == name for node in graph.nodes) else name
 
 
 def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes

@@ -461,11 +461,9 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
             known |= {*layer.sent, lowering.stored_as(fusion.target)}
         elif isinstance(fusion.work, VectorWork):
             assert isinstance(tiling, VectorTiling) and isinstance(placement, VectorPlacement)  # noqa: S101, PT018
-            function = tables.function(fusion.work.function)
             layer = VectorScheduler(
-                number, fusion.work, tiling, placement, machine, steps, tables, function,
-                receives=receives, sends=sends,
-            )  # fmt: skip
+                number, fusion.work, tiling, placement, machine, steps, tables, receives=receives, sends=sends
+            )
         else:
             flow = lowering.flows[number]
             assert isinstance(tiling, Tiling) and isinstance(placement, Placement) and flow  # noqa: S101, PT018

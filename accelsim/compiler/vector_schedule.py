@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.code import Code, issue, joined
-from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
@@ -16,7 +16,9 @@ from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
-from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, SEND, STORE, Memory
+from accelsim.datapath.vector.elements import Element
+from accelsim.isa.functions import Function, Operation
+from accelsim.isa.opcodes import LOAD, MAP, MOVE, RECEIVE, REDUCE, SEND, SOFTMAX, STORE, Memory
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -29,8 +31,6 @@ class VectorScheduler:
     ----------
     base
         Steps of the fusions before.
-    function
-        Number of what is done in the program's table of functions.
     receives
         Whether each source comes over the host's link, for the first time.
     sends
@@ -46,7 +46,6 @@ class VectorScheduler:
         machine: Machine,
         base: int,
         tables: TableBuilder,
-        function: int,
         *,
         receives: Sequence[bool],
         sends: bool,
@@ -57,7 +56,6 @@ class VectorScheduler:
         self.placement = placement
         self.machine = machine
         self.tables = tables
-        self.function = function
         self.receives = receives
         self.sends = sends
         self.rows = tiling.rows
@@ -81,6 +79,9 @@ class VectorScheduler:
         found: list[Moves] = []
         for source in range(len(self.work.sources)):
             found += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
+        for slots in self.placement.operands[len(self.work.sources) :]:  # tiles that are turned on chip
+            turned = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
+            scratchpads[Memory.ACTIVATION].form(turned, self.now)
         if self.placement.table_slot.addresses:
             sizes = np.array([self.placement.table_slot.bytes])
             fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
@@ -150,7 +151,13 @@ class VectorScheduler:
         tiling, turn = self.tiling, kind
         sources = [taken(slots, turn)[:, None] for slots in self.placement.operands]
         out = taken(self.placement.results, turn)[:, None]
-        formed = self._map(kind, sources, out) if tiling.image is None else self._reduce(kind, sources[0], out)
+        work = self.work.function
+        if isinstance(work, RowFunction):
+            formed = self._rows(kind, work, sources, out)
+        else:
+            function = self.tables.function(work)
+            form = self._map if tiling.image is None else self._reduce
+            formed = form(kind, function, sources, out)
         target, rows = self.placement.target, self.rows
         features = np.full_like(kind, tiling.channels)
         lines, elements = oriented(rows.size[kind], features, feature_major=tiling.feature_major)
@@ -167,7 +174,59 @@ class VectorScheduler:
         )
         return joined(formed, store, *((over_link(SEND, store),) if self.sends else ()))
 
-    def _map(self, kind: Int64, sources: Sequence[Int64], out: Int64) -> Code:
+    def _rows(self, kind: Int64, work: RowFunction, sources: Sequence[Int64], out: Int64) -> Code:
+        """One instruction for each tile; of features by samples one more before it, and behind it."""
+        tiling, size, channels = self.tiling, int(self.rows.size[kind[0]]), self.tiling.channels
+        wide = {"wide": int(work.result.bytes == 2)} if work.opcode == SOFTMAX else {}
+        memory, at, pitch = Memory.ACTIVATION, sources[0], tiling.source.pitch
+        result_memory, result, result_pitch = Memory.OUTPUT, out, tiling.result.pitch
+        if tiling.turned:
+            at, pitch = sources[1], tiling.row_pitch
+            result_memory, result, result_pitch = memory, at, pitch
+        formed = issue(
+            work.opcode,
+            len(kind),
+            1,
+            memory=memory,
+            address=at,
+            stride=pitch,
+            rows=size,
+            columns=channels,
+            constants=self.placement.table_slot.addresses[0],
+            result_memory=result_memory,
+            result=result,
+            result_stride=result_pitch,
+            signed=int(work.source == Element.INT8),
+            kind=work.kind,
+            **wide,
+        )
+        if not tiling.turned:
+            return formed
+        there = self._turn(work, memory, sources[0], tiling.source.pitch, (channels, size), memory, at, pitch)
+        back = self._turn(work, memory, at, pitch, (size, channels), Memory.OUTPUT, out, tiling.result.pitch)
+        return joined(there, formed, back)
+
+    def _turn(
+        self, work: RowFunction, memory: Memory, at: Int64, pitch: int, shape: tuple[int, int], to: Memory,
+        result: Int64, result_pitch: int,
+    ) -> Code:  # fmt: skip
+        """Exchange rows and columns of tiles of a shape."""
+        function = self.tables.function(Function(Operation.TRANSPOSE, work.source, result=work.source))
+        return issue(
+            MOVE,
+            len(at),
+            function=function,
+            result_memory=to,
+            result=result,
+            result_stride=result_pitch,
+            rows=shape[0],
+            columns=shape[1],
+            memory=memory,
+            address=at,
+            stride=pitch,
+        )
+
+    def _map(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Code:
         """One instruction for each tile."""
         tiling, size = self.tiling, int(self.rows.size[kind[0]])
         rows, columns = oriented(size, tiling.channels, feature_major=tiling.feature_major)
@@ -176,7 +235,7 @@ class VectorScheduler:
         return issue(
             MAP,
             len(kind),
-            function=self.function,
+            function=function,
             memory=Memory.ACTIVATION,
             address=sources[0],
             stride=tiling.source.pitch,
@@ -191,9 +250,9 @@ class VectorScheduler:
             constants=table[0] if table else 0,
         )
 
-    def _reduce(self, kind: Int64, source: Int64, out: Int64) -> Code:
+    def _reduce(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Code:
         """One instruction for each image of a tile, or for all of them if no window hangs over; of each feature."""
-        tiling, image = self.tiling, self.tiling.image
+        tiling, image, source = self.tiling, self.tiling.image, sources[0]
         assert image  # noqa: S101 - windows are of images
         images, lines = int(self.boxes.samples.size[kind[0]]), int(self.boxes.lines.size[kind[0]])
         padded_height, padded_width = image.window.padded(image.height, image.width)
@@ -216,7 +275,7 @@ class VectorScheduler:
             REDUCE,
             len(kind),
             len(at),
-            function=self.function,
+            function=function,
             memory=Memory.ACTIVATION,
             address=source + at,
             stride=pixel,

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.image import Image
-from accelsim.compiler.lower.work import VectorWork
+from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
-from accelsim.errors import DoesNotFitError
+from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.graph.ops.window import Window
 from accelsim.units import align_up, ceil_div
 
@@ -48,11 +48,14 @@ class VectorTiling:
     source_bits, result_bits
         Bits of an element; of the wider one of two operands, whose rows lie alike.
     operands
-        Tiles that are read for one that is formed.
+        Tiles that are read for one that is formed, and one more if it is turned.
     feature_major
         Whether the samples of a feature lie side by side.
     period
         Rows after which tiles begin anew; 0 if they don't.
+    turned
+        Whether tiles that lie so are turned on chip for a function of rows, and its results turned back: a second place
+        of each tile holds its rows, which the function overwrites.
     """
 
     samples: int
@@ -67,6 +70,7 @@ class VectorTiling:
     source_word: int
     result_word: int
     period: int = 0
+    turned: bool = False
 
     @property
     def boxes(self) -> Boxes:
@@ -121,9 +125,15 @@ class VectorTiling:
         return self._place(self.pixels_formed, self.result_bits, self.result_word)
 
     @property
+    def row_pitch(self) -> int:
+        """Bytes from row to row of a tile that was turned."""
+        return align_up(ceil_div(self.channels * self.source_bits, 8), self.source_word)
+
+    @property
     def source_bytes(self) -> int:
         """Bytes of a slot for an operand."""
-        return self._bytes(self.pixels_read, self.source, self.source_word)
+        there = self._bytes(self.pixels_read, self.source, self.source_word)
+        return max(there, self.tile_samples * self.row_pitch) if self.turned else there
 
     @property
     def result_bytes(self) -> int:
@@ -166,10 +176,23 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
     Raises
     ------
     DoesNotFitError
-        If not even the smallest tile fits.
+        If not even the smallest tile fits, or the constants do not.
+    CompileError
+        If rows would have to be turned to more bytes.
     """
     result, image = work.function.types[2], work.image
     operands = work.function.types[: len(work.sources)]
+    turned = isinstance(work.function, RowFunction) and machine.feature_major
+    if turned and operands[0].bytes != result.bytes:
+        raise CompileError(
+            f"layer {name}: results of rows must have the bits of what is read on {machine.name}, where features lie "
+            f"row by row, not {8 * result.bytes} of {8 * operands[0].bytes}"
+        )
+    if work.table is not None and len(work.table) > machine.weight.capacity_bytes:
+        raise DoesNotFitError(
+            f"layer {name}: the weight memory of {machine.name} must hold {len(work.table)} bytes of constants, "
+            f"but has {machine.weight.capacity_bytes}"
+        )
 
     def tiling(tile_samples: int, tile_lines: int) -> VectorTiling:
         return VectorTiling(
@@ -180,11 +203,12 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
             tile_lines,
             8 * max(element.bytes for element in operands),
             8 * result.bytes,
-            len(work.sources),
+            len(work.sources) + turned,
             machine.feature_major,
             machine.activation.width_bytes,
             machine.output.width_bytes,
             work.period,
+            turned,
         )
 
     def fits(tried: VectorTiling, slots: int) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compress.quantize import binary, dynamic, floats, integers
-from accelsim.compress.quantize.between import SCALED, Between
+from accelsim.compress.quantize.between import SCALED, Between, formed_type
 from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import Quantizer, Recipe
@@ -164,7 +164,8 @@ class _Typing:
         """A node between layers, in the types of what it reads and forms."""
         between = Between(group._replace(head=self._reading(group.head)), not self.float_graph.has_numbers)
         narrowed = self._narrowed(group.head)
-        given = [self._element(name) if name in narrowed else self._formed(name) for name in group.head.inputs]
+        read = [name for name in group.head.inputs if not self.float_graph.constant(name)]
+        given = [self._element(name) if name in narrowed else self._formed(name) for name in read]
         result = self._formed(group.output.name)
         if isinstance(result, Float):
             between.floats(result)
@@ -228,9 +229,12 @@ class _Typing:
                 factor = self._factor(name, bits)
                 if factor:
                     return factor
-                if not self.numbers:
-                    return integers.unsigned(bits)
-                return integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
+                if self.numbers:
+                    found = integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
+                else:
+                    found = integers.unsigned(bits)
+                group = self._path.forming.get(name)
+                return formed_type(group.head.op, found) if group else found
             case binary.Signs() if not last:
                 return binary.tensor_type(value, self.numbers[name]) if self.numbers else Signs(1.0)
             case binary.Signs():

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from accelsim.errors import unknown_name
 from accelsim.graph.build import Builder
 from accelsim.graph.element import REAL
@@ -24,10 +26,12 @@ from accelsim.workload.layer import (
     BatchNormSpec,
     ConvSpec,
     GemmSpec,
+    LayerNormSpec,
     LayerSpec,
     LinearSpec,
     MatMulSpec,
     ProductSpec,
+    RmsNormSpec,
 )
 from accelsim.workload.network import Float32
 
@@ -51,6 +55,10 @@ class Tensors(Protocol):
 
     def norm(self, index: int, spec: BatchNormSpec, outputs: int) -> tuple[Float32, Float32, Float32, Float32]:
         """Gamma, beta, mean and variance (N,)."""
+        ...
+
+    def of_rows(self, index: int, prefix: str, part: str, features: int) -> Float32:
+        """Gamma or beta (features,) of a normalization of rows."""
         ...
 
     def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[Float32 | None, Float32 | None]:
@@ -96,6 +104,8 @@ class _Assembly:
             return
         if isinstance(spec, MatMulSpec) and spec.transposed and len(given) > 1:
             given[1] = self._turned(index, spec, given[1])
+        if isinstance(spec, LayerNormSpec | RmsNormSpec):
+            given += self._of_rows(index, spec, given[0])
         names = [value.name for value in given]
         op = spec.op
         if op is None:
@@ -112,6 +122,17 @@ class _Assembly:
         op = Transpose((*others, last, before))
         shape = self._shape(index, spec, op, x)
         return Value(self.build.node(f"{spec.name}.turned", op, x.name), shape, REAL)
+
+    def _of_rows(self, index: int, spec: LayerNormSpec | RmsNormSpec, x: Value) -> list[Value]:
+        """Gamma, and of layer_norm beta, as constants."""
+        found = []
+        for part in ("gamma", "beta") if isinstance(spec, LayerNormSpec) else ("gamma",):
+            data = np.full(x.features, float(part == "gamma"), np.float32)
+            if spec.prefix is not None:
+                data = self.tensors.of_rows(index, spec.prefix, part, x.features)
+            name = self.build.constant(f"{spec.name}.{part}", data, outlined=self.tensors.outlined)
+            found.append(Value(name, data.shape, REAL))
+        return found
 
     def _product(self, index: int, spec: ProductSpec, x: Value) -> None:
         """A layer with weights, its normalization and its activation."""

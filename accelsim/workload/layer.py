@@ -12,11 +12,13 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.ops.window import Window
 
@@ -314,6 +316,51 @@ class MatMulSpec(_Layer):
         return MatMul()
 
 
+class SoftmaxSpec(_Layer):
+    """Softmax of each row, the last axis."""
+
+    kind: Literal["softmax"] = quantity("name", "Kind of layer")
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return Softmax()
+
+
+class _Normalization(_Layer):
+    """What normalizations of rows have."""
+
+    prefix: str | None = quantity(
+        "name",
+        "What the names of its tensors begin with: PREFIX.gamma, and of layer_norm PREFIX.beta, shape (features,); "
+        "gamma is 1 and beta 0 if absent",
+        default=None,
+    )
+    epsilon: float = quantity("value", "What is added to the variance, or to the mean square", default=1e-5, gt=0, le=1)
+
+
+class LayerNormSpec(_Normalization):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta of each row, the last axis."""
+
+    kind: Literal["layer_norm"] = quantity("name", "Kind of layer")
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return LayerNorm(self.epsilon)
+
+
+class RmsNormSpec(_Normalization):
+    """x / sqrt(mean square + epsilon) * gamma of each row, the last axis."""
+
+    kind: Literal["rms_norm"] = quantity("name", "Kind of layer")
+
+    @property
+    def op(self) -> Op:
+        """What it computes."""
+        return RmsNorm(self.epsilon)
+
+
 class ConcatSpec(_Layer):
     """Several layers' outputs, one behind the other along an axis: channels side by side, unless told otherwise."""
 
@@ -422,6 +469,9 @@ LayerSpec = Annotated[
     | AddSpec
     | MultiplySpec
     | MatMulSpec
+    | SoftmaxSpec
+    | LayerNormSpec
+    | RmsNormSpec
     | ConcatSpec
     | ReshapeSpec
     | TransposeSpec

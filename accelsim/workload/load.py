@@ -373,6 +373,11 @@ class _Tensors:
             self.fault(place, f"variances of {spec.prefix} must be 0 or more")
         return gamma, beta, mean, variance
 
+    def of_rows(self, index: int, prefix: str, part: str, features: int) -> NDArray[np.float32]:
+        """Gamma or beta of a normalization of rows."""
+        found = self.floats(("layers", index, "prefix"), self.weights, f"{prefix}.{part}", (features,))
+        return _shaped(found, (features,))
+
     def steps(
         self, index: int, spec: ProductSpec, outputs: int
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:

@@ -60,6 +60,10 @@ class Draw:
         one, zero = np.ones(outputs, np.float32), np.zeros(outputs, np.float32)
         return one, zero, zero, one
 
+    def of_rows(self, index: int, prefix: str, part: str, features: int) -> Float32:  # noqa: ARG002
+        """Gamma 1 and beta 0."""
+        return np.full(features, float(part == "gamma"), np.float32)
+
     def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[None, None]:  # noqa: ARG002
         """None."""
         return None, None

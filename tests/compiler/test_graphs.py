@@ -31,10 +31,12 @@ from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Shape
 from accelsim.isa.opcodes import RECEIVE
@@ -170,8 +172,20 @@ def _function(draw: st.DrawFn, on: Growing) -> None:
     on.put("table", Function(draw(st.sampled_from(["sigmoid", "tanh", "gelu", "silu", "hard_swish"]))), shape, x)
 
 
+def _of_rows(draw: st.DrawFn, on: Growing) -> None:
+    x, shape = draw(st.sampled_from(on.images))
+    op, name = draw(st.sampled_from([Softmax(), LayerNorm(1e-5), LayerNorm(0.1), RmsNorm(1e-5)])), on.name("row")
+    parts = [] if isinstance(op, Softmax) else [on.constant(f"{name}.gamma", (shape[3],), 1)]
+    if isinstance(op, LayerNorm) and draw(st.booleans()):
+        parts.append(on.constant(f"{name}.beta", (shape[3],), 1))
+    on.put("rows", op, shape, x, *parts, end=draw(st.sampled_from(ENDS)))
+
+
 #: What a graph grows by, and how often.
-STEPS = (_convolve, _convolve, _convolve, _max_pool, _average_pool, _add, _add, _multiply, _concat, _function)
+STEPS = (
+    _convolve, _convolve, _convolve, _max_pool, _average_pool, _add, _add, _multiply, _concat, _function, _of_rows,
+    _of_rows,
+)  # fmt: skip
 
 
 @st.composite
@@ -374,7 +388,7 @@ def test_all_of_an_input_that_is_read_comes_over_the_link() -> None:
 
 
 def test_what_one_reader_leaves_out_is_received_for_the_next() -> None:
-    """The pool reads its images in tiles of few rows, and of seven rows but six; the sum behind it needs the seventh."""
+    """The pool reads tiles of few rows, and but six of seven; the convolution beside it needs the seventh."""
     grow = Growing(np.random.default_rng(6), (1, 7, 8, 4))
     x, shape = grow.images[0]
     largest = grow.put("max", MaxPool(HALF), (1, 3, 4, 4), x)

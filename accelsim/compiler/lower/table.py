@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from accelsim.compiler.lower import add, convert, look_up, multiply, pool
+from accelsim.compiler.lower import add, convert, look_up, multiply, norm, pool, softmax
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.integer_norm import IntegerNorm
+from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
@@ -23,6 +25,8 @@ LOWER: dict[type[Op], Callable[[Graph, Layer], VectorWork]] = {
     AveragePool: pool.lower,
     GlobalAveragePool: pool.lower,
     LookUp: look_up.lower,
+    IntegerSoftmax: softmax.lower,
+    IntegerNorm: norm.lower,
     Cast: convert.lower,
     Relu: convert.lower,
 }

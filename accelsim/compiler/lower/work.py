@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from accelsim.compiler.image import Image
 from accelsim.datapath import requantize
 from accelsim.datapath.vector.elements import Element as ElementType
+from accelsim.datapath.vector.fixed_point import MAX_CHANNELS
 from accelsim.errors import CompileError
 from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.value import Value
 from accelsim.isa.functions import Function
 
 #: M and shift that leave an integer as it is: 2^30 times 2^(1 - 31).
@@ -25,9 +27,33 @@ ONE = (2**30, 1)
 _INFINITY = np.float32(np.inf)
 
 
+class RowFunction(NamedTuple):
+    """What an instruction does to rows, the last axis, that lie whole in a tile.
+
+    Parameters
+    ----------
+    opcode
+        SOFTMAX or NORMALIZE.
+    source, result
+        Types of the elements that it reads and writes; of results their bytes alone matter.
+    kind
+        What of it, as the opcode numbers it.
+    """
+
+    opcode: int
+    source: ElementType
+    result: ElementType
+    kind: int
+
+    @property
+    def types(self) -> tuple[ElementType, ElementType, ElementType]:
+        """As those of a `Function`."""
+        return self.source, ElementType.INT8, self.result
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorWork:
-    """A function of single numbers, or of windows of images.
+    """A function of single numbers, of rows, or of windows of images.
 
     Parameters
     ----------
@@ -38,11 +64,12 @@ class VectorWork:
     target
         Value that it forms.
     function
-        What `map` or `reduce` does.
+        What `map` or `reduce` does, or an instruction on rows.
     table
-        256 entries, a byte each, of a function that is looked up; None of others.
+        Bytes that it reads from the weight scratchpad: 256 entries of a function that is looked up, or the constants of
+        one of rows; None of others.
     image
-        Images whose windows are reduced; None for a function of single numbers.
+        Images whose windows are reduced; None for a function of single numbers, or of rows.
     period
         Rows after which one of the tensors lies elsewhere; 0 if none does.
     """
@@ -50,7 +77,7 @@ class VectorWork:
     sources: tuple[str, ...]
     nodes: tuple[Node, ...]
     target: str
-    function: Function
+    function: Function | RowFunction
     table: NDArray[np.uint8] | None = None
     image: Image | None = None
     period: int = 0
@@ -79,6 +106,20 @@ def element_type(name: str, element: Element) -> ElementType:
     if found is None:
         raise CompileError(f"node {name}: numbers must be of 8, 16 or 32 bits for the vector unit, not {element}")
     return found
+
+
+def require_rows(name: str, value: Value) -> None:
+    """Refuse what an instruction on rows does not take: other than 8-bit integers, or rows that are too long.
+
+    Raises
+    ------
+    CompileError
+        If that is so.
+    """
+    if not isinstance(value.element, Integer) or value.element.bits != 8:
+        raise CompileError(f"node {name}: rows must be of 8-bit integers on the vector unit, not {value.element}")
+    if value.features > MAX_CHANNELS:
+        raise CompileError(f"node {name}: a row must have at most {MAX_CHANNELS} numbers, not {value.features}")
 
 
 def rounding_of(name: str, cast: Cast) -> int:

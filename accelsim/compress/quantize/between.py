@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
+from accelsim.compress.quantize.rows import SHARES, norm_constants, softmax_grid
 from accelsim.errors import ConfigError
 from accelsim.golden.real.elementwise import FUNCTIONS
 from accelsim.graph.element import Float, Integer
@@ -22,20 +23,44 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.integer_norm import IntegerNorm
+from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.value import Value, without_numbers
 
 #: Operators that form numbers at a scale of their own.
-SCALED = (Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Concat)
+SCALED = (Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Softmax, LayerNorm, RmsNorm, Concat)
+#: Those of them whose floats no vector unit forms yet.
+ROWS = (Softmax, LayerNorm, RmsNorm)
 #: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits, and others.
 LIFT, LIFT_16 = 20, 15
 #: Rounding of all conversions.
 ROUNDING = "tflite_single_round"
+
+
+def formed_type(op: Op, wanted: Integer) -> Integer:
+    """What an operator forms where such integers are wanted: shares have one scale, normalized rows are signed."""
+    match op:
+        case Softmax():
+            return SHARES
+        case LayerNorm() | RmsNorm() if not wanted.signed:
+            return replace(wanted, signed=True, zero_point=wanted.zero_point - 2 ** (wanted.bits - 1))
+        case _:
+            return wanted
+
+
+def _clamps(op: Op, element: Integer) -> bool:
+    """Whether the range of integers alone does what a ReLU does."""
+    assert isinstance(op, Relu)  # noqa: S101 - as it was looked for
+    most = element.qmax if op.most == float("inf") else int(element.quantize(np.array(op.most)))
+    return (element.zero_point, most) == (element.qmin, element.qmax)
 
 
 @dataclass
@@ -68,7 +93,16 @@ class Between:
         relu = [later for later in self.group.epilogue if isinstance(later.op, Relu)]
         if self.group.bias and not isinstance(node.op, MatMul):
             raise ConfigError(f"node {name}: a constant must not be added to what {type(node.op).__name__} forms")
+        if isinstance(node.op, ROWS):  # whose unit clamps to the whole range, which is that behind a ReLU
+            relu = [later for later in relu if not _clamps(later.op, result)]
         formed = f"{name}.requantized" if relu else last
+        self._form(node, given, result, formed)
+        for later in relu:
+            self._put(later.name, later.op, (formed,), last)
+
+    def _form(self, node: Node, given: Sequence[Integer], result: Integer, formed: str) -> None:
+        """The node, and what brings its numbers to the result's scale."""
+        name = self.group.name
         match node.op:
             case Add():
                 self._sum(node, given, result, formed)
@@ -90,19 +124,21 @@ class Between:
                     table = result.quantize(FUNCTIONS[op.name](given[0].dequantize(entries)))
                 self._constant(f"{name}.table", table, result)
                 self._put(name, LookUp(result), (*node.inputs, f"{name}.table"), formed)
+            case Softmax() | LayerNorm() | RmsNorm():
+                self._rows(node, given[0], result, formed)
             case Concat():
                 joined = [self._alike(part, element, result) for part, element in zip(node.inputs, given, strict=True)]
                 self._put(name, node.op, tuple(joined), formed)
             case _:
                 raise ConfigError(f"node {name}: {type(node.op).__name__} has no form in integers")
-        for later in relu:
-            self._put(later.name, later.op, (formed,), last)
 
     def floats(self, kind: Float) -> None:
         """Form floats of a type of floats of the same."""
         name, last, epilogue = self.group.name, self.group.output.name, self.group.epilogue
-        if isinstance(self.group.head.op, Concat):
+        if isinstance(self.group.head.op, (Concat, *ROWS)):
+            graph = self.group.graph
             self.nodes += self.group.nodes
+            self.constants += [graph[part] for part in self.group.head.inputs if graph.constant(part)]
             return
         formed = f"{name}.wide"
         self._put(name, self.group.head.op, self.group.head.inputs, formed)
@@ -135,6 +171,31 @@ class Between:
             self._put(f"{parts[-1]}.cast", Cast(wide, ROUNDING, lift), (part, *factors), parts[-1])
         self._put(name, Add(), tuple(parts), f"{name}.sums")
         self.requantize(f"{name}.sums", wide.scale, result, formed)
+
+    def _rows(self, node: Node, given: Integer, result: Integer, formed: str) -> None:
+        """A function of rows, its constants from the real ones."""
+        name, op, graph = self.group.name, node.op, self.group.graph
+        if (given.bits, result.bits) != (8, 8):
+            raise ConfigError(
+                f"node {name}: {type(op).__name__} must be of 8-bit integers and form such, not {result} of {given}"
+            )
+        try:
+            if isinstance(op, Softmax):
+                grid = softmax_grid(float(given.scale))
+                self._put(name, IntegerSoftmax(*grid), node.inputs, formed)
+                return
+            assert isinstance(op, LayerNorm | RmsNorm)  # noqa: S101 - as the caller has it
+            gamma, *rest = (graph[part].numbers.astype(np.float64) for part in node.inputs[1:])
+            beta, centred = rest[0] if rest else np.zeros_like(gamma), isinstance(op, LayerNorm)
+            scales = float(given.scale), float(result.scale)
+            found = norm_constants(gamma, beta, op.epsilon, *scales, centred=centred)
+        except ValueError as error:
+            raise ConfigError(f"node {name}: {error}") from None
+        for part in ("gamma", "beta", "multiplier", "shift"):
+            data = getattr(found, part)
+            self._constant(f"{name}.{part}", data, Integer(1.0, 0, signed=True, bits=8 * data.dtype.itemsize))
+        inputs = (node.inputs[0], *(f"{name}.{part}" for part in ("gamma", "beta", "multiplier", "shift")))
+        self._put(name, IntegerNorm(result, centred, found.epsilon, ROUNDING), inputs, formed)
 
     def _alike(self, part: str, element: Integer, result: Integer) -> str:
         """A tensor at the scale of the result."""

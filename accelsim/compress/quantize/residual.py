@@ -15,12 +15,14 @@ from accelsim.graph.layer import Layer
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
+from accelsim.graph.ops.softmax import Softmax
 
 #: What reads values of the path as they are; all others read them narrowed.
 WIDE_READERS = (Add, AveragePool, GlobalAveragePool)
-#: What forms none: entries of a table are bytes, and what stands side by side is of one type.
-NARROW_FORMERS = (Function, Concat)
+#: What forms none: tables and functions of rows form bytes, and what stands side by side is of one type.
+NARROW_FORMERS = (Function, Softmax, LayerNorm, RmsNorm, Concat)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.golden import interpreter, real
-from accelsim.golden.exact import casts, convolutions, elementwise, host, products
+from accelsim.golden.exact import casts, convolutions, elementwise, host, products, rows
 from accelsim.golden.interpreter import Meaning
 from accelsim.golden.real import shapes
 from accelsim.graph.graph import Graph
@@ -25,6 +25,8 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.integer_norm import IntegerNorm
+from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
 from accelsim.graph.ops.multiply import Mul
@@ -57,6 +59,8 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         Mul: elementwise.multiply,
         Relu: elementwise.relu,
         LookUp: elementwise.look_up,
+        IntegerSoftmax: rows.softmax,
+        IntegerNorm: rows.normalize,
         Cast: casts.cast,
         DynamicQuantize: casts.dynamic_quantize,
         Slice: shapes.slice_,

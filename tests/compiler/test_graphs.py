@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from float_networks import quantized, recipe
-from graph_runs import bytes_of, executed
+from graph_runs import bytes_of, executed, small
 from harness import machine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -306,6 +306,37 @@ def test_every_kind_of_node_is_executed_in_one_graph() -> None:
     ]  # fmt: skip
     held = [name for info in layers for name in info.nodes]
     assert len(held) == len({*held})
+
+
+def test_a_relu_behind_what_nothing_is_fused_to_is_a_layer_of_its_own() -> None:
+    grow = Growing(np.random.default_rng(6), (2, 4, 4, 2))
+    grow.conv(*grow.images[0], SAME, 3, 1, None)
+    largest = grow.put("max", MaxPool(HALF), (2, 2, 2, 3), grow.images[-1][0], end=Relu())
+    mean = grow.put("mean", GlobalAveragePool(), (2, 3), largest)
+    program, _ = assert_executed(
+        grow.network(grow.linear(mean, 3, 2, relu=False)), recipe({"scheme": "int8"}), machine()
+    )
+    assert [info.name for info in program.header.layers] == ["conv1", "max2", "max2.relu", "mean3", "fc4"]
+
+
+@pytest.mark.parametrize("kind", ["output_stationary", "outer_product"])
+@pytest.mark.parametrize("op", [Softmax(), LayerNorm(1e-5), RmsNorm(1e-5)])
+def test_tiles_that_are_turned_are_not_overwritten_by_what_is_loaded_ahead(kind: str, op: Op) -> None:
+    """The pool behind the rows reads what stands in memory since long, so that its images may come early."""
+    grow = Growing(np.random.default_rng(7), (5, 4, 4, 3))
+    grow.conv(*grow.images[0], SAME, 3, 1, None)
+    x, shape = grow.images[-1]
+    constants = [grow.constant(f"of.{part}", (3,), 1) for part in ("gamma", "beta")]
+    parts = {Softmax: 0, LayerNorm: 2, RmsNorm: 1}[type(op)]
+    rows = grow.put("rows", op, shape, x, *constants[:parts])
+    largest = grow.put("max", MaxPool(SAME), shape, x)
+    product = grow.put("product", Mul(), shape, rows, largest)
+    mean = grow.put("mean", GlobalAveragePool(), (5, 3), product)
+    network = grow.network(grow.linear(mean, 3, 2, relu=False))
+    on = small(kind)
+    for size in (256, 320, 512, 1024):
+        tight = on.activation.model_copy(update={"capacity_bytes": size, "banks": 1, "width_bits": 32})
+        assert_executed(network, recipe({"scheme": "int8"}), on.model_copy(update={"activation": tight}))
 
 
 def test_a_value_that_two_read_is_stored_once() -> None:

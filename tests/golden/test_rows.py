@@ -66,7 +66,12 @@ def test_normalized_rows_are_those_of_the_definition(
     gamma, beta = rng.integers(-128, 128, features).astype(np.int8), rng.integers(-(2**29), 2**29, features)
     shift = rng.integers(-31, 0, features)
     multiplier = rng.integers(2**30, 2**31, 1)
-    epsilon >>= int(rng.integers(0, 32))
+    if rng.random() < 0.5:
+        epsilon >>= int(rng.integers(0, 32))
+    else:  # small numbers below a large epsilon: of what gamma is rounded to, each step is one of the result
+        x = np.clip(element.zero_point + rng.integers(-3, 4, shape), element.qmin, element.qmax).astype(element.dtype)
+        gamma, beta, epsilon = gamma % 4, beta % 100, 2**31 - 1 - epsilon % 2**20
+        shift = rng.integers(-1, 2, features)
     constants = (gamma, beta.astype(np.int32), multiplier.astype(np.int32), shift.astype(np.int8))
     names = ("gamma", "beta", "multiplier", "shift")
     got = evaluated(IntegerNorm(to, centred, epsilon, rounding), x, element, **dict(zip(names, constants, strict=True)))

@@ -16,11 +16,12 @@ from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
-from accelsim.graph.ops.norm import BatchNorm
+from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op, UnfitError
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.layer import (
     ActivationName,
@@ -32,11 +33,15 @@ from accelsim.workload.layer import (
     FlattenSpec,
     GemmSpec,
     GlobalAveragePoolSpec,
+    LayerNormSpec,
     LayerSpec,
     LinearSpec,
     MaxPoolSpec,
     MultiplySpec,
     ProductSpec,
+    RmsNormSpec,
+    RowNormSpec,
+    SoftmaxSpec,
 )
 from accelsim.workload.network import Float32
 
@@ -60,6 +65,10 @@ class Tensors(Protocol):
 
     def norm(self, index: int, spec: BatchNormSpec, outputs: int) -> tuple[Float32, Float32, Float32, Float32]:
         """Gamma, beta, mean and variance (N,)."""
+        ...
+
+    def row_norm(self, index: int, spec: RowNormSpec, part: str, features: int) -> Float32:
+        """Gamma or beta (features,), as `part` says; ones or zeros if they have no names."""
         ...
 
     def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[Float32 | None, Float32 | None]:
@@ -109,7 +118,10 @@ class _Assembly:
             last = names[0]
             shape = given[0].shape
         else:
-            shape = self._shape(index, spec, op, *given)
+            known = [given[0]] * (op.arity[0] - 1) if isinstance(spec, RowNormSpec) and len(given) == 1 else []
+            shape = self._shape(index, spec, op, *given, *known)
+            if isinstance(spec, RowNormSpec):
+                names += self._row_norm(index, spec, given[0].features)
             last = self.build.node(spec.name, op, *names, output=f"{spec.name}.formed")
         self._end(spec, last, shape, [])
 
@@ -136,6 +148,18 @@ class _Assembly:
             constants = [self.build.constant(f"{name}.{part}", data, outlined=outlined) for part, data in parts]
             steps.append((BatchNorm(spec.batch_norm.epsilon), tuple(constants)))
         self._end(spec, last, formed, steps)
+
+    def _row_norm(self, index: int, spec: RowNormSpec, features: int) -> list[str]:
+        """Constants of a normalization of rows."""
+        parts = ("gamma", "beta") if isinstance(spec, LayerNormSpec) else ("gamma",)
+        return [
+            self.build.constant(
+                f"{spec.name}.{part}",
+                self.tensors.row_norm(index, spec, part, features),
+                outlined=self.tensors.outlined,
+            )
+            for part in parts
+        ]
 
     def _weights(self, index: int, spec: ProductSpec, x: Value) -> tuple[Op, Shape]:
         """Operator of a layer with weights, and their shape."""
@@ -221,7 +245,7 @@ def _value(name: str) -> str:
     return name if name == INPUT else f"{name}.output"
 
 
-def _op(spec: LayerSpec) -> Op | None:
+def _op(spec: LayerSpec) -> Op | None:  # noqa: C901 - one a kind
     """Operator of a layer without weights; None if it is its activation alone."""
     op: Op | None
     match spec:
@@ -239,6 +263,12 @@ def _op(spec: LayerSpec) -> Op | None:
             op = Concat(-1)
         case FlattenSpec():
             op = Reshape((0, -1))
+        case SoftmaxSpec():
+            op = Softmax()
+        case LayerNormSpec():
+            op = LayerNorm(spec.epsilon)
+        case RmsNormSpec():
+            op = RmsNorm(spec.epsilon)
         case _:
             op = None
     return op

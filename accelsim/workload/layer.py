@@ -274,12 +274,44 @@ class FlattenSpec(_Layer):
     kind: Literal["flatten"] = quantity("name", "Kind of layer")
 
 
+class SoftmaxSpec(_Layer):
+    """Exponentials over their sum, row by row (last axis)."""
+
+    kind: Literal["softmax"] = quantity("name", "Kind of layer")
+
+
+class _RowNorm(_Layer):
+    """What normalizations of rows (last axis) have."""
+
+    prefix: str | None = quantity(
+        "name",
+        "What the names of its tensors begin with: PREFIX.gamma, and PREFIX.beta of layer_norm, shape (features,); "
+        "ones and zeros if absent",
+        default=None,
+    )
+    epsilon: float = quantity("value", "What is added to the variance or the mean square", default=1e-5, gt=0, le=1)
+
+
+class LayerNormSpec(_RowNorm):
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta."""
+
+    kind: Literal["layer_norm"] = quantity("name", "Kind of layer")
+
+
+class RmsNormSpec(_RowNorm):
+    """x / sqrt(mean square + epsilon) * gamma."""
+
+    kind: Literal["rms_norm"] = quantity("name", "Kind of layer")
+
+
 class ActivationSpec(_Layer):
     """The activation function alone."""
 
     kind: Literal["activation"] = quantity("name", "Kind of layer")
 
 
+#: Layers that normalize rows.
+RowNormSpec = LayerNormSpec | RmsNormSpec
 #: Layers that are matrix products when they stand by themselves.
 ProductSpec = LinearSpec | ConvSpec | GemmSpec
 LayerSpec = Annotated[
@@ -293,6 +325,9 @@ LayerSpec = Annotated[
     | MultiplySpec
     | ConcatSpec
     | FlattenSpec
+    | SoftmaxSpec
+    | LayerNormSpec
+    | RmsNormSpec
     | ActivationSpec,
     Field(discriminator="kind"),
 ]

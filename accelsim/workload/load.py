@@ -28,6 +28,7 @@ from accelsim.workload.layer import (
     LayerSpec,
     LinearSpec,
     ProductSpec,
+    RowNormSpec,
     Side,
 )
 from accelsim.workload.network import Network
@@ -372,6 +373,13 @@ class _Tensors:
         if (variance < 0).any():
             self.fault(place, f"variances of {spec.prefix} must be 0 or more")
         return gamma, beta, mean, variance
+
+    def row_norm(self, index: int, spec: RowNormSpec, part: str, features: int) -> NDArray[np.float32]:
+        """Gamma or beta of a normalization of rows."""
+        if spec.prefix is None:
+            return np.full(features, part == "gamma", np.float32)
+        name = f"{spec.prefix}.{part}"
+        return _shaped(self.floats(("layers", index, "prefix"), self.weights, name, (features,)), (features,))
 
     def steps(
         self, index: int, spec: ProductSpec, outputs: int

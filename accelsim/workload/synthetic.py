@@ -12,7 +12,7 @@ from accelsim.errors import WorkloadError
 from accelsim.graph.build import Builder
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload.assemble import assemble
-from accelsim.workload.layer import BatchNormSpec, LayerSpec, ProductSpec
+from accelsim.workload.layer import BatchNormSpec, LayerSpec, ProductSpec, RowNormSpec
 from accelsim.workload.network import Float32, Network
 
 #: Samples that fix the activations' ranges of a chain.
@@ -59,6 +59,10 @@ class Draw:
         """That which changes nothing but for epsilon."""
         one, zero = np.ones(outputs, np.float32), np.zeros(outputs, np.float32)
         return one, zero, zero, one
+
+    def row_norm(self, index: int, spec: RowNormSpec, part: str, features: int) -> Float32:  # noqa: ARG002
+        """Ones and zeros."""
+        return np.full(features, part == "gamma", np.float32)
 
     def steps(self, index: int, spec: ProductSpec, outputs: int) -> tuple[None, None]:  # noqa: ARG002
         """None."""

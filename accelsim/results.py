@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -358,6 +358,7 @@ class Figures(Frozen):
     vector_work: int = quantity(
         "count", "Numbers that lanes of the vector unit took in: of results, and of all windows of reductions"
     )
+    host_operations: int = quantity("count", "Operations that the host computed for what no unit does", default=0)
     bytes: Bytes
     utilization: float = quantity(
         "fraction", "Executed multiply-accumulates over what all multipliers form of that mix in the active cycles"
@@ -384,6 +385,9 @@ class LayerIdentity(Frozen):
     dense_shape: list[int] = quantity("rows, features, features", "M, K and N before compaction")
     span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")
     tiling: Tiling
+    unit: Literal["matrix", "vector", "host"] = quantity(
+        "name", "What computed it: matrix unit, vector unit or host", default="matrix"
+    )
 
 
 class LayerResult(Figures, LayerIdentity):

@@ -139,6 +139,7 @@ def summarize(
         macs=_sum(Macs, [layer.macs for layer in layers]),
         pairs=energy.pairs(counters, machine),
         vector_work=sum(layer.vector_work for layer in layers),
+        host_operations=sum(layer.host_operations for layer in layers),
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
         units=_units(execution, execution.attribution.sum(axis=0)),
     )
@@ -260,6 +261,7 @@ def _layer(
         ),
         pairs=energy.pairs(counters, machine),
         vector_work=vector_work,
+        host_operations=energy.host_operations(counters),
         moved=energy.moved(counters),
         units=_units(execution, execution.attribution[number]),
     )
@@ -282,6 +284,7 @@ def _layer(
         name=info.name,
         nodes=info.nodes,
         reads=info.reads,
+        unit=info.unit,
         shape=[info.m, info.k, info.n],
         dense_shape=list(info.dense_shape),
         span=[int(times.first[number]), int(times.last[number])],
@@ -312,6 +315,7 @@ def _figures(
     macs: Macs,
     pairs: float,
     vector_work: int,
+    host_operations: int,
     moved: Bytes,
     units: dict[str, dict[str, int]],
 ) -> dict[str, Any]:
@@ -326,9 +330,10 @@ def _figures(
         "array_cycles": array_cycles,
         "macs": macs,
         "vector_work": vector_work,
+        "host_operations": host_operations,
         "bytes": moved,
         "utilization": macs.executed / (active * machine.matrix.multipliers * pairs) if active else 0.0,
-        "roofline": roofline(machine, macs, moved, active, array_active, units, pairs, vector_work),
+        "roofline": roofline(machine, macs, moved, active, array_active, units, pairs, vector_work, host_operations),
         "units": units,
     }
 

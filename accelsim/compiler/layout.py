@@ -52,7 +52,8 @@ def arrange(lowering: Lowering, machine: Machine) -> Lowering:
             raise CompileError(
                 *(f"node {getattr(graph.producer(name), 'name', name)}: {text}" for name, text in misplaced.items())
             )
-        fusions = in_order(graph, (*fusions, *(hosted(graph, (node,), machine) for node in movers.values())))
+        chains = map(finder.chain, movers.values())
+        fusions = in_order(graph, (*fusions, *(hosted(graph, chain, machine) for chain in chains)))
     fusions = tuple(finder.placed(fusion) for fusion in fusions)
     return dataclasses.replace(lowering, fusions=fusions, views=finder.views, storages=finder.storages)
 
@@ -134,6 +135,17 @@ class _Finder:
         """Whether a value is one that only gives others' numbers other places."""
         node = self.graph.producer(name)
         return node is not None and node.op.moves and name not in self.forming
+
+    def chain(self, node: Node) -> tuple[Node, ...]:
+        """A node that only moves numbers, and those before it that do, of which nobody else reads what they form."""
+        nodes = [node]
+        while len(nodes[0].inputs) == 1 and self.moved(nodes[0].inputs[0]):
+            name = nodes[0].inputs[0]
+            before = self.graph.producer(name)
+            if before is None or len(self.graph.readers(name)) > 1 or name in self.graph.outputs:
+                break
+            nodes.insert(0, before)
+        return tuple(nodes)
 
     def misplaced(self) -> dict[str, str]:
         """Values that do not lie where they must, and what they must."""

@@ -53,7 +53,7 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
         if flow.likeness not in chosen:
             chosen[flow.likeness] = _cut(flow)
         tiling = chosen[flow.likeness]
-        streams = flow.product.image is not None and tiling.period > 0
+        streams = tiling.period > 0 and not flow.product.period  # as row tiles are those of an image
         flows.append(flow.streaming() if streams else flow)
         tilings.append(tiling)
     return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))

@@ -164,7 +164,7 @@ class _Typing:
         """A node between layers, in the types of what it reads and forms."""
         between = Between(group._replace(head=self._reading(group.head)), not self.float_graph.has_numbers)
         narrowed = self._narrowed(group.head)
-        read = [name for name in group.head.inputs if not self.float_graph.constant(name)]
+        read = [name for name in group.head.inputs if name in self._factors or not self.float_graph.constant(name)]
         given = [self._element(name) if name in narrowed else self._formed(name) for name in read]
         result = self._formed(group.output.name)
         if isinstance(result, Float):
@@ -271,8 +271,8 @@ class _Typing:
 
     def _constants_of(self, node: Node, known: Mapping[str, Value]) -> dict[str, Value]:
         """Constants of a node that have no other type yet."""
-        graph = self.float_graph
-        return {name: graph[name] for name in node.inputs if graph.constant(name) and name not in known}
+        constants = (value for value in self.float_graph.constants if value.name in node.inputs)
+        return {value.name: value for value in constants if value.name not in known}
 
     def _constant_factors(self) -> dict[str, Value]:
         """Constants among them, in their types."""

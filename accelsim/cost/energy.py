@@ -142,6 +142,11 @@ def moved(counters: Counters) -> Bytes:
     )
 
 
+def host_operations(counters: Counters) -> int:
+    """Operations that the host computed."""
+    return sum(times for event, times in counters.items() if event.operation in OF_HOST)
+
+
 #: Products of the array's multipliers.
 _PRODUCTS = {Operation.INT_MULTIPLY, Operation.FLOAT_MULTIPLY, Operation.XNOR, Operation.LOOK_UP}
 

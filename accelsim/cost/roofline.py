@@ -20,13 +20,14 @@ def roofline(
     units: Mapping[str, Mapping[str, int]],
     pairs: float = 1.0,
     vector_work: int = 0,
+    host_operations: int = 0,
 ) -> Roofline:
     """Place a layer, or a whole run, below the roofs of its machine.
 
     The compute roof is every multiplier in every cycle, the vector roof a number for every lane in every cycle, the
     memory roof the DRAM's bandwidth. What takes at least `REACHED` of the time at its roof is bound by the roof that it
     takes longer at; so is what keeps the vector unit busy for that share, whose passes may take a lane more than a
-    cycle a number. Otherwise the larger loss names the
+    cycle a number, or the host that computes, with what crosses to it and back. Otherwise the larger loss names the
     bound: fill and drain (the array is occupied but does not multiply at its peak: filling, draining, partly used),
     host (the array's units wait for the host), decode (they wait for weights to be expanded), memory (they wait for
     anything else while a DMA unit waits for the DRAM, which moves less than its roof because of rows, refreshes and
@@ -44,6 +45,8 @@ def roofline(
         Pairs of operands that a multiplier takes at once, on average over its cycles.
     vector_work
         Numbers that the vector unit's lanes take in.
+    host_operations
+        Operations that the host computes.
     """
     seconds = cycles / machine.clock_hz
     peak_ops = OPS_PER_MAC * machine.matrix.multipliers * pairs * machine.clock_hz
@@ -55,6 +58,8 @@ def roofline(
     peak_vector = machine.vector.lanes * machine.clock_hz
     vector_s = max(vector_work / peak_vector, units.get("vector", {}).get("busy", 0) / machine.clock_hz)
     roofs = {"compute": compute_s, "memory": memory_s, "vector": min(vector_s, seconds)}
+    if host_operations:
+        roofs["host"] = min(units["io"]["busy"] / machine.clock_hz, seconds)
     if seconds and max(roofs.values()) >= REACHED * seconds:
         bound = max(roofs, key=lambda name: roofs[name])
     else:

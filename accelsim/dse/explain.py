@@ -56,6 +56,9 @@ def explain(
             )
         )
     trials = {name: changes for name, changes in twice(machine).items() if changes}
+    rate = machine.host.operations_per_s
+    if rate and summary.host_operations:
+        trials["host's work"] = {"host.operations_per_s": 2 * rate}
     steps = len(trials) + 1
 
     def tell(done: int) -> None:

@@ -18,12 +18,19 @@ from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.graph.element import Element, Integer
 from accelsim.graph.graph import Graph, Node
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.op import count
+from accelsim.graph.ops.pad import Pad
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Value
 from accelsim.isa.operators import ElementInfo, OpField
 from accelsim.memory.region import Region, view
 
 #: Largest side of a tensor, and axes that it has at most.
 MAX_SIDE, MAX_AXES = 2**31 - 1, 8
+#: What gives numbers other places; in another shape they stay where they are.
+MOVES = (Concat, Pad, Slice, Transpose)
 #: Operations of a multiplication whose product is summed.
 OPS_PER_MAC = 2
 #: What unfit attributes make numpy and the operators raise.
@@ -101,9 +108,10 @@ class Computation(Frozen):
 
     @cached_property
     def operations(self) -> int:
-        """Operations that it takes, at least one."""
+        """Operations that it takes, at least one; a number that only gets another place takes one, too."""
         work = [self.graph.work(node) for node in self.graph.nodes]
-        return max(1, sum(OPS_PER_MAC * part.macs + part.vector for part in work))
+        moved = sum(count(self.graph[node.output].shape) for node in self.graph.nodes if isinstance(node.op, MOVES))
+        return max(1, moved + sum(OPS_PER_MAC * part.macs + part.vector for part in work))
 
     @property
     def tensors(self) -> list[TensorInfo]:

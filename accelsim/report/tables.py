@@ -12,6 +12,9 @@ from accelsim.config.tech import Entry, Technology
 from accelsim.memory.trace import TraceRun
 from accelsim.results import LayerResult, Summary
 
+#: Layers of the host that a headline names before the rest are only counted.
+NAMED = 3
+
 
 class Table(NamedTuple):
     """A titled table; the first column is text, the others are numbers unless `text_columns` names them."""
@@ -91,8 +94,17 @@ def headline(summary: Summary) -> str:
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
-        f"{_reused(summary)}"
+        f"{_on_host(summary)}{_reused(summary)}"
     )
+
+
+def _on_host(summary: Summary) -> str:
+    """Which layers the host computed, as no unit does."""
+    names = [layer.name for layer in summary.layers if layer.unit == "host"]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"; on the host: {', '.join(names[:NAMED])}{more}, {summary.host_operations:,} operations"
 
 
 def _reused(summary: Summary) -> str:

@@ -30,11 +30,13 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
+from accelsim.graph.ops.window import Window
 from accelsim.isa.opcodes import MOVE
 from accelsim.sim import fast
 from accelsim.workload.network import Network
@@ -258,3 +260,17 @@ def test_lanes_that_read_encoded_weights_refuse_what_is_formed() -> None:
     both = typed.matmul("both", typed.input("a", 6, 7), typed.input("b", 7, 5), 7)
     with pytest.raises(CompileError, match="layer both: the right factor must be a constant on edge-ws, whose lanes"):
         compile_graph(*typed.graph(both), small("sparse_lanes"))
+
+
+def test_images_may_be_formed_where_a_transposition_wants_them() -> None:
+    """A convolution's rows lie in several places; what gathers its windows is cut at them."""
+    rng, build = np.random.default_rng(12), Builder("g")
+    x = build.input("x", (2, 3, 4, 2))
+    filters = build.constant("w", rng.normal(size=(2, 2, 2, 8)).astype(np.float32))
+    image = build.node("conv", Conv(Window((2, 2), padding=(1, 1, 0, 0))), x, filters)
+    turned = build.node("turned", Transpose((0, 2, 1, 3)), image)
+    flat = build.node("flat", Reshape((2, 4, 24)), turned)
+    last = build.linear("fc", flat, build.constant("v", rng.normal(size=(24, 5)).astype(np.float32)), None, relu=False)
+    inputs = (rng.normal(size=(2, 3, 4, 2)).astype(np.float32),)
+    graph = quantize(Network(build.graph((last,)), inputs, None, inputs, {}), recipe({"scheme": "int8"}))
+    assert_executed(graph, quantized(graph, inputs), machine())

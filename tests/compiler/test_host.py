@@ -247,13 +247,14 @@ def test_large_graphs_with_what_no_unit_executes_mean_the_same(
 @LINKS
 @pytest.mark.parametrize("kind", DATAPATHS)
 def test_the_host_reads_and_writes_tensors_as_each_datapath_has_them(kind: str, link: dict[str, float]) -> None:
-    """Feature by feature where the array reads them so; softmax of integers means what it means in real numbers."""
+    """Feature by feature where the array reads them so; pairs of integers change places within each row."""
     on = small(kind)
     on = on.model_copy(update={"host": on.host.model_copy(update={**HOST, **link})})
     grown = Drawn(np.random.default_rng(1), (3, 6))
     first = grown.linear("input", 6, 10)
-    shares = grown.put(Softmax(), (3, 10), first)
-    network = grown.network(grown.linear(shares, 10, 4))
+    pairs = grown.build.node("pairs", Transpose((0, 2, 1)), grown.build.node("split", Reshape((0, 5, 2)), first))
+    turned = grown.build.node("turned", Reshape((0, 10)), pairs)
+    network = grown.network(grown.linear(turned, 10, 4))
     program, _ = executed(*typed(network, "int8"), on)
     assert [info.unit for info in program.header.layers] == ["matrix", "host", "matrix"]
 

@@ -121,7 +121,7 @@ def with_case(integers: Any) -> Any:
             return
         name = self.group.name
         self._put(name, self.group.head.op, self.group.head.inputs, f"{name}.products")
-        self._requantize(f"{name}.products", given[0].scale ** 2, result, self.group.output.name)
+        self.requantize(f"{name}.products", given[0].scale ** 2, result, self.group.output.name)
 
     return more
 
@@ -171,7 +171,6 @@ def test_real_numbers_are_squared(added: Steps) -> None:
     ("missing", "error", "match"),
     [
         ("MEANINGS", DefectError, "node square of squares: Square has no meaning"),
-        ("meanings", DefectError, "node square of squares: Square has no meaning"),
         ("LOWER", CompileError, "node square: Square must be what edge-ws has a unit for"),
         ("SCALED", CompileError, "node square: a square must be brought to the scale, or the type, of a result once"),
         ("Between.integers", ConfigError, "node square: Square has no form in integers"),
@@ -185,3 +184,22 @@ def test_a_table_that_is_forgotten_says_so_by_the_operators_name(
             add_line(monkeypatch, name, file)
     with pytest.raises(error, match=match):
         executed(*typed(network(), "int8"), machine())
+
+
+def test_without_an_exact_meaning_it_means_what_the_host_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real squares at the scale that the operator says, rounded: of integers the same."""
+    for name, file in documented().tables:
+        if name != "meanings":
+            add_line(monkeypatch, name, file)
+    executed(*typed(network(), "int8"), machine())
+
+
+def test_an_operator_without_a_form_on_the_vector_unit_runs_on_a_host_that_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, file in documented().tables:
+        if name != "LOWER":
+            add_line(monkeypatch, name, file)
+    on = machine(host={"operations_per_s": 1e9, "operation_source": "a test"})
+    program, _ = executed(*typed(network(), "int8"), on)
+    assert [info.unit for info in program.header.layers] == ["matrix", "host", "vector", "matrix"]

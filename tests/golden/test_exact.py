@@ -23,14 +23,17 @@ from accelsim.errors import DefectError
 from accelsim.golden import exact
 from accelsim.golden.exact import products
 from accelsim.graph.build import Builder
-from accelsim.graph.element import Float, Integer, Signs
+from accelsim.graph.element import Element, Float, Integer, Signs
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.softmax import Softmax
 
 Float32 = NDArray[np.float32]
 
@@ -229,3 +232,33 @@ def test_an_operator_without_a_meaning_is_a_defect() -> None:
 
     with pytest.raises(DefectError, match="node node of one: Odd has no meaning"):
         one(Odd(), (np.zeros((1, 2), np.int8), Integer(1.0, 0, signed=True)))
+
+
+def _one(op: Op, element: Element, x: NDArray[Any], *constants: NDArray[np.float32]) -> NDArray[Any]:
+    build = Builder("one")
+    given = build.input("x", x.shape, element)
+    names = [build.constant(f"c{i}", data) for i, data in enumerate(constants)]
+    return exact.evaluate(build.graph((build.node("op", op, given, *names),)), (x,), 1)["op.output"]
+
+
+@pytest.mark.parametrize("element", [Float("fp16"), Float("bf16"), Float("fp32"), Integer(0.03, 5, signed=True)])
+def test_what_has_a_real_meaning_alone_is_computed_in_float64_and_rounded_once(element: Element) -> None:
+    rng = np.random.default_rng(7)
+    x = element.quantize(rng.normal(size=(3, 5)))
+    gamma, beta = rng.normal(size=(2, 5)).astype(np.float32)
+    r = element.dequantize(x)
+    power = np.exp(r - r.max(axis=1)[:, None])
+    mean = r.mean(axis=1)[:, None]
+    wanted = {
+        Softmax(): power / power.sum(axis=1)[:, None],
+        Function("silu"): r / (1 + np.exp(-r)),
+        RmsNorm(0.25): r / np.sqrt((r * r).mean(axis=1)[:, None] + 0.25) * gamma,
+        LayerNorm(0.25): (r - mean) / np.sqrt(((r - mean) ** 2).mean(axis=1)[:, None] + 0.25) * gamma + beta,
+    }
+    constants = {RmsNorm(0.25): (gamma,), LayerNorm(0.25): (gamma, beta)}
+    for op, numbers in wanted.items():
+        found = _one(op, element, x, *constants.get(op, ()))
+        assert found.dtype == element.dtype
+        steps = 1e-12 if element.dtype.kind == "f" else 0  # silu is another formula than scipy's
+        nearest = element.quantize(numbers)
+        np.testing.assert_allclose(found, nearest, rtol=2**-23 if element == Float("fp32") else steps, err_msg=str(op))

@@ -8,9 +8,10 @@ A semaphore is written s3; `wait=s1>=2` waits until semaphore 1 has been raised 
 4 at the instruction's end. `integer_bits` and `table` of a preload or matmul, and `inner` and `outer_stride` of what
 forms products, are 0 where they are left out, as most instructions have none of them. `;` begins a comment.
 
-`.header` holds the program's header as JSON, with what the host computes, `.image` the size of the DRAM image and `.bytes` its bytes in base64. A
-`.descriptor` is a window of gather and scatter, the first one number 0; its fields may be left out but for counts,
-dram_strides and strides, which have a number for each of five dimensions, the outermost first:
+`.header` holds the program's header as JSON, with what the host computes, `.image` the size of the DRAM image and
+`.bytes` its bytes in base64. A `.descriptor` is a window of gather and scatter, the first one number 0; its fields may
+be left out but for counts, dram_strides and strides, which have a number for each of five dimensions, the outermost
+first:
 
     .descriptor counts=1,1,1,9,9 dram_strides=0,0,0,448,64 strides=0,0,0,576,64 run_bytes=64
 

@@ -205,9 +205,9 @@ def test_a_bad_machine_names_every_fault_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(text.replace("rows: 16", "rows: 0").replace("lanes:", "lames:"))
     lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
     assert lines == [
-        "m.yaml:22:3: matrix.rows: must be greater than or equal to 1, not 0",
-        "m.yaml:26:1: vector.lanes: must be given, but is missing",
-        "m.yaml:27:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?",
+        "m.yaml:25:3: matrix.rows: must be greater than or equal to 1, not 0",
+        "m.yaml:29:1: vector.lanes: must be given, but is missing",
+        "m.yaml:30:3: vector.lames: must be a known key, not 'lames'; did you mean 'lanes'?",
     ]
     assert refused("check", "m.yaml", cwd=tmp_path) == lines
 

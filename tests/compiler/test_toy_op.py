@@ -121,7 +121,7 @@ def with_case(integers: Any) -> Any:
             return
         name = self.group.name
         self._put(name, self.group.head.op, self.group.head.inputs, f"{name}.products")
-        self._requantize(f"{name}.products", given[0].scale ** 2, result, self.group.output.name)
+        self.requantize(f"{name}.products", given[0].scale ** 2, result, self.group.output.name)
 
     return more
 

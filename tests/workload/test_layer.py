@@ -147,7 +147,8 @@ CONV = "kind: conv, height: 5, width: 5, channels: 1, filters: 1"
         ("kind: gemm, m: 1, k: 1", None, "8:5: layers.0.n: must be given, but is missing"),
         ("kind: pool", None,
          "8:5: layers.0: kind must be linear or conv or gemm or max_pool or average_pool or global_average_pool or "
-         "add or multiply or softmax or layer_norm or rms_norm or concat or flatten or activation, not 'pool'; did you mean 'max_pool'?"),
+         "add or multiply or softmax or layer_norm or rms_norm or concat or flatten or activation, not 'pool'; did you "
+         "mean 'max_pool'?"),
         ("kind: gemm, m: 1, k: 1, n: 1", "synthetic: {seed: 1, batch: 2}\n",
          "7:16: layers.0.kind: must be linear in a workload that is not independent, not gemm"),
         ("kind: linear, inputs: 1, outputs: 1, weight: w",

@@ -51,6 +51,11 @@ def test_the_shown_highway_is_what_a_comparison_prints() -> None:
     by = {row.recipe: row for row in found.rows}
     moved = [by[name].bytes.dram_read + by[name].bytes.dram_write for name in ("int8", "highway-int8")]
     assert f"{100 * moved[1] / moved[0] - 100:.0f} % more bytes" in text
+    plain, highway = (
+        accelsim.run("resnet-18", "tpu-v1", name, timing_only=True).summary for name in ("int8", "highway-int8")
+    )
+    cycles, energy = highway.cycles / plain.cycles, highway.energy_pj.total / plain.energy_pj.total
+    assert f"costs {100 * cycles - 100:.0f} % more cycles and {100 * energy - 100:.0f} % more energy" in text
 
 
 @pytest.mark.slow

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from float_networks import recipe, typed
 from graph_runs import executed, small
+from harness import machine
 
+from accelsim.compiler.pipeline import compile_graph
 from accelsim.compress.apply import quantize
-from accelsim.compress.recipe import load_recipe
+from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config.load import load_machine
 from accelsim.golden import exact, real
 from accelsim.graph.build import Builder
@@ -23,6 +25,7 @@ from accelsim.graph.ops.pool import GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.window import Window
 from accelsim.graph.rewrite import with_samples
+from accelsim.sim import fast
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Network
 
@@ -114,6 +117,16 @@ def test_types_do_not_depend_on_numbers() -> None:
     assert [(node.name, node.op.__class__, node.inputs) for node in outlined.nodes] == shown
     bits = {name: integer(with_numbers, name).bits for name in with_numbers.values}
     assert {name: integer(outlined, name).bits for name in outlined.values} == bits
+
+
+@pytest.mark.parametrize("by", [HIGHWAY, recipe({"scheme": "int8"})], ids=["highway", "int8"])
+def test_shapes_alone_take_the_same_time(by: Recipe) -> None:
+    on, times = machine(), []
+    for outlined in (False, True):
+        graph, inputs = typed(grown(outlined=outlined), by)
+        execution = fast.execute(compile_graph(graph, inputs, on, "r"), on, timing_only=True)
+        times.append((execution.cycles, execution.counters))
+    assert times[0] == times[1]
 
 
 def test_without_the_field_nothing_is_wider() -> None:

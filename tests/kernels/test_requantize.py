@@ -48,12 +48,14 @@ INT32 = st.integers(-(2**31), 2**31 - 1)
     st.sampled_from(sorted(set(MODES) & set(ROUNDING))),
     st.lists(st.tuples(INT32, INT32, st.integers(0, 2**31 - 1), st.integers(-31, 7)), min_size=1, max_size=40),
     st.integers(-128, 255),
-    st.sampled_from([(-128, 127), (0, 255), (-5, 90)]),
+    st.sampled_from([(np.uint8, -128, 127), (np.uint8, 0, 255), (np.uint8, -5, 90), (np.uint16, -(2**15), 2**15 - 1)]),
     st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
 )
 def test_rows_at_any_place_equal_golden(
-    scheme: str, values: list[tuple[int, int, int, int]], zero_point: int, clamp: tuple[int, int], at: tuple[int, ...]
-) -> None:
+    scheme: str, values: list[tuple[int, int, int, int]], zero_point: int, results: tuple[type, int, int],
+    at: tuple[int, ...],
+) -> None:  # fmt: skip
+    kind, *clamp = results
     sums, bias, multiplier, shift = np.array(values).T
     # bounds of a sum and its bias: what the schemes are defined for
     bias = np.clip(sums + bias, -(2**31), 2**31 - 1) - sums
@@ -67,12 +69,12 @@ def test_rows_at_any_place_equal_golden(
     constants = Channels(
         behind(bias, channel, np.int32), behind(multiplier, channel, np.int32), behind(shift, channel, np.int8)
     )
-    out = np.full(place + n + 2, 99, np.uint8)
+    out = np.full(place + n + 2, 99, kind)
     requantize.row(
         MODES[scheme], behind(sums, first, np.int32), first, constants, channel, n, zero_point, *clamp, out, place
     )
     expected = np.clip(ROUNDING[scheme](sums + bias, multiplier, shift) + zero_point, *clamp)
-    np.testing.assert_array_equal(out[place : place + n], expected.astype(np.uint8))
+    np.testing.assert_array_equal(out[place : place + n], expected.astype(kind))
     assert (out[:place] == 99).all()
     assert (out[place + n :] == 99).all()
 

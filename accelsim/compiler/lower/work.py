@@ -23,6 +23,8 @@ from accelsim.isa.functions import Function
 
 #: M and shift that leave an integer as it is: 2^30 times 2^(1 - 31).
 ONE = (2**30, 1)
+#: Those that halve it.
+HALF = (2**30, 0)
 #: float32 infinity.
 _INFINITY = np.float32(np.inf)
 
@@ -139,7 +141,7 @@ def rounding_of(name: str, cast: Cast) -> int:
 
 
 def scale_of(graph: Graph, node: Node) -> tuple[int, int]:
-    """Multiplier and shift of a conversion of whole tensors; those of 1 if they have no numbers.
+    """Multiplier and shift of a conversion of whole tensors; those of 1/2, which every function takes, without numbers.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def scale_of(graph: Graph, node: Node) -> tuple[int, int]:
     if multiplier.shape not in {(), (1,)}:
         raise CompileError(f"node {node.name}: a tensor must have one scale on the vector unit, not {multiplier.shape}")
     if multiplier.outlined:
-        return ONE
+        return HALF
     return int(multiplier.numbers.reshape(-1)[0]), int(shift.numbers.reshape(-1)[0])
 
 

@@ -145,7 +145,7 @@ class _Assembly:
             self.build.note(x.name, step=input_step)
         weight = self.build.constant(f"{name}.weight", data, outlined=outlined, pattern=spec.pattern, step=weight_step)
         formed = self._shape(index, spec, op, x, Value(weight, shape, REAL))
-        last = self.build.node(name, op, x.name, weight, output=f"{name}.products")
+        last = self.build.node(name, op, x.name, weight, output=f"{name}.formed")
         steps: list[tuple[Op, tuple[str, ...]]] = []
         bias = self.tensors.bias(index, spec, outputs)
         if bias is not None:

@@ -128,7 +128,7 @@ def needed_features(graph: Graph) -> Mapping[str, NDArray[np.bool_]]:
     """Features (last axis) of each value that an output depends on; bool, shape (features,).
 
     A product does not need inputs whose weights are all zero for the outputs that are needed of it; a convolution of
-    several groups needs all, and forms all.
+    several groups needs all, and forms all, and so does what is no function of single numbers.
     """
     needed = {name: np.zeros(value.features, np.bool_) for name, value in graph.values.items() if value.shape}
     for name in graph.outputs:
@@ -149,6 +149,7 @@ def needed_features(graph: Graph) -> Mapping[str, NDArray[np.bool_]]:
         elif node.op.elementwise:
             others = node.inputs
         else:
+            wanted[:] = True
             for name in node.inputs:
                 needed[name][:] = True
             others = ()

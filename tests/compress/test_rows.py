@@ -8,6 +8,7 @@ from float_networks import recipe, typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.compress.compact import compact
 from accelsim.compress.quantize.rows import SHARES, norm_constants, softmax_grid
 from accelsim.datapath.vector import norm, softmax
 from accelsim.errors import ConfigError
@@ -19,6 +20,7 @@ from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.softmax import Softmax
+from accelsim.graph.rewrite import with_constant
 from accelsim.workload.network import Network
 
 INT8 = recipe({"scheme": "int8"})
@@ -124,6 +126,19 @@ def test_normalized_rows_are_near_those_of_real_numbers(
     bound = bound + np.abs(expected).max() * 0.01
     got = element.dequantize(values["rows.output"])
     assert (np.abs(got - np.clip(expected, low, high)) <= bound).all()
+
+
+@pytest.mark.parametrize("op", [Softmax(), LayerNorm(1e-5), RmsNorm(1e-5)])
+def test_rows_stay_whole_where_inputs_without_weights_are_removed(op: Op) -> None:
+    net = network(op, 8, 0)
+    weight = net.graph["second.weight"].numbers.copy()
+    weight[2:5] = 0
+    graph, inputs = typed(net.with_graph(with_constant(net.graph, "second.weight", weight)), INT8)
+    smaller = compact(graph)
+    assert smaller["rows.output"].shape == graph["rows.output"].shape
+    (last,) = graph.outputs
+    expected = exact.evaluate(graph, inputs, 16)[last]
+    np.testing.assert_array_equal(exact.evaluate(smaller, inputs, 16)[last], expected)
 
 
 def test_other_integers_than_of_eight_bits_are_refused() -> None:

@@ -332,7 +332,7 @@ class CounterRow(Frozen):
     each_pj: float = quantity("picojoules", "Energy of one")
 
 
-class Tiling(Frozen):
+class LayerTiling(Frozen):
     """How the compiler cut a layer."""
 
     m: int = quantity("rows", "Rows of a tile")
@@ -384,7 +384,7 @@ class LayerIdentity(Frozen):
     shape: list[int] = quantity("rows, features, features", "M, K and N of the product that was executed")
     dense_shape: list[int] = quantity("rows, features, features", "M, K and N before compaction")
     span: list[int] = quantity("core cycles", "First start and last end of the layer's instructions")
-    tiling: Tiling
+    tiling: LayerTiling
     unit: Literal["matrix", "vector", "host"] = quantity(
         "name", "What computed it: matrix unit, vector unit or host", default="matrix"
     )

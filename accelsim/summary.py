@@ -27,13 +27,13 @@ from accelsim.results import (
     DramFigures,
     Execution,
     LayerResult,
+    LayerTiling,
     LayerTimes,
     Macs,
     Quality,
     RunResult,
     Summary,
     Task,
-    Tiling,
 )
 from accelsim.workload.network import Network
 
@@ -288,7 +288,7 @@ def _layer(
         shape=[info.m, info.k, info.n],
         dense_shape=list(info.dense_shape),
         span=[int(times.first[number]), int(times.last[number])],
-        tiling=Tiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
+        tiling=LayerTiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
 
 

@@ -35,9 +35,9 @@ from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import lanes
 from accelsim.sim import fast, reference
-from accelsim.sim.amounts import Amounts, Ports
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
+from accelsim.sim.timings import Ports, Timings
 from accelsim.workload.load import load_network
 
 Inputs = tuple[NDArray[Any], ...]
@@ -111,10 +111,10 @@ def engines() -> Iterator[Row]:
     program = compile_graph(*compressed("fc-4096"), machine)
     count = len(program.instructions)
     core, found = Core(program, machine), verify(program, machine)
-    amounts, ports = Amounts.of(core, program, {}), Ports.of(core, found, count)
-    loops = [fast.Loop(program, machine, amounts, ports) for _ in range(12)]
+    timings, ports = Timings.of(core, program, {}), Ports.of(core, found, count)
+    loops = [fast.Loop(program, machine, timings, ports) for _ in range(12)]
     rate = count / seconds(lambda: loops.pop().run(None), 11) / 1e6
-    bursts = len(fast.Loop(program, machine, amounts, ports).grants)
+    bursts = len(fast.Loop(program, machine, timings, ports).grants)
     yield Row(
         f"engine alone, ports, bursts ({bursts / count:.1f} an instruction) and attribution, `simple` DRAM",
         f"{rate:.1f} M instructions/s",

@@ -103,7 +103,7 @@ def test_every_byte_moves_about_once(result: RunResult) -> None:
         m, k, n = layer.shape
         constants = 9 * n
         least = m * k + k * n + constants
-        # every weight chunk and every row tile may end in a burst that is used in part
+        # every weight tile and every row tile may end in a burst that is used in part
         bursts = layer.tiling.slots["weight"] + -(-m // layer.tiling.m)
         assert least <= layer.bytes.dram_read <= least + 64 * 2 * bursts
         assert m * n <= layer.bytes.dram_write <= m * n + 64 * 2 * bursts

@@ -64,10 +64,10 @@ def test_encoded_weights_give_the_same_outputs_for_fewer_bytes(
         assert layer.compression.stored_bits < before.compression.stored_bits
         assert layer.bytes.dram_read < before.bytes.dram_read
         # what is not read any more is what is not stored any more, but for bursts that are used in part: an encoded
-        # chunk's last one, and the constants' first and last, which were loaded with the chunk
+        # weight tile's last one, and the constants' first and last, which were loaded with the weight tile
         saved = (before.compression.stored_bits - layer.compression.stored_bits) // 8
-        chunks = -(-layer.shape[1] // layer.tiling.k) * -(-layer.shape[2] // 16)
-        assert abs(before.bytes.dram_read - layer.bytes.dram_read - saved) <= 3 * 64 * chunks
+        weight_tiles = -(-layer.shape[1] // layer.tiling.k) * -(-layer.shape[2] // 16)
+        assert abs(before.bytes.dram_read - layer.bytes.dram_read - saved) <= 3 * 64 * weight_tiles
 
 
 @pytest.mark.parametrize("recipe", SPARSE)
@@ -83,12 +83,12 @@ def test_the_decode_unit_is_timed_and_paid(dense: RunResult, encoded: dict[str, 
     written = [
         r.count for r in summary.counters if (r.component, r.operation, r.bits) == ("decode", "register_write", 8)
     ]
-    table = summary.recipe == "int8-huffman"  # each chunk's symbols pass the same registers
+    table = summary.recipe == "int8-huffman"  # each weight tile's symbols pass the same registers
     assert sum(written) > weights if table else sum(written) == weights
 
 
-def chunks(layer: LayerResult, weight: NDArray[np.integer]) -> list[list[int]]:
-    """Weights of each chunk, row by row: the tiling's inputs by the array's 16 columns."""
+def weight_tiles(layer: LayerResult, weight: NDArray[np.integer]) -> list[list[int]]:
+    """Weights of each weight tile, row by row: the tiling's inputs by the array's 16 columns."""
     k, n = weight.shape
     step = layer.tiling.k
     return [
@@ -133,7 +133,7 @@ def test_stored_bits_are_those_of_the_formats_definition(
 ) -> None:
     typed = layers(compress(load_network(workload), load_recipe("int8")))
     for layer, integers in zip(encoded[recipe].summary.layers, typed, strict=True):
-        sizes = [size(values) for values in chunks(layer, integers.weight.numbers)]
+        sizes = [size(values) for values in weight_tiles(layer, integers.weight.numbers)]
         stored = (layer.compression.stored_bits - (32 + 8) * layer.shape[2]) // 8
         # each of the 16 streams may end in a byte that is used in part
         assert sum(sizes) <= stored <= sum(sizes) + slack * len(sizes)

@@ -16,7 +16,7 @@ from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
 from accelsim.compiler.product import Product
 from accelsim.compiler.slots import Slots, deal, parted
-from accelsim.compiler.tiles import Chunk, Place, Tiling, oriented
+from accelsim.compiler.tiles import Place, Tiling, WeightTile, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
@@ -41,7 +41,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     layout = _Layout(lowering, machine)
     for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
-    parts = {tiling: tiling.chunks() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
+    parts = {tiling: tiling.weight_tiles() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
@@ -74,11 +74,11 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
 
 
-def _constants(lowering: Lowering, parts: Mapping[Tiling, list[Chunk]]) -> Iterator[list[int]]:
+def _constants(lowering: Lowering, parts: Mapping[Tiling, list[WeightTile]]) -> Iterator[list[int]]:
     """Bytes of what each fusion's constants stand as, one by one."""
     for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
         if flow and isinstance(tiling, Tiling):
-            yield [stored_bytes(flow, chunk) for chunk in parts[tiling]]
+            yield [stored_bytes(flow, weight_tile) for weight_tile in parts[tiling]]
         elif isinstance(fusion.work, HostWork):
             constants = (lowering.graph[name] for name in fusion.work.constants)
             yield [value.samples * _constant_place(value, 0).pitch for value in constants]
@@ -157,8 +157,8 @@ def _bytes(storage: View, machine: Machine) -> int:
 def _product_placement(
     flow: Dataflow,
     tiling: Tiling,
-    parts: list[Chunk],
-    chunks: tuple[int, ...],
+    parts: list[WeightTile],
+    weight_tiles: tuple[int, ...],
     source: Place,
     target: Place,
     factor: Place | None,
@@ -175,7 +175,7 @@ def _product_placement(
         partial=partial,
         output=deal(Memory.OUTPUT, flow.machine.output, tiling.outputs, flow.footprint(tiling).output),
         parts=parts,
-        chunks=chunks,
+        weight_tiles=weight_tiles,
         source=source,
         target=target,
         factor=factor,
@@ -210,8 +210,8 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
         _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
     for fusion, flow, placement in zip(lowering.fusions, lowering.flows, lowering.placements, strict=True):
         if flow and isinstance(placement, Placement):
-            for chunk, address in zip(placement.parts, placement.chunks, strict=True):
-                _fill_chunk(image, address, flow, chunk)
+            for weight_tile, address in zip(placement.parts, placement.weight_tiles, strict=True):
+                _fill_weight_tile(image, address, flow, weight_tile)
         elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
             _fill(image, placement.table, fusion.work.table)
@@ -241,13 +241,13 @@ def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
 
 
 def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
-    """Slots for chunks in the weight scratchpad, and places for those that are still encoded."""
+    """Slots for weight tiles in the weight scratchpad, and places for those that are still encoded."""
     sram, staged, size = flow.machine.weight, flow.staged(tiling.tile_k).bytes, flow.footprint(tiling).weight
     front, back = parted(sram, tiling.weights, size, tiling.staging, staged)
     slots = deal(Memory.WEIGHT, front, tiling.weights, size)
     if tiling.staging:
         return slots, deal(Memory.WEIGHT, back, tiling.staging, staged, sram.capacity_bytes - back.capacity_bytes)
-    place = flow.chunk_place(tiling.tile_k)
+    place = flow.weight_tile_place(tiling.tile_k)
     behind = tuple(address + place for address in slots.addresses) if staged else ()
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
 
@@ -279,41 +279,43 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
-def _fill_chunk(image: Bytes, address: int, flow: Dataflow, chunk: Chunk) -> None:
-    """Put a chunk where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
+def _fill_weight_tile(image: Bytes, address: int, flow: Dataflow, weight_tile: WeightTile) -> None:
+    """Put a weight tile where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
 
-    The weights as the dataflow wants them, or those encoded; then, for the last chunk of a column block and at a whole
+    The weights as the dataflow wants them, or those encoded; then, for the last tile of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     Behind encoded weights they begin at a burst, because the two are loaded apart; before those of a factor that is
     formed at run time stands nothing, or what the dataflow wants beside it.
     """
     results = flow.product.results
-    weights = flow.stored(chunk)
-    if len(weights) != flow.stored_weights_bytes(chunk):
-        raise DefectError(f"weights of {chunk} must take {flow.stored_weights_bytes(chunk)} bytes, not {len(weights)}")
+    weights = flow.stored(weight_tile)
+    if len(weights) != flow.stored_weights_bytes(weight_tile):
+        raise DefectError(
+            f"weights of {weight_tile} must take {flow.stored_weights_bytes(weight_tile)} bytes, not {len(weights)}"
+        )
     _fill(image, address, weights)
-    if not chunk.last:
+    if not weight_tile.last:
         return
-    columns = slice(chunk.n.low, chunk.n.high)
+    columns = slice(weight_tile.n.low, weight_tile.n.high)
     constants: list[NDArray[np.generic]] = [results.bias[columns].astype(results.bias.dtype.newbyteorder("<"))]
     if results.multiplier is not None and results.shift is not None:
         constants += [results.multiplier[columns].astype("<i4"), results.shift[columns].astype(np.int8)]
     packed = b"".join(block.tobytes() for block in constants)
-    _fill(image, address + stored_constants_offset(flow, chunk), np.frombuffer(packed, np.uint8))
+    _fill(image, address + stored_constants_offset(flow, weight_tile), np.frombuffer(packed, np.uint8))
 
 
-def stored_constants_offset(flow: Dataflow, chunk: Chunk) -> int:
-    """Where a chunk's constants begin in DRAM."""
+def stored_constants_offset(flow: Dataflow, weight_tile: WeightTile) -> int:
+    """Where a weight tile's constants begin in DRAM."""
     if flow.encoder is None and flow.product.factor is None:
-        return flow.constants_offset(chunk)
-    return align_up(flow.stored_weights_bytes(chunk), flow.machine.dram.burst_bytes)
+        return flow.constants_offset(weight_tile)
+    return align_up(flow.stored_weights_bytes(weight_tile), flow.machine.dram.burst_bytes)
 
 
-def stored_bytes(flow: Dataflow, chunk: Chunk) -> int:
-    """Length of a chunk in DRAM, as it stands there."""
-    if not chunk.last:
-        return flow.stored_weights_bytes(chunk)
-    return stored_constants_offset(flow, chunk) + flow.machine.constant_bytes * chunk.n.size
+def stored_bytes(flow: Dataflow, weight_tile: WeightTile) -> int:
+    """Length of a weight tile in DRAM, as it stands there."""
+    if not weight_tile.last:
+        return flow.stored_weights_bytes(weight_tile)
+    return stored_constants_offset(flow, weight_tile) + flow.machine.constant_bytes * weight_tile.n.size
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

@@ -36,10 +36,10 @@ class Candidates:
     tile_m, tile_k, tile_n, resident, rows_outer, staging
         As `Tiling` has them, one a candidate; shape (c,).
     weights_bytes, staged_bytes, expand_cycles
-        What a weight chunk of `tile_k` inputs takes at most: bytes as the datapath reads them; encoded, bytes on chip
+        What a weight tile of `tile_k` inputs takes at most: bytes as the datapath reads them; encoded, bytes on chip
         and cycles of the decode unit, 0 if weights are not encoded.
     chunk_place
-        Bytes of such a chunk in a slot, its constants included.
+        Bytes of such a weight tile in a slot, its constants included.
     """
 
     flow: Dataflow
@@ -52,7 +52,7 @@ class Candidates:
     weights_bytes: Int64
     staged_bytes: Int64
     expand_cycles: Int64
-    chunk_place: Int64
+    weight_tile_place: Int64
 
     @classmethod
     def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
@@ -77,7 +77,7 @@ class Candidates:
             number_resident == 0,
             number_outer == 0,
             np.array(stagings)[number_staging],
-            *_chunks(flow, tiles_k, number_k),
+            *_weight_tiles(flow, tiles_k, number_k),
         )
 
     @classmethod
@@ -91,7 +91,7 @@ class Candidates:
             np.array([tiling.resident]),
             np.array([tiling.rows_outer]),
             np.array([tiling.staging]),
-            *_chunks(flow, [tiling.tile_k], np.array([0])),
+            *_weight_tiles(flow, [tiling.tile_k], np.array([0])),
         )
 
     def __len__(self) -> int:
@@ -135,7 +135,7 @@ class Candidates:
 
     @property
     def _wide_k(self) -> Int64:
-        """Inputs of a chunk of floats, at most."""
+        """Inputs of a weight tile of floats, at most."""
         return whole_folds(self.tile_k, self.flow.fold) if self.flow.split else self.tile_k
 
     @cached_property
@@ -147,7 +147,7 @@ class Candidates:
 
     @cached_property
     def tiles_k(self) -> Int64:
-        """Chunks of a column block."""
+        """Weight tiles of a column block."""
         split = self.flow.split
         return ceil_div(split, self.tile_k) + ceil_div(self.flow.product.k - split, self._wide_k)
 
@@ -162,14 +162,14 @@ class Candidates:
         return _blocks_summed(self.flow, self.tile_n, self.resident)
 
     @cached_property
-    def chunks(self) -> Int64:
-        """Weight chunks of a batch."""
+    def weight_tiles(self) -> Int64:
+        """Weight weight tiles of a batch."""
         all_: Int64 = ceil_div(self.flow.product.n, self.flow.columns) * self.tiles_k
         return np.ceil(all_ * self.density).astype(np.int64) if self.flow.product.channel_groups else all_
 
     @cached_property
     def density(self) -> Float64:
-        """Share of the weight chunks that hold more than the zeros between groups of channels."""
+        """Share of the weight tiles that hold more than the zeros between groups of channels."""
         groups, product = self.flow.product.channel_groups, self.flow.product
         if groups is None:
             return np.ones(len(self.tile_k))
@@ -180,15 +180,15 @@ class Candidates:
     @cached_property
     def footprint(self) -> Footprint[Int64]:
         """Bytes of one slot in each memory, as `Dataflow.footprint` has them."""
-        weight = self.chunk_place + np.where(self.staging > 0, 0, self.staged_bytes)
+        weight = self.weight_tile_place + np.where(self.staging > 0, 0, self.staged_bytes)
         return self.flow.slots_bytes(self.tile_m, self.features, self.tile_n, weight)
 
 
-def _chunks(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
-    """What chunks take, for the `number`-th of these inputs each; see `Candidates`."""
-    facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.chunk_place(k)) for k in tiles_k]
-    weights_bytes, staged_bytes, expand_cycles, chunk_place = np.array(facts).T[:, number]
-    return weights_bytes, staged_bytes, expand_cycles, chunk_place
+def _weight_tiles(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
+    """What weight tiles take, for the `number`-th of these inputs each; see `Candidates`."""
+    facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.weight_tile_place(k)) for k in tiles_k]
+    weights_bytes, staged_bytes, expand_cycles, weight_tile_place = np.array(facts).T[:, number]
+    return weights_bytes, staged_bytes, expand_cycles, weight_tile_place
 
 
 def _blocks_summed(flow: Dataflow, tile_n: Int64, resident: Bools) -> Int64:

@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.code import Code, issue
 from accelsim.compiler.encoding import Encoded, Encoder
+from accelsim.compiler.instructions import Instructions, issue
 from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads, MatrixReads
 from accelsim.compiler.tiles import (
-    Chunk,
-    Chunks,
     Cuts,
     Footprint,
     Place,
     Span,
     Tiling,
+    WeightTile,
+    WeightTiles,
     cut,
     halvings,
     operands_shape,
@@ -80,14 +80,14 @@ class Matrices(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """What some steps multiply, all of one shape: m samples by k inputs and n outputs of a chunk.
+    """What some steps multiply, all of one shape: m samples by k inputs and n outputs of a weight tile.
 
     Parameters
     ----------
     x
-        Activations; sample 0 and feature 0 are the tile's first sample and the chunk's first input.
+        Activations; sample 0 and feature 0 are the tile's first sample and the weight tile's first input.
     w, w_bytes
-        Addresses of the chunks and bytes of their weights; shape (steps, 1).
+        Addresses of the weight tiles and bytes of their weights; shape (steps, 1).
     sums
         Blocks of sums; sample 0 and feature 0 are their first.
     adds
@@ -110,14 +110,14 @@ class Tiles(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """The most that a chunk takes before it is decoded or transposed: bytes on chip, and cycles of that unit."""
+    """The most that a weight tile takes before it is decoded or transposed: bytes on chip, and cycles of that unit."""
 
     bytes: int
     cycles: int
 
 
 def streams_outputs(machine: Machine) -> bool:
-    """Whether chunks of a right factor that is formed at run time are outputs (N) one after the other, or inputs (K).
+    """Whether tiles of a right factor that is formed at run time are outputs (N) one after the other, or inputs (K).
 
     Activations stay in an input-stationary array, and outputs stream past them; tensor cores read both factors so.
     """
@@ -130,19 +130,19 @@ class Dataflow(ABC):
     Parameters
     ----------
     grain
-        Inputs (K) that a chunk is a multiple of, unless it is the last.
+        Inputs (K) that a weight tile is a multiple of, unless it is the last.
     columns
         Outputs (N) of a column block, at most.
     block
         Samples (M) that one instruction takes at most; row tiles are multiples of it where there are several.
     most_inputs
-        Inputs (K) of the largest chunk that an instruction takes.
+        Inputs (K) of the largest weight tile that an instruction takes.
     split
         First inputs, which are multiplied as integers on a machine of floats.
     group
         Of those, inputs that share scales.
     tiles_k
-        Inputs of a chunk, to choose among; none if any will do.
+        Inputs of a weight tile, to choose among; none if any will do.
     fold
         Inputs of a fold of the floats beside them.
     resident_groups
@@ -177,7 +177,7 @@ class Dataflow(ABC):
         self.machine = machine
         self.reads = MatrixReads(product.image, machine, product.period)
         storage = product.storage
-        # a chunk begins at a group of encoded weights
+        # a weight tile begins at a group of encoded weights
         self.grain = math.lcm(grain, storage.group) if storage and storage.group else grain
         self.columns = columns
         self.block = block
@@ -210,15 +210,15 @@ class Dataflow(ABC):
         return flow
 
     @abstractmethod
-    def weights_bytes(self, chunk: Chunk) -> int:
-        """Bytes of a chunk's weights, metadata included, as they stand in DRAM and in the scratchpad."""
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
+        """Bytes of a weight tile's weights, metadata included, as they stand in DRAM and in the scratchpad."""
 
     @abstractmethod
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Those bytes; they may be a view of the weights."""
 
     @abstractmethod
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """Instructions that form the products of some steps."""
 
     @abstractmethod
@@ -239,36 +239,36 @@ class Dataflow(ABC):
         return shape, factor, self.result, product.image, product.channel_groups
 
     def largest_weights_bytes(self, tile_k: int) -> int:
-        """Bytes of the largest chunk of at most `tile_k` inputs."""
+        """Bytes of the largest weight tile of at most `tile_k` inputs."""
         if tile_k not in self._largest:
-            self._largest[tile_k] = self.largest_chunk(tile_k)
+            self._largest[tile_k] = self.largest_weight_tile(tile_k)
         return self._largest[tile_k]
 
-    def largest_chunk(self, tile_k: int) -> int:
+    def largest_weight_tile(self, tile_k: int) -> int:
         """What `largest_weights_bytes` returns and keeps."""
         k, n = min(tile_k, self.product.k), min(self.columns, self.product.n)
-        return self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=True))
+        return self.weights_bytes(WeightTile(Span(0, k), Span(0, n), last=True))
 
-    def stored(self, chunk: Chunk) -> Bytes:
-        """Bytes of a chunk's weights as they stand in DRAM: as the dataflow packs them, or those encoded.
+    def stored(self, weight_tile: WeightTile) -> Bytes:
+        """Bytes of a weight tile's weights as they stand in DRAM: as the dataflow packs them, or those encoded.
 
         Of a factor that is formed at run time, those that stand behind it.
         """
         if self.product.factor:
-            return self.behind_factor(chunk)
-        return self.encoded(chunk, self.encoder).data if self.encoder else self.pack(chunk)
+            return self.behind_factor(weight_tile)
+        return self.encoded(weight_tile, self.encoder).data if self.encoder else self.pack(weight_tile)
 
-    def stored_weights_bytes(self, chunk: Chunk) -> int:
+    def stored_weights_bytes(self, weight_tile: WeightTile) -> int:
         """Length of `stored`, whose bytes are formed only where they are few or encoded."""
-        return len(self.stored(chunk)) if self.encoder or self.product.factor else self.weights_bytes(chunk)
+        return len(self.stored(weight_tile)) if self.encoder or self.product.factor else self.weights_bytes(weight_tile)
 
-    def behind_factor(self, chunk: Chunk) -> Bytes:  # noqa: ARG002 - one signature for all
-        """Constant bytes that a chunk of a factor that is formed at run time ends in."""
+    def behind_factor(self, weight_tile: WeightTile) -> Bytes:  # noqa: ARG002 - one signature for all
+        """Constant bytes that a weight tile of a factor that is formed at run time ends in."""
         return np.zeros(0, np.uint8)
 
     @property
     def reads_outputs(self) -> bool:
-        """Whether the rows in which such a factor is loaded are outputs: as chunks want them, where they lie so."""
+        """Whether the rows in which such a factor is loaded are outputs: as tiles want them, where they lie so."""
         factor = self.product.factor
         assert factor  # noqa: S101 - as the caller has it
         return factor.by_output if self.by_output or not factor.by_input else False
@@ -290,15 +290,15 @@ class Dataflow(ABC):
         rows, elements = (n, k) if self.reads_outputs else (k, n)
         return rows, align_up(self.machine.operand.row_bytes(elements), self.machine.weight.width_bytes)
 
-    def encoded(self, chunk: Chunk, encoder: Encoder) -> Encoded:
-        """Encode a chunk, or remember what it was encoded to: tilings share chunks."""
-        key = (chunk.k, chunk.n)
+    def encoded(self, weight_tile: WeightTile, encoder: Encoder) -> Encoded:
+        """Encode a weight tile, or remember what it was encoded to: tilings share weight tiles."""
+        key = (weight_tile.k, weight_tile.n)
         if key not in self._encoded:
-            self._encoded[key] = encoder.encode(self.pack(chunk), chunk.k, chunk.n)
+            self._encoded[key] = encoder.encode(self.pack(weight_tile), weight_tile.k, weight_tile.n)
         return self._encoded[key]
 
     def staged(self, tile_k: int) -> Staged:
-        """What chunks of at most `tile_k` inputs take that are encoded or still to be transposed; nothing of others."""
+        """What weight tiles of at most `tile_k` inputs take before they are decoded or transposed; nothing if not."""
         if self.transposes:
             rows, pitch = self.staged_rows(min(tile_k, self.product.k), self.width)
             return Staged(rows * pitch, ceil_div(min(tile_k, self.product.k) * self.width, self.machine.vector.lanes))
@@ -306,19 +306,19 @@ class Dataflow(ABC):
             return Staged(0, 0)
         if tile_k not in self._staged:
             spans = itertools.product(cut(self.product.k, tile_k), cut(self.product.n, self.columns))
-            chunks = [self.encoded(Chunk(k, n, last=False), self.encoder) for k, n in spans]
-            size = max(len(chunk.data) for chunk in chunks)
+            weight_tiles = [self.encoded(WeightTile(k, n, last=False), self.encoder) for k, n in spans]
+            size = max(len(weight_tile.data) for weight_tile in weight_tiles)
             self._staged[tile_k] = Staged(
-                align_up(size, self.machine.weight.width_bytes), max(chunk.cycles for chunk in chunks)
+                align_up(size, self.machine.weight.width_bytes), max(weight_tile.cycles for weight_tile in weight_tiles)
             )
         return self._staged[tile_k]
 
-    def weights(self, chunk: Chunk) -> NDArray[np.generic]:
-        """A chunk's weights, shape (k, n)."""
-        return self.product.weights[chunk.k.low : chunk.k.high, chunk.n.low : chunk.n.high]
+    def weights(self, weight_tile: WeightTile) -> NDArray[np.generic]:
+        """A weight tile's weights, shape (k, n)."""
+        return self.product.weights[weight_tile.k.low : weight_tile.k.high, weight_tile.n.low : weight_tile.n.high]
 
-    def samples_times_chunk(self, opcode: int, tiles: Tiles, blocks: Cuts, **others: int | Int64) -> Code:
-        """Each block of samples of a tile times all inputs of its chunk, onto rows of sums.
+    def samples_times_weight_tile(self, opcode: int, tiles: Tiles, blocks: Cuts, **others: int | Int64) -> Instructions:
+        """Each block of samples of a tile times all inputs of its weight tile, onto rows of sums.
 
         Parameters
         ----------
@@ -345,7 +345,7 @@ class Dataflow(ABC):
             **others,
         )
 
-    def samples_times_folds(self, tiles: Tiles, folds: Cuts) -> Code:
+    def samples_times_folds(self, tiles: Tiles, folds: Cuts) -> Instructions:
         """All samples of a tile times each fold of its inputs that a preload has brought, onto rows of sums."""
         return issue(
             MATMUL,
@@ -375,21 +375,21 @@ class Dataflow(ABC):
         """1 if activations are signed."""
         return int(self.product.input.signed)
 
-    def constants_offset(self, chunk: Chunk) -> int:
-        """Where a chunk's constants begin: after its weights, at a whole word."""
-        return align_up(self.weights_bytes(chunk), self.machine.weight.width_bytes)
+    def constants_offset(self, weight_tile: WeightTile) -> int:
+        """Where a weight tile's constants begin: after its weights, at a whole word."""
+        return align_up(self.weights_bytes(weight_tile), self.machine.weight.width_bytes)
 
-    def all_weights_bytes(self, chunks: Chunks) -> Int64:
-        """`weights_bytes` of each chunk; shape (chunks,)."""
+    def all_weights_bytes(self, weight_tiles: WeightTiles) -> Int64:
+        """`weights_bytes` of each weight tile; shape (weight tiles,)."""
         over = self.columns + 1
-        shapes, places = np.unique(chunks.k_size * over + chunks.n_size, return_inverse=True)
+        shapes, places = np.unique(weight_tiles.k_size * over + weight_tiles.n_size, return_inverse=True)
         sides = (divmod(shape, over) for shape in shapes.tolist())
-        sizes = [self.weights_bytes(Chunk(Span(0, k), Span(0, n), last=False)) for k, n in sides]
+        sizes = [self.weights_bytes(WeightTile(Span(0, k), Span(0, n), last=False)) for k, n in sides]
         return np.array(sizes)[places]
 
     def footprint(self, tiling: Tiling) -> Footprint[int]:
-        """Bytes of one slot in each memory; places that encoded chunks share are not in them."""
-        weight = self.chunk_place(tiling.tile_k) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes)
+        """Bytes of one slot in each memory; places that encoded weight tiles share are not in them."""
+        weight = self.weight_tile_place(tiling.tile_k) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes)
         return self.slots_bytes(tiling.tile_m, tiling.features, tiling.tile_n, weight)
 
     def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
@@ -408,8 +408,8 @@ class Dataflow(ABC):
         """Bytes of the scales of an activation tile, which are among those of its slot."""
         return 0 * samples
 
-    def chunk_place(self, tile_k: int) -> int:
-        """Bytes that a chunk of at most `tile_k` inputs takes in a slot with its constants, in whole words.
+    def weight_tile_place(self, tile_k: int) -> int:
+        """Bytes that a weight tile of at most `tile_k` inputs takes in a slot with its constants, in whole words.
 
         A place for encoded bytes may follow.
         """

@@ -23,7 +23,7 @@ from accelsim.units import ceil_div
 
 
 class Encoded(NamedTuple):
-    """A chunk's bytes, and the cycles from its first symbol until the decode unit takes the next chunk."""
+    """A weight tile's bytes, and the cycles from its first symbol until the decode unit takes the next weight tile."""
 
     data: NDArray[np.uint8]
     cycles: int
@@ -31,7 +31,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Turns a chunk's packed bytes into those that stand in DRAM.
+    """Turns a weight tile's packed bytes into those that stand in DRAM.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ class Encoder:
         return cls(weights, storage.format, codec, Decoder.of(machine.decode), product, machine.matrix.operands)
 
     def rows(self, inputs: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of the matrices that chunks of so many inputs are encoded as, from their bytes as the datapath has them.
+        """Rows of the matrices that weight tiles are encoded as, from their inputs and their bytes on the datapath.
 
         Bytes that are not as many for each input, because a mask stands among them, are one row.
         """
         return np.where((self.format in MATRICES) & (size % inputs == 0), inputs, 1)
 
     def encode(self, packed: NDArray[np.uint8], k: Span, n: Span) -> Encoded:
-        """Encode a chunk, inputs k and outputs n, from its bytes as the datapath takes them.
+        """Encode a weight tile, inputs k and outputs n, from its bytes as the datapath takes them.
 
         Most formats hold one run of values of 8 bits, whatever they stand for; groups and blocks are those of weights.
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.code import Code, issue, joined
+from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import HostPlacement, Lowering
 from accelsim.compiler.moves import Moves, Stored
@@ -67,7 +67,7 @@ class HostScheduler:
         del scratchpads, stored
         return []
 
-    def issued(self, kind: Int64) -> Code:
+    def issued(self, kind: Int64) -> Instructions:
         """Sends, the computation, and the receipt of its result."""
         compute = issue(COMPUTE, len(kind), computation=self._place, operations=self.computation.operations)
         sends = [_transfer(SEND, given) for given in self._sends]
@@ -98,7 +98,7 @@ def _computation(work: HostWork, lowering: Lowering, placement: HostPlacement) -
     )
 
 
-def _transfer(opcode: int, moved: TensorInfo) -> Code:
+def _transfer(opcode: int, moved: TensorInfo) -> Instructions:
     """All rows of a tensor between DRAM and the host."""
     address, stride, rows, row_bytes = moved.region
     return issue(opcode, 1, dram=address, dram_stride=stride, rows=rows, row_bytes=row_bytes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiles import Chunk, Place, Tiling
+from accelsim.compiler.tiles import Place, Tiling, WeightTile
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.graph.graph import Graph, Node
@@ -31,11 +31,11 @@ class Placement:
     scales
         Places in the activation scratchpad for the scales of each slot's rows; none if they have none.
     staging
-        Places in the weight scratchpad for encoded chunks, shared or one for each slot; none if weights are dense.
+        Places in the weight scratchpad for encoded tiles, shared or one for each slot; none if weights are dense.
     partial
         Places in the accumulator for sums of integers that are still to be scaled; none if all of them are one type.
-    parts, chunks
-        The weight chunks, as `Tiling.chunks` lists them, and each one's DRAM address.
+    parts, weight tiles
+        The weight tiles, as `Tiling.weight_tiles` lists them, and each one's DRAM address.
     source, target
         The layer's input and output in DRAM.
     factor
@@ -49,8 +49,8 @@ class Placement:
     accumulator: Slots
     partial: Slots
     output: Slots
-    parts: list[Chunk]
-    chunks: tuple[int, ...]
+    parts: list[WeightTile]
+    weight_tiles: tuple[int, ...]
     source: Place
     target: Place
     factor: Place | None = None

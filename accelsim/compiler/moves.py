@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.code import Code, issue
 from accelsim.compiler.image import Image, Padding
+from accelsim.compiler.instructions import Instructions, issue
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, Place, oriented
 from accelsim.datapath.vector.elements import Element as ElementType
@@ -58,14 +58,14 @@ class Moves(NamedTuple):
     layer: int
     before: Int64
     need: Int64
-    code: Code
+    code: Instructions
 
 
 class Gathers(NamedTuple):
     """What brings some tiles: the number of each instruction's tile, shape (instructions,), and the instructions."""
 
     owner: Int64
-    code: Code
+    code: Instructions
 
 
 def gathered(image: Image, tiles: Int64, source: Place, tile: Place, tables: TableBuilder) -> list[Gathers]:
@@ -103,14 +103,14 @@ def _instructions(opcode: int, records: list[tuple[int, ...]]) -> Gathers:
     table = np.array(records, np.int64)
     operands = np.zeros((len(records), 1, OPERANDS), np.int64)
     operands[:, 0, : table.shape[1] - 1] = table[:, 1:]
-    return Gathers(table[:, 0], Code(np.full(1, opcode, np.uint8), operands))
+    return Gathers(table[:, 0], Instructions(np.full(1, opcode, np.uint8), operands))
 
 
-def over_link(opcode: int, transfers: Code) -> Code:
+def over_link(opcode: int, transfers: Instructions) -> Instructions:
     """Move what transfers move in DRAM between it and the host."""
     operands = transfers.operands.copy()
     operands[:, :, len(OPCODES[opcode].fields) :] = 0  # those of the scratchpad
-    return Code(np.full_like(transfers.opcodes, opcode), operands)
+    return Instructions(np.full_like(transfers.opcodes, opcode), operands)
 
 
 def fresh(needed: Cuts) -> Cuts:
@@ -120,7 +120,7 @@ def fresh(needed: Cuts) -> Cuts:
     return Cuts(low, np.maximum(ends - low, 0))
 
 
-def received(rows: Cuts, features: int, source: Place) -> Code:
+def received(rows: Cuts, features: int, source: Place) -> Instructions:
     """Receive whole rows of a value over the host's link, to where they lie in DRAM."""
     lines, elements = oriented(rows.size, np.full_like(rows.size, features), feature_major=source.feature_major)
     return issue(
@@ -133,7 +133,7 @@ def received(rows: Cuts, features: int, source: Place) -> Code:
     )
 
 
-def runs(dram: Int64, address: Int64, size: Int64) -> Code:
+def runs(dram: Int64, address: Int64, size: Int64) -> Instructions:
     """Move runs of bytes into the weight scratchpad."""
     return issue(
         LOAD,

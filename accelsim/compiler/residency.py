@@ -52,7 +52,7 @@ def take_turns(group: Int64, tile: Int64, tiles: Int64, passes: Int64, slots: in
     return Turns(fills, np.where(fits, first_of_group + tile, latest))
 
 
-class Held(NamedTuple):
+class Occupied(NamedTuple):
     """Byte ranges of a scratchpad, ascending and disjoint, and the last step that uses what each holds; (ranges,)."""
 
     low: Int64
@@ -67,7 +67,7 @@ class Held(NamedTuple):
         latest = np.maximum.reduceat(free, np.stack([first, end], axis=1).ravel())[::2]
         return np.where(first < end, latest, 0)
 
-    def overwritten(self, by: Held) -> Held:
+    def overwritten(self, by: Occupied) -> Occupied:
         """What is held after other tiles were put over these: they in whole, of these what is left."""
         starts = np.unique(np.concatenate([self.low, by.high]))
         place = np.searchsorted(self.low, starts, side="right") - 1
@@ -79,14 +79,14 @@ class Held(NamedTuple):
         low = np.concatenate([starts, by.low])
         order = np.argsort(low)
         high, last = np.concatenate([ends, by.high]), np.concatenate([self.last[place], by.last])
-        return Held(low[order], high[order], last[order])
+        return Occupied(low[order], high[order], last[order])
 
 
 #: Nothing is held yet.
-EMPTY = Held(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+EMPTY = Occupied(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def left_by(addresses: Int64, sizes: Int64, last: Int64) -> Held:
+def left_by(addresses: Int64, sizes: Int64, last: Int64) -> Occupied:
     """What fills leave in their slots: the last one in whole, of those before it what reaches further.
 
     Parameters
@@ -103,7 +103,7 @@ def left_by(addresses: Int64, sizes: Int64, last: Int64) -> Held:
     low[1:] = high[:-1]
     reaches = high > low
     order = np.argsort((addresses + low)[reaches])
-    return Held(*(numbers[reaches][order] for numbers in (addresses + low, addresses + high, used)))
+    return Occupied(*(numbers[reaches][order] for numbers in (addresses + low, addresses + high, used)))
 
 
 def latest_of_slot(steps: Int64, slots: int) -> Int64:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.allocate import stored_constants_offset
-from accelsim.compiler.code import Code, each_one, issue, joined
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
 from accelsim.compiler.host_schedule import HostScheduler
+from accelsim.compiler.instructions import Instructions, each_one, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
@@ -103,7 +103,7 @@ class ProductScheduler:
         self.receives = receives
         self.sends = sends
         self.steps = steps
-        self.w_bytes = flow.all_weights_bytes(steps.chunks)
+        self.w_bytes = flow.all_weights_bytes(steps.weight_tiles)
         self.now = base + np.arange(len(steps.row))
         # how each memory's tiles lie
         major, operand = self.machine.feature_major, self.machine.operand
@@ -113,7 +113,7 @@ class ProductScheduler:
         _, pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
         self._sums = Place(0, pitch, major, operand.sum_bits)
         self._constants_offset = align_up(self.w_bytes, self.machine.weight.width_bytes)
-        self._constants_bytes = self.machine.constant_bytes * steps.chunks.n_size
+        self._constants_bytes = self.machine.constant_bytes * steps.weight_tiles.n_size
 
     @property
     def _place(self) -> Quantized:
@@ -125,7 +125,7 @@ class ProductScheduler:
     @property
     def stored(self) -> Stored:
         """What the layer stores, and when."""
-        done = self.steps.chunks.done[self.steps.chunk]
+        done = self.steps.weight_tiles.done[self.steps.weight_tile]
         step = np.zeros(len(self.steps.rows.low), np.int64)
         step[self.steps.row[done]] = self.now[done]  # of a row tile's stores the last one stays
         return Stored(self.steps.rows.low, step)
@@ -154,8 +154,12 @@ class ProductScheduler:
 
     def _load_activations(self, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
         steps = self.steps
-        row, chunk = steps.row[steps.activations.fills], steps.chunk[steps.activations.fills]
-        samples, features, first = steps.rows.size[row], steps.chunks.k_size[chunk], steps.chunks.k_low[chunk]
+        row, weight_tile = steps.row[steps.activations.fills], steps.weight_tile[steps.activations.fills]
+        samples, features, first = (
+            steps.rows.size[row],
+            steps.weight_tiles.k_size[weight_tile],
+            steps.weight_tiles.k_low[weight_tile],
+        )
         if self.tiling.resident:
             features, first = np.full_like(row, self.tiling.k), np.zeros_like(row)
         rows, row_bytes = self._shape(samples, features, self.machine.operand)
@@ -169,7 +173,7 @@ class ProductScheduler:
         needed = image.pixels(steps.rows) if image else steps.rows
         for tensor in stored:
             before = np.maximum(before, tensor.written(needed)[row])
-        once = steps.chunks.tile[chunk] == 0  # the first pass of activations brings each tile once
+        once = steps.weight_tiles.tile[weight_tile] == 0  # the first pass of activations brings each tile once
         if image:
             low, count, read = steps.rows.low[row], samples, image
             if isinstance(self.flow.reads, ImageReads):
@@ -199,11 +203,11 @@ class ProductScheduler:
         )
         loads = [Moves(self.number, before, fills.first, load)]
         if self.receives:
-            code = over_link(RECEIVE, Code(load.opcodes, load.operands[once]))
+            code = over_link(RECEIVE, Instructions(load.opcodes, load.operands[once]))
             loads.insert(0, Moves(self.number, before[once], fills.first[once], code))
         if isinstance(self.flow, MixedFlow):
-            # a resident tile has integers whatever its first chunk
-            some = steps.chunks.integers[chunk] | self.tiling.resident
+            # a resident tile has integers whatever its first weight tile
+            some = steps.weight_tiles.integers[weight_tile] | self.tiling.resident
             scales = fills._replace(slots=self.placement.scales, sizes=np.full_like(sizes, self.placement.scales.bytes))
             # a step ahead, so that the vector unit does not wait for the load while sums wait for it
             ahead = scratchpad.form(scales, np.maximum(before, fills.first - 1))
@@ -214,12 +218,14 @@ class ProductScheduler:
         return loads
 
     def _load_weights(self, scratchpad: Scratchpad) -> list[Moves]:
-        chunk = self.steps.chunk[self.steps.weights.fills]
-        whole = np.where(self.steps.chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
-        dram = np.array(self.placement.chunks)[chunk]
+        weight_tile = self.steps.weight_tile[self.steps.weights.fills]
+        whole = np.where(self.steps.weight_tiles.last, self._constants_offset + self._constants_bytes, self.w_bytes)[
+            weight_tile
+        ]
+        dram = np.array(self.placement.weight_tiles)[weight_tile]
         storage, encoder = self.flow.product.storage, self.flow.encoder
         if storage and encoder:
-            return self._expand_weights(scratchpad, storage, encoder, chunk, dram, whole)
+            return self._expand_weights(scratchpad, storage, encoder, weight_tile, dram, whole)
         fills = self._fills(self.steps.weights, self.placement.weight, whole)
         before = scratchpad.place(fills)
         return [Moves(self.number, before, fills.first, runs(dram, fills.addresses, whole))]
@@ -229,12 +235,16 @@ class ProductScheduler:
 
         Tiles that lie the other way round are loaded behind their slots, and transposed into them.
         """
-        chunks, flow = self.steps.chunks, self.flow
-        chunk = self.steps.chunk[self.steps.weights.fills]
-        k, n, batch = chunks.k_size[chunk], chunks.n_size[chunk], chunks.batch[chunk]
-        whole = np.where(chunks.last, self._constants_offset + self._constants_bytes, self.w_bytes)[chunk]
+        weight_tiles, flow = self.steps.weight_tiles, self.flow
+        weight_tile = self.steps.weight_tile[self.steps.weights.fills]
+        k, n, batch = (
+            weight_tiles.k_size[weight_tile],
+            weight_tiles.n_size[weight_tile],
+            weight_tiles.batch[weight_tile],
+        )
+        whole = np.where(weight_tiles.last, self._constants_offset + self._constants_bytes, self.w_bytes)[weight_tile]
         staged, pitch = flow.staged_rows(self.tiling.tile_k, self.tiling.width)
-        behind = flow.chunk_place(self.tiling.tile_k) if flow.transposes else 0
+        behind = flow.weight_tile_place(self.tiling.tile_k) if flow.transposes else 0
         sizes = np.full_like(whole, behind + staged * pitch) if behind else whole
         fills = self._fills(self.steps.weights, self.placement.weight, sizes)
         before = np.maximum(scratchpad.place(fills), max((tensor.complete for tensor in stored), default=0))
@@ -242,12 +252,12 @@ class ProductScheduler:
         assert place  # noqa: S101 - there is a factor
         rows, row_bytes = flow.factor_rows(k, n)
         of_outputs = flow.reads_outputs
-        first, inputs = chunks.k_low[chunk], self.tiling.k
-        row, column = oriented(first, chunks.n_low[chunk], feature_major=of_outputs)
+        first, inputs = weight_tiles.k_low[weight_tile], self.tiling.k
+        row, column = oriented(first, weight_tiles.n_low[weight_tile], feature_major=of_outputs)
         row = row + batch * (self.tiling.n if of_outputs else inputs)
         load = issue(
             LOAD,
-            len(chunk),
+            len(weight_tile),
             dram=place.at(row, column)[:, None],
             dram_stride=place.pitch,
             rows=rows[:, None],
@@ -262,7 +272,7 @@ class ProductScheduler:
             turned = oriented(k, n, feature_major=of_outputs)
             move = issue(
                 MOVE,
-                len(chunk),
+                len(weight_tile),
                 function=self.tables.function(Function(Operation.TRANSPOSE, source=element, result=element)),
                 memory=Memory.WEIGHT,
                 address=(fills.addresses + behind)[:, None],
@@ -274,37 +284,37 @@ class ProductScheduler:
                 result_stride=machine.operand.rows_bytes(turned[0])[:, None],
             )
             found.append(Moves(self.number, before, fills.first, move))
-        return [*found, *self._constants_behind(fills, chunk, before)]
+        return [*found, *self._constants_behind(fills, weight_tile, before)]
 
-    def _constants_behind(self, fills: Fills, chunk: Int64, before: Int64) -> list[Moves]:
+    def _constants_behind(self, fills: Fills, weight_tile: Int64, before: Int64) -> list[Moves]:
         """What stands behind the tiles of such a factor, the same for all batches."""
         parts = self.placement.parts
-        number = chunk % len(parts)
-        dram = np.array(self.placement.chunks)[number]
+        number = weight_tile % len(parts)
+        dram = np.array(self.placement.weight_tiles)[number]
         fixed = np.array([self.flow.stored_weights_bytes(part) for part in parts])[number]
         some = fixed > 0
         found = []
         if some.any():
-            at = fills.addresses + self.w_bytes[chunk] - fixed
+            at = fills.addresses + self.w_bytes[weight_tile] - fixed
             found.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
-        last = np.flatnonzero(self.steps.chunks.last[chunk])
+        last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
         offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number[last].tolist()], np.int64)
         constants = runs(
             dram[last] + offsets,
-            fills.addresses[last] + self._constants_offset[chunk[last]],
-            self._constants_bytes[chunk[last]],
+            fills.addresses[last] + self._constants_offset[weight_tile[last]],
+            self._constants_bytes[weight_tile[last]],
         )
         return [*found, Moves(self.number, before[last], fills.first[last], constants)]
 
     def _expand_weights(
-        self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, chunk: Int64, dram: Int64, whole: Int64
+        self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, weight_tile: Int64, dram: Int64, whole: Int64
     ) -> list[Moves]:
-        """Load encoded chunks to their places and decode them into their slots; load constants straight there.
+        """Load encoded weight tiles to their places and decode them into their slots; load constants straight there.
 
-        The chunk before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
+        The tile before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
         """
         parts = self.placement.parts
-        stored = np.array([self.flow.stored_weights_bytes(part) for part in parts])[chunk]
+        stored = np.array([self.flow.stored_weights_bytes(part) for part in parts])[weight_tile]
         if self.tiling.staging:
             places = self.placement.staging
             fills = self._fills(self.steps.weights, self.placement.weight, whole)
@@ -313,24 +323,24 @@ class ProductScheduler:
             staged = Fills(places, stored, at, at - 1)
             before, address = scratchpad.stage(staged), staged.addresses
         else:
-            behind = self.flow.chunk_place(self.tiling.tile_k)
+            behind = self.flow.weight_tile_place(self.tiling.tile_k)
             fills = self._fills(self.steps.weights, self.placement.weight, behind + stored)
             before = at = scratchpad.place(fills)
             address = fills.addresses + behind
         decode = issue(
             DECODE,
-            len(chunk),
+            len(weight_tile),
             address=address[:, None],
             bytes=stored[:, None],
             result=fills.addresses[:, None],
-            values=self.w_bytes[chunk, None],
+            values=self.w_bytes[weight_tile, None],
             format=FORMATS.index(storage.format),
             bits=storage.bits,
-            rows=encoder.rows(self.steps.chunks.k_size[chunk], self.w_bytes[chunk])[:, None],
+            rows=encoder.rows(self.steps.weight_tiles.k_size[weight_tile], self.w_bytes[weight_tile])[:, None],
             group=storage.group,
         )
-        last = np.flatnonzero(self.steps.chunks.last[chunk])
-        column = chunk[last]
+        last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
+        column = weight_tile[last]
         offsets = np.array([stored_constants_offset(self.flow, parts[number]) for number in column.tolist()], np.int64)
         constants = runs(
             dram[last] + offsets,
@@ -343,41 +353,43 @@ class ProductScheduler:
             Moves(self.number, at[last], fills.first[last], constants),
         ]
 
-    def issued(self, kind: Int64) -> Code:
+    def issued(self, kind: Int64) -> Instructions:
         """What steps of one kind issue, their loads left out."""
-        steps, chunks = self.steps, self.steps.chunks
-        row, chunk = steps.row[kind], steps.chunk[kind]
-        m, tile = int(steps.rows.size[row[0]]), chunks.tile[chunk]
-        k, n = int(chunks.k_size[chunk[0]]), int(chunks.n_size[chunk[0]])
+        steps, weight_tiles = self.steps, self.steps.weight_tiles
+        row, weight_tile = steps.row[kind], steps.weight_tile[kind]
+        m, tile = int(steps.rows.size[row[0]]), weight_tiles.tile[weight_tile]
+        k, n = int(weight_tiles.k_size[weight_tile[0]]), int(weight_tiles.n_size[weight_tile[0]])
         x = x_slot = taken(self.placement.activation, steps.activations.number[kind])
-        first_group = chunks.k_low[chunk, None] < self.tiling.group
+        first_group = weight_tiles.k_low[weight_tile, None] < self.tiling.group
         reads = self.flow.reads if isinstance(self.flow.reads, ImageReads) else None
         if self.tiling.resident and not reads:
-            x = x + self._x.at(np.zeros_like(chunk), chunks.k_low[chunk])
+            x = x + self._x.at(np.zeros_like(weight_tile), weight_tiles.k_low[weight_tile])
         w = taken(self.placement.weight, steps.weights.number[kind])[:, None]
         sums = taken(self.placement.accumulator, steps.sums[kind])[:, None]
-        adds = np.where(chunks.first[chunk, None], 0, 1)
-        x_tiles = Matrices(x[:, None], self._x, reads, chunks.k_low[chunk, None])
+        adds = np.where(weight_tiles.first[weight_tile, None], 0, 1)
+        x_tiles = Matrices(x[:, None], self._x, reads, weight_tiles.k_low[weight_tile, None])
         sums_tiles = Matrices(sums, self._sums)
-        tiles = Tiles(m, k, n, x_tiles, w, self.w_bytes[chunk, None], sums_tiles, adds)
-        if isinstance(self.flow, MixedFlow) and chunks.integers[chunk[0]]:
-            low = chunks.k_low[chunk, None]
-            # groups in turn, whatever the block; a group's chunks follow each other
+        tiles = Tiles(m, k, n, x_tiles, w, self.w_bytes[weight_tile, None], sums_tiles, adds)
+        if isinstance(self.flow, MixedFlow) and weight_tiles.integers[weight_tile[0]]:
+            low = weight_tiles.k_low[weight_tile, None]
+            # groups in turn, whatever the block; a group's weight tiles follow each other
             turn = steps.groups[kind]
             partial = taken(self.placement.partial, turn)[:, None]
             low = low if self.tiling.resident else np.zeros_like(low)
             tiles = tiles._replace(x=Matrices(x_slot[:, None], self._x), adds=np.where(first_group, 0, 1))
-            scaled = bool(chunks.scaled[chunk[0]])
+            scaled = bool(weight_tiles.scaled[weight_tile[0]])
             scales = taken(self.placement.scales, steps.activations.number[kind])[:, None]
             code = self.flow.integer_products(tiles, self._place, low, scales, partial, scaled=scaled)
         else:
             code = self.flow.products(tiles)
-        if not chunks.last[chunk[0]]:
+        if not weight_tiles.last[weight_tile[0]]:
             return code
         out, (rows, columns) = taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)
-        address = out + self._out.at(np.zeros_like(chunk), chunks.n_low[chunk] - steps.tiles.low[tile])
-        result = self._results(rows, columns, sums, w + self._constants_offset[chunk, None], address[:, None])
-        if not chunks.done[chunk[0]]:
+        address = out + self._out.at(
+            np.zeros_like(weight_tile), weight_tiles.n_low[weight_tile] - steps.tiles.low[tile]
+        )
+        result = self._results(rows, columns, sums, w + self._constants_offset[weight_tile, None], address[:, None])
+        if not weight_tiles.done[weight_tile[0]]:
             return joined(code, result)
         target = self.placement.target
         dram = target.at(steps.rows.low[row], steps.tiles.low[tile])[:, None]
@@ -395,7 +407,7 @@ class ProductScheduler:
         )
         return joined(code, result, store, *((over_link(SEND, store),) if self.sends else ()))
 
-    def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Code:
+    def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Instructions:
         """Turn blocks of sums into the next layer's operands."""
         product = self.flow.product
         shared: dict[str, int | Int64] = {
@@ -558,7 +570,7 @@ def _in_order(layers: Sequence[Scheduler], moves: list[Moves], steps: int, machi
     return instructions
 
 
-def _put(instructions: NDArray[np.void], starts: Int64, layer: int, code: Code) -> None:
+def _put(instructions: NDArray[np.void], starts: Int64, layer: int, code: Instructions) -> None:
     """Write each step's instructions one after the other from its start on."""
     places = starts[:, None] + np.arange(len(code.opcodes))
     instructions["opcode"][places] = code.opcodes
@@ -577,8 +589,8 @@ def check(lowering: Lowering, machine: Machine) -> None:
     for number, fusion in enumerate(lowering.fusions):
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
         if isinstance(tiling, Tiling):
-            chunks = tiling.chunk_table()
-            macs = tiling.m // tiling.batches * int((chunks.k_size * chunks.n_size).sum())
+            weight_tiles = tiling.weight_tile_table()
+            macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
         if formed[number] != macs or stored[number] != whole:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.residency import EMPTY, Held, left_by
+from accelsim.compiler.residency import EMPTY, Occupied, left_by
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiling import PREFETCH
 
@@ -63,7 +63,7 @@ class Scratchpad:
         Steps before which the last encoded tiles are expanded.
     """
 
-    held: Held = EMPTY
+    held: Occupied = EMPTY
     firsts: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     expansions: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.residency import Turns, take_turns
-from accelsim.compiler.tiles import Chunks, Cuts, Tiling, cuts
+from accelsim.compiler.tiles import Cuts, Tiling, WeightTiles, cuts
 
 Int64 = NDArray[np.int64]
 
@@ -21,12 +21,12 @@ class Steps:
     ----------
     rows, tiles
         Row tiles and column tiles.
-    chunks
-        Weight chunks.
-    row, chunk
-        Number of each step's row tile and of its chunk.
+    weight tiles
+        Weight weight tiles.
+    row, weight tile
+        Number of each step's row tile and of its weight tile.
     activations, weights
-        Turns of the slots for activation tiles and for chunks.
+        Turns of the slots for activation tiles and for weight tiles.
     sums, outputs
         Turn in which the step's block of sums, and its output tile, take a slot.
     groups
@@ -37,9 +37,9 @@ class Steps:
 
     rows: Cuts
     tiles: Cuts
-    chunks: Chunks
+    weight_tiles: WeightTiles
     row: Int64
-    chunk: Int64
+    weight_tile: Int64
     activations: Turns
     weights: Turns
     sums: Int64
@@ -50,10 +50,14 @@ class Steps:
     @classmethod
     def of(cls, tiling: Tiling) -> Steps:
         """Work out a tiling's steps."""
-        rows, tiles, chunks = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.chunk_table()
-        row, chunk = tiling.order()
-        batch, column_tile, row_tile = chunks.batch[chunk], chunks.tile[chunk], row % tiling.tiles_m
-        part = np.searchsorted(tiling.parts_k.low, chunks.k_low[chunk])
+        rows, tiles, weight_tiles = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.weight_tile_table()
+        row, weight_tile = tiling.order()
+        batch, column_tile, row_tile = (
+            weight_tiles.batch[weight_tile],
+            weight_tiles.tile[weight_tile],
+            row % tiling.tiles_m,
+        )
+        part = np.searchsorted(tiling.parts_k.low, weight_tiles.k_low[weight_tile])
         outer, none = tiling.rows_outer, np.zeros_like(row)
         # output tiles are executed one after the other
         outputs = row_tile * tiling.tiles_n + column_tile if outer else column_tile * tiling.tiles_m + row_tile
@@ -66,31 +70,31 @@ class Steps:
             column_tile,
             tiling.activations,
         )
-        of_batch = len(chunks.tile) // tiling.batches
-        of_tile = np.bincount(chunks.tile[:of_batch])
+        of_batch = len(weight_tiles.tile) // tiling.batches
+        of_tile = np.bincount(weight_tiles.tile[:of_batch])
         first_of_tile = np.cumsum(of_tile) - of_tile
         weights = take_turns(
             batch if outer else batch * tiling.tiles_n + column_tile,
-            chunk % of_batch - (0 if outer else first_of_tile[column_tile]),
+            weight_tile % of_batch - (0 if outer else first_of_tile[column_tile]),
             np.array([of_batch]) if outer else of_tile[column_tile],
             row_tile,
             tiling.weights,
         )
-        block = (chunks.n_low[chunk] - tiles.low[column_tile]) // tiling.columns
-        again = np.where(chunks.first[chunk], 0, 1)
+        block = (weight_tiles.n_low[weight_tile] - tiles.low[column_tile]) // tiling.columns
+        again = np.where(weight_tiles.first[weight_tile], 0, 1)
         sums = take_turns(outputs, block, np.array([tiling.blocks]), again, tiling.sums).number
-        kinds = _kinds(tiling, rows, chunks, row, chunk)
-        complete = (~chunks.integers | chunks.scaled)[chunk]
+        kinds = _kinds(tiling, rows, weight_tiles, row, weight_tile)
+        complete = (~weight_tiles.integers | weight_tiles.scaled)[weight_tile]
         groups: Int64 = np.cumsum(complete) - complete
-        return cls(rows, tiles, chunks, row, chunk, activations, weights, sums, outputs, groups, kinds)
+        return cls(rows, tiles, weight_tiles, row, weight_tile, activations, weights, sums, outputs, groups, kinds)
 
 
-def _kinds(tiling: Tiling, rows: Cuts, chunks: Chunks, row: Int64, chunk: Int64) -> list[Int64]:
+def _kinds(tiling: Tiling, rows: Cuts, weight_tiles: WeightTiles, row: Int64, weight_tile: Int64) -> list[Int64]:
     short = (
-        chunks.k_size < np.where(chunks.integers, tiling.tile_k, tiling.wide_k),
-        chunks.n_size < tiling.columns,
+        weight_tiles.k_size < np.where(weight_tiles.integers, tiling.tile_k, tiling.wide_k),
+        weight_tiles.n_size < tiling.columns,
     )
-    flags = (*short, chunks.last, chunks.done, chunks.integers, chunks.scaled)
-    kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][chunk]
+    flags = (*short, weight_tiles.last, weight_tiles.done, weight_tiles.integers, weight_tiles.scaled)
+    kind = np.packbits(np.stack(flags, axis=1), axis=1, bitorder="little")[:, 0][weight_tile]
     kind += (rows.size < tiling.tile_m).astype(np.uint8)[row] << len(flags)
     return [np.flatnonzero(kind == number) for number in np.flatnonzero(np.bincount(kind))]

@@ -1,7 +1,7 @@
-"""What a tiling is: spans, weight chunks and steps of a product, and the bytes that its tiles take.
+"""What a tiling is: spans, weight tiles and steps of a product, and the bytes that its tiles take.
 
-A layer is computed in steps. A step is one column block (at most C outputs) of one weight chunk (at most `tile_k`
-inputs) for one row tile: it needs an activation tile, a weight chunk (its folds of R x C, and for the last chunk of a
+A layer is computed in steps. A step is one column block (at most C outputs) of one weight tile (at most `tile_k`
+inputs) for one row tile: it needs an activation tile, a weight tile (its folds of R x C, and for the last one of a
 column the channels' constants), a block of sums in the accumulator and, at the end, a place in the output tile.
 
 Tiles live in slots that take turns. A tile that is still in its slot is not loaded again, so a layer whose weights
@@ -37,7 +37,7 @@ class Span(NamedTuple):
         return self.high - self.low
 
 
-class Chunk(NamedTuple):
+class WeightTile(NamedTuple):
     """Weights of one step: inputs k and outputs n; `last` if the column's sums are complete after it."""
 
     k: Span
@@ -45,8 +45,8 @@ class Chunk(NamedTuple):
     last: bool
 
 
-class Chunks(NamedTuple):
-    """All weight chunks of a tiling, in the order in which a row tile uses them; shape (chunks,).
+class WeightTiles(NamedTuple):
+    """All weight tiles of a tiling, in the order in which a row tile uses them; shape (weight tiles,).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Chunks(NamedTuple):
     tile
         Column tile, by number.
     first, last
-        Whether the chunk begins, or completes, the sums of its column block.
+        Whether the weight tile begins, or completes, the sums of its column block.
     done
         Whether the output tile is complete after it.
     integers
@@ -78,17 +78,17 @@ class Chunks(NamedTuple):
     scaled: Bools
     batch: Int64
 
-    def take(self, which: Int64) -> Chunks:
+    def take(self, which: Int64) -> WeightTiles:
         """Some of them, or some several times."""
         columns: list[Any] = [column[which] for column in self]
-        return Chunks(*columns)
+        return WeightTiles(*columns)
 
 
 class Order(NamedTuple):
-    """All steps in the order of execution: row tile and weight chunk of each by number; shape (steps,)."""
+    """All steps in the order of execution: row tile and weight tile of each by number; shape (steps,)."""
 
     row: Int64
-    chunk: Int64
+    weight_tile: Int64
 
 
 def cut(size: int, tile: int) -> list[Span]:
@@ -123,9 +123,9 @@ def cuts_apart(size: int, tile: int, split: int, wide: int) -> Cuts:
 
 
 def whole_folds(tile_k: Count, fold: int) -> Count:
-    """Inputs of a chunk of floats beside chunks of integers: whole folds, on which the rounding of sums depends."""
-    found: Count = np.maximum(tile_k // fold * fold, fold)
-    return found
+    """Inputs of a weight tile of floats beside those of integers: whole folds, which decide how sums are rounded."""
+    whole: Count = np.maximum(tile_k // fold * fold, fold)
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +166,20 @@ class Tiling:
     columns
         Outputs of a column block, at most.
     tile_m, tile_k, tile_n
-        Rows of a tile, inputs of a weight chunk, outputs of a tile (a multiple of `columns` unless whole).
+        Rows of a tile, inputs of a weight tile, outputs of a tile (a multiple of `columns` unless whole).
     resident
-        True: an activation tile holds all inputs of its rows, and a block's chunks follow each other. False: it holds
-        one chunk's inputs, and all blocks of the output tile take turns for it.
+        True: an activation tile holds all inputs of its rows, and a block's weight tiles follow each other. False: it
+        holds one weight tile's inputs, and all blocks of the output tile take turns for it.
     rows_outer
         Whether row tiles are the outer loop, and column tiles the inner.
     activations, weights, sums, outputs
         Slots of each memory.
     staging
-        Places that chunks share while they are still encoded; 0 if each slot for weights has one of its own behind it.
+        Places that weight tiles share while they are still encoded; 0 if each slot for weights has its own behind it.
     split
-        First inputs, which are multiplied as integers on a machine of floats; no chunk has them and others.
+        First inputs, which are multiplied as integers on a machine of floats; no weight tile has them and others.
     group
-        Of those, inputs that share scales: a multiple of a chunk's, and as many unless all inputs are resident.
+        Of those, inputs that share scales: a multiple of a weight tile's, and as many unless all inputs are resident.
     fold
         Inputs of a fold of the floats beside them.
     period
@@ -218,12 +218,12 @@ class Tiling:
 
     @property
     def wide_k(self) -> int:
-        """Inputs of a chunk of floats, at most."""
+        """Inputs of a weight tile of floats, at most."""
         return int(whole_folds(self.tile_k, self.fold)) if self.split else self.tile_k
 
     @property
     def parts_k(self) -> Cuts:
-        """Inputs of the chunks of a column block."""
+        """Inputs of the weight tiles of a column block."""
         return cuts_apart(self.k, self.tile_k, self.split, self.wide_k)
 
     @property
@@ -249,7 +249,7 @@ class Tiling:
 
     @property
     def tiles_k(self) -> int:
-        """Number of chunks of a column block."""
+        """Number of weight tiles of a column block."""
         return len(self.parts_k.low)
 
     @property
@@ -262,14 +262,14 @@ class Tiling:
         """Column blocks of the widest output tile."""
         return ceil_div(min(self.tile_n, self.n), self.columns)
 
-    def chunk_table(self) -> Chunks:
-        """All weight chunks, batch by batch, as arrays."""
-        chunks = self._chunks_of_batch()
-        batch, number = np.divmod(np.arange(self.batches * len(chunks.tile)), len(chunks.tile))
-        return chunks.take(number)._replace(batch=batch)
+    def weight_tile_table(self) -> WeightTiles:
+        """All weight tiles, batch by batch, as arrays."""
+        weight_tiles = self._weight_tiles_of_batch()
+        batch, number = np.divmod(np.arange(self.batches * len(weight_tiles.tile)), len(weight_tiles.tile))
+        return weight_tiles.take(number)._replace(batch=batch)
 
-    def _chunks_of_batch(self) -> Chunks:
-        """The weight chunks of the first product."""
+    def _weight_tiles_of_batch(self) -> WeightTiles:
+        """The weight tiles of the first product."""
         k_low, k_size = self.parts_k
         n_low, n_size = cuts(self.n, self.columns)
         block, part = np.divmod(np.arange(len(n_low) * len(k_low)), len(k_low))
@@ -289,25 +289,25 @@ class Tiling:
         integers = k_low < self.split
         scaled = integers & ((k_high % self.group == 0) | (k_high == self.split))
         sizes = (k_low, k_size[part], n_low[block], n_size[block])
-        return Chunks(*sizes, tile, first, last, done, integers, scaled, np.zeros_like(tile))
+        return WeightTiles(*sizes, tile, first, last, done, integers, scaled, np.zeros_like(tile))
 
-    def chunks(self) -> list[Chunk]:
-        """The weight chunks of a batch, one by one."""
-        table = self._chunks_of_batch()
+    def weight_tiles(self) -> list[WeightTile]:
+        """The weight tiles of a batch, one by one."""
+        table = self._weight_tiles_of_batch()
         ends = (table.k_low, table.k_low + table.k_size, table.n_low, table.n_low + table.n_size, table.last)
         return [
-            Chunk(Span(k_low, k_high), Span(n_low, n_high), last)
+            WeightTile(Span(k_low, k_high), Span(n_low, n_high), last)
             for k_low, k_high, n_low, n_high, last in zip(*(x.tolist() for x in ends), strict=True)
         ]
 
     def order(self) -> Order:
-        """All steps: the chunks of all column tiles, or of one after the other, for each row tile; batch by batch."""
-        rows, tile = np.arange(self.tiles_m)[:, None], self._chunks_of_batch().tile
+        """All steps: weight tiles of all column tiles, or of one after the other, for each row tile; batch by batch."""
+        rows, tile = np.arange(self.tiles_m)[:, None], self._weight_tiles_of_batch().tile
         ends = [len(tile)] if self.rows_outer else np.flatnonzero(np.append(np.diff(tile) > 0, True)) + 1
         pairs = [np.broadcast_arrays(rows, np.arange(low, high)) for low, high in pairwise([0, *ends])]
-        row, chunk = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
+        row, weight_tile = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))
         batches = np.arange(self.batches)[:, None]
-        return Order((batches * self.tiles_m + row).ravel(), (batches * len(tile) + chunk).ravel())
+        return Order((batches * self.tiles_m + row).ravel(), (batches * len(tile) + weight_tile).ravel())
 
 
 class Footprint(NamedTuple, Generic[Count]):

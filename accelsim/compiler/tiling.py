@@ -24,7 +24,7 @@ from accelsim.config.arch import Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import ceil_div
 
-#: Weight chunks that are loaded ahead at most, unless all of them stay.
+#: Weight weight tiles that are loaded ahead at most, unless all of them stay.
 PREFETCH = 4
 #: What starting a load costs beside its bursts, for the estimate: issue, a partial burst, a port that is taken.
 LOAD_CYCLES = 8
@@ -60,7 +60,7 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
 
 
 def _cut(flow: Dataflow) -> Tiling:
-    """Choose a product's tiling; chunks of zeros are multiplied too where the inputs of a row don't fit together."""
+    """Choose a product's tiling; tiles of zeros are multiplied too where the inputs of a row don't fit together."""
     try:
         return choose(*filter(None, (flow, flow.streaming())))
     except DoesNotFitError:
@@ -133,21 +133,21 @@ def _fit(candidates: Candidates) -> Bools:
 
 def count_slots(candidates: Candidates) -> Counts:
     """Give tilings that fit as many slots as help and fit beside their staging."""
-    room, blocks, chunks = _room(candidates), candidates.blocks_summed, candidates.chunks
+    room, blocks, weight_tiles = _room(candidates), candidates.blocks_summed, candidates.weight_tiles
     batches = candidates.flow.product.batches
     tiles = candidates.tiles_m * np.where(candidates.resident, 1, candidates.tiles_k)
     wanted = np.where(candidates.rows_outer, 2, np.maximum(2, tiles))
     tiles = tiles * batches
-    most = np.minimum(np.minimum(chunks * batches, room.weight), PREFETCH)
+    most = np.minimum(np.minimum(weight_tiles * batches, room.weight), PREFETCH)
     weights = most
     for number in range(2, PREFETCH + 1):
-        apart = _chunks_apart(candidates, np.full_like(most, number))
+        apart = _weight_tiles_apart(candidates, np.full_like(most, number))
         weights = np.where(apart & (number <= most), number, weights)
     # those that row tiles share stay, beside those of the next batch if there is one
-    stay = np.where(2 * chunks <= room.weight, min(2, batches) * chunks, chunks)
+    stay = np.where(2 * weight_tiles <= room.weight, min(2, batches) * weight_tiles, weight_tiles)
     return Counts(
         activations=np.minimum(np.minimum(tiles, room.activation), wanted),
-        weights=np.where((chunks <= room.weight) & (candidates.tiles_m > 1), stay, weights),
+        weights=np.where((weight_tiles <= room.weight) & (candidates.tiles_m > 1), stay, weights),
         sums=np.where(room.accumulator >= 2 * blocks, 2 * blocks, blocks),
         outputs=np.minimum(2, room.output),
     )
@@ -159,7 +159,7 @@ def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
     return alone.tiling(0, count_slots(alone)) if _fit(alone)[0] else None
 
 
-def _chunks_apart(candidates: Candidates, weights: Int64) -> Bools:
+def _weight_tiles_apart(candidates: Candidates, weights: Int64) -> Bools:
     """Whether a slot for weights, of so many, shares no bank with the one filled after it."""
     sram, size = candidates.flow.machine.weight, candidates.footprint.weight
     front = fronts(sram, weights, size, candidates.staging, candidates.staged_bytes)
@@ -167,7 +167,7 @@ def _chunks_apart(candidates: Candidates, weights: Int64) -> Bools:
 
 
 def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
-    """How often an activation tile, and how often a weight chunk, is loaded in the whole layer.
+    """How often an activation tile, and how often a weight tile, is loaded in the whole layer.
 
     Slots take turns first in, first out: a sequence of d tiles that is passed p times is loaded d times if it has d
     slots, else d p times.
@@ -181,12 +181,12 @@ def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
     parts = np.where(candidates.resident, 1, tiles_k)
     once = passes(np.where(outer, parts, tiles_m * parts), tiles_n, counts.activations)
     activations = np.where(outer, tiles_m * np.where(candidates.resident, 1, once), once)
-    # of rows in the inner loop, each column tile's chunks are passed by themselves
+    # of rows in the inner loop, each column tile's weight tiles are passed by themselves
     number, rest = np.divmod(n, candidates.tile_n)
     of_tiles = number * passes(ceil_div(candidates.tile_n, columns) * tiles_k, tiles_m, counts.weights)
     of_tiles += passes(ceil_div(rest, columns) * tiles_k, tiles_m, counts.weights)
     batches = candidates.flow.product.batches
-    weights = np.where(outer, passes(candidates.chunks, tiles_m, counts.weights), of_tiles)
+    weights = np.where(outer, passes(candidates.weight_tiles, tiles_m, counts.weights), of_tiles)
     return activations * batches, weights * batches
 
 
@@ -232,11 +232,11 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     x_rows, x_bytes, activation = _activations(candidates, x_rows, x_bytes, whole_x, x_pitch)
     output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
-    chunk = ceil_div(weight_bytes, burst) + 1
+    weight_tile = ceil_div(weight_bytes, burst) + 1
     if product.factor:
-        chunk += _factor_bursts(candidates)
+        weight_tile += _factor_bursts(candidates)
     activations, weights = loads(candidates, counts)
-    bursts = activations * activation + weights * chunk + outputs * output
+    bursts = activations * activation + weights * weight_tile + outputs * output
     burst_cycles = machine.dram.burst_period_fs / machine.clock_period_fs
     overlapped = (
         ((counts.activations > 1) | (activations == 1))
@@ -245,7 +245,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     )
     # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
     load_x = np.maximum(activation * burst_cycles, x_rows * _words(x_bytes, machine.activation))
-    load_w = np.maximum(chunk * burst_cycles, _words(weight_bytes, machine.weight))
+    load_w = np.maximum(weight_tile * burst_cycles, _words(weight_bytes, machine.weight))
     store = np.maximum(output * burst_cycles, y_rows * _words(y_bytes, machine.output))
     transfer = np.maximum(activations * load_x + weights * load_w, outputs * store)
     transfer = np.maximum(transfer, bursts * burst_cycles)
@@ -263,7 +263,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     waits_x = activations * load_x / machine.activation.banks
     waits_w = weights * np.where(expand > 0, expand, load_w) / 2
     clashes = np.where((counts.activations > 2) | ~apart, waits_x, 0.0)
-    clashes = clashes + np.where(_chunks_apart(candidates, counts.weights), 0.0, waits_w)
+    clashes = clashes + np.where(_weight_tiles_apart(candidates, counts.weights), 0.0, waits_w)
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
     return Estimates(exposed + clashes + started + least, bursts)
@@ -296,7 +296,7 @@ def _activations(
 
 
 def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
-    """Cycles that a chunk's decoding or transposition takes, the weight scratchpad's ports included; 0 for others."""
+    """Cycles of a weight tile's decoding or transposition, the weight scratchpad's ports included; 0 for others."""
     flow, staged = candidates.flow, candidates.staged_bytes
     if flow.encoder is None and not flow.transposes:
         return np.zeros_like(staged)
@@ -334,9 +334,9 @@ def check(lowering: Lowering, machine: Machine) -> None:
     """Every step's parts cover the product exactly once, but for zeros between groups, and the slots fit."""
     products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
     for tiling in dict.fromkeys(products):
-        chunks, order = tiling.chunk_table(), tiling.order()
+        weight_tiles, order = tiling.weight_tile_table(), tiling.order()
         rows = tiling.parts_m.size
-        covered = int((rows[order.row] * (chunks.k_size * chunks.n_size)[order.chunk]).sum())
+        covered = int((rows[order.row] * (weight_tiles.k_size * weight_tiles.n_size)[order.weight_tile]).sum())
         whole = tiling.m * tiling.k * tiling.n
         least = whole // tiling.groups.count if tiling.groups else whole
         if not least <= covered <= whole:

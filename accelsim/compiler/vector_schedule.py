@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.code import Code, issue, joined
+from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
@@ -146,7 +146,7 @@ class VectorScheduler:
         samples, whole = self.boxes.samples, self.boxes.lines.size == image.output[0]
         return Cuts(np.where(whole, samples.low * size, pixels.low), np.where(whole, samples.size * size, pixels.size))
 
-    def issued(self, kind: Int64) -> Code:
+    def issued(self, kind: Int64) -> Instructions:
         """What tiles of one shape issue, their loads left out."""
         tiling, turn = self.tiling, kind
         sources = [taken(slots, turn)[:, None] for slots in self.placement.operands]
@@ -174,7 +174,7 @@ class VectorScheduler:
         )
         return joined(formed, store, *((over_link(SEND, store),) if self.sends else ()))
 
-    def _rows(self, kind: Int64, work: RowFunction, sources: Sequence[Int64], out: Int64) -> Code:
+    def _rows(self, kind: Int64, work: RowFunction, sources: Sequence[Int64], out: Int64) -> Instructions:
         """One instruction for each tile; of features by samples one more before it, and behind it."""
         tiling, size, channels = self.tiling, int(self.rows.size[kind[0]]), self.tiling.channels
         wide = {"wide": int(work.result.bytes == 2)} if work.opcode == SOFTMAX else {}
@@ -209,7 +209,7 @@ class VectorScheduler:
     def _turn(
         self, work: RowFunction, memory: Memory, at: Int64, pitch: int, shape: tuple[int, int], to: Memory,
         result: Int64, result_pitch: int,
-    ) -> Code:  # fmt: skip
+    ) -> Instructions:  # fmt: skip
         """Exchange rows and columns of tiles of a shape."""
         function = self.tables.function(Function(Operation.TRANSPOSE, work.source, result=work.source))
         return issue(
@@ -226,7 +226,7 @@ class VectorScheduler:
             stride=pitch,
         )
 
-    def _map(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Code:
+    def _map(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Instructions:
         """One instruction for each tile."""
         tiling, size = self.tiling, int(self.rows.size[kind[0]])
         rows, columns = oriented(size, tiling.channels, feature_major=tiling.feature_major)
@@ -250,7 +250,7 @@ class VectorScheduler:
             constants=table[0] if table else 0,
         )
 
-    def _reduce(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Code:
+    def _reduce(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Instructions:
         """One instruction for each image of a tile, or for all of them if no window hangs over; of each feature."""
         tiling, image, source = self.tiling, self.tiling.image, sources[0]
         assert image  # noqa: S101 - windows are of images

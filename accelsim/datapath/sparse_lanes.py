@@ -49,7 +49,7 @@ _WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class LaneWork:
     """What a product of m vectors makes the lanes do.
 
     Parameters
@@ -156,14 +156,16 @@ class SparseLanes:
         return out
 
     @staticmethod
-    def work(nonzero: NDArray[np.bool_], weights: EncodedLanes) -> Work:
+    def work(nonzero: NDArray[np.bool_], weights: EncodedLanes) -> LaneWork:
         """Count what the lanes do for vectors whose activations are not zero as `nonzero`, shape (m, k), says."""
         uses = nonzero.sum(axis=0, dtype=np.int64)
         entries = int(uses @ weights.counts.sum(axis=1, dtype=np.int64))
         padding = int(uses @ weights.padding_counts.sum(axis=1, dtype=np.int64))
-        return Work(nonzero.size, int(uses.sum()), entries, padding)
+        return LaneWork(nonzero.size, int(uses.sum()), entries, padding)
 
-    def events(self, counters: Counters, work: Work, cycles: int, pointer_bits: int, *, accumulated: int = 0) -> None:
+    def events(
+        self, counters: Counters, work: LaneWork, cycles: int, pointer_bits: int, *, accumulated: int = 0
+    ) -> None:
         """Count a product.
 
         Every entry, padding too, is read from its lane's slice of the weight memory, adds its index to the address,

@@ -16,7 +16,7 @@ from accelsim.datapath import requantize
 from accelsim.datapath.vector import gelu, norm, softmax
 from accelsim.datapath.vector.elementwise import Rescale
 from accelsim.isa import opcodes
-from accelsim.isa.opcodes import Code, Exponential, Normalization
+from accelsim.isa.opcodes import ByteMeaning, Exponential, Normalization
 
 Int64 = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
         case opcodes.GELU:
             size += _GELU.itemsize
         case opcodes.DEQUANTIZE:
-            size = np.where(kind == Code.INTEGER, 6, 4) * columns
+            size = np.where(kind == ByteMeaning.INTEGER, 6, 4) * columns
     return size
 
 
@@ -159,7 +159,7 @@ def pack_scales(scales: NDArray[np.floating], zero_points: NDArray[np.integer] |
 def read_scales(data: NDArray[np.uint8], columns: int, kind: int, signed: int) -> tuple[NDArray[np.float32], Int64]:
     """Scales and zero points of dequantize, the latter 0 for fp8; raises ValueError if one is out of range."""
     scales = data[: 4 * columns].view("<f4").astype(np.float32)
-    if kind != Code.INTEGER:
+    if kind != ByteMeaning.INTEGER:
         return scales, np.zeros(columns, np.int64)
     points = data[4 * columns :].view("<i2").astype(np.int64)
     for point in (points.min(), points.max()):

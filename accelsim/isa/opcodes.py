@@ -488,7 +488,7 @@ class Exponential(IntEnum):
     TABLE = 1
 
 
-class Code(IntEnum):
+class ByteMeaning(IntEnum):
     """Kinds of dequantize: what a byte stands for."""
 
     INTEGER = 0

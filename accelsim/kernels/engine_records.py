@@ -62,7 +62,7 @@ RAISED, WAITERS, PRODUCER, SEMAPHORE_WORDS = range(4)
 # a bank: ports that are taken, ports that it has. A set of banks is their number, then the banks
 TAKEN, LIMIT, BANK_WORDS = range(3)
 
-# what an instruction takes, as `accelsim.sim.work` has it
+# what an instruction takes, as `accelsim.sim.timing` has it
 TAKES_FREE, TAKES_END, TAKES_DRAIN, TAKES_SWAP, TAKES_BURSTS, TAKES_WORDS, TAKES_LATENCY, TAKES_WRITES, TAKES = range(9)
 
 # a layer: buffered writes when its last transfer ends, then its cycles by unit (then the host) and state

@@ -51,7 +51,7 @@ STATIONARY, IN_GROUPS, KEPT, GROUP, BITS, STATE_WORDS = range(6)
 NOT, UNSIGNED, SIGNED = range(3)
 
 
-class Code(NamedTuple):
+class Stream(NamedTuple):
     """A program as the loop reads it.
 
     Parameters
@@ -119,7 +119,7 @@ class Matrix(NamedTuple):
 
 @njit(cache=True)
 def run(  # noqa: PLR0911 - whatever is left to the core
-    first: int, until: int, code: Code, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
+    first: int, until: int, code: Stream, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
     effectual: Int64,
 ) -> int:  # fmt: skip
     """Execute instructions.
@@ -194,7 +194,7 @@ def _scratchpad(memories: Memories, number: int) -> Bytes:
 
 
 @njit(cache=True)
-def _tile(action: int, p: Int64, code: Code, memories: Memories) -> bool:
+def _tile(action: int, p: Int64, code: Stream, memories: Memories) -> bool:
     """Do what the vector unit does to typed tiles, if it is known how."""
     f = code.functions[p[0]]
     mode = code.rounding[f[tiles.ROUNDING]]

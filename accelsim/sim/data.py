@@ -25,7 +25,7 @@ from accelsim.isa.program import Program
 from accelsim.isa.verify import name_of
 from accelsim.kernels import execute, lanes, products, requantize
 from accelsim.sim.machine import Core
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -45,7 +45,7 @@ _ROUNDING = {
 
 def move_all(
     core: Core, program: Program, file: str = "", progress: Progress | None = None, *, vnni: bool = lanes.VNNI
-) -> dict[int, Work]:
+) -> dict[int, Timing]:
     """Execute all instructions of a verified program in program order.
 
     Parameters
@@ -69,7 +69,7 @@ def move_all(
     ProgramError
         If an instruction reads encoded weights or constants that no encoder writes.
     """
-    works: dict[int, Work] = {}
+    timings: dict[int, Timing] = {}
     loop = _Loop(core, program, vnni=vnni)
     count = len(program.instructions)
     done = 0
@@ -78,21 +78,21 @@ def move_all(
         while done < until:
             done = loop.run(done, until)
             if done < until:
-                _leave(core, program, done, file, works)
+                _leave(core, program, done, file, timings)
                 done += 1
         if progress:
             progress(done, count)
     for layer, products_ in enumerate(loop.effectual.tolist()):
         core.effectual[layer] += products_
-    return works
+    return timings
 
 
-def _leave(core: Core, program: Program, i: int, file: str, works: dict[int, Work]) -> None:
+def _leave(core: Core, program: Program, i: int, file: str, timings: dict[int, Timing]) -> None:
     """Execute an instruction by what defines it."""
     record = program.instructions[i]
     try:
         if core.depends_on_data(int(record["opcode"])):
-            works[i] = core.execute(record)
+            timings[i] = core.execute(record)
         else:
             core.move(record)
     except ProgramError as error:
@@ -106,7 +106,7 @@ class _Loop:
     def __init__(self, core: Core, program: Program, *, vnni: bool) -> None:
         code, machine = program.instructions, core.machine
         size = _Sizes(program, machine)
-        self.code = execute.Code(
+        self.code = execute.Stream(
             action=_actions(core),
             rounding=np.array([_ROUNDING.get(mode, -1) for mode in MODES], np.int64),
             opcode=np.ascontiguousarray(code["opcode"]),

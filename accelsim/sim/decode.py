@@ -14,7 +14,7 @@ from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import opcodes
 from accelsim.sim.memories import Memories
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 
 class DecodeUnit:
@@ -25,7 +25,7 @@ class DecodeUnit:
         self.memories = memories
         self.type, self.operand = machine.matrix.operands, machine.operand
 
-    def execute(self, counters: Counters, p: opcodes.Decode) -> Work:
+    def execute(self, counters: Counters, p: opcodes.Decode) -> Timing:
         """Expand a run of encoded bytes, count its events, and say what it takes.
 
         Raises
@@ -58,4 +58,4 @@ class DecodeUnit:
         banks = (set(self.memories.banks([tile])) for tile in (source, target))
         shared = not set.isdisjoint(*banks)
         free = max(free, read + written if shared else max(read, written))
-        return Work(free, free + unit.latency_cycles - 1)
+        return Timing(free, free + unit.latency_cycles - 1)

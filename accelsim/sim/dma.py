@@ -22,7 +22,7 @@ from accelsim.memory.rate import Rate
 from accelsim.memory.region import lines, whole
 from accelsim.memory.second_level import SecondLevel
 from accelsim.sim.clock import GRANT, RETURN, Clock, Condition
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 from accelsim.units import NEVER
 
 Process = Generator[simpy.Event, Any, None]
@@ -41,12 +41,12 @@ class Transfer:
         Cycles before the grant of the last burst in which neither a burst was granted nor its words passed the port.
     """
 
-    def __init__(self, clock: Clock, unit: Unit, layer: int, work: Work) -> None:
+    def __init__(self, clock: Clock, unit: Unit, layer: int, timing: Timing) -> None:
         self.unit = unit
         self.layer = layer
-        self.work = work
+        self.timing = timing
         # accesses of the port are spread evenly over the bursts: burst n is requested after n of that many shares
-        self.port = Rate(work.bursts, work.words) if work.words else None
+        self.port = Rate(timing.bursts, timing.words) if timing.words else None
         self.requested = clock.env.event()
         self.complete = clock.env.event()
         self.granted = 0
@@ -66,7 +66,7 @@ class Transfer:
         else:
             self.free = cycle + 1
         self.granted += 1
-        if self.granted < self.work.bursts:
+        if self.granted < self.timing.bursts:
             return False
         self.requested.succeed(self.free)
         return True
@@ -100,9 +100,9 @@ class Dmas(ABC):
             case BankedDram():
                 return BankedDmas(machine, machine.dram, clock, layers)
 
-    def start(self, unit: Unit, layer: int, work: Work) -> Transfer:
+    def start(self, unit: Unit, layer: int, timing: Timing) -> Transfer:
         """Begin a transfer."""
-        transfer = Transfer(self._clock, unit, layer, work)
+        transfer = Transfer(self._clock, unit, layer, timing)
         self._transfers[unit] = transfer
         self._arrived.notify()
         return transfer
@@ -215,13 +215,13 @@ class BankedDmas(Dmas):
         self._in_flight = dict.fromkeys(DMAS, 0)
         super().__init__(clock)
 
-    def start(self, unit: Unit, layer: int, work: Work) -> Transfer:
+    def start(self, unit: Unit, layer: int, timing: Timing) -> Transfer:
         """Begin a transfer."""
-        assert work.outside  # noqa: S101 - what moves bursts says where
-        transfer = super().start(unit, layer, work)
-        places = self._memory.places(lines(work.outside, self._burst_bytes))
-        covered = whole(work.outside, self._burst_bytes) if isinstance(self._memory, SecondLevel) else None
-        self._awaited[transfer] = _Awaited(places, covered, work.bursts)
+        assert timing.outside  # noqa: S101 - what moves bursts says where
+        transfer = super().start(unit, layer, timing)
+        places = self._memory.places(lines(timing.outside, self._burst_bytes))
+        covered = whole(timing.outside, self._burst_bytes) if isinstance(self._memory, SecondLevel) else None
+        self._awaited[transfer] = _Awaited(places, covered, timing.bursts)
         return transfer
 
     def _serve(self) -> Process:
@@ -273,7 +273,7 @@ class BankedDmas(Dmas):
         """Give a transfer's next burst to the memory; say whether it was accepted."""
         memory, awaited, burst = self._memory, self._awaited[transfer], transfer.granted
         places, covered = awaited.places, awaited.covered
-        write, layer = transfer.work.writes, transfer.layer
+        write, layer = transfer.timing.writes, transfer.layer
         if isinstance(memory, SecondLevel):
             whole_line = covered is not None and bool(covered[burst])
             return memory.offer(places, burst, transfer, layer, self._clock.cycle, write=write, covered=whole_line)

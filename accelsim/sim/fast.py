@@ -28,10 +28,10 @@ from accelsim.memory.controllers import Controllers
 from accelsim.memory.region import Runs
 from accelsim.results import Execution
 from accelsim.sim import states
-from accelsim.sim.amounts import Amounts, Ports
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.sim.outcome import Found, outcome
+from accelsim.sim.timings import Ports, Timings
 from accelsim.units import NEVER, ceil_div
 
 Int64 = NDArray[np.int64]
@@ -68,8 +68,8 @@ def execute(
     core = Core(program, machine)
     if timing_only and not any(map(core.depends_on_data, np.unique(program.instructions["opcode"]).tolist())):
         core.values = False
-    works = move_all(core, program, file)
-    loop = Loop(program, machine, Amounts.of(core, program, works), Ports.of(core, found, len(program.instructions)))
+    timings = move_all(core, program, file)
+    loop = Loop(program, machine, Timings.of(core, program, timings), Ports.of(core, found, len(program.instructions)))
     loop.run(progress)
     return outcome("fast", program, machine, core, loop.found())
 
@@ -77,7 +77,7 @@ def execute(
 class Loop:
     """The kernel's arrays, and what follows from them."""
 
-    def __init__(self, program: Program, machine: Machine, amounts: Amounts, ports: Ports) -> None:
+    def __init__(self, program: Program, machine: Machine, timings: Timings, ports: Ports) -> None:
         count, layers = len(program.instructions), len(program.header.layers)
         self.machine = machine
         self.controllers = (
@@ -91,10 +91,10 @@ class Loop:
             if isinstance(machine.dram, BankedDram)
             else None
         )
-        bursts = int(amounts.takes[amounts.kind, record.TAKES_BURSTS].sum()) if count else 0
+        bursts = int(timings.takes[timings.kind, record.TAKES_BURSTS].sum()) if count else 0
         nothing = np.zeros(0, np.int64)
         lists = _Lists.of(program) if self.controllers else None
-        self.state = _State(program, machine, amounts, ports, lists)
+        self.state = _State(program, machine, timings, ports, lists)
         self.grants = np.zeros(bursts, np.int8)
         self.arrays = (
             self.state.words,
@@ -197,7 +197,7 @@ class _State:
     """
 
     def __init__(
-        self, program: Program, machine: Machine, amounts: Amounts, ports: Ports, lists: _Lists | None
+        self, program: Program, machine: Machine, timings: Timings, ports: Ports, lists: _Lists | None
     ) -> None:
         code = program.instructions
         queues = Queues.of(code)
@@ -206,7 +206,7 @@ class _State:
         sizes = (
             SEMAPHORES * record.SEMAPHORE_WORDS,
             len(ports.limit) * record.BANK_WORDS,
-            amounts.takes.size,
+            timings.takes.size,
             sum(1 + len(banks) for banks in ports.sets),
             len(program.header.layers) * layer_words,
             int(transfers.sum()) * record.MOVED_WORDS,
@@ -223,7 +223,7 @@ class _State:
         for signal in code["signal"].T:
             producer[signal[signal != NONE]] = queues.unit[signal != NONE]
         banks.reshape(-1, record.BANK_WORDS)[:, record.LIMIT] = ports.limit
-        takes[:] = amounts.takes.reshape(-1)
+        takes[:] = timings.takes.reshape(-1)
         held = [[len(held), *(at["banks"] + bank * record.BANK_WORDS for bank in held)] for held in ports.sets]
         sets[:] = [word for words in held for word in words]
         first_of_set = at["sets"] + np.cumsum([0, *map(len, held)])
@@ -245,7 +245,7 @@ class _State:
             i = self.instructions[some]
             i[:, record.UNIT], i[:, record.ISSUE] = queues.unit[some], -1
             i[:, record.MOVED], i[:, record.NEXT] = moving[some], following[some]
-            i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * amounts.kind[some].astype(np.int64)
+            i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * timings.kind[some].astype(np.int64)
             i[:, record.HELD] = first_of_set[ports.held[some]]
             _read_records(i, code[some], at["layers"], layer_words, at["semaphores"])
 

@@ -15,7 +15,7 @@ from accelsim.isa.computations import UNFIT, Computation
 from accelsim.isa.opcodes import Compute, HostTransfer, Memory
 from accelsim.memory.region import Region, view
 from accelsim.sim.memories import Memories
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 _BYTE = Event(Component.HOST, Operation.LINK, 8)
 #: An operation on numbers of 64 bits.
@@ -61,24 +61,24 @@ class HostUnit:
             raise ProgramError(Fault(f"computation {p.computation} must have a meaning, but {error}")) from None
         computation.result.write(self.memories.host, formed[wanted[0]])
 
-    def transfer(self, counters: Counters, t: HostTransfer, bursts: int, *, receive: bool) -> Work:
+    def transfer(self, counters: Counters, t: HostTransfer, bursts: int, *, receive: bool) -> Timing:
         """Time of a transfer, and its bytes over the link."""
         host, outside = self.machine.host, Region(*t)
         if host.io_bandwidth_bytes_per_s is None:
-            return Work(1, 1, bursts=bursts, outside=outside, writes=receive)
+            return Timing(1, 1, bursts=bursts, outside=outside, writes=receive)
         moved = t.rows * t.row_bytes
         count(counters, _BYTE, moved)
         time_fs = round(moved * units.FEMTOSECONDS_PER_SECOND / host.io_bandwidth_bytes_per_s)
         latency = self.machine.cycles(round(host.io_latency_s * units.FEMTOSECONDS_PER_SECOND))
         cycles = max(1, self.machine.cycles(time_fs))
-        return Work(
+        return Timing(
             cycles, cycles + latency, bursts=bursts, words=cycles, outside=outside, writes=receive, latency=latency
         )
 
-    def take(self, counters: Counters, p: Compute) -> Work:
+    def take(self, counters: Counters, p: Compute) -> Timing:
         """Time of a computation: its operations at the host's rate, whatever the numbers."""
         rate = self.machine.host.operations_per_s
         assert rate  # noqa: S101 - verify rejects the instruction for a host that computes nothing
         count(counters, _OPERATION, p.operations)
         cycles = max(1, self.machine.cycles(round(p.operations * units.FEMTOSECONDS_PER_SECOND / rate)))
-        return Work(cycles, cycles)
+        return Timing(cycles, cycles)

@@ -23,8 +23,8 @@ from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.host import HostUnit
 from accelsim.sim.memories import Memories
 from accelsim.sim.tiles import TileUnit
+from accelsim.sim.timing import Timing
 from accelsim.sim.vector import Tilewise, VectorUnit
-from accelsim.sim.work import Work
 
 _ISSUE = Event(Component.HOST, Operation.ISSUE, 32)
 
@@ -58,7 +58,7 @@ class Core:
         self.counters: list[Counters] = [{} for _ in program.header.layers]
         self.effectual = [0] * len(program.header.layers)
 
-    def execute(self, record: np.void) -> Work:
+    def execute(self, record: np.void) -> Timing:
         """Do what one verified instruction does, count its events, and say what it takes."""
         opcode, layer, operands = _read(record)
         counters = self.counters[layer]
@@ -79,7 +79,7 @@ class Core:
         """Do what an instruction does whose time and events `take` tells."""
         self._move(*_read(record))
 
-    def take(self, counters: Counters, record: np.void) -> Work:
+    def take(self, counters: Counters, record: np.void) -> Timing:
         """Count an instruction's events and say what it takes."""
         opcode, _, operands = _read(record)
         return self._take(counters, opcode, operands)
@@ -109,7 +109,7 @@ class Core:
 
     def _take(  # noqa: PLR0911 - one an operand list
         self, counters: Counters, opcode: int, operands: opcodes.Operands
-    ) -> Work:
+    ) -> Timing:
         count(counters, _ISSUE, 1)
         if isinstance(operands, Tilewise):
             return self.vector.take(counters, opcode, operands)
@@ -133,7 +133,7 @@ class Core:
             case _:
                 return self.matrix.take(counters, operands)
 
-    def _transfer(self, counters: Counters, opcode: int, t: opcodes.Transfer) -> Work:
+    def _transfer(self, counters: Counters, opcode: int, t: opcodes.Transfer) -> Timing:
         load, tiles = opcode == opcodes.LOAD, self.memories.tiles.of(opcode, t)
         outside, inside = tiles if load else tiles[::-1]
         bursts = words(outside.bytes, self.machine.dram.burst_bytes)
@@ -141,9 +141,9 @@ class Core:
         accesses = self.memories.port(counters, *inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
         if load:
             self._detect(counters, inside.memory, t.rows * t.row_bytes)
-        return Work(1, 1, bursts=bursts, words=accesses, outside=outside.bytes, writes=not load)
+        return Timing(1, 1, bursts=bursts, words=accesses, outside=outside.bytes, writes=not load)
 
-    def _window(self, counters: Counters, t: opcodes.Gather | opcodes.Scatter) -> Work:
+    def _window(self, counters: Counters, t: opcodes.Gather | opcodes.Scatter) -> Timing:
         """A window between DRAM and a scratchpad: what is padding passes the scratchpad's port alone."""
         load, memory = isinstance(t, opcodes.Gather), Memory(t.memory)
         window = descriptors.window(self.windows[t.descriptor], *t[4:])
@@ -153,7 +153,7 @@ class Core:
         accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)
         if load:
             self._detect(counters, memory, inside.bytes)
-        return Work(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
+        return Timing(1, 1, bursts=bursts, words=accesses, outside=outside, writes=not load)
 
     def _move_window(self, t: opcodes.Gather | opcodes.Scatter) -> None:
         window = self.windows[t.descriptor]
@@ -172,7 +172,7 @@ class Core:
         if memory == Memory.ACTIVATION and self.zero_detectors:
             self.zero_detectors.detect_events(counters, values)
 
-    def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Work:
+    def _host_transfer(self, counters: Counters, t: opcodes.HostTransfer, *, receive: bool) -> Timing:
         """Bytes between DRAM and the host."""
         bursts = words(Region(*t), self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=receive)
@@ -204,7 +204,7 @@ class Core:
         values = activate.activate(sums, bias, self.machine.matrix.operands, relu=p.relu == 1)
         self.memories.store_operands(result.region, values, self.machine.matrix.operands)
 
-    def _results(self, counters: Counters, opcode: int, p: opcodes.Requantize | opcodes.Activate) -> Work:
+    def _results(self, counters: Counters, opcode: int, p: opcodes.Requantize | opcodes.Activate) -> Timing:
         """Time of sums to results; the channels' constants fill the lanes before the first row of sums is read."""
         sums, table, result = self.memories.tiles.of(opcode, p)
         fill = self.memories.port(counters, *table, Operation.SRAM_READ)
@@ -214,7 +214,7 @@ class Core:
         )
         vector = self.machine.vector
         free, end = requantize.cycles(p.rows, p.columns, vector.lanes, port, vector.latency_cycles)
-        return Work(fill + free, fill + end)
+        return Timing(fill + free, fill + end)
 
 
 def _read(record: np.void) -> tuple[int, int, opcodes.Operands]:

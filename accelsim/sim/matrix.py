@@ -28,7 +28,7 @@ from accelsim.isa.opcodes import Memory
 from accelsim.kernels import counting
 from accelsim.memory.region import Region
 from accelsim.sim.memories import Memories
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 from accelsim.units import ceil_div
 
 StoredT = TypeVar("StoredT")
@@ -44,7 +44,7 @@ class MatrixUnit(Protocol):
         """Do what one verified instruction does; return the products whose factors are both nonzero."""
         ...
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Count an instruction's events and say what it takes; of data-dependent ones, the last that was moved."""
         ...
 
@@ -142,7 +142,7 @@ class _Systolic:
         self.memories.add(sums.region, products, accumulate=bool(p.accumulate), integers=integers)
         return effectual(x, fold)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the rows through the port and the array."""
         match operands:
             case opcodes.Preload() as p:
@@ -155,7 +155,7 @@ class _Systolic:
                     array.table_events(counters)
                 cycles = array.preload_cycles(words, ceil_div(p.depth, array.pairs), first)
                 array.preload_events(counters, p.depth, p.columns)
-                return Work(cycles, cycles)
+                return Timing(cycles, cycles)
             case opcodes.Matmul() as p:
                 rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
                 read = self.memories.port(counters, *rows, Operation.SRAM_READ)
@@ -163,7 +163,7 @@ class _Systolic:
                 array = self.widths[p.integer_bits]
                 array.matmul_events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
                 free, end = array.matmul_cycles(p.rows, max(read, added))
-                return Work(free, end, swap=array.swap_cycles)
+                return Timing(free, end, swap=array.swap_cycles)
         raise _foreign(operands)
 
     def _row_bytes(self, elements: int, integer_bits: int) -> int:
@@ -214,7 +214,7 @@ class _StructuredSparse:
         self.memories.add(sums.region, products, accumulate=bool(p.accumulate))
         return effectual(x, weights)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the rows through the port and the dot products."""
         match operands:
             case opcodes.Preload() as p:
@@ -224,7 +224,7 @@ class _StructuredSparse:
                 self.unit.preload_events(counters, depth, p.columns, sparse=bool(p.packed))
                 cycles = self.unit.preload_cycles(words)
                 self.packed = bool(p.packed)
-                return Work(cycles, cycles)
+                return Timing(cycles, cycles)
             case opcodes.Matmul() as p:
                 rows, _, _, sums = self.memories.tiles.of(opcodes.MATMUL, p)
                 read = self.memories.port(counters, *rows, Operation.SRAM_READ)
@@ -233,7 +233,7 @@ class _StructuredSparse:
                 depth = self._held(p.depth, packed=self.packed)
                 self.unit.matmul_events(counters, p.rows, depth, p.columns, sparse=self.packed, accumulate=accumulate)
                 free, end = self.unit.matmul_cycles(p.rows, max(read, added))
-                return Work(free, end)
+                return Timing(free, end)
         raise _foreign(operands)
 
     def _held(self, depth: int, *, packed: bool) -> int:
@@ -268,7 +268,7 @@ class _OutputStationary:
         self.memories.add(_sums(self.memories, p), self.array.multiply(x.T, w).T, accumulate=bool(p.accumulate))
         return effectual(x.T, w)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the inputs through the array, and of the drain."""
         p = _multiply(operands)
         factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
@@ -277,7 +277,7 @@ class _OutputStationary:
         self.array.events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
         _, formed = self.array.cycles(p.depth, read)
         free = formed + self.array.drain_cycles(p.rows, added)
-        return Work(free, free)
+        return Timing(free, free)
 
 
 class _OuterProduct:
@@ -310,7 +310,7 @@ class _OuterProduct:
     def _taken(self, p: opcodes.Multiply) -> NDArray[np.bool_]:
         return self.mask if self.unit.skip else np.ones(p.depth, np.bool_)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the skip bits through their ports, or of the surviving inputs, and of the drain."""
         if isinstance(operands, opcodes.PreloadMask):
             return self._take_mask(counters, operands)
@@ -327,11 +327,11 @@ class _OuterProduct:
         compute = self.unit.compute_cycles(survivors, read)
         drain = self.unit.drain_cycles(added)
         if self.unit.double_buffered:
-            return Work(compute, compute + self.unit.latency, drain)
+            return Timing(compute, compute + self.unit.latency, drain)
         free = compute + drain
-        return Work(free, free + self.unit.latency)
+        return Timing(free, free + self.unit.latency)
 
-    def _take_mask(self, counters: Counters, p: opcodes.PreloadMask) -> Work:
+    def _take_mask(self, counters: Counters, p: opcodes.PreloadMask) -> Timing:
         bits = self.memories.tiles.of(opcodes.PRELOAD_MASK, p)[0]
         # the zero detectors keep their bits beside the scratchpad, a bit for each input and block of samples
         flags = Region(0, 0, 1, bits.region.row_bytes)
@@ -340,7 +340,7 @@ class _OuterProduct:
             self.memories.port(counters, *bits, Operation.SRAM_READ),
             self.memories.port(counters, Memory.ACTIVATION, flags, Operation.SRAM_READ),
         )
-        return Work(cycles, cycles)
+        return Timing(cycles, cycles)
 
 
 class _TensorCore:
@@ -368,7 +368,7 @@ class _TensorCore:
         self.memories.add(_sums(self.memories, p), products, accumulate=bool(p.accumulate))
         return effectual(x, weights)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the waves of tiles."""
         p = _multiply(operands)
         sparse = bool(p.packed)
@@ -381,7 +381,7 @@ class _TensorCore:
         added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.rows, p.depth, p.columns, sparse=sparse, accumulate=bool(p.accumulate))
         free, end = self.unit.cycles(p.rows, p.depth, p.columns, max(read, added), sparse=sparse)
-        return Work(free, end)
+        return Timing(free, end)
 
 
 class _SparseLanes:
@@ -403,19 +403,19 @@ class _SparseLanes:
         useful = (weights.counts - weights.padding_counts).sum(axis=1, dtype=np.int64)
         return int(_nonzeros(x) @ useful)
 
-    def take(self, counters: Counters, operands: opcodes.Operands) -> Work:
+    def take(self, counters: Counters, operands: opcodes.Operands) -> Timing:
         """Time of the nonzero activations' entries on the busiest lane."""
         p = _spmv(operands)
         nonzero, weights = self._activations(p) != 0, self._weights(p)
         cycles = self.unit.cycles(nonzero, weights.counts)
         loaded = self.memories.port(counters, *self._tiles(p)[0], Operation.SRAM_READ)
         drained = self.memories.sums_port(counters, self._tiles(p)[-1].region, accumulate=bool(p.accumulate))
-        work = self.unit.work(nonzero, weights)
+        timing = self.unit.work(nonzero, weights)
         accumulated = p.rows * p.columns if p.accumulate else 0
-        self.unit.events(counters, work, int(cycles.sum()), weights.pointer_bits, accumulated=accumulated)
+        self.unit.events(counters, timing, int(cycles.sum()), weights.pointer_bits, accumulated=accumulated)
         each = (-(-accesses_ // p.rows) for accesses_ in (loaded, drained))
         free, end = self.unit.matmul_cycles(cycles, *each)
-        return Work(free, end)
+        return Timing(free, end)
 
     def _activations(self, p: opcodes.Spmv) -> NDArray[np.generic]:
         rows = self.memories.rows(*self._tiles(p)[0])

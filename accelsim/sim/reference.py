@@ -37,7 +37,7 @@ from accelsim.sim.dma import Dmas
 from accelsim.sim.machine import Core
 from accelsim.sim.memories import Bank
 from accelsim.sim.outcome import Found, outcome
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 Process = Generator[simpy.Event, Any, None]
 ItemT = TypeVar("ItemT")
@@ -245,13 +245,13 @@ class _Engine:
                 since, cycle = cycle, self.clock.cycle
                 self.spend(i, u, state, cycle - since)
             self.blocked.pop(u, None)
-            work = self._start(i, u, banks, cycle)
-            if work.bursts and self.dmas:
-                yield from self._transfer(self.dmas, i, u, work)
+            timing = self._start(i, u, banks, cycle)
+            if timing.bursts and self.dmas:
+                yield from self._transfer(self.dmas, i, u, timing)
             elif u in DMAS and self.dmas:
-                self._compute(i, u, work)
+                self._compute(i, u, timing)
             else:
-                self._occupy(i, u, work)
+                self._occupy(i, u, timing)
             cycle = self.free[i]
             yield self.clock.at(cycle, FREE + u)
             self._release(i, banks)
@@ -285,7 +285,7 @@ class _Engine:
                 return states.WAIT_PORT, self.port_freed.wait(START + u)
         return None
 
-    def _start(self, i: int, u: int, banks: tuple[Bank, ...], cycle: int) -> Work:
+    def _start(self, i: int, u: int, banks: tuple[Bank, ...], cycle: int) -> Timing:
         """Take the ports, and do what the instruction does."""
         self.start[i] = cycle
         self.queued[u] -= 1
@@ -293,39 +293,39 @@ class _Engine:
         for bank in banks:
             self.free_ports[bank] -= 1
         self.in_flight.begin(i, u, self.accesses[i])
-        work = self._execute(i)
+        timing = self._execute(i)
         self._raise(i, Moment.START)
-        return work
+        return timing
 
-    def _transfer(self, dmas: Dmas, i: int, u: int, work: Work) -> Process:
+    def _transfer(self, dmas: Dmas, i: int, u: int, timing: Timing) -> Process:
         """Let the memory decide when a transfer has requested all its bursts, and when it ends."""
-        transfer = dmas.start(Unit(u), self.layer[i], work)
+        transfer = dmas.start(Unit(u), self.layer[i], timing)
         self.free[i] = yield transfer.requested
         self.waited[i] = transfer.waited
         self.spend(i, u, states.WAIT_MEMORY, transfer.waited)
         self.spend(i, u, states.BUSY, self.free[i] - self.start[i] - transfer.waited)
-        self._complete_in_turn(i, u, transfer.complete, work.latency)
+        self._complete_in_turn(i, u, transfer.complete, timing.latency)
 
-    def _compute(self, i: int, u: int, work: Work) -> None:
+    def _compute(self, i: int, u: int, timing: Timing) -> None:
         """Say when the host has computed; it ends behind the transfers before it, whose ends the memory decides."""
-        self.free[i] = self.start[i] + work.free
-        self.spend(i, u, states.BUSY, work.free)
-        self._complete_in_turn(i, u, self.env.event().succeed(self.free[i]), work.end - work.free)
+        self.free[i] = self.start[i] + timing.free
+        self.spend(i, u, states.BUSY, timing.free)
+        self._complete_in_turn(i, u, self.env.event().succeed(self.free[i]), timing.end - timing.free)
 
     def _complete_in_turn(self, i: int, u: int, complete: simpy.Event, latency: int) -> None:
         ended = self.env.event()
         self.env.process(self._complete(i, u, complete, latency, self.ended_before[u], ended))
         self.ended_before[u] = ended
 
-    def _occupy(self, i: int, u: int, work: Work) -> None:
+    def _occupy(self, i: int, u: int, timing: Timing) -> None:
         """Say from the start on when the unit is free, and when the instruction ends."""
         start = self.start[i]
-        self.free[i] = free = max(start + work.free, self.drained[u])
-        self.drained[u] = free + work.drain
-        self.end[i] = self.last_end[u] = max(self.drained[u] + work.end - work.free, self.last_end[u])
+        self.free[i] = free = max(start + timing.free, self.drained[u])
+        self.drained[u] = free + timing.drain
+        self.end[i] = self.last_end[u] = max(self.drained[u] + timing.end - timing.free, self.last_end[u])
         if u == Unit.MATRIX:
-            self.swapped = start + work.swap
-        self.grants += [u] * work.bursts
+            self.swapped = start + timing.swap
+        self.grants += [u] * timing.bursts
         self.spend(i, u, states.BUSY, free - start)
         self._end_later(i, u)
 
@@ -337,7 +337,7 @@ class _Engine:
         self.in_flight.over(i, Moment.FREE)
         self._raise(i, Moment.FREE)
 
-    def _execute(self, i: int) -> Work:
+    def _execute(self, i: int) -> Timing:
         """Do what an instruction does; what is wrong with the bytes that it reads is said with its name."""
         try:
             return self.core.execute(self.program.instructions[i])

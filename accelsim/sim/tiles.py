@@ -14,7 +14,7 @@ from accelsim.datapath import requantize
 from accelsim.datapath.vector import convert, elementwise, fixed_point, gelu, pool, products
 from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
-from accelsim.datapath.vector.fixed_point import Pass
+from accelsim.datapath.vector.fixed_point import VectorPass
 from accelsim.isa import images, opcodes
 from accelsim.isa.accesses import Tile
 from accelsim.isa.functions import BINARY, Function, Operation
@@ -22,7 +22,7 @@ from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Runs
 from accelsim.sim.memories import Bank, Memories
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
@@ -30,7 +30,7 @@ Values = Int64 | Float32
 Typed = opcodes.Map | opcodes.Reduce | opcodes.Move
 
 #: A tile that is moved as it is passes the lanes in a cycle.
-MOVE = Pass("move", ("move",))
+MOVE = VectorPass("move", ("move",))
 
 
 class TileUnit:
@@ -57,7 +57,7 @@ class TileUnit:
             case opcodes.Move():
                 self._copy(p, f)
 
-    def take(self, counters: Counters, p: Typed) -> Work:
+    def take(self, counters: Counters, p: Typed) -> Timing:
         """Count an instruction's events and say what it takes."""
         f = self.functions[p.function]
         match p:
@@ -118,7 +118,7 @@ class TileUnit:
 
     # cycles and events
 
-    def _take_map(self, counters: Counters, p: opcodes.Map, f: Function) -> Work:
+    def _take_map(self, counters: Counters, p: opcodes.Map, f: Function) -> Timing:
         kernel = _charge(counters, f, p.rows * p.columns)
         tile, other, constants, made = self.memories.tiles.of(opcodes.MAP, p)
         reads, fill = [tile], 0
@@ -133,7 +133,7 @@ class TileUnit:
             reads.remove(tile)
         return self._work(counters, fill, kernel, p.rows, p.columns, reads, made)
 
-    def _take_reduce(self, counters: Counters, p: opcodes.Reduce, f: Function) -> Work:
+    def _take_reduce(self, counters: Counters, p: opcodes.Reduce, f: Function) -> Timing:
         seen, made = _images(p, f)
         pixels, taken = p.height * p.width, len(seen.address)
         values, read = pixels * p.columns, taken * p.columns
@@ -149,7 +149,7 @@ class TileUnit:
         tiles = Tile(Memory(p.memory), seen), Tile(Memory(p.result_memory), made)
         return self._work(counters, 0, kernel, taken, p.columns, [tiles[0]], tiles[1])
 
-    def _take_move(self, counters: Counters, p: opcodes.Move, f: Function) -> Work:
+    def _take_move(self, counters: Counters, p: opcodes.Move, f: Function) -> Timing:
         width = f.types[2].bytes
         source, made = self.memories.tiles.of(opcodes.MOVE, p)
         if f.operation == Operation.TRANSPOSE:  # each element of a row goes to a row of its own
@@ -160,8 +160,8 @@ class TileUnit:
         return self._work(counters, 0, MOVE, p.rows, p.columns, reads, made)
 
     def _work(
-        self, counters: Counters, fill: int, kernel: Pass, rows: int, columns: int, reads: list[Tile], made: Tile
-    ) -> Work:
+        self, counters: Counters, fill: int, kernel: VectorPass, rows: int, columns: int, reads: list[Tile], made: Tile
+    ) -> Timing:
         """Work of one pass that begins when the registers are filled."""
         taken: Tally[Bank] = Tally()
         for tile in reads:
@@ -172,7 +172,7 @@ class TileUnit:
                 taken[bank] += self.memories.words(*tile)
         busiest = max(taken.values(), default=0)
         free, end = fixed_point.cycles((kernel,), rows, columns, self.lanes, busiest)
-        return Work(fill + free, fill + end)
+        return Timing(fill + free, fill + end)
 
     def _port(self, counters: Counters, tile: Tile, operation: Happens) -> int:
         return self.memories.port(counters, *tile, operation)
@@ -229,7 +229,7 @@ def _combined(f: Function, x: Values, y: Values) -> Values:
     return elementwise.add_integers(m, n, add, qmin=f.low, qmax=f.high)
 
 
-def _charge(counters: Counters, f: Function, values: int) -> Pass:  # noqa: C901, PLR0911 - one a kernel
+def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa: C901, PLR0911 - one a kernel
     """Count the events of a map; return its pass."""
     source, other, result = f.types
     match f.operation:

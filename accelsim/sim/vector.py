@@ -18,9 +18,9 @@ from accelsim.errors import ProgramError
 from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa import constants, opcodes
 from accelsim.isa.accesses import Tile
-from accelsim.isa.opcodes import Code, Exponential, Memory, Normalization
+from accelsim.isa.opcodes import ByteMeaning, Exponential, Memory, Normalization
 from accelsim.sim.memories import Bank, Memories
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
 Cycles = tuple[int, int]
@@ -31,7 +31,7 @@ ReadT = TypeVar("ReadT")
 Functions = opcodes.Normalize | opcodes.Softmax | opcodes.Gelu | opcodes.Dequantize
 Tilewise = Functions | opcodes.Quantize | opcodes.DequantizeSums | opcodes.Transform
 #: What a pass reads and what it writes.
-Pass = tuple[list[Tile], list[Tile]]
+VectorPass = tuple[list[Tile], list[Tile]]
 
 
 class VectorUnit:
@@ -78,7 +78,7 @@ class VectorUnit:
             case opcodes.Dequantize():
                 self._dequantize(p, *tiles)
 
-    def take(self, counters: Counters, opcode: int, p: Tilewise) -> Work:
+    def take(self, counters: Counters, opcode: int, p: Tilewise) -> Timing:
         """Count an instruction's events and say what it takes."""
         tiles = self.memories.tiles.of(opcode, p)
         match p:
@@ -120,16 +120,18 @@ class VectorUnit:
     def _dequantize(self, p: opcodes.Dequantize, source: Tile, block: Tile, result: Tile) -> None:
         data = self._block(block)
         scales, zero_points = _read(lambda: constants.read_scales(data, p.columns, p.kind, p.signed))
-        if p.kind == Code.INTEGER:
+        if p.kind == ByteMeaning.INTEGER:
             real = dequantize.dequantize_int8(self._elements(source, p.signed), zero_points, scales)
         else:
-            fp8: Fp8 = "fp8_e4m3" if p.kind == Code.FP8_E4M3 else "fp8_e5m2"
+            fp8: Fp8 = "fp8_e4m3" if p.kind == ByteMeaning.FP8_E4M3 else "fp8_e5m2"
             real = dequantize.dequantize_fp8(self.memories.rows(*source), scales, fp8)
         self._write(result, real.astype("<f4"))
 
     # cycles and events
 
-    def _take_quantize(self, counters: Counters, p: opcodes.Quantize, source: Tile, scales: Tile, result: Tile) -> Work:
+    def _take_quantize(
+        self, counters: Counters, p: opcodes.Quantize, source: Tile, scales: Tile, result: Tile
+    ) -> Timing:
         integers.quantize_events(counters, p.rows, p.columns)
         words = self._passes(counters, ([source], []), ([source], [scales, result]))
         return _after(0, integers.quantize_cycles(p.rows, p.columns, self.lanes, words))
@@ -137,7 +139,7 @@ class VectorUnit:
     def _take_dequantize_sums(
         self, counters: Counters, p: opcodes.DequantizeSums, sums: Tile, rows_scales: Tile, columns_scales: Tile,
         _: Tile, result: Tile,
-    ) -> Work:  # fmt: skip
+    ) -> Timing:  # fmt: skip
         integers.dequantize_events(counters, p.rows * p.columns, accumulate=bool(p.accumulate))
         fill = self._fill(counters, columns_scales)
         if p.accumulate:  # a sum is read, added to and written back at once
@@ -145,14 +147,14 @@ class VectorUnit:
         words = self._passes(counters, ([sums, rows_scales], [result]))
         return _after(fill, integers.dequantize_cycles(p.rows, p.columns, self.lanes, words))
 
-    def _take_transform(self, counters: Counters, p: opcodes.Transform, source: Tile, result: Tile) -> Work:
+    def _take_transform(self, counters: Counters, p: opcodes.Transform, source: Tile, result: Tile) -> Timing:
         hadamard.events(counters, p.rows * p.columns, levels=p.levels, narrowed=True)
         # first and last pass; those between use row registers
-        passes: list[Pass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
+        passes: list[VectorPass] = [([source], [result])] if p.levels == 1 else [([source], []), ([], [result])]
         words = self._passes(counters, *passes)
         return _after(0, hadamard.cycles(p.rows, p.columns, self.lanes, words, levels=p.levels, narrowed=True))
 
-    def _take_function(self, counters: Counters, p: Functions, source: Tile, block: Tile, result: Tile) -> Work:
+    def _take_function(self, counters: Counters, p: Functions, source: Tile, block: Tile, result: Tile) -> Timing:
         values, shape = p.rows * p.columns, (p.rows, p.columns, self.lanes)
         match p:
             case opcodes.Normalize():
@@ -171,7 +173,7 @@ class VectorUnit:
                 gelu.polynomial_events(counters, values)
                 cycles = gelu.cycles(gelu.POLYNOMIAL, *shape, self._passes(counters, ([source], [result])))
             case opcodes.Dequantize():
-                charge = dequantize.int8_events if p.kind == Code.INTEGER else dequantize.fp8_events
+                charge = dequantize.int8_events if p.kind == ByteMeaning.INTEGER else dequantize.fp8_events
                 charge(counters, values)
                 cycles = dequantize.cycles(*shape, self._passes(counters, ([source], [result])))
         return _after(self._fill(counters, block), cycles)
@@ -203,7 +205,7 @@ class VectorUnit:
         """Charge a read of what fills registers; return the cycles that it takes, 0 for nothing."""
         return self.memories.port(counters, *tile, Operation.SRAM_READ) if tile.region.row_bytes else 0
 
-    def _passes(self, counters: Counters, *passes: Pass) -> int:
+    def _passes(self, counters: Counters, *passes: VectorPass) -> int:
         """Charge what each pass reads and writes; return the words of the busiest port in one pass."""
         busiest = 0
         for reads, writes in passes:
@@ -219,10 +221,10 @@ class VectorUnit:
         return busiest
 
 
-def _after(fill: int, cycles: Cycles) -> Work:
+def _after(fill: int, cycles: Cycles) -> Timing:
     """Work of passes that begin when the registers are filled."""
     free, end = cycles
-    return Work(fill + free, fill + end)
+    return Timing(fill + free, fill + end)
 
 
 def _read(read: Callable[[], ReadT]) -> ReadT:

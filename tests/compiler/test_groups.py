@@ -66,14 +66,14 @@ def test_microscaling_blocks_execute_bit_for_bit(weights: str, kilobytes: int) -
     codec = Storage(weights, 0, 32).codec(1)  # type: ignore[arg-type] # one of the names above
     assert isinstance(codec, Microscale)
     for info, layer in zip(program.header.layers, linears(net), strict=True):
-        if info.k_tile >= layer.inputs:  # a chunk is a column block: its bytes are the encoder's
+        if info.k_tile >= layer.inputs:  # a weight tile is a column block: its bytes are the encoder's
             blocks = [codec.encode(layer.weight[:, n : n + 8]) for n in range(0, layer.outputs, 8)]
             assert info.stored_bits == sum(block.stored_bits for block in blocks)
         else:
             assert info.k_tile % 32 == 0
 
 
-def test_groups_are_whole_in_every_chunk() -> None:
+def test_groups_are_whole_in_every_weight_tile() -> None:
     on = machine(matrix={"rows": 8, "columns": 8}, weight={"capacity_bytes": 2048}, decode=DECODER)
     step = {"scheme": "int8", "weight_bits": 4, "weight_group": 12, "weight_scales": "progressive"}
     program = run(network(np.random.default_rng(0), [200, 16], 4), step, on)

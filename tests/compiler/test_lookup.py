@@ -74,7 +74,7 @@ def test_products_are_looked_up_and_tables_are_filled_for_each_fold() -> None:
     assert counters[Event(Component.MAC, Operation.LOOK_UP, 12)] == 8 * 32 * 16
     assert counters[Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, 12)] == 256 * folds
     assert not any(e.component == Component.MAC and e.operation == Operation.INT_MULTIPLY for e in counters)
-    # a number of 4 bits a weight, 16 values of 8 bits a chunk, a multiplier and a shift an output
+    # a number of 4 bits a weight, 16 values of 8 bits a weight tile, a multiplier and a shift an output
     assert program.header.layers[0].stored_bits == 4 * 32 * 16 + 8 * 16 + 40 * 16
 
 

@@ -231,13 +231,13 @@ def test_tile_cuts_products_and_vector_work_into_what_fits() -> None:
             assert cut.slots * cut.result_bytes <= on.output.capacity_bytes
         else:
             assert flow
-            chunks, order = cut.chunk_table(), cut.order()
+            weight_tiles, order = cut.weight_tile_table(), cut.order()
             done = np.zeros((cut.k, cut.n), np.int64)
-            for number in range(len(chunks.k_low)):
-                k, n = chunks.k_low[number], chunks.n_low[number]
-                done[k : k + chunks.k_size[number], n : n + chunks.n_size[number]] += 1
+            for number in range(len(weight_tiles.k_low)):
+                k, n = weight_tiles.k_low[number], weight_tiles.n_low[number]
+                done[k : k + weight_tiles.k_size[number], n : n + weight_tiles.n_size[number]] += 1
             assert (done == 1).all()
-            assert len(order.row) == len(chunks.k_low) * len(cut.parts_m.low)
+            assert len(order.row) == len(weight_tiles.k_low) * len(cut.parts_m.low)
             for low, size in zip(cut.parts_m.low, cut.parts_m.size, strict=True):
                 times[low : low + size] += 1
         assert (times == 1).all(), fusion.name
@@ -270,7 +270,7 @@ def test_allocate_begins_regions_at_bursts_and_keeps_their_bytes_apart() -> None
     assert all(place.address % burst == 0 for name, place in lowering.places.items() if name not in beside)
     for placement in lowering.placements:
         if isinstance(placement, Placement):
-            assert all(address % burst == 0 for address in placement.chunks)
+            assert all(address % burst == 0 for address in placement.weight_tiles)
             assert placement.target.address >= lowering.image_bytes
     program = compile_graph(*typed, on)
     times = np.zeros(program.header.dram_bytes, np.int64)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim.compiler.residency import EMPTY, Held, latest_of_slot, left_by, take_turns
+from accelsim.compiler.residency import EMPTY, Occupied, latest_of_slot, left_by, take_turns
 from accelsim.compiler.tiles import Int64
 
 BYTES = 64
@@ -50,7 +50,7 @@ def layers(draw: st.DrawFn) -> tuple[Int64, Int64, Int64]:
     return addresses, np.array(sizes), np.array(last)
 
 
-def by_byte(held: Held) -> list[int | None]:
+def by_byte(held: Occupied) -> list[int | None]:
     """Last use of each byte; None where nothing is held."""
     last: list[int | None] = [None] * BYTES
     for low, high, step in zip(*(numbers.tolist() for numbers in held), strict=True):

@@ -1,4 +1,4 @@
-"""Places for encoded chunks in the weight scratchpad: shared by the slots or one behind each, whatever the tiling."""
+"""Places for encoded weight tiles in their scratchpad: shared by the slots or one behind each, whatever the tiling."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_slots_and_places_lie_side_by_side_in_the_memory(
 
 
 def test_places_are_shared_where_their_own_would_cost_the_weights_their_slots() -> None:
-    # 7 chunks of 4,800 weights and 144 bytes of constants stay in 64 KiB beside two places, but not with 7
+    # 7 weight tiles of 4,800 weights and 144 bytes of constants stay in 64 KiB beside two places, but not with 7
     rng = np.random.default_rng(0)
     net = network(rng, [300, 100])
     on = machine()

@@ -96,7 +96,7 @@ def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage, weight
     assert sorted(to_weights[:, 3]) == sorted([*sizes, 16 * 9, 16 * 9, 16 * 9])
     assert info.stored_bits == 8 * sum(sizes) + 48 * 8 * 5
     reads = sum(n for e, n in execution.counters[0].items() if e.operation == Operation.DRAM_READ)
-    # 16 bursts of inputs; each chunk begins a burst, and so do the 144 bytes of constants of each column
+    # 16 bursts of inputs; each weight tile begins a burst, and so do the 144 bytes of constants of each column
     assert reads == 16 + sum(-(-size // 64) for size in sizes) + 3 * 3
     assert energy.breakdown(energy.price(execution.counters[0], HAN, on)).decode > 0
 

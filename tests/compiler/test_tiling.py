@@ -30,7 +30,7 @@ def flow(m: int, k: int, n: int, on: Machine) -> Dataflow:
 
 
 def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
-    """Loads of activation tiles and of weight chunks that the estimate counts on."""
+    """Loads of activation tiles and of weight tiles that the estimate counts on."""
     slots = (chosen.activations, chosen.weights, chosen.sums, chosen.outputs)
     counts = Counts(*(np.array([number]) for number in slots))
     activations, weights = tiling.loads(Candidates.of_one(of, chosen), counts)
@@ -41,13 +41,13 @@ def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
 @settings(max_examples=60)
 def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
     chosen = tiling.choose(flow(m, k, n, on))
-    chunks = chosen.chunks()
+    weight_tiles = chosen.weight_tiles()
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
-    rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.chunk_table()
+    rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.weight_tile_table()
     for row, number in zip(*chosen.order(), strict=True):
-        chunk, span = chunks[number], slice(*rows[row])
-        times[span, slice(*chunk.k), slice(*chunk.n)] += 1
+        weight_tile, span = weight_tiles[number], slice(*rows[row])
+        times[span, slice(*weight_tile.k), slice(*weight_tile.n)] += 1
         if table.done[number]:
             stored[span, slice(*columns[table.tile[number]])] += 1
     assert (times == 1).all()
@@ -67,12 +67,12 @@ def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: 
     chosen = tiling.choose(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}
     counts = dict.fromkeys(held, 0)
-    chunks = chosen.chunks()
-    for row, chunk in zip(*chosen.order(), strict=True):
-        part = (0, k) if chosen.resident else chunks[chunk].k
+    weight_tiles = chosen.weight_tiles()
+    for row, weight_tile in zip(*chosen.order(), strict=True):
+        part = (0, k) if chosen.resident else weight_tiles[weight_tile].k
         for name, key, slots in (
             ("activation", (row, part), chosen.activations),
-            ("weight", chunk, chosen.weights),
+            ("weight", weight_tile, chosen.weights),
         ):
             if key not in held[name]:
                 held[name] = [*held[name], key][-slots:]
@@ -84,7 +84,7 @@ def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
     whole = flow(1000, 128, 128, machine())
     chosen = tiling.choose(whole)
     assert chosen.tiles_m > 1
-    assert loads(whole, chosen)[1] == len(chosen.chunks())
+    assert loads(whole, chosen)[1] == len(chosen.weight_tiles())
 
 
 @pytest.mark.parametrize("size", [0, 1])

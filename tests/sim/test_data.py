@@ -29,7 +29,7 @@ from accelsim.isa.verify import verify
 from accelsim.kernels import lanes
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 from accelsim.workload.load import load_network
 from accelsim.workload.network import Network
 
@@ -37,22 +37,22 @@ from accelsim.workload.network import Network
 WAYS = (False, True) if lanes.VNNI else (False,)
 
 
-def one_by_one(core: Core, program: Program) -> dict[int, Work]:
-    works = {}
+def one_by_one(core: Core, program: Program) -> dict[int, Timing]:
+    timings = {}
     for i, record in enumerate(program.instructions):
         if core.depends_on_data(int(record["opcode"])):
-            works[i] = core.execute(record)
+            timings[i] = core.execute(record)
         else:
             core.move(record)
-    return works
+    return timings
 
 
 def assert_moves_alike(program: Program, where: Machine) -> Core:
     expected = Core(program, where)
-    works = one_by_one(expected, program)
+    timings = one_by_one(expected, program)
     for vnni in WAYS:
         core = Core(program, where)
-        assert move_all(core, program, vnni=vnni) == works
+        assert move_all(core, program, vnni=vnni) == timings
         for memory, array in expected.memories.arrays.items():
             np.testing.assert_array_equal(core.memories.arrays[memory], array, memory.name)
         assert core.effectual == expected.effectual

@@ -22,7 +22,7 @@ from accelsim.memory.region import lines
 from accelsim.memory.second_level import SecondLevel, SecondLevelActivity
 from accelsim.results import Execution
 from accelsim.sim.dma import BankedDmas
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 DDR4 = load_part("DDR4_8Gb_x8_3200")
 L2_64K = L2(capacity_bytes=65536, ways=16, banks=4, width_bits=512, ports=1, latency_cycles=20)
@@ -118,12 +118,12 @@ def test_stores_tell_which_lines_they_cover(monkeypatch: pytest.MonkeyPatch) -> 
             told.append((int(places.line[burst]), write, covered))  # type: ignore[attr-defined]  # it is a Places
         return accepted
 
-    started: list[Work] = []
+    started: list[Timing] = []
     start = BankedDmas.start
 
-    def noted(self: BankedDmas, unit: object, layer: int, work: Work) -> object:
-        started.append(work)
-        return start(self, unit, layer, work)  # type: ignore[arg-type]  # passed on as it came
+    def noted(self: BankedDmas, unit: object, layer: int, timing: Timing) -> object:
+        started.append(timing)
+        return start(self, unit, layer, timing)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(SecondLevel, "offer", logged)
     monkeypatch.setattr(BankedDmas, "start", noted)
@@ -131,12 +131,13 @@ def test_stores_tell_which_lines_they_cover(monkeypatch: pytest.MonkeyPatch) -> 
     net = network(rng, [40, 100])
     run(net, inputs(rng, net, 20), machine(dram={"kind": "banked", "part": DDR4}, l2=L2_64K))
     expected = []
-    for work in started:
-        r = work.outside
+    for timing in started:
+        r = timing.outside
         assert r is not None
         inside = {r.address + row * r.stride + byte for row in range(r.rows) for byte in range(r.row_bytes)}
         expected += [
-            (line, work.writes, all(64 * line + byte in inside for byte in range(64))) for line in lines(r, 64).tolist()
+            (line, timing.writes, all(64 * line + byte in inside for byte in range(64)))
+            for line in lines(r, 64).tolist()
         ]
     assert sorted(told) == sorted(expected)
     stores = [covered for _, write, covered in told if write]

@@ -158,7 +158,7 @@ class Case:
     function: Function
     tiles: list[Values]
     expected: Values
-    kernel: fixed_point.Pass
+    kernel: fixed_point.VectorPass
     events: Counters
     table: bytes = b""
 

@@ -99,13 +99,13 @@ def test_a_gather_is_runs_and_padding(
 
     core = Core(program, on)
     index = int(np.flatnonzero(program.instructions["opcode"] == GATHER)[0])
-    work = core.take({}, program.instructions[index])
+    timing = core.take({}, program.instructions[index])
     found = window(d, row, column)
-    assert work.bursts == words(found.outside.moved(MARGIN + at), on.dram.burst_bytes)
+    assert timing.bursts == words(found.outside.moved(MARGIN + at), on.dram.burst_bytes)
     width = on.activation.width_bytes
     touched = [byte // width for run in runs for byte in range(run.chip, run.chip + d.run_bytes)]
     accesses = 1 + sum(a != b for a, b in itertools.pairwise(touched))
-    assert work.words == (0 if on.activation.ideal else accesses)
+    assert timing.words == (0 if on.activation.ideal else accesses)
     counters: Any = {}
     core.take(counters, program.instructions[index])
     assert accesses in [

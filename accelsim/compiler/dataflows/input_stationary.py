@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.instructions import Instructions, in_turn, issue
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, cut, cuts
+from accelsim.compiler.tiles import WeightTile, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import InputStationary
 from accelsim.datapath.input_stationary import InputStationary as Unit
@@ -16,17 +16,17 @@ from accelsim.units import align_up, ceil_div
 
 
 class InputStationaryFlow(Dataflow):
-    """A chunk is its folds one after the other without gaps, each n rows of R weights, the outputs that stream.
+    """A weight tile is its folds one after the other without gaps, each n rows of R weights, the outputs that stream.
 
     That of a factor that is formed at run time is n rows of all its inputs.
     """
 
     def __init__(self, product: Product, machine: Machine, config: InputStationary) -> None:
-        # as many outputs stream past a fold as two of its chunks, blocks of sums and blocks of results let on chip;
+        # as many outputs stream past a fold as two of its tiles, blocks of sums and blocks of results let on chip;
         # where they are encoded, as many bytes again are for those on their way to the decode unit
         samples = min(config.columns, product.m)
-        chunks = 4 if product.storage else 2
-        weights = machine.weight.capacity_bytes // chunks // (config.rows + machine.constant_bytes)
+        weight_tiles = 4 if product.storage else 2
+        weights = machine.weight.capacity_bytes // weight_tiles // (config.rows + machine.constant_bytes)
         sums = machine.accumulator.capacity_bytes // 2 // (machine.operand.sum_bytes * samples)
         results = machine.output.capacity_bytes // 2 // align_up(samples, machine.output.width_bytes)
         columns = max(1, min(product.n, weights, sums, results))
@@ -34,17 +34,17 @@ class InputStationaryFlow(Dataflow):
         self.rows = config.rows
         self.unit = Unit.of(config)
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """One byte a weight."""
-        return chunk.k.size * chunk.n.size
+        return weight_tile.k.size * weight_tile.n.size
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Fold by fold, output by output."""
-        weights = self.weights(chunk)
-        folds = [weights[f.low : f.high].T.reshape(-1) for f in cut(chunk.k.size, self.rows)]
+        weights = self.weights(weight_tile)
+        folds = [weights[f.low : f.high].T.reshape(-1) for f in cut(weight_tile.k.size, self.rows)]
         return np.concatenate(folds).view(np.uint8)
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """For each block of samples, preload and matmul of each fold."""
         folds, blocks = cuts(tiles.k, self.rows), cuts(tiles.m, self.block)
         times = len(blocks.low) * len(folds.low)

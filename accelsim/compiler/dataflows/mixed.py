@@ -1,7 +1,7 @@
 """The first inputs of a layer as integers, the others as floats, on an array that takes both.
 
-Inputs of a group share scales; a chunk of integers is a group, or part of one where a tile holds all inputs of its
-rows. Activations are rounded on chip, when their tile is there, and a group's int32 sums are scaled onto the float32
+Inputs of a group share scales; a weight tile of integers is a group, or part of one where a tile holds all inputs of
+its rows. Activations are rounded on chip, when their tile is there, and a group's int32 sums are scaled onto float32
 sums of the block before the next group's are added: both on the vector unit, once for every group. Behind each tile of
 activations lie its integers, and its rows' scales in banks of their own, where there are enough: what is scaled reads
 them while other rows stream. Beside the blocks of sums two of int32 take turns, so that a group's can be scaled while
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accelsim.compiler.code import Code, in_turn, issue, joined
 from accelsim.compiler.dataflow import Bytes, Float64, Int64, Matrices, Tiles, tabulate
 from accelsim.compiler.dataflows.weight_stationary import WeightStationaryFlow
+from accelsim.compiler.instructions import Instructions, in_turn, issue, joined
 from accelsim.compiler.product import IntegerPart, Product
-from accelsim.compiler.tiles import Chunk, Chunks, Footprint, Place, Span, cut, cuts, cuts_apart, whole_folds
+from accelsim.compiler.tiles import Footprint, Place, Span, WeightTile, WeightTiles, cut, cuts, cuts_apart, whole_folds
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.config.operands import INTEGERS
@@ -54,7 +54,7 @@ class Quantized(NamedTuple):
 
 
 class MixedFlow(WeightStationaryFlow):
-    """A chunk of integers is its folds, row-major and k by n as of floats, and then a float32 scale for each output."""
+    """A weight tile of integers is its folds, row-major and k by n as of floats, and then a float32 scale an output."""
 
     partial_sums = 2
 
@@ -79,49 +79,54 @@ class MixedFlow(WeightStationaryFlow):
         """What the best tiling depends on: integers, too."""
         return super().likeness, self.split, self.group, self.part.bits
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """Rows of packed operands, or of packed integers and their scales."""
-        if not self._of_integers(chunk):
-            return super().weights_bytes(chunk)
-        scales = SCALE_BYTES * chunk.n.size if self._ends_group(chunk) else 0
-        return self._scales_offset(chunk.k.size, chunk.n.size) + scales
+        if not self._of_integers(weight_tile):
+            return super().weights_bytes(weight_tile)
+        scales = SCALE_BYTES * weight_tile.n.size if self._ends_group(weight_tile) else 0
+        return self._scales_offset(weight_tile.k.size, weight_tile.n.size) + scales
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Those bytes."""
-        columns = slice(chunk.n.low, chunk.n.high)
-        if not self._of_integers(chunk):
-            rows = slice(chunk.k.low - self.split, chunk.k.high - self.split)
+        columns = slice(weight_tile.n.low, weight_tile.n.high)
+        if not self._of_integers(weight_tile):
+            rows = slice(weight_tile.k.low - self.split, weight_tile.k.high - self.split)
             return pack_rows(self.product.weights[rows, columns], self.machine.matrix.operands).reshape(-1)
-        packed = pack_rows(self.part.weight[chunk.k.low : chunk.k.high, columns], INTEGERS[self.part.bits])
-        data = np.zeros(self.weights_bytes(chunk), np.uint8)
+        packed = pack_rows(self.part.weight[weight_tile.k.low : weight_tile.k.high, columns], INTEGERS[self.part.bits])
+        data = np.zeros(self.weights_bytes(weight_tile), np.uint8)
         data[: packed.size] = packed.reshape(-1)
-        if self._ends_group(chunk):
-            scales = self.part.scale[chunk.k.low // self.group, columns].astype("<f4")
-            data[self._scales_offset(chunk.k.size, chunk.n.size) :] = scales.view(np.uint8)
+        if self._ends_group(weight_tile):
+            scales = self.part.scale[weight_tile.k.low // self.group, columns].astype("<f4")
+            data[self._scales_offset(weight_tile.k.size, weight_tile.n.size) :] = scales.view(np.uint8)
         return data
 
-    def _of_integers(self, chunk: Chunk) -> bool:
-        return chunk.k.low < self.split
+    def _of_integers(self, weight_tile: WeightTile) -> bool:
+        return weight_tile.k.low < self.split
 
-    def _ends_group(self, chunk: Chunk) -> bool:
-        return chunk.k.high % self.group == 0 or chunk.k.high == self.split
+    def _ends_group(self, weight_tile: WeightTile) -> bool:
+        return weight_tile.k.high % self.group == 0 or weight_tile.k.high == self.split
 
     def _scales_offset(self, k: int, n: int) -> int:
         return align_up(k * ceil_div(n * self.part.bits, 8), self.machine.weight.width_bytes)
 
-    def largest_chunk(self, tile_k: int) -> int:
-        """The larger one of the largest chunk of integers and that of floats."""
+    def largest_weight_tile(self, tile_k: int) -> int:
+        """The larger one of the largest weight tile of integers and that of floats."""
         n = Span(0, self.width)
         low, size = cuts_apart(self.product.k, tile_k, self.split, int(whole_folds(tile_k, self.fold)))
         spans = [Span(*ends) for ends in zip(low.tolist(), (low + size).tolist(), strict=True)]
-        return max(self.weights_bytes(Chunk(span, n, last=True)) for span in spans)
+        return max(self.weights_bytes(WeightTile(span, n, last=True)) for span in spans)
 
-    def all_weights_bytes(self, chunks: Chunks) -> Int64:
-        """`weights_bytes` of each chunk; shape (chunks,)."""
-        sides = (chunks.k_low, chunks.k_low + chunks.k_size, chunks.n_low, chunks.n_low + chunks.n_size)
+    def all_weights_bytes(self, weight_tiles: WeightTiles) -> Int64:
+        """`weights_bytes` of each weight tile; shape (weight tiles,)."""
+        sides = (
+            weight_tiles.k_low,
+            weight_tiles.k_low + weight_tiles.k_size,
+            weight_tiles.n_low,
+            weight_tiles.n_low + weight_tiles.n_size,
+        )
         return np.array(
             [
-                self.weights_bytes(Chunk(Span(k, k_end), Span(n, n_end), last=False))
+                self.weights_bytes(WeightTile(Span(k, k_end), Span(n, n_end), last=False))
                 for k, k_end, n, n_end in zip(*(side.tolist() for side in sides), strict=True)
             ]
         )
@@ -148,7 +153,7 @@ class MixedFlow(WeightStationaryFlow):
 
     def quantize(
         self, address: Int64, scales: Int64, samples: Int64, features: Int64, pitch: int, place: Quantized
-    ) -> Code:
+    ) -> Instructions:
         """Round tiles of floats, group by group; shape (tiles,) each."""
         low, size = cuts(place.inputs, self.group)
         columns = np.minimum(size, features[:, None] - low)
@@ -168,8 +173,8 @@ class MixedFlow(WeightStationaryFlow):
 
     def integer_products(
         self, tiles: Tiles, place: Quantized, low: Int64, scales: Int64, partial: Int64, *, scaled: bool
-    ) -> Code:
-        """Products of one chunk of integers each, and their group's sums scaled onto the float32 sums.
+    ) -> Instructions:
+        """Products of one weight tile of integers each, and their group's sums scaled onto the float32 sums.
 
         Parameters
         ----------
@@ -178,11 +183,11 @@ class MixedFlow(WeightStationaryFlow):
         place
             Where integers and scales lie in the tiles of activations.
         low
-            First input of each chunk, counted from the tile's; shape (steps, 1).
+            First input of each weight tile, counted from the tile's; shape (steps, 1).
         scales, partial
             Addresses of the tiles' scales and of the int32 sums; shape (steps, 1).
         scaled
-            Whether the chunks complete their groups.
+            Whether the weight tiles complete their groups.
         """
         bits = self.part.bits
         first = tiles.x.address + place.integers + low * bits // 8
@@ -234,7 +239,7 @@ class MixedFlow(WeightStationaryFlow):
         )
         return joined(in_turn(preload, matmul), scale)
 
-    def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:  # noqa: ARG002 - a chunk is a group
+    def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:  # noqa: ARG002 - a weight tile is a group
         """Estimated cycles of all steps: of the array, or of the vector unit where it takes longer."""
         product, lanes = self.product, self.machine.vector.lanes
         groups = cut(self.split, self.group)

@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.instructions import Instructions, in_turn, issue
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, cuts
+from accelsim.compiler.tiles import WeightTile, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import OuterProduct, OutputStationary
 from accelsim.datapath.outer_product import OuterProduct as OuterProductUnit
@@ -17,12 +17,12 @@ from accelsim.datapath.output_stationary import OutputStationary as OutputStatio
 from accelsim.isa.opcodes import MULTIPLY, PRELOAD_MASK
 from accelsim.units import ceil_div
 
-#: Inputs that chunks are multiples of: whole bytes of the skip bits.
+#: Inputs that weight tiles are multiples of: whole bytes of the skip bits.
 GRAIN = 8
 
 
 class _SumsStay(Dataflow):
-    """A chunk is its weights, input by input, n of each."""
+    """A weight tile is its weights, input by input, n of each."""
 
     def __init__(
         self, product: Product, machine: Machine, config: OuterProduct | OutputStationary, *, most_inputs: int
@@ -36,13 +36,13 @@ class _SumsStay(Dataflow):
             most_inputs=most_inputs,
         )
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """One byte a weight."""
-        return chunk.k.size * chunk.n.size
+        return weight_tile.k.size * weight_tile.n.size
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Input by input."""
-        return self.weights(chunk).reshape(-1).view(np.uint8)
+        return self.weights(weight_tile).reshape(-1).view(np.uint8)
 
     def drain_cycles(self, n: Int64) -> Int64:
         """Accesses of the accumulator's port for the sums of a block."""
@@ -51,10 +51,10 @@ class _SumsStay(Dataflow):
             return np.zeros_like(n)
         return n * ceil_div(self.machine.operand.sum_bytes * self.block, accumulator.width_bytes)
 
-    def multiply(self, tiles: Tiles) -> Code:
+    def multiply(self, tiles: Tiles) -> Instructions:
         """Product of each block of samples."""
         blocks = cuts(tiles.m, self.block)
-        return self.samples_times_chunk(MULTIPLY, tiles, blocks, weights_stride=tiles.n, packed=0)
+        return self.samples_times_weight_tile(MULTIPLY, tiles, blocks, weights_stride=tiles.n, packed=0)
 
 
 class OuterProductFlow(_SumsStay):
@@ -68,20 +68,24 @@ class OuterProductFlow(_SumsStay):
         known = self.skip and not product.factor
         self.survivors = int(np.count_nonzero(product.weights.any(axis=1))) if known else product.k
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """One byte a weight, and a bit an input."""
-        return super().weights_bytes(chunk) + (ceil_div(chunk.k.size, 8) if self.skip else 0)
+        return super().weights_bytes(weight_tile) + (ceil_div(weight_tile.k.size, 8) if self.skip else 0)
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Weights, then bits."""
-        packed = super().pack(chunk)
-        return np.concatenate([packed, self.unit.mask(self.weights(chunk))]) if self.skip else packed
+        packed = super().pack(weight_tile)
+        return np.concatenate([packed, self.unit.mask(self.weights(weight_tile))]) if self.skip else packed
 
-    def behind_factor(self, chunk: Chunk) -> Bytes:
+    def behind_factor(self, weight_tile: WeightTile) -> Bytes:
         """Skip bits that skip nothing, as nobody knows which inputs are zeros."""
-        return np.packbits(np.ones(chunk.k.size, np.bool_), bitorder="little") if self.skip else np.zeros(0, np.uint8)
+        return (
+            np.packbits(np.ones(weight_tile.k.size, np.bool_), bitorder="little")
+            if self.skip
+            else np.zeros(0, np.uint8)
+        )
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """For each block of samples, its skip bits and its product."""
         multiply = self.multiply(tiles)
         if not self.skip:
@@ -119,7 +123,7 @@ class OutputStationaryFlow(_SumsStay):
         super().__init__(product, machine, config, most_inputs=product.k)
         self.unit = OutputStationaryUnit.of(config)
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """A product for each block of samples."""
         return self.multiply(tiles)
 

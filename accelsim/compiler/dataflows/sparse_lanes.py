@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.instructions import Instructions
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, Chunks, Span, cut, cuts
+from accelsim.compiler.tiles import Span, WeightTile, WeightTiles, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import SparseLanes
 from accelsim.datapath.sparse_lanes import SparseLanes as Unit
@@ -18,7 +18,7 @@ from accelsim.isa.opcodes import SPMV
 
 
 class SparseLanesFlow(Dataflow):
-    """A chunk is its weights as `formats.relative` encodes them for the machine's lanes."""
+    """A weight tile is its weights as `formats.relative` encodes them for the machine's lanes."""
 
     def __init__(self, product: Product, machine: Machine, config: SparseLanes) -> None:
         self.unit = Unit.of(config)
@@ -34,28 +34,35 @@ class SparseLanesFlow(Dataflow):
         """All of a tile of weights."""
         return 0, 1
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """Pointers, values and indices."""
-        entries = self.counts[chunk.n][chunk.k.low : chunk.k.high].sum(axis=0, dtype=np.int64)
-        return relative.stored_bytes(chunk.k.size, entries, self.unit.index_bits)
+        entries = self.counts[weight_tile.n][weight_tile.k.low : weight_tile.k.high].sum(axis=0, dtype=np.int64)
+        return relative.stored_bytes(weight_tile.k.size, entries, self.unit.index_bits)
 
-    def all_weights_bytes(self, chunks: Chunks) -> Int64:
-        """Those of each chunk, whose entries differ."""
-        sides = (chunks.k_low, chunks.k_low + chunks.k_size, chunks.n_low, chunks.n_low + chunks.n_size)
+    def all_weights_bytes(self, weight_tiles: WeightTiles) -> Int64:
+        """Those of each weight tile, whose entries differ."""
+        sides = (
+            weight_tiles.k_low,
+            weight_tiles.k_low + weight_tiles.k_size,
+            weight_tiles.n_low,
+            weight_tiles.n_low + weight_tiles.n_size,
+        )
         spans = zip(*(side.tolist() for side in sides), strict=True)
-        return np.array([self.weights_bytes(Chunk(Span(k, a), Span(n, b), last=False)) for k, a, n, b in spans])
+        return np.array([self.weights_bytes(WeightTile(Span(k, a), Span(n, b), last=False)) for k, a, n, b in spans])
 
-    def largest_chunk(self, tile_k: int) -> int:
-        """The largest of all chunks, whose entries differ."""
-        return max(self.weights_bytes(Chunk(k, n, last=True)) for n in self.counts for k in cut(self.product.k, tile_k))
+    def largest_weight_tile(self, tile_k: int) -> int:
+        """The largest of all weight tiles, whose entries differ."""
+        return max(
+            self.weights_bytes(WeightTile(k, n, last=True)) for n in self.counts for k in cut(self.product.k, tile_k)
+        )
 
-    def pack(self, chunk: Chunk) -> Bytes:
-        """Encode the chunk."""
-        return np.frombuffer(self.unit.encode(self.weights(chunk)).to_bytes(), np.uint8)
+    def pack(self, weight_tile: WeightTile) -> Bytes:
+        """Encode the weight tile."""
+        return np.frombuffer(self.unit.encode(self.weights(weight_tile)).to_bytes(), np.uint8)
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """One instruction for all samples."""
-        return self.samples_times_chunk(SPMV, tiles, cuts(tiles.m, tiles.m), weights_bytes=tiles.w_bytes)
+        return self.samples_times_weight_tile(SPMV, tiles, cuts(tiles.m, tiles.m), weights_bytes=tiles.w_bytes)
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Entries of the busiest lane of each input, as if every activation were nonzero, or words of sums if more."""
@@ -67,5 +74,5 @@ class SparseLanesFlow(Dataflow):
 
     @property
     def likeness(self) -> Hashable:
-        """A product with other weights has other chunks."""
+        """A product with other weights has other weight tiles."""
         return id(self)

@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
+from accelsim.compiler.instructions import Instructions, in_turn, issue
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, cut, cuts
+from accelsim.compiler.tiles import WeightTile, cut, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import StructuredSparse
 from accelsim.datapath.structured_sparse import StructuredSparse as Unit
@@ -19,7 +19,7 @@ from accelsim.units import ceil_div
 
 
 class StructuredSparseFlow(Dataflow):
-    """A chunk is its folds one after the other without gaps: dense weights row-major, or `formats.nm` bytes."""
+    """A weight tile is its folds one after the other without gaps: dense weights row-major, or `formats.nm` bytes."""
 
     def __init__(self, product: Product, machine: Machine, config: StructuredSparse) -> None:
         self.unit = Unit.of(config)
@@ -35,20 +35,20 @@ class StructuredSparseFlow(Dataflow):
     def _fold_bytes(self, k: int, n: int) -> int:
         return nm.stored_bytes(k, n, self.unit.kept, self.unit.group) if self.sparse else k * n
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """Values and indices of each fold, or one byte a weight."""
-        return sum(self._fold_bytes(fold.size, chunk.n.size) for fold in cut(chunk.k.size, self.depth))
+        return sum(self._fold_bytes(fold.size, weight_tile.n.size) for fold in cut(weight_tile.k.size, self.depth))
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Fold by fold."""
-        weights = self.weights(chunk)
+        weights = self.weights(weight_tile)
         if not self.sparse:
             return weights.reshape(-1).view(np.uint8)
-        parts = (weights[f.low : f.high] for f in cut(chunk.k.size, self.depth))
+        parts = (weights[f.low : f.high] for f in cut(weight_tile.k.size, self.depth))
         packed = b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
         return np.frombuffer(packed, np.uint8)
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """Preload and matmul of each fold."""
         folds = cuts(tiles.k, self.depth)
         preload = issue(

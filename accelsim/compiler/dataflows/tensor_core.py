@@ -6,10 +6,10 @@ from collections.abc import Hashable
 
 import numpy as np
 
-from accelsim.compiler.code import Code
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles
+from accelsim.compiler.instructions import Instructions
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, cuts
+from accelsim.compiler.tiles import WeightTile, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import TensorCore
 from accelsim.datapath.tensor_core import GROUP, KEPT
@@ -19,7 +19,7 @@ from accelsim.isa.opcodes import MULTIPLY
 
 
 class TensorCoreFlow(Dataflow):
-    """A chunk is its weights output by output, k of each; or 2:4 weights as `formats.nm` stores them."""
+    """A weight tile is its weights output by output, k of each; or 2:4 weights as `formats.nm` stores them."""
 
     def __init__(self, product: Product, machine: Machine, config: TensorCore) -> None:
         self.unit = Unit.of(config)
@@ -35,23 +35,25 @@ class TensorCoreFlow(Dataflow):
         """All of a tile of weights, in whole steps of the cores."""
         return 0, self.unit.step_inputs(sparse=self.sparse)
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """One byte a weight, or values and indices."""
         if self.sparse:
-            return nm.stored_bytes(chunk.k.size, chunk.n.size, KEPT, GROUP)
-        return chunk.k.size * chunk.n.size
+            return nm.stored_bytes(weight_tile.k.size, weight_tile.n.size, KEPT, GROUP)
+        return weight_tile.k.size * weight_tile.n.size
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Output by output, or compressed."""
-        weights = self.weights(chunk)
+        weights = self.weights(weight_tile)
         if self.sparse:
             return np.frombuffer(nm.compress(weights, KEPT, GROUP).to_bytes(), np.uint8)
         return weights.T.reshape(-1).view(np.uint8)
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """One instruction: the cores share the block among them."""
         stride, packed = (0, 1) if self.sparse else (tiles.k, 0)
-        return self.samples_times_chunk(MULTIPLY, tiles, cuts(tiles.m, tiles.m), weights_stride=stride, packed=packed)
+        return self.samples_times_weight_tile(
+            MULTIPLY, tiles, cuts(tiles.m, tiles.m), weights_stride=stride, packed=packed
+        )
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
         """Issue cycles of the block."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compiler.code import Code, in_turn, issue
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
+from accelsim.compiler.instructions import Instructions, in_turn, issue
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import Chunk, cuts
+from accelsim.compiler.tiles import WeightTile, cuts
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
@@ -18,7 +18,7 @@ from accelsim.units import align_up, ceil_div
 
 
 class WeightStationaryFlow(Dataflow):
-    """A chunk is its folds, each row-major, k by n, one after the other without gaps."""
+    """A weight tile is its folds, each row-major, k by n, one after the other without gaps."""
 
     def __init__(self, product: Product, machine: Machine, config: WeightStationary) -> None:
         super().__init__(product, machine, grain=config.rows, columns=config.columns, block=product.m)
@@ -31,18 +31,18 @@ class WeightStationaryFlow(Dataflow):
         """Those of a fold."""
         return self.rows, self.rows
 
-    def weights_bytes(self, chunk: Chunk) -> int:
+    def weights_bytes(self, weight_tile: WeightTile) -> int:
         """Rows of packed operands, behind the values that they are numbers of, if products are looked up."""
-        return self._shared_bytes + chunk.k.size * self.machine.operand.row_bytes(chunk.n.size)
+        return self._shared_bytes + weight_tile.k.size * self.machine.operand.row_bytes(weight_tile.n.size)
 
-    def pack(self, chunk: Chunk) -> Bytes:
+    def pack(self, weight_tile: WeightTile) -> Bytes:
         """Those bytes."""
         if not self.lookup:
-            return pack_rows(self.weights(chunk), self.machine.matrix.operands).reshape(-1)
-        values, numbers = np.unique(self.weights(chunk), return_inverse=True)
-        data = np.zeros(self.weights_bytes(chunk), np.uint8)
+            return pack_rows(self.weights(weight_tile), self.machine.matrix.operands).reshape(-1)
+        values, numbers = np.unique(self.weights(weight_tile), return_inverse=True)
+        data = np.zeros(self.weights_bytes(weight_tile), np.uint8)
         data[: len(values)] = values.astype(np.int8).view(np.uint8)
-        packed = pack_rows(numbers.reshape(chunk.k.size, -1), self.machine.matrix.operands)
+        packed = pack_rows(numbers.reshape(weight_tile.k.size, -1), self.machine.matrix.operands)
         data[self._shared_bytes :] = packed.reshape(-1)
         return data
 
@@ -50,7 +50,7 @@ class WeightStationaryFlow(Dataflow):
     def _shared_bytes(self) -> int:
         return align_up(SHARED_VALUES, self.machine.weight.width_bytes) if self.lookup else 0
 
-    def products(self, tiles: Tiles) -> Code:
+    def products(self, tiles: Tiles) -> Instructions:
         """Preload and matmul of each fold."""
         folds, pitch = cuts(tiles.k, self.rows), self.machine.operand.row_bytes(tiles.n)
         preload = issue(

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.vector import dequantize
-from accelsim.datapath.vector.fixed_point import Int64, Pass
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
 
-INTEGERS = Pass("requantize", ("subtract zero point", "multiply", "rounding shift", "saturate"))
-TO_FLOATS = Pass("dequantize", (*dequantize.DEQUANTIZE.stages, "clamp"))
-TO_INTEGERS = Pass("quantize", ("multiply", "round", "saturate"))
-FLOATS = Pass("clamp", ("clamp", "round"))
+INTEGERS = VectorPass("requantize", ("subtract zero point", "multiply", "rounding shift", "saturate"))
+TO_FLOATS = VectorPass("dequantize", (*dequantize.DEQUANTIZE.stages, "clamp"))
+TO_INTEGERS = VectorPass("quantize", ("multiply", "round", "saturate"))
+FLOATS = VectorPass("clamp", ("clamp", "round"))
 
 _ADD_32 = Event(Component.VECTOR, Operation.INT_ADD, 32)
 _ADD_64 = Event(Component.VECTOR, Operation.INT_ADD, 64)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import Pass
+from accelsim.datapath.vector.fixed_point import VectorPass
 
 Fp8 = Literal["fp8_e4m3", "fp8_e5m2"]
 
@@ -22,7 +22,7 @@ _MANTISSA_BITS: dict[Fp8, int] = {"fp8_e4m3": 3, "fp8_e5m2": 2}
 _FLOAT32_MANTISSA_BITS, _FLOAT32_BIAS = 23, 127
 _QUIET_NAN, _INFINITY = 0x7FC00000, 0x7F800000
 
-DEQUANTIZE = Pass("dequantize", ("convert", "multiply", "round"))
+DEQUANTIZE = VectorPass("dequantize", ("convert", "multiply", "round"))
 
 _REBIAS = Event(Component.VECTOR, Operation.INT_ADD, 8)
 _NORMALIZE_FP8 = Event(Component.VECTOR, Operation.INT_SHIFT, 3)

@@ -16,17 +16,17 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import requantize
 from accelsim.datapath.vector import fixed_point
 from accelsim.datapath.vector.elements import BYTES, Element
-from accelsim.datapath.vector.fixed_point import Int64, Pass
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 #: Bits by which TFLite shifts operands left before it rescales them, so that little is lost: two of 8 bits, and others.
 LEFT_SHIFT, LEFT_SHIFT_16 = 20, 15
 
-ADD_INT32 = Pass("add", ("add and saturate",))
-RELU = Pass("relu", ("compare",))
-RESCALE = Pass("rescale", ("subtract zero point", "multiply", "rounding shift"))
-RESCALE_ADD = Pass("rescale and add", (*RESCALE.stages, *ADD_INT32.stages))
-ADD_INTEGERS = Pass(
+ADD_INT32 = VectorPass("add", ("add and saturate",))
+RELU = VectorPass("relu", ("compare",))
+RESCALE = VectorPass("rescale", ("subtract zero point", "multiply", "rounding shift"))
+RESCALE_ADD = VectorPass("rescale and add", (*RESCALE.stages, *ADD_INT32.stages))
+ADD_INTEGERS = VectorPass(
     "add at two scales",
     ("subtract zero points", "multiply", "rounding shift", "add", "multiply", "rounding shift", "saturate"),
 )
@@ -158,7 +158,7 @@ def add_integers(
     )
 
 
-def cycles(kernel: Pass, rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
+def cycles(kernel: VectorPass, rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
     """Cycles of one of this module's passes over a tile; see `fixed_point.cycles`."""
     return fixed_point.cycles((kernel,), rows, columns, lanes, words)
 

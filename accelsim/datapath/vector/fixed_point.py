@@ -106,7 +106,7 @@ def root(value: Int64, bits: int, fraction_bits: int) -> Int64:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class VectorPass:
     """A row's values streaming through the lanes, a group a cycle.
 
     Parameters
@@ -139,7 +139,7 @@ class Scalar:
     cycles: int
 
 
-def cycles(passes: Sequence[Pass | Scalar], rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
+def cycles(passes: Sequence[VectorPass | Scalar], rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
     """Cycles until the unit takes the next tile, and until the last result of a rows x columns tile.
 
     A pass takes ceil(columns / lanes) cycles a row, or more if the ports are slower. The next pass of the row waits

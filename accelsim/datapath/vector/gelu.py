@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import requantize
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import Int64, Pass, shift_round
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass, shift_round
 
 GRID_BITS = 10
 EDGE = int(1.769 * 2**GRID_BITS)
@@ -34,8 +34,8 @@ COEFFICIENT = 0.2888
 ONE = int(2 ** (2 * GRID_BITS) / COEFFICIENT)
 MULTIPLIER_BITS = 16
 
-LOOK_UP = Pass("look up", ("look up",))
-POLYNOMIAL = Pass(
+LOOK_UP = VectorPass("look up", ("look up",))
+POLYNOMIAL = VectorPass(
     "polynomial",
     (
         "subtract zero point",
@@ -130,7 +130,7 @@ def polynomial(x: NDArray[np.generic], gelu: Polynomial) -> Int64:
     return requantize(a * (ONE + erf), gelu.multiplier, gelu.shift, gelu.output_zero_point, gelu.mode)
 
 
-def cycles(kernel: Pass, rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
+def cycles(kernel: VectorPass, rows: int, columns: int, lanes: int, words: int) -> tuple[int, int]:
     """Cycles of `LOOK_UP` or `POLYNOMIAL` over a tile; see `fixed_point.cycles`."""
     return fixed_point.cycles((kernel,), rows, columns, lanes, words)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import Int64, Pass, shift_round
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass, shift_round
 
 #: Largest p whose outputs fit int16, and int32.
 INT16_LEVELS, INT32_LEVELS = 8, 24
@@ -58,11 +58,11 @@ def narrow(y: Int64, right: int) -> Int64:
     return np.clip(shift_round(y, right), -128, 127)
 
 
-def passes(levels: int, *, narrowed: bool) -> tuple[Pass, ...]:
+def passes(levels: int, *, narrowed: bool) -> tuple[VectorPass, ...]:
     """One pass a level; only the first and the last move words through the ports, the others use row registers."""
     last = ("round and shift", "saturate") if narrowed else ()
     return tuple(
-        Pass(
+        VectorPass(
             f"butterflies of stride {2**level}",
             ("add", *(last if level == levels - 1 else ())),
             port=level in {0, levels - 1},

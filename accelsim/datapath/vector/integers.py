@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import Pass
+from accelsim.datapath.vector.fixed_point import VectorPass
 from accelsim.units import ceil_div
 
 Float32 = NDArray[np.float32]
 
 #: The first pass over a tile finds its rows' largest magnitudes, the second rounds. Between them two pipelined dividers
 #: of radix 2, a stage for each bit of a float32's 24, take a row a cycle.
-MAGNITUDE = Pass("magnitude", ("compare",), reduces=True)
+MAGNITUDE = VectorPass("magnitude", ("compare",), reduces=True)
 QUOTIENT_BITS = 24
-ROUND = Pass("round", ("multiply", "round", "saturate"))
-DEQUANTIZE_SUMS = Pass("dequantize sums", ("convert", "multiply", "multiply", "add"))
+ROUND = VectorPass("round", ("multiply", "round", "saturate"))
+DEQUANTIZE_SUMS = VectorPass("dequantize sums", ("convert", "multiply", "multiply", "add"))
 
 _COMPARE = Event(Component.VECTOR, Operation.INT_COMPARE, 16)
 _QUOTIENT_BIT = Event(Component.VECTOR, Operation.INT_ADD, 25)

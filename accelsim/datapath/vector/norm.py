@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import requantize
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import MAX_CHANNELS, Int64, Pass, Scalar, divide_round, shift_round
+from accelsim.datapath.vector.fixed_point import MAX_CHANNELS, Int64, Scalar, VectorPass, divide_round, shift_round
 
 ROOT_FRACTION_BITS = 16
 NORMAL_BITS = 39
@@ -225,18 +225,18 @@ def prepare(
     )
 
 
-def passes(*, centred: bool, weighted: bool) -> tuple[Pass | Scalar, ...]:
+def passes(*, centred: bool, weighted: bool) -> tuple[VectorPass | Scalar, ...]:
     """What is done to a row: its sums, the reciprocal square root, the scaling; the input is read twice."""
     weigh = ("times lambda squared", "shift") if weighted else ()
     centre = ("times channels", "subtract sum") if centred else ()
     variance = (Scalar("variance: products, difference", 2),) if centred else ()
     root_iterations = _sum_bits(centred=centred, weighted=weighted) // 2 + ROOT_FRACTION_BITS
     return (
-        Pass("sum of squares", ("subtract zero point", "square", *weigh), reduces=True),
+        VectorPass("sum of squares", ("subtract zero point", "square", *weigh), reduces=True),
         *variance,
         Scalar("square root", root_iterations),
         Scalar("reciprocal", RECIPROCAL_BITS),
-        Pass(
+        VectorPass(
             "scale",
             (
                 "subtract zero point",

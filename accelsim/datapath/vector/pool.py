@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
-from accelsim.datapath.vector.fixed_point import Int64, Pass
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
 
 #: Values of a window, at most.
 MAX_WINDOW = 2**15
 
-MAXIMUM = Pass("maximum", ("compare",))
-SUM = Pass("sum", ("subtract zero point", "add", "multiply", "rounding shift", "saturate"))
-SUM_FLOAT = Pass("sum", ("add", "multiply", "clamp", "round"))
+MAXIMUM = VectorPass("maximum", ("compare",))
+SUM = VectorPass("sum", ("subtract zero point", "add", "multiply", "rounding shift", "saturate"))
+SUM_FLOAT = VectorPass("sum", ("add", "multiply", "clamp", "round"))
 
 _COMPARE = Event(Component.VECTOR, Operation.INT_COMPARE, 32)
 _ADD_32 = Event(Component.VECTOR, Operation.INT_ADD, 32)

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
-from accelsim.datapath.vector.fixed_point import Int64, Pass
+from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
 
-MULTIPLY_INT8 = Pass(
+MULTIPLY_INT8 = VectorPass(
     "multiply", ("subtract zero points", "multiply", "multiply by scale", "rounding shift", "saturate")
 )
-MULTIPLY_FLOAT = Pass("multiply", ("multiply", "clamp", "round"))
-ADD_FLOAT = Pass("add", ("add", "clamp", "round"))
+MULTIPLY_FLOAT = VectorPass("multiply", ("multiply", "clamp", "round"))
+ADD_FLOAT = VectorPass("add", ("add", "clamp", "round"))
 
 _ADD_9 = Event(Component.VECTOR, Operation.INT_ADD, 9)
 _ADD_32 = Event(Component.VECTOR, Operation.INT_ADD, 32)

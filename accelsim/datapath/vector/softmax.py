@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import MAX_CHANNELS, Int64, Pass, Scalar, divide_round, shift_round
+from accelsim.datapath.vector.fixed_point import MAX_CHANNELS, Int64, Scalar, VectorPass, divide_round, shift_round
 
 GRID_BITS = 14
 LN2 = round(math.log(2) * 2**GRID_BITS)
@@ -142,7 +142,7 @@ def softmax_table(x: NDArray[np.generic], table: NDArray[np.uint16], output_bits
     return _share(table[_distance(x)].astype(np.int64), TABLE_DIVIDEND, output_bits)
 
 
-def passes(*, table: bool) -> tuple[Pass | Scalar, ...]:
+def passes(*, table: bool) -> tuple[VectorPass | Scalar, ...]:
     """What is done to a row: its maximum, exponentials and their sum, one division, the shares.
 
     The input is read twice; the exponentials wait in row registers for the last pass.
@@ -153,10 +153,10 @@ def passes(*, table: bool) -> tuple[Pass | Scalar, ...]:
         else ("times scale", "rounding shift", "divide by ln 2", "remainder", "square", "add and shift")
     )
     return (
-        Pass("maximum", (), reduces=True),
-        Pass("exponentials and their sum", ("subtract from maximum", *exponent), reduces=True),
+        VectorPass("maximum", (), reduces=True),
+        VectorPass("exponentials and their sum", ("subtract from maximum", *exponent), reduces=True),
         Scalar("reciprocal", RECIPROCAL_BITS),
-        Pass("share", ("times reciprocal", "round and saturate")),
+        VectorPass("share", ("times reciprocal", "round and saturate")),
     )
 
 

@@ -155,7 +155,7 @@ def test_a_residual_at_the_accumulators_scale_is_quantized_once() -> None:
     ("kernel", "latency"),
     [(elementwise.ADD_INT32, 1), (elementwise.RELU, 1), (elementwise.RESCALE, 3), (elementwise.ADD_INTEGERS, 7)],
 )
-def test_an_elementwise_pass_takes_its_groups_and_its_stages(kernel: elementwise.Pass, latency: int) -> None:
+def test_an_elementwise_pass_takes_its_groups_and_its_stages(kernel: elementwise.VectorPass, latency: int) -> None:
     assert elementwise.cycles(kernel, 10, 17, 16, 10) == (20, 20 + latency - 1)
     assert elementwise.cycles(kernel, 10, 17, 16, 33) == (33, 33 + latency - 1)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.fixed_point import Pass, Scalar, cycles
+from accelsim.datapath.vector.fixed_point import Scalar, VectorPass, cycles
 
 
 @given(st.floats(1e-300, 1e300), st.integers(1, 31))
@@ -67,8 +67,8 @@ def test_a_root_is_exact_to_its_last_bit(bits: int, fraction_bits: int, data: st
 
 
 def test_a_pass_takes_groups_and_the_next_one_waits_for_its_tree() -> None:
-    total = Pass("sum", ("square",), reduces=True)
-    scale = Pass("scale", ("multiply", "saturate"))
+    total = VectorPass("sum", ("square",), reduces=True)
+    scale = VectorPass("scale", ("multiply", "saturate"))
     # 16 lanes: square, 4 levels, accumulator; 40 columns are 3 groups
     assert total.latency(16) == 6
     assert cycles((total, scale), 1, 40, 16, 0) == (3 + 5 + 3, 3 + 5 + 3 + 1)
@@ -129,7 +129,11 @@ def test_cycles_are_those_of_the_registers(rows: int, columns: int, lanes: int, 
     registers = Registers(lanes)
     out = [registers.row(values, 12, 0, gap) for values in tile]
     assert out == [[v * math.isqrt(sum(x * x for x in values)) for v in values] for values in tile]
-    steps = (Pass("sum", ("square",), reduces=True), Scalar("root", 12), Pass("scale", ("multiply", "round")))
+    steps = (
+        VectorPass("sum", ("square",), reduces=True),
+        Scalar("root", 12),
+        VectorPass("scale", ("multiply", "round")),
+    )
     words = gap * rows * math.ceil(columns / lanes)
     free, end = cycles(steps, rows, columns, lanes, words)
     assert free == registers.edges
@@ -146,5 +150,5 @@ def test_a_sum_read_one_edge_earlier_is_wrong(lanes: int) -> None:
 
 
 def test_passes_between_row_registers_do_not_wait_for_ports() -> None:
-    steps = (Pass("a", ("add",)), Pass("b", ("add",), port=False), Pass("c", ("add",)))
+    steps = (VectorPass("a", ("add",)), VectorPass("b", ("add",), port=False), VectorPass("c", ("add",)))
     assert cycles(steps, 4, 8, 8, 10) == (10 + 4 + 10, 24)

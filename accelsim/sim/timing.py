@@ -8,7 +8,7 @@ from accelsim.memory.region import Region, Runs
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Timing:
     """What an instruction takes, as far as it does not depend on the moment at which it starts.
 
     Parameters

@@ -18,7 +18,7 @@ from accelsim.kernels import engine_records as record
 from accelsim.memory.region import Region
 from accelsim.sim.machine import Core
 from accelsim.sim.memories import Bank
-from accelsim.sim.work import Work
+from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -30,7 +30,7 @@ _FOLD = OPERANDS - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Amounts:
+class Timings:
     """Durations of a program's instructions, as `kernels.engine_records` has them.
 
     Parameters
@@ -43,8 +43,8 @@ class Amounts:
     takes: Int64
 
     @classmethod
-    def of(cls, core: Core, program: Program, works: dict[int, Work]) -> Amounts:
-        """Find the amounts of all instructions, and charge them to `core.counters`.
+    def of(cls, core: Core, program: Program, timings: dict[int, Timing]) -> Timings:
+        """Find the timings of all instructions, and charge them to `core.counters`.
 
         An instruction's time and events follow from its opcode and operands, of most addresses only the place in a
         word. So each different one is worked out once.
@@ -60,14 +60,14 @@ class Amounts:
         times = np.bincount(number, minlength=len(first))
         preload = _last_preload(code)
         takes = [_takes(core, code, int(i), int(preload[i]), int(n)) for i, n in zip(first, times, strict=True)]
-        for i, work in works.items():
+        for i, timing in timings.items():
             number[i] = len(takes)
-            takes.append(_row(work))
+            takes.append(_row(timing))
         return cls(number, np.array(takes, np.int64).reshape(-1, record.TAKES))
 
 
 def _rows(code: NDArray[np.void], machine: Machine) -> Int64:
-    """What decides an instruction's amounts; int64, shape (n, 2 + OPERANDS)."""
+    """What decides an instruction's timing; int64, shape (n, 2 + OPERANDS)."""
     rows = np.empty((len(code), 2 + OPERANDS), np.int64)
     rows[:, 0], rows[:, 1] = code["opcode"], code["layer"]
     operands = np.empty((len(code), OPERANDS), np.int64)
@@ -112,14 +112,23 @@ def _takes(core: Core, code: NDArray[np.void], i: int, preload: int, times: int)
     once: Counters = {}
     if preload >= 0 and code["opcode"][i] == MATMUL:
         core.take({}, code[preload])  # so that the unit knows what its array holds
-    work = core.take(once, code[i])
+    timing = core.take(once, code[i])
     for event, n in once.items():
         count(core.counters[code["layer"][i]], event, n * times)
-    return _row(work)
+    return _row(timing)
 
 
-def _row(work: Work) -> tuple[int, ...]:
-    return (work.free, work.end, work.drain, work.swap, work.bursts, work.words, work.latency, int(work.writes))
+def _row(timing: Timing) -> tuple[int, ...]:
+    return (
+        timing.free,
+        timing.end,
+        timing.drain,
+        timing.swap,
+        timing.bursts,
+        timing.words,
+        timing.latency,
+        int(timing.writes),
+    )
 
 
 @dataclass(frozen=True, slots=True)

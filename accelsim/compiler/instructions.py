@@ -12,7 +12,7 @@ from accelsim.isa.opcodes import OPCODES, OPERANDS
 Int64 = NDArray[np.int64]
 
 
-class Code(NamedTuple):
+class Instructions(NamedTuple):
     """What many steps issue, each the same opcodes.
 
     Parameters
@@ -27,7 +27,7 @@ class Code(NamedTuple):
     operands: Int64
 
 
-def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> Code:
+def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> Instructions:
     """Form an instruction that every step issues `times` times.
 
     Parameters
@@ -42,22 +42,22 @@ def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> C
     table = np.zeros((steps, times, OPERANDS), np.int64)
     for place, name in enumerate(names):
         table[:, :, place] = operands.get(name, 0)
-    return Code(np.full(times, opcode, np.uint8), table)
+    return Instructions(np.full(times, opcode, np.uint8), table)
 
 
-def each_one(code: Code) -> list[Code]:
+def each_one(code: Instructions) -> list[Instructions]:
     """The instructions that every step issues, one by one."""
-    return [Code(code.opcodes[i : i + 1], code.operands[:, i : i + 1]) for i in range(len(code.opcodes))]
+    return [Instructions(code.opcodes[i : i + 1], code.operands[:, i : i + 1]) for i in range(len(code.opcodes))]
 
 
-def in_turn(*codes: Code) -> Code:
+def in_turn(*codes: Instructions) -> Instructions:
     """Issue the first instruction of each, then the second of each, and so on; all have as many."""
     opcodes = np.stack([code.opcodes for code in codes], axis=1)
     operands = np.stack([code.operands for code in codes], axis=2)
-    return Code(opcodes.ravel(), operands.reshape(len(operands), -1, OPERANDS))
+    return Instructions(opcodes.ravel(), operands.reshape(len(operands), -1, OPERANDS))
 
 
-def joined(*codes: Code) -> Code:
+def joined(*codes: Instructions) -> Instructions:
     """Issue all instructions of the first, then all of the second, and so on."""
     opcodes = np.concatenate([code.opcodes for code in codes])
-    return Code(opcodes, np.concatenate([code.operands for code in codes], axis=1))
+    return Instructions(opcodes, np.concatenate([code.operands for code in codes], axis=1))

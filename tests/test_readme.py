@@ -40,6 +40,17 @@ def test_the_shown_convolutional_network_is_what_a_run_and_a_comparison_print() 
         assert " ".join(" ".join(row).split()) in lines, row
 
 
+def test_the_shown_attention_is_what_a_comparison_prints() -> None:
+    text = README.read_text()
+    lines = {" ".join(line.split()) for line in text.splitlines()}
+    (named,) = re.findall(r"`accelsim compare attention --recipes\s+([^`]+)`", text)
+    found = compare("attention", named.split(","))
+    for row in comparison.schemes(found).rows:
+        assert " ".join(" ".join(row).split()) in lines, row
+    eie = next(row for row in found.rows if row.arch == "edge-eie")
+    assert f"its host's: {100 * eie.units['io']['busy'] / eie.cycles:.0f} % of its time" in text
+
+
 @pytest.mark.slow
 def test_the_shown_highway_is_what_a_comparison_prints() -> None:
     text = README.read_text()

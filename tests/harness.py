@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from typing import Any
 
 import engines
 import numpy as np
+from hypothesis import settings
 from integer_networks import Inputs, IntegerLayer, IntegerNetwork, each
 from numpy.typing import NDArray
 
@@ -31,6 +33,11 @@ SIMPLE_DRAM = {
 #: A host that computes nothing, so that what no unit executes is refused.
 IDLE_HOST = {"operations_per_s": None, "operation_pj": 0.0, "operation_source": ""}
 IDEAL_DRAM = {"kind": "ideal", "capacity_bytes": 2**30, "burst_bytes": 64}
+
+
+def examples(few: int, *, campaign: int) -> settings:
+    """How many examples a slow test of random machines takes: few, or those of HYPOTHESIS_PROFILE=thorough."""
+    return settings(max_examples=campaign if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else few)
 
 
 def machine(**changes: Any) -> Machine:

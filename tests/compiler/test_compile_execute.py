@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import assert_accounted, assert_bit_exact, ideal_memory, inputs, machine, network, run
+from harness import assert_accounted, assert_bit_exact, examples, ideal_memory, inputs, machine, network, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integer_networks import IntegerNetwork
@@ -31,7 +31,7 @@ def test_execution_equals_the_integer_network(net: IntegerNetwork, on: Machine, 
     batch=st.integers(1, 80),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60)
+@examples(20, campaign=60)
 def test_larger_networks_execute_bit_exactly(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, batch)
     program, execution = run(net, x, on)

@@ -11,7 +11,7 @@ import engines
 import numpy as np
 import pytest
 from graph_runs import executed, small
-from harness import assert_accounted, machine
+from harness import assert_accounted, examples, machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -192,7 +192,7 @@ def test_a_convolution_is_that_of_the_seven_loops(kind: str, conv: Convolution, 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DATAPATHS)
 @given(conv=convolutions(), how=st.sampled_from([*READS, "cheapest"]), data=st.data())
-@settings(max_examples=80)
+@examples(16, campaign=80)
 def test_many_convolutions_are_those_of_the_seven_loops(
     kind: str, conv: Convolution, how: str, data: st.DataObject
 ) -> None:

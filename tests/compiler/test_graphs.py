@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from float_networks import quantized, recipe
 from graph_runs import bytes_of, executed, small
-from harness import machine
+from harness import examples, machine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -277,7 +277,7 @@ def test_small_graphs_execute_to_what_they_mean(kind: str, network: Network, by:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DATAPATHS)
 @given(network=grown(most=7), by=recipes(), data=st.data())
-@settings(max_examples=50)
+@examples(12, campaign=50)
 def test_graphs_execute_to_what_they_mean(kind: str, network: Network, by: Recipe, data: st.DataObject) -> None:
     assert_executed(network, by, roomier(data.draw(machines(kinds=[kind]))))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from float_networks import quantized, recipe
 from graph_runs import executed, small
-from harness import IDEAL_DRAM, machine
+from harness import IDEAL_DRAM, examples, machine
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -237,7 +237,7 @@ def test_graphs_with_what_no_unit_executes_mean_the_same(
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", FLOATS)
 @given(network=drawn(most=9), link=st.sampled_from([{}, LINK]), banked=st.booleans())
-@settings(max_examples=60)
+@examples(12, campaign=60)
 def test_large_graphs_with_what_no_unit_executes_mean_the_same(
     scheme: str, network: Network, link: dict[str, float], banked: bool
 ) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from float_networks import typed
-from harness import inputs, machine, network
+from harness import examples, inputs, machine, network
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from integer_networks import IntegerNetwork
@@ -78,7 +78,7 @@ def test_any_network_on_any_machine(net: IntegerNetwork, on: Machine, batch: int
     batch=st.integers(1, 80),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=40)
+@examples(15, campaign=40)
 def test_larger_networks(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, batch)
     try:

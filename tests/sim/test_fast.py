@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from float_networks import typed
 from hand_programs import load, program, store
-from harness import inputs, machine
+from harness import examples, inputs, machine
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from integer_networks import IntegerNetwork
@@ -34,7 +34,7 @@ def test_both_engines_give_the_same_execution(net: IntegerNetwork, on: Machine, 
 
 @pytest.mark.slow
 @given(net=networks(max_layers=4, max_size=160), on=machines(), batch=st.integers(1, 60), seed=st.integers(0, 2**32))
-@settings(max_examples=40)
+@examples(15, campaign=40)
 def test_both_engines_give_the_same_execution_of_larger_networks(
     net: IntegerNetwork, on: Machine, batch: int, seed: int
 ) -> None:

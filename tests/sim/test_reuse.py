@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import engines
 import numpy as np
 import pytest
-from harness import IDEAL_DRAM, SIMPLE_DRAM, assert_accounted, machine, network
-from hypothesis import assume, event, given, settings
+from harness import IDEAL_DRAM, SIMPLE_DRAM, assert_accounted, examples, machine, network
+from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from integer_networks import IntegerLayer, IntegerNetwork, each
 from strategies import independent_networks, machines, parts
@@ -112,7 +112,7 @@ def assert_holds(copied: Execution, whole: Execution) -> None:
 
 @pytest.mark.slow
 @given(given_=repeated(), on=machines(kinds=DENSE).filter(lambda on: on.dram.kind != "banked"))
-@settings(max_examples=30)
+@examples(12, campaign=30)
 def test_copies_are_exact_where_that_is_claimed_and_near_elsewhere(given_: Case, on: Machine) -> None:
     assume(given_.blocks(on))
     copied, whole = both(given_, on)
@@ -122,7 +122,7 @@ def test_copies_are_exact_where_that_is_claimed_and_near_elsewhere(given_: Case,
 
 @pytest.mark.slow
 @given(given_=repeated(), on=machines(kinds=DENSE), part=parts())
-@settings(max_examples=40)
+@examples(12, campaign=40)
 def test_copies_before_a_banked_dram_are_within_the_bound(given_: Case, on: Machine, part: Part) -> None:
     on = Machine.model_validate({**on.model_dump(), "dram": {"kind": "banked", "part": part}, "l2": None})
     assume(given_.blocks(on))

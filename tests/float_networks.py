@@ -15,6 +15,11 @@ from accelsim.compress.recipe import Recipe
 from accelsim.graph.build import Builder
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import without_numbers
 from accelsim.workload.network import Network
 
@@ -109,3 +114,28 @@ def typed(network: Network, by: Recipe) -> tuple[Graph, tuple[NDArray[Any], ...]
     wrote = rewritten(network, by)
     graph = quantize(wrote, by)
     return graph, quantized(graph, wrote.inputs)
+
+
+def attention_network(rng: np.random.Generator, samples: int, tokens: int, heads: int, width: int) -> Network:
+    """Attention without its softmax, and a constant that mixes tokens, in real numbers."""
+    build, features = Builder("attention"), heads * width
+    x = build.input("x", (samples, tokens, features))
+    shape, parts = (0, tokens, heads, width), {}
+    for name in "qkv":
+        weight = build.constant(f"{name}.w", (rng.normal(size=(features, features)) / 4).astype(np.float32))
+        bias = build.constant(f"{name}.b", (rng.normal(size=features) / 8).astype(np.float32))
+        layer = build.linear(name, x, weight, bias, relu=False)
+        parts[name] = build.node(
+            f"{name}.heads", Transpose((0, 2, 1, 3)), build.node(f"{name}.split", Reshape(shape), layer)
+        )
+    turned = build.node("turned", Transpose((0, 1, 3, 2)), parts["k"])
+    scores = build.chain(
+        "scores", build.node("scores", MatMul(), parts["q"], turned, output="scores.sums"), [(Relu(), ())]
+    )
+    bias = build.constant("mixed.b", (rng.normal(size=width)).astype(np.float32))
+    mixed = build.chain(
+        "mixed", build.node("mixed", MatMul(), scores, parts["v"], output="mixed.sums"), [(Add(), (bias,))]
+    )
+    joined = build.node("joined", Reshape((0, tokens, features)), build.node("rows", Transpose((0, 2, 1, 3)), mixed))
+    inputs = (rng.normal(size=(samples, tokens, features)).astype(np.float32),)
+    return Network(build.graph((joined,)), inputs, None, inputs, {})

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from float_networks import quantized, recipe
+from float_networks import attention_network, quantized, recipe
 from graph_runs import bytes_of, executed, small
 from harness import machine
 from hypothesis import assume, given, settings
@@ -27,7 +27,6 @@ from accelsim.golden.quality import sqnr_db
 from accelsim.graph.build import Builder
 from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph
-from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
@@ -196,33 +195,10 @@ def test_one_row_may_stay_while_the_other_factor_streams(
     assert on.feature_major or not (program.instructions["opcode"] == MOVE).any()
 
 
-def real_attention(rng: np.random.Generator, samples: int, tokens: int, heads: int, width: int) -> Network:
-    """Attention without its softmax, and a constant that mixes tokens, in real numbers."""
-    build, features = Builder("attention"), heads * width
-    x = build.input("x", (samples, tokens, features))
-    shape, parts = (0, tokens, heads, width), {}
-    for name in "qkv":
-        weight = build.constant(f"{name}.w", (rng.normal(size=(features, features)) / 4).astype(np.float32))
-        bias = build.constant(f"{name}.b", (rng.normal(size=features) / 8).astype(np.float32))
-        layer = build.linear(name, x, weight, bias, relu=False)
-        parts[name] = build.node(f"{name}.heads", HEADS_FIRST, build.node(f"{name}.split", Reshape(shape), layer))
-    turned = build.node("turned", Transpose((0, 1, 3, 2)), parts["k"])
-    scores = build.chain(
-        "scores", build.node("scores", MatMul(), parts["q"], turned, output="scores.sums"), [(Relu(), ())]
-    )
-    bias = build.constant("mixed.b", (rng.normal(size=width)).astype(np.float32))
-    mixed = build.chain(
-        "mixed", build.node("mixed", MatMul(), scores, parts["v"], output="mixed.sums"), [(Add(), (bias,))]
-    )
-    joined = build.node("joined", Reshape((0, tokens, features)), build.node("rows", HEADS_FIRST, mixed))
-    inputs = (rng.normal(size=(samples, tokens, features)).astype(np.float32),)
-    return Network(build.graph((joined,)), inputs, None, inputs, {})
-
-
 @pytest.mark.parametrize("scheme", ["int8", "fp16", "int16"])
 def test_recipes_choose_types_of_both_factors(scheme: Any) -> None:
     """Factors have no zero points, and the machine's result is near the real one."""
-    net = real_attention(np.random.default_rng(8), 2, 7, 3, 4)
+    net = attention_network(np.random.default_rng(8), 2, 7, 3, 4)
     graph = quantize(net, recipe({"scheme": scheme}))
     inputs = quantized(graph, net.inputs)
     on = machine(matrix={"operands": scheme})

@@ -38,6 +38,9 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
             regions.append(_region(graph[stored], "output", lowering.places[stored]))
             told.add(stored)
         layers.append(_info(lowering, number))
+    # parts of what is joined and is an output, too
+    others = [name for name in graph.outputs if name not in told]
+    regions += [_region(graph[name], "output", lowering.places[name]) for name in others]
     header = Header(
         workload=graph.name,
         recipe=lowering.recipe,

@@ -262,7 +262,9 @@ class _Finder:
             return self.views[name] == view
         self.views[name] = view
         node = self.graph.producer(name)
-        if not self._suits(name, view):
+        place = view.matrix(feature_major=self.machine.feature_major)
+        in_one = place is not None and not place.leads
+        if not self._suits(name, view) or (name in self.graph.outputs and not in_one):
             return False
         if node is None or not self.moved(name):
             return name not in self.forming or self._stores(self.forming[name], view)

@@ -152,12 +152,12 @@ class Lowering:
     def stored_as(self, name: str) -> str:
         """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.
 
-        A value that is joined to others has a part of their storage, which is named by all of it where its rows lie in
-        several places.
+        A value that is joined to others has a part of their storage, which is named by all of it where that is an
+        output, or where the value's rows lie in several places.
         """
         root = self.views[name].root
         alone = math.prod(self.storages[root].shape) == math.prod(self.views[name].shape)
-        return root if alone or self.places[name].leads else name
+        return root if alone or root in self.graph.outputs or self.places[name].leads else name
 
     def parts_of(self, name: str) -> tuple[str, ...]:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""

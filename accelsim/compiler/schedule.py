@@ -465,7 +465,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
         receives = [link and name in graph.inputs and name not in received for name in fusion.sources]
         if not isinstance(fusion.work, HostWork):
             received |= {*fusion.sources}
-        sends = link and lowering.stored_as(fusion.target) in graph.outputs
+        sends = link and not {fusion.target, lowering.stored_as(fusion.target)}.isdisjoint(graph.outputs)
         layer: Scheduler
         if isinstance(fusion.work, HostWork):
             assert isinstance(placement, HostPlacement)  # noqa: S101 - as its work is

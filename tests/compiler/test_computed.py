@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import engines
 import numpy as np
 import pytest
 from float_networks import attention_network, quantized, recipe
@@ -36,7 +37,8 @@ from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.ops.window import Window
-from accelsim.isa.opcodes import MOVE
+from accelsim.isa.opcodes import MOVE, SEND
+from accelsim.isa.verify import verify
 from accelsim.sim import fast
 from accelsim.workload.network import Network
 
@@ -250,3 +252,27 @@ def test_images_may_be_formed_where_a_transposition_wants_them() -> None:
     inputs = (rng.normal(size=(2, 3, 4, 2)).astype(np.float32),)
     graph = quantize(Network(build.graph((last,)), inputs, None, inputs, {}), recipe({"scheme": "int8"}))
     assert_executed(graph, quantized(graph, inputs), machine())
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("part", [False, True])
+@pytest.mark.parametrize("link", [{}, {"io_bandwidth_bytes_per_s": 1e9, "io_latency_s": 0.0}], ids=["dram", "link"])
+def test_outputs_may_be_joined_and_parts_of_what_is(axis: int, part: bool, link: dict[str, float]) -> None:
+    typed = Typed(np.random.default_rng(13), EIGHT)
+    x = typed.input("x", 2, 3, 8)
+    parts = [typed.linear(name, x, 8, 8) for name in "ab"]
+    joined = typed.build.node("join", Concat(axis), *parts)
+    outputs = (joined, parts[1]) if part else (joined,)
+    graph, inputs = typed.graph(*outputs)
+    computes = {"operations_per_s": 1e9, "operation_pj": 1.0, "operation_source": "test"}
+    on = machine(host={**link, **computes})
+    program = compile_graph(graph, inputs, on)
+    verify(program, on)
+    execution, expected = engines.execute(program, on), exact.evaluate(graph, inputs, on.fold_inputs)
+    for name in outputs:
+        found = program.header.region(name).read(execution.dram)
+        np.testing.assert_array_equal(found, expected[name].reshape(-1, expected[name].shape[-1]))
+    code = program.instructions
+    sent = code["operands"][code["opcode"] == SEND]
+    if link and not part:
+        assert int((sent[:, 2] * sent[:, 3]).sum()) == 2 * 2 * 3 * 8

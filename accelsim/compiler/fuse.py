@@ -416,7 +416,8 @@ def _results(layer: Layer, weight: Value) -> Results:
     if isinstance(result, Signs):  # the sign of s + b is the clamped 0 or 1 of s + b + 1
         multiplier, shift = (np.full(n, part, kind_) for part, kind_ in zip(ONE, (np.int32, np.int8), strict=True))
         return Results((folded + 1).astype(kind), multiplier, shift, "tflite_single_round", relu=False)
-    multipliers, shifts = (np.broadcast_to(layer.graph[name].numbers.ravel(), n) for name in cast.inputs[1:])
+    factors = (layer.graph[name].numbers for name in cast.inputs[1:])
+    multipliers, shifts = (x if x.shape == (n,) else np.broadcast_to(x.ravel(), n) for x in factors)
     if not layer.graph.has_numbers:
         folded = without_numbers(kind, (n,))
     return Results(folded.astype(kind, copy=False), multipliers, shifts, cast.op.rounding, relu is not None, most)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class HostPlacement:
     target: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
 
@@ -167,8 +168,7 @@ class Lowering:
     def moved_by(self, name: str) -> Node | None:
         """Node that gives others' numbers the places of a value, by addresses alone; None of other values."""
         node = self.graph.producer(name)
-        moves = node is not None and node.op.moves and all(fusion.target != name for fusion in self.fusions)
-        return node if moves else None
+        return node if node is not None and node.op.moves and name not in self._formed else None
 
     def in_rows(self, name: str) -> bool:
         """Whether rows of a value are rows of the values that it consists of, in the same order."""
@@ -179,7 +179,12 @@ class Lowering:
         beside = isinstance(node.op, Concat) and node.op.axis in {-1, last}
         return beside and all(map(self.in_rows, node.inputs))
 
-    @property
+    @cached_property
+    def _formed(self) -> set[str]:
+        """Values that fusions form."""
+        return {fusion.target for fusion in self.fusions}
+
+    @cached_property
     def _turned(self) -> set[str]:
         """Values whose products are computed as their transposes."""
         products = ((fusion.target, fusion.product) for fusion in self.fusions)

@@ -589,7 +589,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     for number, fusion in enumerate(lowering.fusions):
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
         if isinstance(tiling, Tiling):
-            weight_tiles = tiling.weight_tile_table()
+            weight_tiles = tiling.weight_tile_table
             macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)

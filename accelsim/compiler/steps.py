@@ -50,7 +50,7 @@ class Steps:
     @classmethod
     def of(cls, tiling: Tiling) -> Steps:
         """Work out a tiling's steps."""
-        rows, tiles, weight_tiles = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.weight_tile_table()
+        rows, tiles, weight_tiles = tiling.parts_m, cuts(tiling.n, tiling.tile_n), tiling.weight_tile_table
         row, weight_tile = tiling.order()
         batch, column_tile, row_tile = (
             weight_tiles.batch[weight_tile],

@@ -11,6 +11,7 @@ all have slots loads them once, whatever the number of row tiles.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Generic, NamedTuple
 
@@ -157,7 +158,7 @@ class ChannelGroups:
         return read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tiling:
     """How one product is cut.
 
@@ -262,12 +263,16 @@ class Tiling:
         """Column blocks of the widest output tile."""
         return ceil_div(min(self.tile_n, self.n), self.columns)
 
+    @cached_property
     def weight_tile_table(self) -> WeightTiles:
         """All weight tiles, batch by batch, as arrays."""
-        weight_tiles = self._weight_tiles_of_batch()
+        weight_tiles = self._weight_tiles_of_batch
+        if self.batches == 1:
+            return weight_tiles
         batch, number = np.divmod(np.arange(self.batches * len(weight_tiles.tile)), len(weight_tiles.tile))
         return weight_tiles.take(number)._replace(batch=batch)
 
+    @cached_property
     def _weight_tiles_of_batch(self) -> WeightTiles:
         """The weight tiles of the first product."""
         k_low, k_size = self.parts_k
@@ -293,7 +298,7 @@ class Tiling:
 
     def weight_tiles(self) -> list[WeightTile]:
         """The weight tiles of a batch, one by one."""
-        table = self._weight_tiles_of_batch()
+        table = self._weight_tiles_of_batch
         ends = (table.k_low, table.k_low + table.k_size, table.n_low, table.n_low + table.n_size, table.last)
         return [
             WeightTile(Span(k_low, k_high), Span(n_low, n_high), last)
@@ -302,7 +307,7 @@ class Tiling:
 
     def order(self) -> Order:
         """All steps: weight tiles of all column tiles, or of one after the other, for each row tile; batch by batch."""
-        rows, tile = np.arange(self.tiles_m)[:, None], self._weight_tiles_of_batch().tile
+        rows, tile = np.arange(self.tiles_m)[:, None], self._weight_tiles_of_batch.tile
         ends = [len(tile)] if self.rows_outer else np.flatnonzero(np.append(np.diff(tile) > 0, True)) + 1
         pairs = [np.broadcast_arrays(rows, np.arange(low, high)) for low, high in pairwise([0, *ends])]
         row, weight_tile = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))

@@ -334,7 +334,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     """Every step's parts cover the product exactly once, but for zeros between groups, and the slots fit."""
     products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
     for tiling in dict.fromkeys(products):
-        weight_tiles, order = tiling.weight_tile_table(), tiling.order()
+        weight_tiles, order = tiling.weight_tile_table, tiling.order()
         rows = tiling.parts_m.size
         covered = int((rows[order.row] * (weight_tiles.k_size * weight_tiles.n_size)[order.weight_tile]).sum())
         whole = tiling.m * tiling.k * tiling.n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +86,10 @@ class View:
         The address is that behind the storage's first byte. Rows of memory are runs of features, or of samples if
         `feature_major`.
         """
+        return _matrix(self, feature_major=feature_major)
+
+    def _as_matrix(self, *, feature_major: bool) -> Place | None:
+        """What `matrix` returns and keeps."""
         *leading, features = range(len(self.shape))
         samples = _merged(self._axes(leading))
         if feature_major and samples and self.shape[leading[-1]] == 1 and samples[-1].stride != self.bits:
@@ -122,6 +127,11 @@ class View:
     def _axes(self, which: range | list[int]) -> Iterator[_Axis]:
         """Some axes that have several numbers."""
         return (_Axis(self.shape[i], self.strides[i]) for i in which if self.shape[i] > 1)
+
+
+@lru_cache(maxsize=4096)
+def _matrix(view: View, *, feature_major: bool) -> Place | None:
+    return view._as_matrix(feature_major=feature_major)
 
 
 def _merged(axes: Iterator[_Axis]) -> list[_Axis]:

@@ -231,7 +231,7 @@ def test_tile_cuts_products_and_vector_work_into_what_fits() -> None:
             assert cut.slots * cut.result_bytes <= on.output.capacity_bytes
         else:
             assert flow
-            weight_tiles, order = cut.weight_tile_table(), cut.order()
+            weight_tiles, order = cut.weight_tile_table, cut.order()
             done = np.zeros((cut.k, cut.n), np.int64)
             for number in range(len(weight_tiles.k_low)):
                 k, n = weight_tiles.k_low[number], weight_tiles.n_low[number]

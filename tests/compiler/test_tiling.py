@@ -44,7 +44,7 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
     weight_tiles = chosen.weight_tiles()
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
-    rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.weight_tile_table()
+    rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.weight_tile_table
     for row, number in zip(*chosen.order(), strict=True):
         weight_tile, span = weight_tiles[number], slice(*rows[row])
         times[span, slice(*weight_tile.k), slice(*weight_tile.n)] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -74,7 +75,7 @@ def shown(attribute: object) -> str:
 
 def count(shape: Shape) -> int:
     """Numbers of a tensor."""
-    return int(np.prod(shape, dtype=np.int64))
+    return math.prod(shape)
 
 
 def require_rank(value: Value, rank: int) -> None:

@@ -223,9 +223,13 @@ def check_map(case: Case, memories: tuple[str, str, str], on: Machine, *, gap: i
         assert (free, end) == (fill + closed[0], fill + closed[1])
 
 
-@given(SIDES, SEEDS, BYTE, BYTE, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), machines())
-@settings(max_examples=15)
-def test_convert_rescales_bytes_and_clamps_them(
+#: What the loop of compiled code converts.
+LOOPED = st.one_of(BYTE, NARROW, st.sampled_from([*PACKED, Element.INT16]))
+
+
+@given(SIDES, SEEDS, LOOPED, LOOPED, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), machines())
+@settings(max_examples=40)
+def test_convert_rescales_integers_and_clamps_them(
     shape: tuple[int, int], seed: int, source: Element, result: Element, mode: str, memories: tuple[str, str, str],
     gap: int, on: Machine,
 ) -> None:  # fmt: skip
@@ -414,8 +418,8 @@ def test_convert_takes_every_type_to_every_other(
 @given(
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)), window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     step=st.tuples(st.integers(1, 3), st.integers(1, 3)), channels=st.integers(1, 20), gap=st.integers(0, 3),
-    source=TYPES, result=TYPES, sums=st.booleans(), mode=st.sampled_from(MODES), memories=st.tuples(MEMORIES, MEMORIES),
-    on=machines(), seed=SEEDS,
+    source=st.one_of(TYPES, NARROW), result=st.one_of(TYPES, NARROW), sums=st.booleans(),
+    mode=st.sampled_from(MODES), memories=st.tuples(MEMORIES, MEMORIES), on=machines(), seed=SEEDS,
 )  # fmt: skip
 @settings(max_examples=60)
 def test_windows_of_an_image_are_reduced(

@@ -20,9 +20,6 @@ INT8 = ("edge-ws", "edge-outer", "edge-sparse24", "edge-tensorcore", "edge-eie",
 REFUSED = {
     "awq-w4a8": "flat does not commute with it",
     "binary": "must be for matrix products",
-    "codequant": "channels of a pixel must fill whole bytes",
-    "int2": "channels of a pixel must fill whole bytes",
-    "int4": "channels of a pixel must fill whole bytes",
     "int8-2to4": "permute must be false",
     "llm-int8": "must be for matrix products",
     "smoothquant": "flat does not commute with it",
@@ -51,6 +48,17 @@ def test_every_datapath_computes_it_bit_for_bit(arch: str) -> None:
     summary = api.run("digits-cnn", arch, "int8").summary
     assert summary.bit_exact
     assert [layer.name for layer in summary.layers] == ["conv1", "pool1", "conv2", "pool2", "fc1", "fc2"]
+
+
+@pytest.mark.parametrize(("recipe", "arch"), [("int4", "edge-ws-int4"), ("int2", "edge-ws-int2")])
+def test_packed_activations_run_alike_on_both_engines_and_for_time_alone(recipe: str, arch: str) -> None:
+    one, other = (api.run("digits-cnn", arch, recipe, engine=engine).summary for engine in ("fast", "reference"))
+    assert one.bit_exact
+    assert other.bit_exact
+    assert (one.cycles, one.energy_pj, one.bytes) == (other.cycles, other.energy_pj, other.bytes)
+    assert {layer.unit for layer in one.layers} == {"matrix", "vector"}  # and none is the host's
+    timed = api.run("digits-cnn", arch, recipe, timing_only=True).summary
+    assert (timed.cycles, timed.energy_pj, timed.bytes) == (one.cycles, one.energy_pj, one.bytes)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

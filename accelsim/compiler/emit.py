@@ -108,9 +108,9 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         )
     product, compacted = flow.product, target.survivors is not None
     sources = [graph[name] for name in fusion.beside]
-    pixels = product.k // sum(source.features for source in sources)  # of a window, where there are images
-    dense_k = pixels * sum(source.full_features for source in sources)
-    dense_n = target.full_features
+    features, full = (sum(x) for x in zip(*((s.features, s.full_features) for s in sources), strict=True))
+    pixels = int(np.prod(product.image.inputs[:2])) if product.image else 1
+    dense_k, dense_n = pixels * full, target.full_features
     slots = {
         "activation": tiling.activations,
         "weight": tiling.weights,
@@ -132,8 +132,8 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         n_tile=tiling.tile_n,
         loops=tiling.loops,
         slots=slots,
-        weights=product.weights_count * dense_k * dense_n // (product.k * product.n),
-        macs=product.macs_needed * dense_k * dense_n // (product.k * product.n),
+        weights=product.weights_count * full * dense_n // (features * product.n),
+        macs=product.macs_needed * full * dense_n // (features * product.n),
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
         output=lowering.stored_as(fusion.target),
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler.fusion import Fusion
-from accelsim.compiler.image import Image
+from accelsim.compiler.image import Image, fill_byte, whole_channels
 from accelsim.compiler.lower import host
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.table import LOWER
@@ -310,6 +310,8 @@ def _product(graph: Graph, layer: Layer, sources: Sequence[Value], image: Image 
     """The product of all inputs of a layer, and its results."""
     weight, integers = graph[weight_of(layer.products[-1])], None
     dense, n = _dense(layer, weight), weight.features
+    if image:
+        dense = _with_channels(layer, dense, sources[0].features, image.channels)
     if isinstance(layer.head.op, ScaledMatMul):
         _, _, few, scales = graph.given(layer.head)
         assert isinstance(few.element, Integer)  # noqa: S101 - as the operator has it
@@ -340,7 +342,7 @@ def _product(graph: Graph, layer: Layer, sources: Sequence[Value], image: Image 
         input=sources[0].element,
         output=layer.output.element,
         image=image,
-        channel_groups=_groups(layer),
+        channel_groups=_groups(layer, image),
         weights_count=sum(graph[weight_of(product)].numbers.size for product in layer.products),
         macs_needed=sum(graph.work(product).macs for product in layer.products),
     )
@@ -364,12 +366,40 @@ def _dense(layer: Layer, weight: Value) -> Value:
     return dataclasses.replace(weight, shape=(k, n), data=whole.reshape(k, n))
 
 
-def _groups(layer: Layer) -> ChannelGroups | None:
+def _with_channels(layer: Layer, weight: Value, channels: int, whole: int) -> Value:
+    """Weights (K, N) of pixels of `whole` channels, zeros for those that fill up a pixel's last byte.
+
+    Whatever stands there in memory, its products are 0.
+
+    Raises
+    ------
+    CompileError
+        If no weight may be 0: of signs, or where weights are looked up and none of the shared values is.
+    """
+    if whole == channels:
+        return weight
+    k, n = weight.shape
+    shape = (k // channels * whole, n)
+    if weight.outlined:
+        return dataclasses.replace(weight, shape=shape, data=np.broadcast_to(weight.numbers.ravel()[:1], shape))
+    pixels = np.zeros((k // channels, whole, n), weight.numbers.dtype)
+    pixels[:, :channels] = weight.numbers.reshape(-1, channels, n)
+    element = weight.element
+    shared = element.distinct if isinstance(element, Integer) else 0
+    if isinstance(element, Signs) or (shared and len(np.unique(pixels)) > shared):
+        raise CompileError(
+            f"layer {layer.name}: channels of a pixel must fill whole bytes where no weight may be 0, not be {channels}"
+        )
+    return dataclasses.replace(weight, shape=shape, data=pixels.reshape(shape))
+
+
+def _groups(layer: Layer, image: Image | None) -> ChannelGroups | None:
     """Groups of channels of a convolution that has several."""
     op = layer.head.op
     if not isinstance(op, Conv) or op.groups == 1:
         return None
-    return ChannelGroups(op.groups, layer.input.features, layer.weight.features)
+    channels = layer.input.features
+    return ChannelGroups(op.groups, channels, layer.weight.features, image.channels if image else channels)
 
 
 def _image(layer: Layer, source: Value) -> Image | None:
@@ -386,12 +416,7 @@ def _image(layer: Layer, source: Value) -> Image | None:
             f"layer {layer.name}: what stands for zero must be one byte to pad with, or all bytes 0, not {element}"
         )
     bits = element.memory_bits
-    if channels * bits % 8:
-        raise CompileError(
-            f"layer {layer.name}: channels of a pixel must fill whole bytes, not be {channels} of {bits} bits"
-        )
-    packed = sum((zero & (1 << bits) - 1) << shift for shift in range(0, 8, bits)) if bits <= 8 else 0
-    return Image(samples, height, width, channels, window, packed)
+    return Image(samples, height, width, whole_channels(channels, bits), window, fill_byte(zero, bits))
 
 
 def _results(layer: Layer, weight: Value) -> Results:

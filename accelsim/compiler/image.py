@@ -14,6 +14,7 @@ from accelsim.compiler.tiles import Cuts, Place, Span, oriented
 from accelsim.graph.ops.window import Window
 from accelsim.isa import descriptors
 from accelsim.isa.descriptors import Descriptor
+from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 
@@ -55,6 +56,16 @@ class Gather(NamedTuple):
     column: int
 
 
+def whole_channels(channels: int, bits: int) -> int:
+    """Channels of a pixel, with those that are over in its last byte: in memory every pixel begins at a byte."""
+    return ceil_div(channels * bits, 8) * 8 // bits
+
+
+def fill_byte(value: int, bits: int) -> int:
+    """Byte of integers of so many bits that all have a value; 0 for those of several bytes."""
+    return sum((value & (1 << bits) - 1) << shift for shift in range(0, 8, bits)) if bits <= 8 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """Images that a window slides over.
@@ -62,7 +73,7 @@ class Image:
     Parameters
     ----------
     samples, height, width, channels
-        Shape of the batch.
+        Shape of the batch; channels as `whole_channels` has them.
     fill
         Byte that stands for zero, around the images.
     """

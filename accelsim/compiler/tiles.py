@@ -139,22 +139,25 @@ class ChannelGroups:
         Groups of channels.
     channels, filters
         Channels of a pixel, and outputs, of all groups.
+    pixel
+        Inputs of a pixel: channels, and those behind them that no filter reads.
     """
 
     count: int
     channels: int
     filters: int
+    pixel: int
 
     def read(self, inputs: Cuts, outputs: Cuts) -> Bools:
         """Whether any of some outputs reads any of some inputs (K); shape (parts of K, parts of N)."""
         numbers = np.arange(self.count)
         first, last = (x // (self.filters // self.count) for x in (outputs.low, outputs.low + outputs.size - 1))
         formed = (numbers >= first[:, None]) & (numbers <= last[:, None])
-        group = np.arange(self.channels) // (self.channels // self.count)
-        there = np.zeros((len(inputs.low), self.count), np.bool_)
+        group = np.arange(self.pixel) // (self.channels // self.count)  # those behind the channels are of none
+        there = np.zeros((len(inputs.low), max(self.count, int(group[-1]) + 1)), np.bool_)
         for part, (low, size) in enumerate(zip(inputs.low.tolist(), inputs.size.tolist(), strict=True)):
-            there[part, group[np.arange(low, low + min(size, self.channels)) % self.channels]] = True
-        read: Bools = (there.astype(np.float32) @ formed.T.astype(np.float32)) > 0
+            there[part, group[np.arange(low, low + min(size, self.pixel)) % self.pixel]] = True
+        read: Bools = (there[:, : self.count].astype(np.float32) @ formed.T.astype(np.float32)) > 0
         return read
 
 

@@ -109,7 +109,7 @@ class VectorScheduler:
                 dram=place.at(self.rows.low, np.zeros_like(features))[:, None],
                 dram_stride=place.pitch,
                 rows=rows[:, None],
-                row_bytes=elements[:, None] * self.work.function.types[source].bytes,
+                row_bytes=ceil_div(elements * self.work.function.types[source].bits, 8)[:, None],
                 memory=Memory.ACTIVATION,
                 address=fills.addresses[:, None],
                 stride=tile.pitch,
@@ -127,7 +127,8 @@ class VectorScheduler:
         whole = lines.size == tiling.image.output[0]
         first = np.where(whole, samples.low * padded_height * width, first)
         count = np.where(whole, samples.size * padded_height, height) * width
-        tiles_read = np.stack([first, count, np.zeros_like(first), features, fills.addresses], axis=1)
+        channels = np.full(tiles, image.channels)
+        tiles_read = np.stack([first, count, np.zeros_like(first), channels, fills.addresses], axis=1)
         parts = gathered(image, tiles_read, place, tile, self.tables)
         found = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
         if self.receives[source]:
@@ -177,7 +178,7 @@ class VectorScheduler:
     def _rows(self, kind: Int64, work: RowFunction, sources: Sequence[Int64], out: Int64) -> Instructions:
         """One instruction for each tile; of features by samples one more before it, and behind it."""
         tiling, size, channels = self.tiling, int(self.rows.size[kind[0]]), self.tiling.channels
-        wide = {"wide": int(work.result.bytes == 2)} if work.opcode == SOFTMAX else {}
+        wide = {"wide": int(work.result.bits == 16)} if work.opcode == SOFTMAX else {}
         memory, at, pitch = Memory.ACTIVATION, sources[0], tiling.source.pitch
         result_memory, result, result_pitch = Memory.OUTPUT, out, tiling.result.pitch
         if tiling.turned:

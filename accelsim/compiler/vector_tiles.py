@@ -183,10 +183,10 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
     result, image = work.function.types[2], work.image
     operands = work.function.types[: len(work.sources)]
     turned = isinstance(work.function, RowFunction) and machine.feature_major
-    if turned and operands[0].bytes != result.bytes:
+    if turned and operands[0].bits != result.bits:
         raise CompileError(
             f"layer {name}: results of rows must have the bits of what is read on {machine.name}, where features lie "
-            f"row by row, not {8 * result.bytes} of {8 * operands[0].bytes}"
+            f"row by row, not {result.bits} of {operands[0].bits}"
         )
     if work.table is not None and len(work.table) > machine.weight.capacity_bytes:
         raise DoesNotFitError(
@@ -201,8 +201,8 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
             image,
             tile_samples,
             tile_lines,
-            8 * max(element.bytes for element in operands),
-            8 * result.bytes,
+            max(element.bits for element in operands),
+            result.bits,
             len(work.sources) + turned,
             machine.feature_major,
             machine.activation.width_bytes,

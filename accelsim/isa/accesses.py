@@ -21,7 +21,7 @@ from accelsim.config.datapaths import (
     WeightStationary,
 )
 from accelsim.config.operands import Operand
-from accelsim.datapath.vector.elements import WIDTHS
+from accelsim.datapath.vector.elements import BITS
 from accelsim.errors import DefectError
 from accelsim.formats import nm
 from accelsim.isa import descriptors, images, opcodes
@@ -378,13 +378,13 @@ def _typed(opcode: int, column: tuple[Int64, ...], functions: Int64) -> list[Acc
     """Tiles of typed elements: those that are read, the constants of a table, and the result."""
     number, zero = column[0], np.zeros_like(column[0])
     operation, source, other_type, result_type = functions[number, :4].T
-    read, written = WIDTHS[source], WIDTHS[result_type]
+    read, written = BITS[source], BITS[result_type]
     if opcode == opcodes.REDUCE:
         _, memory, address, stride, line, height, width, columns, to, result, result_stride, result_line = column[:12]
-        shapes = zip(stride, line, height, width, columns * read, strict=True)
+        shapes = zip(stride, line, height, width, _packed(columns, read), strict=True)
         windows = functions[number][:, Function._fields.index("window_rows") :]
         seen = [images.read(*map(int, shape), *w.tolist()) for shape, w in zip(shapes, windows, strict=True)]
-        shapes = zip(result_stride, result_line, height, width, columns * written, strict=True)
+        shapes = zip(result_stride, result_line, height, width, _packed(columns, written), strict=True)
         made = [images.written(*map(int, shape)) for shape in shapes]
         return [
             *_each([image.regions for image in seen], address, memory, False, Moment.FREE),
@@ -396,19 +396,24 @@ def _typed(opcode: int, column: tuple[Int64, ...], functions: Int64) -> list[Acc
         result_rows, result_columns = np.where(turned, columns, rows), np.where(turned, rows, columns)
         own = rows * (operation != Operation.FILL)
         return [
-            Access(memory, False, zero + Moment.FREE, address, stride, own, columns * read),
-            Access(to, True, zero + Moment.END, result, result_stride, result_rows, result_columns * written),
+            Access(memory, False, zero + Moment.FREE, address, stride, own, _packed(columns, read)),
+            Access(to, True, zero + Moment.END, result, result_stride, result_rows, _packed(result_columns, written)),
         ]
     _, memory, address, stride, rows, columns, to, result, result_stride = column[:9]
     other_memory, other, other_stride, constants = column[9:13]
     both = np.where(other_stride == 0, 1, rows) * np.isin(operation, BINARY)
     table = (operation == Operation.LOOK_UP).astype(np.int64)
     return [
-        Access(memory, False, zero + Moment.FREE, address, stride, rows, columns * read),
-        Access(other_memory, False, zero + Moment.FREE, other, other_stride, both, columns * WIDTHS[other_type]),
+        Access(memory, False, zero + Moment.FREE, address, stride, rows, _packed(columns, read)),
+        Access(other_memory, False, zero + Moment.FREE, other, other_stride, both, _packed(columns, BITS[other_type])),
         _access(Memory.WEIGHT, constants, zero, table, zero + TABLE_BYTES),
-        Access(to, True, zero + Moment.END, result, result_stride, rows, columns * written),
+        Access(to, True, zero + Moment.END, result, result_stride, rows, _packed(columns, written)),
     ]
+
+
+def _packed(columns: Int64, bits: Int64) -> Int64:
+    """Bytes of rows of elements of so many bits."""
+    return ceil_div(columns * bits, 8)
 
 
 def _products(opcode: int, column: tuple[Int64, ...], machine: Machine) -> list[Access]:

@@ -60,7 +60,7 @@ class Function(NamedTuple):
     zero_point, other_zero_point, result_zero_point
         Integers that stand for zero.
     multiplier, shift, other_multiplier, other_shift, result_multiplier, result_shift
-        Scales of the first tile, of the other one, and of the result. Two tiles of 8 or 16 bits are added as
+        Scales of the first tile, of the other one, and of the result. Two tiles of at most 16 bits are added as
         `elementwise.add_integers` does, each by its factor of at most 1/2; an 8-bit tile is added to int32 by its own.
     rounding
         Rounding scheme of the scales.
@@ -195,17 +195,19 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
         case Operation.CONVERT:
             return True
         case Operation.ADD:
-            narrow = {source, other, result} <= {*BYTES, Element.INT16}
+            narrow = all(element.is_narrow or element == Element.INT16 for element in f.types)
             wide = source == result == Element.INT32 and (other in BYTES or other == Element.INT32)
             return narrow or wide or (floats and other.is_float)
         case Operation.MULTIPLY:
-            return (source in BYTES and other in BYTES and not result.is_float) or (floats and other.is_float)
+            return (source.is_narrow and other.is_narrow and not result.is_float) or (floats and other.is_float)
         case Operation.LOOK_UP:
             return source in BYTES and result in BYTES
         case Operation.SUM:
             return floats or (not source.is_float and source != Element.INT32 and not result.is_float)
-        case _:
+        case Operation.MAXIMUM:
             return source == result
+        case _:  # what moves packed elements moves bytes
+            return source == result and not result.is_packed
 
 
 def _scales(f: Function, fields: frozenset[str]) -> Iterator[str]:

@@ -45,8 +45,8 @@ def _faults(p: object, f: Function) -> list[str]:
         case Move():
             return _tile(f.operation != Operation.FILL, "memory", p.memory, (p.address, p.stride))
         case Reduce():
-            width = f.types[2].bytes
-            made = images.written(p.result_stride, p.result_line_stride, p.height, p.width, p.columns * width)
+            row_bytes = f.types[2].row_bytes(p.columns)
+            made = images.written(p.result_stride, p.result_line_stride, p.height, p.width, row_bytes)
             if not made.exact:
                 return [f"results must be at most {MAX_REGIONS} tiles of rows, each with one stride"]
             if sum(region.rows * region.row_bytes for region in made.regions) < made.runs.bytes:

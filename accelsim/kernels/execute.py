@@ -64,8 +64,8 @@ class Stream(NamedTuple):
         Fields of the records, shapes (n,), (n,) and (n, operands).
     descriptors, functions
         As `isa.descriptors` and `isa.functions` lay them out; int64, shapes (descriptors, fields), (functions, fields).
-    widths
-        Bytes of an element of each type; int64.
+    bits
+        Bits of an element of each type; int64.
     """
 
     action: NDArray[np.uint8]
@@ -75,7 +75,7 @@ class Stream(NamedTuple):
     operands: Int64
     descriptors: Int64
     functions: Int64
-    widths: Int64
+    bits: Int64
 
 
 class Memories(NamedTuple):
@@ -204,7 +204,7 @@ def _tile(action: int, p: Int64, code: Stream, memories: Memories) -> bool:
     if action == REDUCE:
         return tiles.reduce_image(p, f, mode, _scratchpad(memories, p[1]), _scratchpad(memories, p[8]))
     source, out = _scratchpad(memories, p[6]), _scratchpad(memories, p[1])
-    return tiles.move_tile(p, f, code.widths[f[tiles.SOURCE]], source, out)
+    return tiles.move_tile(p, f, code.bits[f[tiles.SOURCE]] // 8, source, out)
 
 
 @njit(cache=True)

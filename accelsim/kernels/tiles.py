@@ -1,7 +1,8 @@
-"""Tiles through the vector unit: what map, reduce and move do with elements of 8 bits, and map of 16 bits too.
+"""Tiles through the vector unit: what map and reduce do with integers of at most 16 bits, and what move does.
 
 What instructions do is defined by `accelsim.sim.tiles`, which also does what is left to it here. A function of one
-byte is a table of 256 results; of two bytes each is a table of what it stands for at the common scale.
+byte is a table of 256 results; of two bytes each is a table of what it stands for at the common scale. Elements of
+16 bits, and packed ones, are taken one by one.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ Int64 = NDArray[np.int64]
 ) = range(20)
 #: Operations and types, in the order of `isa.functions.Operation` and `datapath.vector.elements.Element`.
 CONVERT, ADD, MULTIPLY, LOOK_UP, MAXIMUM, SUM, COPY, TRANSPOSE, FILL = range(9)
-INT8, UINT8, INT16 = range(3)
-#: Bits by which operands are shifted left before they are added, of 8 bits or more, and what int32 holds.
+INT8, UINT8, INT16, _, _, _, _, INT4, UINT4, INT2, UINT2 = range(11)
+#: Bits by which operands are shifted left before they are added, of at most 8 bits or more, and what int32 holds.
 LEFT_SHIFT, LEFT_SHIFT_16, INT32_MIN, INT32_MAX = 20, 15, -(2**31), 2**31 - 1
 SIGN = 128
 
@@ -64,7 +65,7 @@ def _rescale(mode: int, values: Int64, multiplier: int, shift: int) -> None:
 
 @njit(cache=True)
 def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight: Bytes, out: Bytes) -> bool:
-    """Do what a map does, if all its elements are bytes, or some of 16 bits, and its rounding scheme is known.
+    """Do what a map does, if its elements are integers of at most 16 bits, and its rounding scheme is known.
 
     Parameters
     ----------
@@ -76,11 +77,12 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
         Memories of the tiles, and the one that holds tables.
     """
     operation = f[OPERATION]
-    widest = max(f[SOURCE], f[OTHER], f[RESULT])
-    if widest > INT16 or (operation != LOOK_UP and mode < 0):
+    known = _is_known(f[SOURCE]) and _is_known(f[OTHER]) and _is_known(f[RESULT])
+    if not known or (operation != LOOK_UP and mode < 0):
         return False
-    if widest == INT16:
-        return _map_wide(p, f, mode, source, other, out)
+    if max(f[SOURCE], f[OTHER], f[RESULT]) > UINT8:
+        _map_each(p, f, mode, source, other, out)
+        return True
     address, stride, rows, columns, result, result_stride = p[2], p[3], p[4], p[5], p[7], p[8]
     a, b = np.empty(256, np.int64), np.empty(256, np.int64)
     if operation in (CONVERT, LOOK_UP):
@@ -116,56 +118,93 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
 
 
 @njit(cache=True)
-def _number(memory: Bytes, element: int, at: int) -> int:
-    """Integer of 8 or 16 bits at an address."""
-    low = int(np.int64(memory[at]))
-    if element == UINT8:
-        return low
-    if element == INT8:
-        return (low ^ SIGN) - SIGN
-    return ((low | int(np.int64(memory[at + 1])) << 8) ^ 0x8000) - 0x8000
+def _is_known(element: int) -> bool:
+    """Whether an element is an integer of at most 16 bits."""
+    return element <= INT16 or element >= INT4
 
 
 @njit(cache=True)
-def _common(mode: int, value: int, multiplier: int, shift: int) -> int:
+def _bits(element: int) -> int:
+    """Bits of an integer of at most 16 bits."""
+    if element >= INT2:
+        return 2
+    if element >= INT4:
+        return 4
+    return 16 if element == INT16 else 8
+
+
+@njit(cache=True)
+def _number(memory: Bytes, element: int, row: int, column: int) -> int:
+    """Integer of at most 16 bits of the row that begins at an address."""
+    bits = _bits(element)
+    if bits == 16:
+        at = row + 2 * column
+        field = int(np.int64(memory[at])) | int(np.int64(memory[at + 1])) << 8
+    else:
+        place = column * bits
+        field = int(np.int64(memory[row + place // 8])) >> place % 8 & ((1 << bits) - 1)
+    if element in (UINT8, UINT4, UINT2):
+        return field
+    sign = 1 << (bits - 1)
+    return (field ^ sign) - sign
+
+
+@njit(cache=True)
+def _put_row(numbers: Int64, element: int, memory: Bytes, row: int) -> None:
+    """Write integers of at most 16 bits to the row that begins at an address; what its last byte has over is 0."""
+    bits = _bits(element)
+    if bits == 16:
+        for column in range(numbers.size):
+            memory[row + 2 * column] = numbers[column] & 255
+            memory[row + 2 * column + 1] = numbers[column] >> 8 & 255
+        return
+    memory[row : row + (numbers.size * bits + 7) // 8] = 0
+    for column in range(numbers.size):
+        place = column * bits
+        memory[row + place // 8] |= (numbers[column] & ((1 << bits) - 1)) << place % 8
+
+
+@njit(cache=True)
+def _common(mode: int, value: int, left: int, multiplier: int, shift: int) -> int:
     """A value at the common scale of a sum."""
-    return min(max(requantize.scaled(mode, value << LEFT_SHIFT_16, multiplier, shift), INT32_MIN), INT32_MAX)
+    return min(max(requantize.scaled(mode, value << left, multiplier, shift), INT32_MIN), INT32_MAX)
 
 
 @njit(cache=True)
-def _map_wide(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: Bytes) -> bool:
-    """Do what a conversion of bytes and 16-bit integers does, or a sum of which an operand has 16 bits."""
+def _map_each(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: Bytes) -> None:
+    """Do what a map without a table does, where some of its elements have 16 bits, or fewer than 8."""
     operation, of_source, of_other, of_result = f[OPERATION], f[SOURCE], f[OTHER], f[RESULT]
-    adds = operation == ADD and max(of_source, of_other) == INT16
-    if not adds and operation != CONVERT:
-        return False
-    bytes_, other_bytes, result_bytes = 1 + (of_source == INT16), 1 + (of_other == INT16), 1 + (of_result == INT16)
+    left = LEFT_SHIFT_16 if INT16 in (of_source, of_other) else LEFT_SHIFT
     multiplier, shift, zero_point, other_zero_point = f[MULTIPLIER], f[SHIFT], f[ZERO_POINT], f[OTHER_ZERO_POINT]
     low, high, result_zero_point = f[LOW], f[HIGH], f[RESULT_ZERO_POINT]
+    results = np.empty(p[5], np.int64)
     for row in range(p[4]):
-        x, o, y = p[2] + row * p[3], p[7] + row * p[8], p[10] + row * p[11]
+        x, y = p[2] + row * p[3], p[10] + row * p[11]
         for j in range(p[5]):
-            value = _number(source, of_source, x + j * bytes_) - zero_point
-            if adds:
-                two = _number(other, of_other, y + j * other_bytes) - other_zero_point
-                total = _common(mode, value, multiplier, shift)
-                total += _common(mode, two, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
-                q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT])
-            else:
+            value = _number(source, of_source, x, j) - zero_point
+            if operation == CONVERT:
                 q = requantize.scaled(mode, value, multiplier, shift)
-            q = min(max(q + result_zero_point, low), high)
-            out[o + j * result_bytes] = q & 255
-            if result_bytes == 2:
-                out[o + j * 2 + 1] = q >> 8 & 255
-    return True
+            else:
+                two = _number(other, of_other, y, j) - other_zero_point
+                if operation == ADD:
+                    total = _common(mode, value, left, multiplier, shift)
+                    total += _common(mode, two, left, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
+                else:
+                    total = value * two
+                q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT])
+            results[j] = min(max(q + result_zero_point, low), high)
+        _put_row(results, of_result, out, p[7] + row * p[8])
 
 
 @njit(cache=True)
 def reduce_image(p: Int64, f: Int64, mode: int, source: Bytes, out: Bytes) -> bool:
-    """Do what a reduce does, if all its elements are bytes and its rounding scheme is known; see `map_tile`."""
+    """Do what a reduce does, if `map_tile` would with such elements."""
     maximum = f[OPERATION] == MAXIMUM
-    if f[SOURCE] > UINT8 or f[RESULT] > UINT8 or not (maximum or mode >= 0):
+    if not (_is_known(f[SOURCE]) and _is_known(f[RESULT])) or not (maximum or mode >= 0):
         return False
+    if max(f[SOURCE], f[RESULT]) > UINT8:
+        _reduce_each(p, f, mode, source, out)
+        return True
     stride, line, height, width, columns = p[3], p[4], p[5], p[6], np.uint64(p[7])
     flip = SIGN if f[SOURCE] == INT8 else 0
     flipped = np.uint8(flip)
@@ -194,6 +233,29 @@ def reduce_image(p: Int64, f: Int64, mode: int, source: Bytes, out: Bytes) -> bo
                     q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT]) + f[RESULT_ZERO_POINT]
                     out[o + c] = min(max(q, f[LOW]), f[HIGH]) & 255
     return True
+
+
+@njit(cache=True)
+def _reduce_each(p: Int64, f: Int64, mode: int, source: Bytes, out: Bytes) -> None:
+    """Do what a reduce does where some of its elements have 16 bits, or fewer than 8."""
+    stride, line, columns, maximum = p[3], p[4], p[7], f[OPERATION] == MAXIMUM
+    low, high, zero_point = f[LOW], f[HIGH], f[RESULT_ZERO_POINT]
+    found = np.empty(columns, np.int64)
+    for y in range(p[5]):
+        for x in range(p[6]):
+            first = p[2] + y * f[ROW_STEP] * line + x * f[COLUMN_STEP] * stride
+            found[:] = INT32_MIN if maximum else 0
+            for i in range(f[WINDOW_ROWS]):
+                for j in range(f[WINDOW_COLUMNS]):
+                    at = first + i * line + j * stride
+                    for c in range(columns):
+                        value = _number(source, f[SOURCE], at, c)
+                        found[c] = max(found[c], value) if maximum else found[c] + value - f[ZERO_POINT]
+            if not maximum:
+                for c in range(columns):
+                    q = requantize.scaled(mode, found[c], f[RESULT_MULTIPLIER], f[RESULT_SHIFT]) + zero_point
+                    found[c] = min(max(q, low), high)
+            _put_row(found, f[RESULT], out, p[9] + y * p[11] + x * p[10])
 
 
 @njit(cache=True)

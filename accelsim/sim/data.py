@@ -15,7 +15,7 @@ from accelsim.config import datapaths
 from accelsim.config.arch import Machine
 from accelsim.datapath.requantize import MODES
 from accelsim.datapath.tensor_core import GROUP, KEPT
-from accelsim.datapath.vector.elements import WIDTHS
+from accelsim.datapath.vector.elements import BITS
 from accelsim.errors import Fault, ProgramError
 from accelsim.formats.nm import index_bits
 from accelsim.isa import opcodes
@@ -114,7 +114,7 @@ class _Loop:
             operands=code["operands"],
             descriptors=np.ascontiguousarray(program.descriptors),
             functions=np.ascontiguousarray(program.functions),
-            widths=WIDTHS,
+            bits=BITS,
         )
         arrays = core.memories.arrays
         self.memories = execute.Memories(

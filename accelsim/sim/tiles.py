@@ -70,13 +70,13 @@ class TileUnit:
 
     # bytes
 
-    def _read(self, tile: Tile, element: Element) -> Values:
-        return unpack(self.memories.rows(tile.memory, tile.bytes), element)
+    def _read(self, tile: Tile, element: Element, columns: int) -> Values:
+        return unpack(self.memories.rows(tile.memory, tile.bytes), element, columns)
 
     def _map(self, p: opcodes.Map, f: Function) -> None:
         source, other, result = f.types
         first, second, constants, made = self.memories.tiles.of(opcodes.MAP, p)
-        x = self._read(first, source)
+        x = self._read(first, source, p.columns)
         match f.operation:
             case Operation.LOOK_UP:
                 table = self.memories.rows(*constants)[0]
@@ -84,13 +84,13 @@ class TileUnit:
             case Operation.CONVERT:
                 values = _converted(f, x)
             case _:
-                values = _combined(f, x, self._read(second, other))
+                values = _combined(f, x, self._read(second, other, p.columns))
         self.memories.bytes(made.memory, made.region)[:] = pack(values, result)
 
     def _reduce(self, p: opcodes.Reduce, f: Function) -> None:
         source, _, result = f.types
         seen, made = _images(p, f)
-        data = unpack(self.memories.rows(Memory(p.memory), seen), source)
+        data = unpack(self.memories.rows(Memory(p.memory), seen), source, p.columns)
         windows = data.reshape(p.height * p.width, -1, p.columns)
         values: Values
         if f.operation == Operation.MAXIMUM:
@@ -101,11 +101,11 @@ class TileUnit:
         else:
             total = pool.total(windows.astype(np.int64), f.zero_point)
             values = _scaled(f, total, f.result_multiplier, f.result_shift)
-        places = made.address[:, None] + np.arange(p.columns * result.bytes)
+        places = made.address[:, None] + np.arange(result.row_bytes(p.columns))
         self.memories.arrays[Memory(p.result_memory)][places] = pack(values, result)
 
     def _copy(self, p: opcodes.Move, f: Function) -> None:
-        width = f.types[2].bytes
+        width = f.types[2].bits // 8
         source, made = self.memories.tiles.of(opcodes.MOVE, p)
         result = self.memories.bytes(made.memory, made.region)
         if f.operation == Operation.FILL:
@@ -150,7 +150,7 @@ class TileUnit:
         return self._work(counters, 0, kernel, taken, p.columns, [tiles[0]], tiles[1])
 
     def _take_move(self, counters: Counters, p: opcodes.Move, f: Function) -> Timing:
-        width = f.types[2].bytes
+        width = f.types[2].bits // 8
         source, made = self.memories.tiles.of(opcodes.MOVE, p)
         if f.operation == Operation.TRANSPOSE:  # each element of a row goes to a row of its own
             rows, columns = np.divmod(np.arange(p.rows * p.columns), p.columns)
@@ -182,8 +182,8 @@ def _images(p: opcodes.Reduce, f: Function) -> tuple[Runs, Runs]:
     """Pixels that are read, window by window, and results."""
     source, _, result = f.types
     windows = (f.window_rows, f.window_columns, f.row_step, f.column_step)
-    seen = images.read(p.stride, p.line_stride, p.height, p.width, p.columns * source.bytes, *windows)
-    made = images.written(p.result_stride, p.result_line_stride, p.height, p.width, p.columns * result.bytes)
+    seen = images.read(p.stride, p.line_stride, p.height, p.width, source.row_bytes(p.columns), *windows)
+    made = images.written(p.result_stride, p.result_line_stride, p.height, p.width, result.row_bytes(p.columns))
     return seen.runs.moved(p.address), made.runs.moved(p.result)
 
 

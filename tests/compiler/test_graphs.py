@@ -188,8 +188,12 @@ STEPS = (
 )  # fmt: skip
 
 
+#: Those of integers of fewer than 8 bits: tables and functions of rows are of bytes.
+PACKED_STEPS = tuple(step for step in STEPS if step not in {_function, _of_rows})
+
+
 @st.composite
-def grown(draw: st.DrawFn, most: int = 5) -> Network:
+def grown(draw: st.DrawFn, most: int = 5, steps: tuple[Callable[[st.DrawFn, Growing], None], ...] = STEPS) -> Network:
     """Networks that begin with a convolution and end in a fully connected layer or in means."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     sides = st.integers(2, 6)
@@ -197,7 +201,7 @@ def grown(draw: st.DrawFn, most: int = 5) -> Network:
     on.conv(*on.images[0], SAME, draw(st.integers(1, 6)), 1, Relu())
     if draw(st.booleans()):
         on.images.pop(0)  # else others read the input too
-    for step in draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=most)):
+    for step in draw(st.lists(st.sampled_from(steps), min_size=1, max_size=most)):
         step(draw, on)
     last, shape = on.images[-1]
     if draw(st.booleans()):
@@ -280,6 +284,49 @@ def test_small_graphs_execute_to_what_they_mean(kind: str, network: Network, by:
 @examples(12, campaign=50)
 def test_graphs_execute_to_what_they_mean(kind: str, network: Network, by: Recipe, data: st.DataObject) -> None:
     assert_executed(network, by, roomier(data.draw(machines(kinds=[kind]))))
+
+
+@st.composite
+def packed_machines(draw: st.DrawFn, bits: int) -> Machine:
+    """Weight-stationary machines, the ones that take such operands; sides fill whole bytes."""
+    on = roomier(draw(machines(kinds=["weight_stationary"])))
+    sides = {side: -(-getattr(on.matrix, side) * bits // 8) * 8 // bits for side in ("rows", "columns")}
+    return on.model_copy(update={"matrix": on.matrix.model_copy(update={"operands": f"int{bits}", **sides})})
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@given(network=grown(most=4, steps=PACKED_STEPS), residual=st.sampled_from([None, 16]), data=st.data())
+@settings(max_examples=12)
+def test_graphs_of_packed_integers_execute_to_what_they_mean(
+    bits: int, network: Network, residual: int | None, data: st.DataObject
+) -> None:
+    by = recipe({"scheme": f"int{bits}", "rounding": data.draw(st.sampled_from(SCHEMES)), "residual_bits": residual})
+    try:
+        assert_executed(network, by, data.draw(packed_machines(bits)))
+    except CompileError as error:
+        assert "must stand side by side" in str(error)  # channels that begin within a byte
+        assume(False)
+
+
+def test_channels_that_fill_no_byte_are_padded_with_weights_of_zero() -> None:
+    """Convolutions of 1, 3 and 5 channels, one of them depthwise, and a layer that flattens pixels of 3."""
+    grow = Growing(np.random.default_rng(8), (2, 5, 5, 1))
+    grow.conv(*grow.images[0], SAME, 3, 1, Relu())
+    stem, shape = grow.images[-1]
+    grow.conv(stem, shape, SAME, 3, 3, None)
+    total = grow.put("sum", Add(), shape, stem, grow.images[-1][0])
+    grow.conv(total, shape, SAME, 5, 1, Relu(6.0))
+    grow.conv(*grow.images[-1], Window((3, 3)), 3, 1, None)
+    flat = grow.build.node("flatten", Reshape((0, -1)), grow.images[-1][0])
+    network = grow.network(grow.linear(flat, 27, 4, relu=False))
+    on = machine(matrix={"operands": "int4", "rows": 8, "columns": 8})
+    program, _ = assert_executed(network, recipe({"scheme": "int4"}), on)
+    shown = {info.name: (info.k, info.weights) for info in program.header.layers if info.weights}
+    assert shown == {
+        "conv1": (18, 27), "conv2": (36, 27), "conv4": (36, 135), "conv5": (54, 135), "fc6": (36, 108),
+    }  # fmt: skip
+    # a pixel begins at a byte anyway, so that padding costs no bytes of activations
+    assert program.header.region("input").bytes == 2 * 5 * 5
 
 
 def test_every_kind_of_node_is_executed_in_one_graph() -> None:

@@ -152,12 +152,12 @@ def test_every_kind_of_reader_computes_it_bit_for_bit(kind: str) -> None:
     assert regions["first.output.narrow"] == "int8"
 
 
-@pytest.mark.parametrize("name", ["highway-int8", "highway-w4a8"])
+@pytest.mark.parametrize("name", ["highway-int8", "highway-w4a8", "highway-int4", "int4"])
 def test_a_trained_network_is_executed_bit_for_bit(name: str) -> None:
     """The whole of fashion-resnet for an image, on both engines."""
-    net = load_network("fashion-resnet")
-    graph, (x,) = typed(net, load_recipe(name))
-    executed(with_samples(graph, 1), (x[:1],), load_machine("edge-ws"))
+    net, by = load_network("fashion-resnet"), load_recipe(name)
+    graph, (x,) = typed(net, by)
+    executed(with_samples(graph, 1), (x[:1],), load_machine(by.arch or "edge-ws"))
 
 
 def test_sixteen_bits_carry_more_than_eight() -> None:

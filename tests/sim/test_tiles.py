@@ -74,6 +74,21 @@ def put(draft: Draft, values: Values, memory: str, address: int, stride: int) ->
     )  # fmt: skip
 
 
+#: Bits of elements that share bytes.
+PACKED = {Element.INT4: 4, Element.UINT4: 4, Element.INT2: 2, Element.UINT2: 2}
+
+
+def stored(values: Values, element: Element) -> NDArray[np.uint8]:
+    """Rows of bytes: of packed elements a row is one number, the first element in its lowest bits."""
+    if element not in PACKED:
+        return np.ascontiguousarray(values).view(np.uint8)
+    bits, rows = PACKED[element], []
+    for row in values.tolist():
+        number = sum(value % 2**bits << i * bits for i, value in enumerate(row))
+        rows.append(list(number.to_bytes(-(-len(row) * bits // 8), "little")))
+    return np.array(rows, np.uint8)
+
+
 def without_data(program: Program) -> Program:
     header = program.header.model_copy(update={"timing_only": True, "image_bytes": program.image.size})
     return Program(header, program.instructions, np.zeros(0, np.uint8), *program.tables[:2])
@@ -146,6 +161,7 @@ def words(on: Machine, memory: str, address: int, stride: int, row_bytes: int, r
 
 TYPES = st.sampled_from(list(Element))
 BYTE = st.sampled_from(BYTES)
+NARROW = st.sampled_from([*BYTES, *PACKED])
 SEEDS = st.integers(0, 2**32)
 MEMORIES = st.sampled_from(CHIP)
 SIDES = st.tuples(st.integers(1, 6), st.integers(1, 40))
@@ -165,21 +181,23 @@ class Case:
 
 def check_map(case: Case, memories: tuple[str, str, str], on: Machine, *, gap: int, row: bool = False) -> None:
     draft, shape = Draft(), case.expected.shape
+    tiles = [stored(tile, element) for tile, element in zip(case.tiles, case.function.types, strict=False)]
+    made = stored(case.expected, case.function.types[2])
     if case.table:
         draft.load(case.table, "weight", 60_000)
-    strides = [tile.shape[1] * tile.itemsize + gap for tile in (*case.tiles, case.expected)]
-    names = ["first", "second"][: len(case.tiles)]
-    for name, tile, memory, stride in zip(names, case.tiles, memories, strides, strict=False):
+    strides = [tile.shape[1] + gap for tile in (*tiles, made)]
+    names = ["first", "second"][: len(tiles)]
+    for name, tile, memory, stride in zip(names, tiles, memories, strides, strict=False):
         put(draft, tile, memory, PLACES[name], stride)
     operands: dict[str, Any] = {
         "memory": memories[0], "address": PLACES["first"], "stride": strides[0], "rows": shape[0], "columns": shape[1],
         "result_memory": memories[2], "result": PLACES["result"], "result_stride": strides[-1],
         "constants": 60_000 if case.table else 0,
     }  # fmt: skip
-    if len(case.tiles) > 1:
+    if len(tiles) > 1:
         operands |= {"other_memory": memories[1], "other": PLACES["second"], "other_stride": 0 if row else strides[1]}
     tested = draft.emit("map", 1, function=draft.function(case.function), **operands)
-    free, end, counters = check(draft, tested, on, memories[2], case.expected, strides[-1])
+    free, end, counters = check(draft, tested, on, memories[2], made, strides[-1])
     expected: Counters = {Event(Component.HOST, Happens.ISSUE, 32): 1, **case.events}
     fill, ports = 0, dict.fromkeys(CHIP, 0)
 
@@ -190,15 +208,14 @@ def check_map(case: Case, memories: tuple[str, str, str], on: Machine, *, gap: i
 
     if case.table:
         fill += charge("weight", Happens.SRAM_READ, words(on, "weight", 60_000, 0, 256, 1))
-    for name, tile, memory, stride in zip(names, case.tiles, memories, strides, strict=False):
-        rows, row_bytes = len(tile), tile.shape[1] * tile.itemsize
+    for name, tile, memory, stride in zip(names, tiles, memories, strides, strict=False):
+        rows, row_bytes = tile.shape
         taken = charge(memory, Happens.SRAM_READ, words(on, memory, PLACES[name], stride, row_bytes, rows))
         if row and name == "second":
             fill += taken
         else:
             ports[memory] += taken
-    row_bytes = shape[1] * case.expected.itemsize
-    place = (PLACES["result"], strides[-1], row_bytes, shape[0])
+    place = (PLACES["result"], strides[-1], made.shape[1], shape[0])
     ports[memories[2]] += charge(memories[2], Happens.SRAM_WRITE, words(on, memories[2], *place))
     assert counters == expected
     if all(getattr(on, memory).banks == 1 for memory in CHIP):  # all tiles of a memory share its port
@@ -206,9 +223,13 @@ def check_map(case: Case, memories: tuple[str, str, str], on: Machine, *, gap: i
         assert (free, end) == (fill + closed[0], fill + closed[1])
 
 
-@given(SIDES, SEEDS, BYTE, BYTE, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), machines())
-@settings(max_examples=15)
-def test_convert_rescales_bytes_and_clamps_them(
+#: What the loop of compiled code converts.
+LOOPED = st.one_of(BYTE, NARROW, st.sampled_from([*PACKED, Element.INT16]))
+
+
+@given(SIDES, SEEDS, LOOPED, LOOPED, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), machines())
+@settings(max_examples=40)
+def test_convert_rescales_integers_and_clamps_them(
     shape: tuple[int, int], seed: int, source: Element, result: Element, mode: str, memories: tuple[str, str, str],
     gap: int, on: Machine,
 ) -> None:  # fmt: skip
@@ -225,10 +246,11 @@ def test_convert_rescales_bytes_and_clamps_them(
     check_map(Case(f, [x], expected, convert.INTEGERS, events), memories, on, gap=gap)
 
 
-#: Types of what is added or multiplied, and of the result: bytes, which both can do, or sums with 16 bits in them.
+#: Types of what is added or multiplied, and of the result: at most 8 bits, which both can do, or sums of 16 bits.
 PAIRS = st.one_of(
     st.tuples(BYTE, BYTE, BYTE, st.booleans()),
-    st.tuples(*[st.sampled_from([*BYTES, Element.INT16, Element.INT16])] * 3, st.just(True)),
+    st.tuples(NARROW, NARROW, st.one_of(NARROW, st.just(Element.INT16)), st.booleans()),
+    st.tuples(*[st.sampled_from([*BYTES, *PACKED, *[Element.INT16] * 6])] * 3, st.just(True)),
 )
 
 
@@ -287,6 +309,24 @@ def test_a_table_is_any_function_of_a_byte(
     f = Function(Operation.LOOK_UP, source, result=result)
     case = Case(f, [x], table[x.view(np.uint8)].view(result.dtype), gelu.LOOK_UP, events, table.tobytes())
     check_map(case, memories, on, gap=1)
+
+
+@given(SIDES, SEEDS, st.sampled_from([*PACKED]), machines())
+@settings(max_examples=8)
+def test_packed_elements_are_converted_where_they_stand(
+    shape: tuple[int, int], seed: int, element: Element, on: Machine
+) -> None:
+    rng, draft = np.random.default_rng(seed), Draft()
+    x, (low, high) = random(rng, shape, element), element.limits
+    f = Function(Operation.CONVERT, element, result=element, multiplier=2**30, shift=1, low=low, high=(low + high) // 2)
+    expected = stored(np.minimum(x, f.high).astype(x.dtype), element)
+    place = {"memory": "output", "address": PLACES["result"], "stride": expected.shape[1]}
+    draft.load(stored(x, element), *place.values())
+    tested = draft.emit(
+        "map", 1, function=draft.function(f), **place, rows=shape[0], columns=shape[1], result_memory="output",
+        result=PLACES["result"], result_stride=expected.shape[1], constants=0,
+    )  # fmt: skip
+    check(draft, tested, on, "output", expected, expected.shape[1])
 
 
 FLOATS = st.sampled_from([Element.FP16, Element.BF16, Element.FP32])
@@ -378,8 +418,8 @@ def test_convert_takes_every_type_to_every_other(
 @given(
     size=st.tuples(st.integers(1, 5), st.integers(1, 5)), window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     step=st.tuples(st.integers(1, 3), st.integers(1, 3)), channels=st.integers(1, 20), gap=st.integers(0, 3),
-    source=TYPES, result=TYPES, sums=st.booleans(), mode=st.sampled_from(MODES), memories=st.tuples(MEMORIES, MEMORIES),
-    on=machines(), seed=SEEDS,
+    source=st.one_of(TYPES, NARROW), result=st.one_of(TYPES, NARROW), sums=st.booleans(),
+    mode=st.sampled_from(MODES), memories=st.tuples(MEMORIES, MEMORIES), on=machines(), seed=SEEDS,
 )  # fmt: skip
 @settings(max_examples=60)
 def test_windows_of_an_image_are_reduced(
@@ -420,15 +460,15 @@ def test_windows_of_an_image_are_reduced(
         scaled = golden.requantized(total, multiplier, shift, mode) + f.result_zero_point
         expected, kernel = np.clip(scaled, low, high).astype(result.dtype), pool.SUM
         pool.sum_events(events, values, read)
-    draft, pixel = Draft(), channels * source.bytes
-    put(draft, image, memories[0], PLACES["first"], width * pixel + gap)
-    made = channels * f.types[2].bytes
+    draft, packed = Draft(), stored(pixels.reshape(-1, channels), source)  # a pixel begins at a byte
+    pixel, made = packed.shape[1], stored(expected.reshape(-1, channels), f.types[2]).shape[1]
+    put(draft, packed.reshape(height, -1), memories[0], PLACES["first"], width * pixel + gap)
     tested = draft.emit(
         "reduce", 1, function=draft.function(f), memory=memories[0], address=PLACES["first"], stride=pixel,
         line_stride=width * pixel + gap, height=size[0], width=size[1], columns=channels, result_memory=memories[1],
         result=PLACES["result"], result_stride=made, result_line_stride=size[1] * made + gap,
     )  # fmt: skip
-    rows = np.ascontiguousarray(expected).reshape(size[0], -1)
+    rows = stored(expected.reshape(-1, channels), f.types[2]).reshape(size[0], -1)
     free, end, counters = check(draft, tested, on, memories[1], rows, size[1] * made + gap)
     assert counters.items() >= events.items()
     lines = [
@@ -450,7 +490,14 @@ def test_windows_of_an_image_are_reduced(
 # moves
 
 
-@given(SIDES, SEEDS, TYPES, st.sampled_from(["COPY", "TRANSPOSE", "FILL"]), st.tuples(MEMORIES, MEMORIES), machines())
+@given(
+    SIDES,
+    SEEDS,
+    TYPES.filter(lambda e: e not in PACKED),
+    st.sampled_from(["COPY", "TRANSPOSE", "FILL"]),
+    st.tuples(MEMORIES, MEMORIES),
+    machines(),
+)
 @settings(max_examples=30)
 def test_tiles_are_copied_transposed_and_filled(
     shape: tuple[int, int], seed: int, element: Element, name: str, memories: tuple[str, str], on: Machine
@@ -460,7 +507,7 @@ def test_tiles_are_copied_transposed_and_filled(
     f = Function(operation, element, result=element, low=int(rng.integers(256)) if name == "FILL" else 0)
     expected = {"COPY": x, "TRANSPOSE": np.ascontiguousarray(x.T)}.get(name)
     if expected is None:
-        expected = np.full((shape[0], shape[1] * element.bytes), f.low, np.uint8).view(element.dtype)
+        expected = np.full((shape[0], shape[1] * element.bits // 8), f.low, np.uint8).view(element.dtype)
     stride, result_stride = x.shape[1] * x.itemsize + 3, expected.shape[1] * expected.itemsize + 1
     operands: dict[str, Any] = {}
     if name != "FILL":
@@ -475,13 +522,13 @@ def test_tiles_are_copied_transposed_and_filled(
     writes = counters[Event(Component(memories[1]), Happens.SRAM_WRITE, port.width_bits)]
     if name == "TRANSPOSE":  # as narrow as an element is, but for a row that stays one
         starts = [
-            PLACES["result"] + c * result_stride + r * element.bytes
+            PLACES["result"] + c * result_stride + r * x.itemsize
             for r, c in itertools.product(range(shape[0]), range(shape[1]))
         ]
-        touched = [(start + i) // port.width_bytes for start in starts for i in range(element.bytes)]
+        touched = [(start + i) // port.width_bytes for start in starts for i in range(x.itemsize)]
         assert writes == sum(1 for a, b in zip([-1, *touched], touched, strict=False) if a != b)
     else:
-        row_bytes = shape[1] * element.bytes
+        row_bytes = shape[1] * x.itemsize
         assert writes == words(on, memories[1], PLACES["result"], result_stride, row_bytes, shape[0])
 
 
@@ -527,7 +574,7 @@ ADD = Function(
     ("bad", "message"),
     [
         (CONVERT._replace(operation=9), "operation must be 0 to 8, not 9"),
-        (CONVERT._replace(source=7), "source must be 0 to 6, not 7"),
+        (CONVERT._replace(source=11), "source must be 0 to 10, not 11"),
         (CONVERT._replace(other=1), "convert must not be of int8 and uint8 to int8"),
         (CONVERT._replace(rounding=5), "rounding must be one of 0, 1, 2, 3, 4, 10, whose multipliers have 31 bits"),
         (CONVERT._replace(rounding=-1), "rounding must be one of 0, 1"),
@@ -550,6 +597,11 @@ ADD = Function(
         (POOL._replace(low=1), "low must be 0, as the operation does not use it, not 1"),
         (Function(Operation.FILL, low=256), "low must be a byte, 0 to 255, not 256"),
         (Function(Operation.COPY, source=1), "copy must not be of uint8 and int8 to int8"),
+        (Function(Operation.COPY, source=7, result=7), "copy must not be of int4 and int8 to int4"),
+        (Function(Operation.FILL, source=8, result=8), "fill must not be of uint4 and int8 to uint4"),
+        (Function(Operation.LOOK_UP, source=8), "look_up must not be of uint4 and int8 to int8"),
+        (CONVERT._replace(result=7, low=-8), "high must be -8 to 7, not 127"),
+        (CONVERT._replace(source=10, zero_point=4), "zero_point must be 0 to 3, not 4"),
         (Function(Operation.SUM, source=3, result=3), "sum must not be of int32 and int8 to int32"),
     ],
 )  # fmt: skip

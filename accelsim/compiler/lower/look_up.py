@@ -11,6 +11,9 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
 from accelsim.isa.functions import Function, Operation
 
+#: Bits of what is looked up, and of an entry.
+TABLE_BITS = 8
+
 
 def lower(graph: Graph, group: Layer) -> VectorWork:
     """One look-up of each byte; entries stand in memory in the order of the bytes' bits."""
@@ -18,6 +21,8 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     given, result = graph[source].element, group.output.element
     if group.epilogue or not isinstance(given, Integer):
         raise CompileError(f"node {name}: nothing must be fused behind a table")
+    if not given.bits == result.memory_bits == TABLE_BITS:
+        raise CompileError(f"node {name}: a table must be of 8-bit integers and hold such, not {result} of {given}")
     function = Function(Operation.LOOK_UP, source=element_type(name, given), result=element_type(name, result))
     entries = graph[table].numbers
     ordered = np.roll(entries, given.qmin)  # the byte of q is q modulo 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.image import Image
+from accelsim.compiler.image import Image, fill_byte, whole_channels
 from accelsim.compiler.lower.work import (
     VectorWork,
     conversion_behind,
@@ -28,7 +28,8 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     window = op.window if isinstance(op, MaxPool | AveragePool) else Window((height, width))
     if window.dilation != (1, 1):
         raise CompileError(f"node {name}: windows must have no dilation on the vector unit, not {window.dilation}")
-    image = Image(samples, height, width, channels, window, _fill(name, given, window, largest=isinstance(op, MaxPool)))
+    fill = _fill(name, given, window, largest=isinstance(op, MaxPool))
+    image = Image(samples, height, width, whole_channels(channels, given.memory_bits), window, fill)
     steps = {
         "window_rows": window.kernel[0],
         "window_columns": window.kernel[1],
@@ -78,4 +79,4 @@ def _fill(name: str, element: Element, window: Window, *, largest: bool) -> int:
         value = element.qmin
     if element.memory_bits > 8 and value:
         raise CompileError(f"node {name}: numbers must be of 8 bits to be padded, not {element}")
-    return value & 0xFF
+    return fill_byte(value, element.memory_bits)

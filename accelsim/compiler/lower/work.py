@@ -94,19 +94,24 @@ def element_type(name: str, element: Element) -> ElementType:
         If the vector unit has no such type.
     """
     known = {
-        ("int", 8, True): ElementType.INT8,
-        ("int", 8, False): ElementType.UINT8,
-        ("int", 16, True): ElementType.INT16,
-        ("int", 32, True): ElementType.INT32,
+        (2, True): ElementType.INT2,
+        (2, False): ElementType.UINT2,
+        (4, True): ElementType.INT4,
+        (4, False): ElementType.UINT4,
+        (8, True): ElementType.INT8,
+        (8, False): ElementType.UINT8,
+        (16, True): ElementType.INT16,
+        (32, True): ElementType.INT32,
     }
     floats = {"fp16": ElementType.FP16, "bf16": ElementType.BF16, "fp32": ElementType.FP32}
     found = None
     if isinstance(element, Float):
         found = floats.get(element.operand)
     elif isinstance(element, Integer):
-        found = known.get(("int", element.bits, element.signed))
+        found = known.get((element.bits, element.signed))
     if found is None:
-        raise CompileError(f"node {name}: numbers must be of 8, 16 or 32 bits for the vector unit, not {element}")
+        names = ", ".join(kind.name.lower() for kind in ElementType)
+        raise CompileError(f"node {name}: numbers must be of a type that the vector unit has ({names}), not {element}")
     return found
 
 

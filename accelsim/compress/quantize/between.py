@@ -39,7 +39,7 @@ from accelsim.graph.value import Value, without_numbers
 SCALED = (Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Softmax, LayerNorm, RmsNorm, Concat)
 #: Those of them whose floats no vector unit forms yet.
 ROWS = (Softmax, LayerNorm, RmsNorm)
-#: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits, and others.
+#: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits or fewer, and others.
 LIFT, LIFT_16 = 20, 15
 #: Rounding of all conversions.
 ROUNDING = "tflite_single_round"

@@ -1,7 +1,7 @@
 """Sums and clamps of single values: bias, ReLU, and residuals at one scale or at two.
 
 A residual quantized at the accumulator's scale s_i s_w is added to the sums as it is (RL-SAT), at the cost of 32 bits a
-value. Two tensors of 8 or 16 bits at different scales are first brought to a common one, TFLite's way
+value. Two tensors of at most 16 bits at different scales are first brought to a common one, TFLite's way
 (tensorflow/lite/kernels/add.cc).
 """
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import requantize
 from accelsim.datapath.vector import fixed_point
-from accelsim.datapath.vector.elements import BYTES, Element
+from accelsim.datapath.vector.elements import Element
 from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
-#: Bits by which TFLite shifts operands left before it rescales them, so that little is lost: two of 8 bits, and others.
+#: Bits by which TFLite shifts operands left before it rescales them, so that little is lost: two of 8 bits or fewer,
+#: and others.
 LEFT_SHIFT, LEFT_SHIFT_16 = 20, 15
 
 ADD_INT32 = VectorPass("add", ("add and saturate",))
@@ -32,7 +33,6 @@ ADD_INTEGERS = VectorPass(
 )
 
 _ADD_8 = Event(Component.VECTOR, Operation.INT_ADD, 9)
-_ADD_16 = Event(Component.VECTOR, Operation.INT_ADD, 17)
 _ADD_32 = Event(Component.VECTOR, Operation.INT_ADD, 32)
 _ADD_64 = Event(Component.VECTOR, Operation.INT_ADD, 64)
 _MULTIPLY = Event(Component.VECTOR, Operation.INT_MULTIPLY, 32, 32)
@@ -87,13 +87,13 @@ def quantize_residual(residual: NDArray[np.floating], scale: float) -> NDArray[n
 
 
 def left_shift(first: Element, other: Element) -> int:
-    """Bits by which operands of two types are shifted left: 20 if both have 8 bits, 15 if one has 16."""
-    return LEFT_SHIFT if first in BYTES and other in BYTES else LEFT_SHIFT_16
+    """Bits by which operands of two types are shifted left: 20 if both have at most 8 bits, 15 if one has 16."""
+    return LEFT_SHIFT if first.is_narrow and other.is_narrow else LEFT_SHIFT_16
 
 
 @dataclass(frozen=True, slots=True)
 class AddIntegers:
-    """Static parameters of a sum of two tensors of 8 or 16 bits.
+    """Static parameters of a sum of two tensors of at most 16 bits.
 
     `zero_points` of the operands; `left` shifts both to the left, `factors` bring each to the common scale, `output`
     the sum to the output's.
@@ -131,10 +131,11 @@ class AddIntegers:
 def add_integers(
     a: NDArray[np.generic], b: NDArray[np.generic], add: AddIntegers, *, qmin: int = -128, qmax: int = 127
 ) -> Int64:
-    """Add two tensors of 8 or 16 bits at different scales (TFLite's quantized ADD).
+    """Add two tensors of at most 16 bits at different scales (TFLite's quantized ADD).
 
-    Two of 8 bits: |x - z| <= 255 shifted left by 20 bits stays below 2^28; a factor is at most 1/2, so a rescaled
-    operand stays below 2^27 and their sum below 2^28: int32 holds every value but the products, which have 59 bits.
+    Two of 8 bits or fewer: |x - z| <= 255 shifted left by 20 bits stays below 2^28; a factor is at most 1/2, so a
+    rescaled operand stays below 2^27 and their sum below 2^28: int32 holds every value but the products, which have 59
+    bits.
 
     Where one has 16 bits: |x - z| <= 65535 shifted left by 15 bits is at most 2^31 - 2^15; half of it, rounded, is at
     most 2^30 - 2^14, and the sum of two at most 2^31 - 2^15, so that int32 holds them and products have 62 bits. An
@@ -183,8 +184,8 @@ def rescale_events(counters: Counters, values: int) -> None:
 
 def add_integers_events(counters: Counters, values: int, operands: tuple[Element, Element]) -> None:
     """Count two zero points, three products, rounding sums and shifts, the sum, and the output's zero point."""
-    for element in operands:
-        count(counters, _ADD_8 if element in BYTES else _ADD_16, values)
+    for element in operands:  # x - z has a bit more than x
+        count(counters, Event(Component.VECTOR, Operation.INT_ADD, element.bits + 1), values)
     count(counters, _MULTIPLY, 3 * values)
     count(counters, _ADD_64, 3 * values)
     count(counters, _SHIFT, 3 * values)

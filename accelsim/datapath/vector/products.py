@@ -1,6 +1,7 @@
 """Products of two tiles, value by value, and their sums as floats: gates, masks and scales.
 
-Of 8-bit integers (a - z_a) (b - z_b) has 16 bits and sign; `requantize` takes it to the result's scale. Floats are
+Of 8-bit integers (a - z_a) (b - z_b) has 16 bits and sign; `requantize` takes it to the result's scale. Narrower ones
+pass the same multiplier. Floats are
 multiplied and added in float32.
 """
 
@@ -32,7 +33,7 @@ _FLOAT_ADD = Event(Component.VECTOR, Operation.FLOAT_ADD, 32)
 
 
 def multiply_int8(a: Int64, b: Int64, zero_points: tuple[int, int]) -> Int64:
-    """Exact products of what two 8-bit tiles stand for, at most 255^2 in magnitude."""
+    """Exact products of what two tiles of 8 bits or fewer stand for, at most 255^2 in magnitude."""
     return (a - zero_points[0]) * (b - zero_points[1])
 
 

@@ -319,11 +319,12 @@ def stored_bytes(flow: Dataflow, weight_tile: WeightTile) -> int:
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
-    """Slots of a memory don't overlap, outputs of DRAM don't lie in the image unless beside an input."""
+    """Slots of a memory don't overlap, outputs of DRAM don't lie in the image unless beside what stands there."""
     graph = lowering.graph
     sides = [node.inputs for node in graph.nodes if isinstance(node.op, Concat)]
     sides += [fusion.beside for fusion in lowering.fusions]
-    beside_an_input = {part for side in sides if not {*side}.isdisjoint(graph.inputs) for part in side}
+    given = {*graph.inputs, *lowering.read_constants}
+    beside_given = {part for side in sides if not given.isdisjoint(side) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         if isinstance(placement, Placement):
             groups = [
@@ -338,7 +339,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
             groups = [placement.operands, (placement.results,), (placement.table_slot,)]
         for group in groups:
             _apart(group, machine)
-        if placement.target.address < lowering.image.size and fusion.target not in beside_an_input:
+        if placement.target.address < lowering.image.size and fusion.target not in beside_given:
             raise DefectError(f"{fusion.target} overlaps the image")
 
 

@@ -122,7 +122,10 @@ class _Finder:
     def _store_others(self) -> None:
         """Give what has no place yet one of its own, and find where what only moves lies."""
         read = (name for fusion in self.fusions for name in fusion.sources)
-        for name in (*self.graph.inputs, *self.forming, *read):
+        moved = (
+            name for node in self.graph.nodes if node.op.moves for name in node.inputs if self.graph.constant(name)
+        )
+        for name in (*self.graph.inputs, *self.forming, *read, *moved):
             if name not in self.views and not self.moved(name):
                 self.views[name] = self._store(self._dense(name))
         for node in self.graph.nodes:
@@ -167,9 +170,10 @@ class _Finder:
         """Whether transfers bring a value as a fusion reads it."""
         if view is None:
             return False
-        if name in fusion.sources[len(fusion.beside) :]:
-            return any(view.rows(last=last) for last in (False, True))
-        return self._fits(fusion, view)
+        as_factor = name in fusion.sources[len(fusion.beside) :]
+        if as_factor and not any(view.rows(last=last) for last in (False, True)):
+            return False
+        return name not in fusion.beside or self._fits(fusion, view)
 
     def _fits(self, fusion: Fusion, view: View) -> bool:
         """Whether what a fusion reads or forms may lie so: rows of a product, or of single numbers, anywhere."""

@@ -146,8 +146,8 @@ class Lowering:
 
     @property
     def read_constants(self) -> tuple[str, ...]:
-        """Constants that fusions read as they read activations."""
-        read = (name for fusion in self.fusions for name in fusion.sources)
+        """Constants that fusions read as they read activations, or a part of what they read so."""
+        read = (part for fusion in self.fusions for part in self.parts_of_sources(fusion))
         return tuple(dict.fromkeys(name for name in read if self.graph.constant(name)))
 
     def stored_as(self, name: str) -> str:

@@ -276,3 +276,18 @@ def test_outputs_may_be_joined_and_parts_of_what_is(axis: int, part: bool, link:
     sent = code["operands"][code["opcode"] == SEND]
     if link and not part:
         assert int((sent[:, 2] * sent[:, 3]).sum()) == 2 * 2 * 3 * 8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tensor_may_be_multiplied_by_itself_and_stand_beside_a_constant(kind: str) -> None:
+    typed = Typed(np.random.default_rng(14), EIGHT)
+    x = typed.linear("new", typed.input("x", 5, 8), 8, 8)
+    prefix = typed.build.constant("prefix", typed.numbers((3, 8)), EIGHT)
+    rows = typed.build.node("rows", Concat(0), prefix, x)
+    gram = typed.matmul("gram", rows, typed.build.node("turned", Transpose((1, 0)), rows), 8)
+    on = small(kind)
+    graph, inputs = typed.graph(typed.matmul("square", gram, gram, 8))
+    assert_executed(graph, inputs, on)
+    part = typed.build.node("part", Slice(0, 1, 6), typed.build.constant("other", typed.numbers((6, 8)), EIGHT))
+    graph, inputs = typed.graph(typed.matmul("against", x, typed.build.node("flipped", Transpose((1, 0)), part), 8))
+    assert_executed(graph, inputs, on)

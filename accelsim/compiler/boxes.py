@@ -21,13 +21,13 @@ def boxes(low: int, high: int, sizes: tuple[int, ...]) -> list[Box]:
     first, last = low // inner, (high - 1) // inner
     if first == last and (low % inner or high % inner):
         return [(Span(first, first + 1), *rest) for rest in boxes(low - first * inner, high - first * inner, sizes[1:])]
-    found: list[Box] = []
+    pieces: list[Box] = []
     if low % inner:
-        found += boxes(low, (first + 1) * inner, sizes)
+        pieces += boxes(low, (first + 1) * inner, sizes)
         first += 1
     whole = high // inner
     if whole > first:
-        found.append((Span(first, whole), *(Span(0, size) for size in sizes[1:])))
+        pieces.append((Span(first, whole), *(Span(0, size) for size in sizes[1:])))
     if high % inner:
-        found += boxes(whole * inner, high, sizes)
-    return found
+        pieces += boxes(whole * inner, high, sizes)
+    return pieces

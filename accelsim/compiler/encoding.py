@@ -89,13 +89,13 @@ class Encoder:
             if isinstance(self.codec, Microscale):
                 blocks = self.codec.encode(self.product.weights[part])
                 expanded = pack_rows(blocks.decode(), self.operand)
-                found: Any = blocks
+                coded: Any = blocks
             elif isinstance(self.codec, Progressive | VectorScaled) and self.product.groups:
-                found = self._groups(self.codec, self.product.groups, k, n)
-                expanded = found.decode().view(np.uint8)
+                coded = self._groups(self.codec, self.product.groups, k, n)
+                expanded = coded.decode().view(np.uint8)
             else:
                 rows = self.rows(np.array(k.size), np.array(packed.size))
-                found = self.codec.encode(packed.view(np.int8).reshape(int(rows), -1))
+                coded = self.codec.encode(packed.view(np.int8).reshape(int(rows), -1))
                 expanded = packed
         except ValueError as error:
             raise CompileError(f"{self.weights} must fit the format {self.format}: {error}") from None
@@ -103,7 +103,7 @@ class Encoder:
             raise CompileError(
                 f"{self.weights} must lie in memory input by input, an output each, for the format {self.format}"
             )
-        return Encoded(np.frombuffer(found.to_bytes(), np.uint8), self.decoder.cycles(found)[0])
+        return Encoded(np.frombuffer(coded.to_bytes(), np.uint8), self.decoder.cycles(coded)[0])
 
     @staticmethod
     def _groups(codec: Progressive | VectorScaled, whole: GroupedTensor, k: Span, n: Span) -> GroupedTensor:

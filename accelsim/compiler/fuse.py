@@ -279,11 +279,11 @@ def _pieces(graph: Graph, name: str, before: list[Node]) -> list[_Piece]:
     node = graph.producer(name)
     if node is None or not (isinstance(node.op, DynamicQuantize) or _of_features(graph, node)):
         return [_Piece(name, 0, graph[name].features)]
-    found: list[Node] = []
-    pieces = [piece for given in node.inputs for piece in _pieces(graph, given, found)]
+    nodes: list[Node] = []
+    pieces = [piece for given in node.inputs for piece in _pieces(graph, given, nodes)]
     if isinstance(node.op, Concat) and len({piece.value for piece in pieces}) > 1:
         return [_Piece(name, 0, graph[name].features)]
-    before += [*found, node]
+    before += [*nodes, node]
     if isinstance(node.op, Slice):
         (piece,) = pieces
         pieces = [_Piece(piece.value, piece.start + node.op.start, piece.start + node.op.stop)]

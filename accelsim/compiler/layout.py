@@ -155,7 +155,7 @@ class _Finder:
         if self.apart:
             return self.apart
         where = "addresses alone must bring its numbers to where {} them on {}, which they don't"
-        found = {
+        faults = {
             name: where.format(f"{fusion.name} reads", self.machine.name)
             for fusion in self.fusions
             for name in fusion.sources
@@ -163,8 +163,8 @@ class _Finder:
         }
         for name in self.graph.outputs:
             if name not in self.views or (self.views[name].root != name and self.moved(name)):
-                found[name] = where.format("the network gives", self.machine.name)
-        return found
+                faults[name] = where.format("the network gives", self.machine.name)
+        return faults
 
     def readable(self, fusion: Fusion, name: str, view: View | None) -> bool:
         """Whether transfers bring a value as a fusion reads it."""

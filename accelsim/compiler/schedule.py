@@ -180,8 +180,8 @@ class ProductScheduler:
                 read, (low, count) = self.flow.reads.padded, self.flow.reads.pixels(low, count)
                 features = np.full_like(low, image.channels)
             tiles = np.stack([low, count, first, features, fills.addresses], axis=1)
-            found = gathered(read, tiles, self.placement.source, self._x, self.tables)
-            loads = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in found]
+            parts = gathered(read, tiles, self.placement.source, self._x, self.tables)
+            loads = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
             if self.receives:
                 pixels = fresh(needed)
                 some = once & (first == 0) & (pixels.size > 0)[row]
@@ -266,7 +266,7 @@ class ProductScheduler:
             address=(fills.addresses + behind)[:, None],
             stride=pitch if behind else row_bytes[:, None],
         )
-        found = [Moves(self.number, before, fills.first, load)]
+        moves = [Moves(self.number, before, fills.first, load)]
         if behind:
             element = {1: ElementType.UINT8, 2: ElementType.INT16, 4: ElementType.INT32}[machine.operand.bits // 8]
             turned = oriented(k, n, feature_major=of_outputs)
@@ -283,8 +283,8 @@ class ProductScheduler:
                 result=fills.addresses[:, None],
                 result_stride=machine.operand.rows_bytes(turned[0])[:, None],
             )
-            found.append(Moves(self.number, before, fills.first, move))
-        return [*found, *self._constants_behind(fills, weight_tile, before)]
+            moves.append(Moves(self.number, before, fills.first, move))
+        return [*moves, *self._constants_behind(fills, weight_tile, before)]
 
     def _constants_behind(self, fills: Fills, weight_tile: Int64, before: Int64) -> list[Moves]:
         """What stands behind the tiles of such a factor, the same for all batches."""
@@ -293,10 +293,10 @@ class ProductScheduler:
         dram = np.array(self.placement.weight_tiles)[number]
         fixed = np.array([self.flow.stored_weights_bytes(part) for part in parts])[number]
         some = fixed > 0
-        found = []
+        moves = []
         if some.any():
             at = fills.addresses + self.w_bytes[weight_tile] - fixed
-            found.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
+            moves.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
         last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
         offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number[last].tolist()], np.int64)
         constants = runs(
@@ -304,7 +304,7 @@ class ProductScheduler:
             fills.addresses[last] + self._constants_offset[weight_tile[last]],
             self._constants_bytes[weight_tile[last]],
         )
-        return [*found, Moves(self.number, before[last], fills.first[last], constants)]
+        return [*moves, Moves(self.number, before[last], fills.first[last], constants)]
 
     def _expand_weights(
         self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, weight_tile: Int64, dram: Int64, whole: Int64

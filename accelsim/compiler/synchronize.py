@@ -23,10 +23,10 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     code = lowering.instructions.copy()
     queues = hazards.Queues.of(code)
     touched = accesses.of_program(code, machine, lowering.tables)
-    found = hazards.find(queues, touched, lowering.image_bytes, machine)
-    if found.undefined >= 0:
+    ordered = hazards.find(queues, touched, lowering.image_bytes, machine)
+    if ordered.undefined >= 0:
         raise DefectError("the schedule reads bytes that it never wrote")
-    need = found.need
+    need = ordered.need
     kernel.reduce(
         queues.unit,
         queues.index,

@@ -89,7 +89,7 @@ def choose(*flows: Dataflow) -> Tiling:
         _explain(flows[0])
     counts = [count_slots(candidates) for candidates in tried]
     estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
-    least = min(float(found.cycles.min()) for found in estimates)
+    least = min(float(of_flow.cycles.min()) for of_flow in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
     for number, (candidates, (cycles, bursts)) in enumerate(zip(tried, estimates, strict=True)):
         near = np.flatnonzero(cycles <= least * SLACK)

@@ -76,9 +76,9 @@ class VectorScheduler:
 
     def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the tiles, and before which; not before what was stored of a source is whole."""
-        found: list[Moves] = []
+        moves: list[Moves] = []
         for source in range(len(self.work.sources)):
-            found += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
+            moves += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
         for slots in self.placement.operands[len(self.work.sources) :]:  # tiles that are turned on chip
             turned = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
             scratchpads[Memory.ACTIVATION].form(turned, self.now)
@@ -86,10 +86,10 @@ class VectorScheduler:
             sizes = np.array([self.placement.table_slot.bytes])
             fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
             before = scratchpads[Memory.WEIGHT].place(fills)
-            found.append(
+            moves.append(
                 Moves(self.number, before, fills.first, runs(np.array([self.placement.table]), fills.addresses, sizes))
             )
-        return found
+        return moves
 
     def _load(self, source: int, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
         tiling, place = self.tiling, self.placement.sources[source]
@@ -114,10 +114,10 @@ class VectorScheduler:
                 address=fills.addresses[:, None],
                 stride=tile.pitch,
             )
-            found = [Moves(self.number, before, fills.first, load)]
+            moves = [Moves(self.number, before, fills.first, load)]
             if self.receives[source]:
-                found.insert(0, Moves(self.number, before, fills.first, over_link(RECEIVE, load)))
-            return found
+                moves.insert(0, Moves(self.number, before, fills.first, over_link(RECEIVE, load)))
+            return moves
         padded_height, width = image.output
         samples, lines = self.boxes
         assert tiling.image  # noqa: S101 - there are padded images of these
@@ -130,13 +130,13 @@ class VectorScheduler:
         channels = np.full(tiles, image.channels)
         tiles_read = np.stack([first, count, np.zeros_like(first), channels, fills.addresses], axis=1)
         parts = gathered(image, tiles_read, place, tile, self.tables)
-        found = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
+        moves = [Moves(self.number, before[part.owner], fills.first[part.owner], part.code) for part in parts]
         if self.receives[source]:
             pixels = fresh(needed)
             some = pixels.size > 0
             code = received(Cuts(pixels.low[some], pixels.size[some]), tiling.channels, place)
-            found.insert(0, Moves(self.number, before[some], fills.first[some], code))
-        return found
+            moves.insert(0, Moves(self.number, before[some], fills.first[some], code))
+        return moves
 
     def _needed(self) -> Cuts:
         """Rows of a source that each tile loads: of whole images all of them, those in no window too."""

@@ -218,12 +218,12 @@ def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Ma
     lines = image.output[0] if image else 1
     most = image.samples if image else work.period or samples
     for slots in (SLOTS, 1):
-        found = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
-        if found:
-            return tiling(found, lines)
-        found = _largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
-        if found:
-            return tiling(1, found)
+        most_held = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
+        if most_held:
+            return tiling(most_held, lines)
+        most_held = _largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
+        if most_held:
+            return tiling(1, most_held)
     smallest = tiling(1, 1)
     raise DoesNotFitError(
         f"layer {name}: the activation and output memories of {machine.name} must hold the smallest tile, "

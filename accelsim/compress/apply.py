@@ -74,17 +74,17 @@ def quantize(network: Network, recipe: Recipe) -> Graph:
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
             _require_match(other.layers, graph, recipe)
-    found = layers(graph)
-    steps = {layer.name: quantizer_of(layer, recipe) for layer in found}
-    _one_type(found, recipe, steps)
-    numbers = _calibrated(network, found, steps) if network.has_numbers else {}
-    return _Typing(graph, recipe, found, steps, numbers).graph()
+    all_layers = layers(graph)
+    steps = {layer.name: quantizer_of(layer, recipe) for layer in all_layers}
+    _one_type(all_layers, recipe, steps)
+    numbers = _calibrated(network, all_layers, steps) if network.has_numbers else {}
+    return _Typing(graph, recipe, all_layers, steps, numbers).graph()
 
 
-def _calibrated(network: Network, found: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:
+def _calibrated(network: Network, all_layers: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:
     """Real numbers of all values for the calibration data; of signs, what the layers make of signs."""
     numbers = dict(real.evaluate(network.graph, network.calibration))
-    for layer in found:
+    for layer in all_layers:
         if isinstance(steps[layer.name], binary.Signs):
             require_matrix(layer, "binary")
             given = numbers[layer.input.name]
@@ -230,11 +230,11 @@ class _Typing:
                 if factor:
                     return factor
                 if self.numbers:
-                    found = integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
+                    wanted = integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
                 else:
-                    found = integers.unsigned(bits)
+                    wanted = integers.unsigned(bits)
                 group = self._path.forming.get(name)
-                return formed_type(group.head.op, found) if group else found
+                return formed_type(group.head.op, wanted) if group else wanted
             case binary.Signs() if not last:
                 return binary.tensor_type(value, self.numbers[name]) if self.numbers else Signs(1.0)
             case binary.Signs():
@@ -261,13 +261,13 @@ class _Typing:
     @cached_property
     def _factors(self) -> dict[str, bool]:
         """Factors of products of two tensors, and whether some product has them on the right."""
-        found: dict[str, bool] = {}
+        factors: dict[str, bool] = {}
         held = {node.name for layer in self.layers for node in layer.nodes}
         for node in self.float_graph.nodes:
             if isinstance(node.op, MatMul) and node.name not in held:
                 for name, right in zip(map(self._origin, node.inputs[:2]), (False, True), strict=True):
-                    found[name] = found.get(name, False) or right
-        return found
+                    factors[name] = factors.get(name, False) or right
+        return factors
 
     def _constants_of(self, node: Node, known: Mapping[str, Value]) -> dict[str, Value]:
         """Constants of a node that have no other type yet."""
@@ -276,12 +276,12 @@ class _Typing:
 
     def _constant_factors(self) -> dict[str, Value]:
         """Constants among them, in their types."""
-        found = {}
+        constants = {}
         for name in filter(self.float_graph.constant, self._factors):
             value, element = self.float_graph[name], self._element(name)
             data = value.numbers if value.outlined else element.quantize(value.numbers)
-            found[name] = replace(value, element=element, data=data)
-        return found
+            constants[name] = replace(value, element=element, data=data)
+        return constants
 
     def _origin(self, name: str) -> str:
         """The value whose numbers a value's are, in other places, or some of them."""
@@ -310,9 +310,9 @@ class _Typing:
     def _reader(self, name: str) -> Layer | None:
         """First layer that reads a value, directly or what is sliced of it."""
         for node in self.float_graph.readers(name):
-            found = self._of_product.get(node.name) or self._reader(node.output)
-            if found:
-                return found
+            reader = self._of_product.get(node.name) or self._reader(node.output)
+            if reader:
+                return reader
         return None
 
     @cached_property
@@ -337,16 +337,16 @@ class _Typing:
         return replace(value, storage=steps[-1].storage)
 
 
-def _one_type(found: list[Layer], recipe: Recipe, steps: Mapping[str, Quantizer]) -> None:
+def _one_type(all_layers: list[Layer], recipe: Recipe, steps: Mapping[str, Quantizer]) -> None:
     """Refuse steps of different types, because a tensor has the type of the layer that reads it."""
-    for layer, after in pairwise(found):
+    for layer, after in pairwise(all_layers):
         step, other = steps[layer.name], steps[after.name]
         if step.operand != other.operand:
             raise ConfigError(
                 f"recipe {recipe.name}: all layers must have operands of one type, but layer {layer.name} has "
                 f"{step.operand} and the next one {other.operand}"
             )
-    for layer in found:
+    for layer in all_layers:
         step = steps[layer.name]
         stays = any(layer.graph[node.inputs[1]].element == WIDE for node in layer.products)
         if stays and not isinstance(step, floats.Floats | dynamic.DynamicIntegers):

@@ -52,11 +52,11 @@ def inputs_of(network: Network, layer: Layer) -> Float64:
         If filters read some of the channels alone.
     """
     name, op = layer.head.inputs[0], layer.head.op
-    found = real.evaluate(network.graph, network.calibration, (name,))[name]
+    numbers = real.evaluate(network.graph, network.calibration, (name,))[name]
     if not isinstance(op, Conv):
-        return found.reshape(-1, found.shape[-1])
+        return numbers.reshape(-1, numbers.shape[-1])
     require_all_channels(layer)
-    windows = pixels(found, op.window, 0.0)
+    windows = pixels(numbers, op.window, 0.0)
     return windows.reshape(-1, int(np.prod(windows.shape[3:]))) if windows.size <= ENOUGH else _some(windows)
 
 

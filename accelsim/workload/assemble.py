@@ -125,14 +125,14 @@ class _Assembly:
 
     def _of_rows(self, index: int, spec: LayerNormSpec | RmsNormSpec, x: Value) -> list[Value]:
         """Gamma, and of layer_norm beta, as constants."""
-        found = []
+        parameters = []
         for part in ("gamma", "beta") if isinstance(spec, LayerNormSpec) else ("gamma",):
             data = np.full(x.features, float(part == "gamma"), np.float32)
             if spec.prefix is not None:
                 data = self.tensors.of_rows(index, spec.prefix, part, x.features)
             name = self.build.constant(f"{spec.name}.{part}", data, outlined=self.tensors.outlined)
-            found.append(Value(name, data.shape, REAL))
-        return found
+            parameters.append(Value(name, data.shape, REAL))
+        return parameters
 
     def _product(self, index: int, spec: ProductSpec, x: Value) -> None:
         """A layer with weights, its normalization and its activation."""
@@ -226,15 +226,15 @@ def readings(specs: Sequence[LayerSpec]) -> list[tuple[str, ...]]:
     MisfitError
         If a layer names one that does not come before it.
     """
-    known, found = [INPUT], []
+    known, all_reads = [INPUT], []
     for index, spec in enumerate(specs):
         reads = tuple(spec.reads or known[-1:])
         for name in reads:
             if name not in known:
                 raise MisfitError(index, "reads", unknown_name("layer before it", name, known))
-        found.append(reads)
+        all_reads.append(reads)
         known.append(spec.name)
-    return found
+    return all_reads
 
 
 def _value(name: str) -> str:

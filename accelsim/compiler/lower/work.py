@@ -104,15 +104,15 @@ def element_type(name: str, element: Element) -> ElementType:
         (32, True): ElementType.INT32,
     }
     floats = {"fp16": ElementType.FP16, "bf16": ElementType.BF16, "fp32": ElementType.FP32}
-    found = None
+    kind = None
     if isinstance(element, Float):
-        found = floats.get(element.operand)
+        kind = floats.get(element.operand)
     elif isinstance(element, Integer):
-        found = known.get((element.bits, element.signed))
-    if found is None:
+        kind = known.get((element.bits, element.signed))
+    if kind is None:
         names = ", ".join(kind.name.lower() for kind in ElementType)
         raise CompileError(f"node {name}: numbers must be of a type that the vector unit has ({names}), not {element}")
-    return found
+    return kind
 
 
 def require_rows(name: str, value: Value) -> None:

@@ -188,14 +188,14 @@ class Between:
             gamma, *rest = (graph[part].numbers.astype(np.float64) for part in node.inputs[1:])
             beta, centred = rest[0] if rest else np.zeros_like(gamma), isinstance(op, LayerNorm)
             scales = float(given.scale), float(result.scale)
-            found = norm_constants(gamma, beta, op.epsilon, *scales, centred=centred)
+            norm = norm_constants(gamma, beta, op.epsilon, *scales, centred=centred)
         except ValueError as error:
             raise ConfigError(f"node {name}: {error}") from None
         for part in ("gamma", "beta", "multiplier", "shift"):
-            data = getattr(found, part)
+            data = getattr(norm, part)
             self._constant(f"{name}.{part}", data, Integer(1.0, 0, signed=True, bits=8 * data.dtype.itemsize))
         inputs = (node.inputs[0], *(f"{name}.{part}" for part in ("gamma", "beta", "multiplier", "shift")))
-        self._put(name, IntegerNorm(result, centred, found.epsilon, ROUNDING), inputs, formed)
+        self._put(name, IntegerNorm(result, centred, norm.epsilon, ROUNDING), inputs, formed)
 
     def _alike(self, part: str, element: Integer, result: Integer) -> str:
         """A tensor at the scale of the result."""

@@ -282,12 +282,12 @@ def _quantize_groups(
         raise WorkloadError(f"layer {layer.name}: weight_scales must be absent, because the weights' steps are fixed")
     bits = step.chosen_weight_bits
     try:
-        found = groups.grouped(layer.matrix.astype(np.float64), bits, group, scales)
+        grouped = groups.grouped(layer.matrix.astype(np.float64), bits, group, scales)
     except ValueError as error:
         raise WorkloadError(f"layer {layer.name}: {error}") from None
     storage = Storage("progressive" if scales == "progressive" else "vector_scaled", bits, group)
-    weight = weight_of(layer, found.tensor.decode().view(np.int8), found.step, step)
-    weight = replace(weight, storage=storage, groups=found.tensor)
+    weight = weight_of(layer, grouped.tensor.decode().view(np.int8), grouped.step, step)
+    weight = replace(weight, storage=storage, groups=grouped.tensor)
     return integer_layer(layer, weight, given, result, step.chosen_rounding)
 
 

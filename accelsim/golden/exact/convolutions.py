@@ -24,11 +24,11 @@ def conv(fold_inputs: int, graph: Graph, node: Node, given: Sequence[Array]) -> 
     assert isinstance(op, Conv)  # noqa: S101 - as the table has it
     x, w = given
     element, formed = graph[node.inputs[0]].element, graph[node.output]
-    found = pixels(x, op.window, x.dtype.type(element.zero_point))
+    windows = pixels(x, op.window, x.dtype.type(element.zero_point))
     channels, filters = w.shape[2], w.shape[3] // op.groups
     sums = []
     for g in range(op.groups):
-        part = found[..., g * channels : (g + 1) * channels]
+        part = windows[..., g * channels : (g + 1) * channels]
         rows = part.reshape(-1, int(np.prod(part.shape[3:])))
         columns = w[..., g * filters : (g + 1) * filters].reshape(rows.shape[1], filters)
         if isinstance(element, Float):
@@ -36,7 +36,7 @@ def conv(fold_inputs: int, graph: Graph, node: Node, given: Sequence[Array]) -> 
         else:
             zeros = (element.zero_point, graph[node.inputs[1]].element.zero_point)
             sums.append(integer_sums(rows, columns, *zeros).astype(formed.element.dtype))
-    return (np.concatenate(sums, axis=-1).reshape(*found.shape[:3], -1),)
+    return (np.concatenate(sums, axis=-1).reshape(*windows.shape[:3], -1),)
 
 
 def max_pool(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:

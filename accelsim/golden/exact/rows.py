@@ -52,8 +52,8 @@ def normalize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
     spread = np.square(values).sum(axis=-1, keepdims=True) // (features if op.centred else 1) + op.epsilon
     scaled = values * _reciprocals(spread, 16 + bits) * gamma
     total = ((scaled + 2**15) >> 16) + beta
-    found = ROUNDING[op.rounding](total, multiplier, shift) + op.to.zero_point
-    return (np.clip(found, op.to.qmin, op.to.qmax).astype(op.to.dtype),)
+    scaled = ROUNDING[op.rounding](total, multiplier, shift) + op.to.zero_point
+    return (np.clip(scaled, op.to.qmin, op.to.qmax).astype(op.to.dtype),)
 
 
 def _reciprocals(spread: Int64, bits: int) -> Int64:

@@ -19,10 +19,10 @@ def conv(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # n
     assert isinstance(op, Conv)  # noqa: S101 - as the table has it
     x, w = given
     channels, filters = w.shape[2], w.shape[3] // op.groups
-    found = pixels(x, op.window, 0.0)
+    windows = pixels(x, op.window, 0.0)
     sums = [
         np.tensordot(
-            found[..., g * channels : (g + 1) * channels],
+            windows[..., g * channels : (g + 1) * channels],
             w[..., g * filters : (g + 1) * filters],
             axes=((3, 4, 5), (0, 1, 2)),
         )

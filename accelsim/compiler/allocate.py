@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -150,7 +151,7 @@ def _bytes(storage: View, machine: Machine) -> int:
     place = storage.matrix(feature_major=machine.feature_major)
     assert place  # noqa: S101 - as it is dense
     *leading, features = storage.shape
-    rows, _ = oriented(int(np.prod(leading, dtype=np.int64)), features, feature_major=machine.feature_major)
+    rows, _ = oriented(math.prod(leading), features, feature_major=machine.feature_major)
     return rows * place.pitch
 
 

@@ -133,6 +133,33 @@ def received(rows: Cuts, features: int, source: Place) -> Instructions:
     )
 
 
+class Tile(NamedTuple):
+    """Tiles on chip: their memory, their addresses, shape (steps, 1), and bytes from row to row."""
+
+    memory: Memory
+    address: Int64
+    stride: int | Int64
+
+
+def turned(
+    tables: TableBuilder, element: ElementType, shape: tuple[int | Int64, int | Int64], given: Tile, formed: Tile
+) -> Instructions:
+    """Exchange rows and columns of tiles of a shape."""
+    return issue(
+        MOVE,
+        len(given.address),
+        function=tables.function(Function(Operation.TRANSPOSE, element, result=element)),
+        result_memory=formed.memory,
+        result=formed.address,
+        result_stride=formed.stride,
+        rows=shape[0],
+        columns=shape[1],
+        memory=given.memory,
+        address=given.address,
+        stride=given.stride,
+    )
+
+
 def runs(dram: Int64, address: Int64, size: Int64) -> Instructions:
     """Move runs of bytes into the weight scratchpad."""
     return issue(

@@ -20,8 +20,7 @@ from accelsim.compiler.instructions import Instructions, each_one, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, runs
-from accelsim.compiler.moves import received as received_over_link
+from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
@@ -41,13 +40,11 @@ from accelsim.errors import CompileError, DefectError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.graph.element import Float
 from accelsim.isa import opcodes
-from accelsim.isa.functions import Function, Operation
 from accelsim.isa.opcodes import (
     ACTIVATE,
     DECODE,
     INSTRUCTION,
     LOAD,
-    MOVE,
     NONE,
     RECEIVE,
     REQUANTIZE,
@@ -186,7 +183,7 @@ class ProductScheduler:
                 pixels = fresh(needed)
                 some = once & (first == 0) & (pixels.size > 0)[row]
                 mine = Cuts(pixels.low[row[some]], pixels.size[row[some]])
-                code = received_over_link(mine, image.channels, self.placement.source)
+                code = received(mine, image.channels, self.placement.source)
                 loads.insert(0, Moves(self.number, before[some], fills.first[some], code))
             return loads
         source = self.placement.source
@@ -269,42 +266,36 @@ class ProductScheduler:
         moves = [Moves(self.number, before, fills.first, load)]
         if behind:
             element = {1: ElementType.UINT8, 2: ElementType.INT16, 4: ElementType.INT32}[machine.operand.bits // 8]
-            turned = oriented(k, n, feature_major=of_outputs)
-            move = issue(
-                MOVE,
-                len(weight_tile),
-                function=self.tables.function(Function(Operation.TRANSPOSE, source=element, result=element)),
-                memory=Memory.WEIGHT,
-                address=(fills.addresses + behind)[:, None],
-                stride=pitch,
-                rows=turned[0][:, None],
-                columns=turned[1][:, None],
-                result_memory=Memory.WEIGHT,
-                result=fills.addresses[:, None],
-                result_stride=machine.operand.rows_bytes(turned[0])[:, None],
+            lines, elements = oriented(k, n, feature_major=of_outputs)
+            move = turned(
+                self.tables,
+                element,
+                (lines[:, None], elements[:, None]),
+                Tile(Memory.WEIGHT, (fills.addresses + behind)[:, None], pitch),
+                Tile(Memory.WEIGHT, fills.addresses[:, None], machine.operand.rows_bytes(lines)[:, None]),
             )
             moves.append(Moves(self.number, before, fills.first, move))
-        return [*moves, *self._constants_behind(fills, weight_tile, before)]
-
-    def _constants_behind(self, fills: Fills, weight_tile: Int64, before: Int64) -> list[Moves]:
-        """What stands behind the tiles of such a factor, the same for all batches."""
-        parts = self.placement.parts
-        number = weight_tile % len(parts)
-        dram = np.array(self.placement.weight_tiles)[number]
-        fixed = np.array([self.flow.stored_weights_bytes(part) for part in parts])[number]
+        number = weight_tile % len(self.placement.parts)
+        fixed = np.array([flow.stored_weights_bytes(part) for part in self.placement.parts])[number]
         some = fixed > 0
-        moves = []
-        if some.any():
+        if some.any():  # what the dataflow wants behind each tile
+            dram = np.array(self.placement.weight_tiles)[number]
             at = fills.addresses + self.w_bytes[weight_tile] - fixed
             moves.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
+        return [*moves, self._load_constants(fills, weight_tile, before)]
+
+    def _load_constants(self, fills: Fills, weight_tile: Int64, before: Int64) -> Moves:
+        """Load the constants of each column block's last tile, the same for all batches, apart from its weights."""
         last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
-        offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number[last].tolist()], np.int64)
+        column, parts = weight_tile[last], self.placement.parts
+        number = column % len(parts)
+        offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number.tolist()], np.int64)
         constants = runs(
-            dram[last] + offsets,
-            fills.addresses[last] + self._constants_offset[weight_tile[last]],
-            self._constants_bytes[weight_tile[last]],
+            np.array(self.placement.weight_tiles)[number] + offsets,
+            fills.addresses[last] + self._constants_offset[column],
+            self._constants_bytes[column],
         )
-        return [*moves, Moves(self.number, before[last], fills.first[last], constants)]
+        return Moves(self.number, before[last], fills.first[last], constants)
 
     def _expand_weights(
         self, scratchpad: Scratchpad, storage: Storage, encoder: Encoder, weight_tile: Int64, dram: Int64, whole: Int64
@@ -313,8 +304,7 @@ class ProductScheduler:
 
         The tile before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
         """
-        parts = self.placement.parts
-        stored = np.array([self.flow.stored_weights_bytes(part) for part in parts])[weight_tile]
+        stored = np.array([self.flow.stored_weights_bytes(part) for part in self.placement.parts])[weight_tile]
         if self.tiling.staging:
             places = self.placement.staging
             fills = self._fills(self.steps.weights, self.placement.weight, whole)
@@ -339,18 +329,10 @@ class ProductScheduler:
             rows=encoder.rows(self.steps.weight_tiles.k_size[weight_tile], self.w_bytes[weight_tile])[:, None],
             group=storage.group,
         )
-        last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
-        column = weight_tile[last]
-        offsets = np.array([stored_constants_offset(self.flow, parts[number]) for number in column.tolist()], np.int64)
-        constants = runs(
-            dram[last] + offsets,
-            fills.addresses[last] + self._constants_offset[column],
-            self._constants_bytes[column],
-        )
         return [
             Moves(self.number, before, fills.first, runs(dram, address, stored)),
             Moves(self.number, at, fills.first, decode),
-            Moves(self.number, at[last], fills.first[last], constants),
+            self._load_constants(fills, weight_tile, at),
         ]
 
     def issued(self, kind: Int64) -> Instructions:
@@ -456,15 +438,15 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     known = {*graph.inputs} if link else set[str]()  # what the host has
     moves: list[Moves] = []
     stored: dict[str, Stored] = {}
-    received = _received_whole(lowering) if link else set[str]()
-    moves += [_receive_whole(lowering, name) for name in graph.inputs if name in received]
+    arrived = _received_whole(lowering) if link else set[str]()
+    moves += [_receive_whole(lowering, name) for name in graph.inputs if name in arrived]
     steps, tables = 0, TableBuilder()
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     for number, fusion in enumerate(lowering.fusions):
         tiling, placement = lowering.tilings[number], lowering.placements[number]
-        receives = [link and name in graph.inputs and name not in received for name in fusion.sources]
+        receives = [link and name in graph.inputs and name not in arrived for name in fusion.sources]
         if not isinstance(fusion.work, HostWork):
-            received |= {*fusion.sources}
+            arrived |= {*fusion.sources}
         sends = link and not {fusion.target, lowering.stored_as(fusion.target)}.isdisjoint(graph.outputs)
         layer: Scheduler
         if isinstance(fusion.work, HostWork):
@@ -520,7 +502,7 @@ def _receive_whole(lowering: Lowering, name: str) -> Moves:
     value, place = lowering.graph[name], lowering.places[name]
     rows = cuts_anew(value.samples, value.samples, place.period)
     none = np.zeros_like(rows.low)
-    return Moves(0, none, none, received_over_link(rows, value.features, place))
+    return Moves(0, none, none, received(rows, value.features, place))
 
 
 def _require_memory(instructions: int, machine: Machine) -> None:

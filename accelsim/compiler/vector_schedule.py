@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, fresh, gathered, over_link, received, runs
+from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
 from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.datapath.vector.elements import Element
-from accelsim.isa.functions import Function, Operation
-from accelsim.isa.opcodes import LOAD, MAP, MOVE, RECEIVE, REDUCE, SEND, SOFTMAX, STORE, Memory
+from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, SEND, SOFTMAX, STORE, Memory
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -80,8 +79,8 @@ class VectorScheduler:
         for source in range(len(self.work.sources)):
             moves += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
         for slots in self.placement.operands[len(self.work.sources) :]:  # tiles that are turned on chip
-            turned = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
-            scratchpads[Memory.ACTIVATION].form(turned, self.now)
+            rows = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
+            scratchpads[Memory.ACTIVATION].form(rows, self.now)
         if self.placement.table_slot.addresses:
             sizes = np.array([self.placement.table_slot.bytes])
             fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
@@ -203,29 +202,10 @@ class VectorScheduler:
         )
         if not tiling.turned:
             return formed
-        there = self._turn(work, memory, sources[0], tiling.source.pitch, (channels, size), memory, at, pitch)
-        back = self._turn(work, memory, at, pitch, (size, channels), Memory.OUTPUT, out, tiling.result.pitch)
-        return joined(there, formed, back)
-
-    def _turn(
-        self, work: RowFunction, memory: Memory, at: Int64, pitch: int, shape: tuple[int, int], to: Memory,
-        result: Int64, result_pitch: int,
-    ) -> Instructions:  # fmt: skip
-        """Exchange rows and columns of tiles of a shape."""
-        function = self.tables.function(Function(Operation.TRANSPOSE, work.source, result=work.source))
-        return issue(
-            MOVE,
-            len(at),
-            function=function,
-            result_memory=to,
-            result=result,
-            result_stride=result_pitch,
-            rows=shape[0],
-            columns=shape[1],
-            memory=memory,
-            address=at,
-            stride=pitch,
-        )
+        given, rows = Tile(memory, sources[0], tiling.source.pitch), Tile(memory, at, pitch)
+        there = turned(self.tables, work.source, (channels, size), given, rows)
+        result_tile = Tile(Memory.OUTPUT, out, tiling.result.pitch)
+        return joined(there, formed, turned(self.tables, work.source, (size, channels), rows, result_tile))
 
     def _map(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Instructions:
         """One instruction for each tile."""

@@ -101,7 +101,7 @@ class Execution:
     effectual
         Products of each layer whose factors are both nonzero.
     dram
-        Bytes of the DRAM after the run.
+        Bytes of the DRAM after the run; none if none were moved.
     grants
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
     tail

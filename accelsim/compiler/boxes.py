@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from accelsim.compiler.tiles import Span
 
@@ -31,3 +32,16 @@ def boxes(low: int, high: int, sizes: tuple[int, ...]) -> list[Box]:
     if high % inner:
         pieces += boxes(whole * inner, high, sizes)
     return pieces
+
+
+def within(box: Box, most: int) -> Iterator[Box]:
+    """Parts of a box, in order, of at most so many cells each, or of one."""
+    cells = math.prod(span.size for span in box)
+    if cells <= most or cells == 1:
+        yield box
+        return
+    axis = next(axis for axis, span in enumerate(box) if span.size > 1)
+    span = box[axis]
+    step = max(1, most * span.size // cells)
+    for low in range(span.low, span.high, step):
+        yield from within((*box[:axis], Span(low, min(low + step, span.high)), *box[axis + 1 :]), most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.boxes import Box, boxes
+from accelsim.compiler.boxes import Box, boxes, within
 from accelsim.compiler.tiles import Cuts, Place, Span, oriented
 from accelsim.graph.ops.window import Window
 from accelsim.isa import descriptors
@@ -129,9 +130,9 @@ class Image:
         source, tile
             Where the images lie in DRAM, a pixel a sample, and how the tile lies on chip; of both from address 0 on.
         """
-        for box in boxes(*rows, self.grid):
+        for whole in boxes(*rows, self.grid):
             for part in boxes(*inputs, self.inputs):
-                for piece in self._pieces(box, part, source):
+                for box, piece in self._pieces(whole, part, source):
                     if self._reads(box, piece):
                         yield self._gather(box, piece, rows[0], inputs[0], source, tile)
                     else:
@@ -165,18 +166,18 @@ class Image:
         m = (n.low * rows + oh.low) * columns + ow.low
         return m, (i.low * self.window.kernel[1] + j.low) * self.channels + c.low
 
-    def _pieces(self, box: Box, part: Box, source: Place) -> Iterator[Box]:
-        """Parts of a box of inputs that one descriptor holds."""
+    def _pieces(self, box: Box, part: Box, source: Place) -> Iterator[tuple[Box, Box]]:
+        """Boxes of rows and of inputs that one descriptor holds each, with at most `MOST_RUNS` runs."""
         lines, columns, channels = part
         if not source.feature_major:
-            yield part
+            yield from ((rows, part) for rows in within(box, MOST_RUNS // (lines.size * columns.size)))
             return
         # a dimension for channels, samples, rows and columns each leaves one for the kernel's columns
-        places = int(np.prod([span.size for span in box])) * columns.size
-        step = max(1, MOST_RUNS // places)
-        for line in range(lines.low, lines.high):
-            for low in range(channels.low, channels.high, step):
-                yield Span(line, line + 1), columns, Span(low, min(low + step, channels.high))
+        for rows in within(box, MOST_RUNS // columns.size):
+            step = max(1, MOST_RUNS // (math.prod(span.size for span in rows) * columns.size))
+            for line in range(lines.low, lines.high):
+                for low in range(channels.low, channels.high, step):
+                    yield rows, (Span(line, line + 1), columns, Span(low, min(low + step, channels.high)))
 
     def _gather(self, box: Box, part: Box, row0: int, input0: int, source: Place, tile: Place) -> Gather:
         """One descriptor and the addresses of its first run."""

@@ -143,17 +143,39 @@ class Tiles:
             row = np.zeros((1, OPERANDS), np.int64)
             row[0, : len(operands)] = operands
             accesses = of_opcode(opcode, row, self._machine, self._tables)
-            found = self._found[opcode, operands] = tuple(map(_tile, accesses))
+            found = self._found[opcode, operands] = tuple(_tiles_of(access)[0] for access in accesses)
         return found
 
+    def learn(self, opcode: int, operands: Int64) -> None:
+        """Work out the tiles of several verified instructions of an opcode at once, which is sooner than each alone.
 
-def _tile(access: Access) -> Tile:
-    address, stride, rows, row_bytes = (int(column[0]) for column in access[3:7])
-    memory = Memory(int(access.memory[0]))
-    if access.inner is None or access.outer_stride is None or not access.inner[0]:
-        return Tile(memory, Region(address, stride, rows, row_bytes))
-    inner, outer_stride = int(access.inner[0]), int(access.outer_stride[0])
-    return Tile(memory, Runs.of_rows(address, stride, rows, row_bytes, inner, outer_stride))
+        Parameters
+        ----------
+        operands
+            int64, shape (n, OPERANDS).
+        """
+        if opcode in _OF_SEVERAL_REGIONS:
+            return
+        accesses = of_opcode(opcode, operands, self._machine, self._tables)
+        keys = operands[:, : len(OPCODES[opcode].fields)].tolist()
+        for key, found in zip(keys, zip(*map(_tiles_of, accesses), strict=True), strict=True):
+            self._found[opcode, tuple(key)] = found
+
+
+#: Opcodes whose instructions differ in how many regions they touch, so that each alone has its own tiles.
+_OF_SEVERAL_REGIONS = {opcodes.GATHER, opcodes.SCATTER, opcodes.COMPUTE, opcodes.REDUCE}
+_MEMORIES = tuple(Memory)
+
+
+def _tiles_of(access: Access) -> list[Tile]:
+    """Tiles of one kind of access, one an instruction."""
+    memories = [_MEMORIES[number] for number in access.memory.tolist()]
+    regions: list[Region | Runs] = [*map(Region, *(column.tolist() for column in access[3:7]))]
+    if access.inner is not None and access.outer_stride is not None:
+        for i in np.flatnonzero(access.inner):
+            outer = int(access.inner[i]), int(access.outer_stride[i])
+            regions[i] = Runs.of_rows(*(int(column[i]) for column in access[3:7]), *outer)
+    return [*map(Tile, memories, regions)]
 
 
 def capacity_bytes(machine: Machine, memory: Memory) -> int:

@@ -45,6 +45,8 @@ INT8, UINT8, INT16, _, _, _, _, INT4, UINT4, INT2, UINT2 = range(11)
 #: Bits by which operands are shifted left before they are added, of at most 8 bits or more, and what int32 holds.
 LEFT_SHIFT, LEFT_SHIFT_16, INT32_MIN, INT32_MAX = 20, 15, -(2**31), 2**31 - 1
 SIGN = 128
+#: Pairs of bytes: a tile of two operands that has more elements is looked up in a table of all their results.
+PAIRS = 2**16
 
 
 @njit(cache=True)
@@ -104,17 +106,34 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
     if operation == ADD:
         _rescale(mode, a, f[MULTIPLIER], f[SHIFT])
         _rescale(mode, b, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
+    adds, low, high = operation == ADD, f[LOW], f[HIGH]
     multiplier, shift, zero_point = f[RESULT_MULTIPLIER], f[RESULT_SHIFT], f[RESULT_ZERO_POINT]
-    low, high, adds = f[LOW], f[HIGH], operation == ADD
+    many = rows * columns > PAIRS
+    results = np.empty(PAIRS if many else 0, np.uint8)
+    for pair in range(np.uint64(results.size)):
+        one, two = a[pair >> np.uint64(8)], b[pair & np.uint64(255)]
+        results[pair] = _of_two(adds, mode, one, two, multiplier, shift, zero_point, low, high)
     for row in range(rows):
         x, o = np.uint64(address + row * stride), np.uint64(result + row * result_stride)
         y = np.uint64(p[10] + row * p[11])
-        for j in range(np.uint64(columns)):
-            one, two = a[source[x + j]], b[other[y + j]]
-            total = one + two if adds else one * two
-            q = requantize.scaled(mode, total, multiplier, shift) + zero_point
-            out[o + j] = min(max(q, low), high) & 255
+        if many:
+            for j in range(np.uint64(columns)):
+                out[o + j] = results[np.uint64(source[x + j]) << np.uint64(8) | np.uint64(other[y + j])]
+        else:
+            for j in range(np.uint64(columns)):
+                one, two = a[source[x + j]], b[other[y + j]]
+                out[o + j] = _of_two(adds, mode, one, two, multiplier, shift, zero_point, low, high)
     return True
+
+
+@njit(cache=True)
+def _of_two(
+    adds: bool, mode: int, one: int, two: int, multiplier: int, shift: int, zero_point: int, low: int, high: int
+) -> int:  # fmt: skip
+    """Byte of the sum of two values, or of their product."""
+    total = one + two if adds else one * two
+    q = requantize.scaled(mode, total, multiplier, shift) + zero_point
+    return min(max(q, low), high) & 255
 
 
 @njit(cache=True)

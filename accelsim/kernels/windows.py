@@ -19,8 +19,8 @@ DIMENSIONS = 5
 
 @njit(cache=True)
 def _step(d: Int64, index: Int64, place: Int64) -> None:
-    """Go on to the next run: its place in DRAM and on chip, its row and its column."""
-    for axis in range(DIMENSIONS - 1, -1, -1):
+    """Go on to the next line of runs: its place in DRAM and on chip, its row and its column."""
+    for axis in range(DIMENSIONS - 2, -1, -1):
         index[axis] += 1
         if index[axis] < d[axis]:
             for i in range(4):
@@ -32,11 +32,42 @@ def _step(d: Int64, index: Int64, place: Int64) -> None:
 
 
 @njit(cache=True)
-def _runs(d: Int64) -> int:
-    runs = 1
-    for axis in range(DIMENSIONS):
-        runs *= d[axis]
-    return runs
+def _lines(d: Int64) -> int:
+    """Lines of runs: those of the last dimension are one."""
+    lines = 1
+    for axis in range(DIMENSIONS - 1):
+        lines *= d[axis]
+    return lines
+
+
+@njit(cache=True)
+def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
+    """Indices, from the first to below the last, whose coordinates first + step * index lie in an image's axis."""
+    if step == 0:
+        return (0, count) if 0 <= first < size else (0, 0)
+    low = 0 if first >= 0 else -(first // step)
+    high = 0 if first >= size else (size - 1 - first) // step + 1
+    return min(low, count), min(high, count)
+
+
+@njit(cache=True)
+def _copy(
+    source: Bytes, at: int, stride: int, out: Bytes, at_out: int, stride_out: int, runs: int, size: int
+) -> None:  # fmt: skip
+    """Copy runs of bytes: one of all of them if they follow each other on both sides."""
+    if stride == size and stride_out == size:
+        lanes.copy(source, at, out, at_out, runs * size)
+        return
+    for i in range(runs):
+        lanes.copy(source, at + i * stride, out, at_out + i * stride_out, size)
+
+
+@njit(cache=True)
+def _fill(out: Bytes, at: int, stride: int, runs: int, size: int, value: int) -> None:
+    """Set runs of bytes."""
+    for i in range(runs):
+        for byte in range(np.uint64(at + i * stride), np.uint64(at + i * stride + size)):
+            out[byte] = value
 
 
 @njit(cache=True)
@@ -52,12 +83,20 @@ def gather(d: Int64, row: int, column: int, dram: Bytes, at_dram: int, chip: Byt
     """
     index = np.zeros(DIMENSIONS, np.int64)
     place = np.array([at_dram, at, row, column])
-    size, height, width, fill = d[RUN_BYTES], d[HEIGHT], d[WIDTH], np.uint8(d[FILL])
-    for _ in range(_runs(d)):
-        if 0 <= place[2] < height and 0 <= place[3] < width:
-            lanes.copy(dram, place[0], chip, place[1], size)
+    size, height, width, fill = d[RUN_BYTES], d[HEIGHT], d[WIDTH], d[FILL]
+    last = DIMENSIONS - 1
+    count, far, near = d[COUNTS + last], d[DRAM_STRIDES + last], d[STRIDES + last]
+    down, across = d[ROW_STEPS + last], d[COLUMN_STEPS + last]
+    for _ in range(_lines(d)):
+        first_row, end_row = _inside(place[2], down, count, height)
+        first, end = _inside(place[3], across, count, width)
+        first, end = max(first, first_row), min(end, end_row)
+        if first >= end:
+            _fill(chip, place[1], near, count, size, fill)
         else:
-            chip[place[1] : place[1] + size] = fill
+            _fill(chip, place[1], near, first, size, fill)
+            _copy(dram, place[0] + first * far, far, chip, place[1] + first * near, near, end - first, size)
+            _fill(chip, place[1] + end * near, near, count - end, size, fill)
         _step(d, index, place)
 
 
@@ -66,6 +105,8 @@ def scatter(d: Int64, chip: Bytes, at: int, dram: Bytes, at_dram: int) -> None:
     """Write a window to DRAM; see `gather`."""
     index = np.zeros(DIMENSIONS, np.int64)
     place = np.array([at_dram, at, 0, 0])
-    for _ in range(_runs(d)):
-        lanes.copy(chip, place[1], dram, place[0], d[RUN_BYTES])
+    last = DIMENSIONS - 1
+    count, far, near = d[COUNTS + last], d[DRAM_STRIDES + last], d[STRIDES + last]
+    for _ in range(_lines(d)):
+        _copy(chip, place[1], near, dram, place[0], far, count, d[RUN_BYTES])
         _step(d, index, place)

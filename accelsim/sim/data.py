@@ -70,6 +70,8 @@ def move_all(
         If an instruction reads encoded weights or constants that no encoder writes.
     """
     timings: dict[int, Timing] = {}
+    if not core.values and not core.needs_data(program):
+        return timings
     loop = _Loop(core, program, vnni=vnni)
     count = len(program.instructions)
     done = 0

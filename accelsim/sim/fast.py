@@ -65,8 +65,8 @@ def execute(
         If the engine contradicts what `verify` has proven.
     """
     found = verify(program, machine, file)
-    core = Core(program, machine)
-    if timing_only and not any(map(core.depends_on_data, np.unique(program.instructions["opcode"]).tolist())):
+    core = Core(program, machine, found)
+    if timing_only and not core.needs_data(program):
         core.values = False
     timings = move_all(core, program, file)
     loop = Loop(program, machine, Timings.of(core, program, timings), Ports.of(core, found, len(program.instructions)))

@@ -14,6 +14,7 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath import activate, requantize
 from accelsim.datapath.outer_product import OuterProduct
 from accelsim.isa import descriptors, opcodes
+from accelsim.isa.accesses import Accesses
 from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import Program
@@ -36,17 +37,22 @@ class Core:
 
     Parameters
     ----------
+    touched
+        What the program touches, if that is known.
+
+    Attributes
+    ----------
     counters
         One table of events a layer, filled as instructions execute.
     effectual
         Products of each layer whose factors are both nonzero, so far.
     """
 
-    def __init__(self, program: Program, machine: Machine) -> None:
+    def __init__(self, program: Program, machine: Machine, touched: Accesses | None = None) -> None:
         self.machine = machine
         self.values = not program.header.timing_only
         self.windows = [Descriptor.read(record) for record in program.descriptors]
-        self.memories = Memories(program, machine)
+        self.memories = Memories(program, machine, touched)
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
         self.tiles = TileUnit(machine, self.memories, program.tables)
@@ -74,6 +80,10 @@ class Core:
         return opcode == opcodes.DECODE or (
             self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS}
         )
+
+    def needs_data(self, program: Program) -> bool:
+        """Whether what any instruction of a program takes depends on bytes."""
+        return any(map(self.depends_on_data, np.unique(program.instructions["opcode"]).tolist()))
 
     def move(self, record: np.void) -> None:
         """Do what an instruction does whose time and events `take` tells."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,18 @@ from accelsim.config.operands import OperandType
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa.accesses import Tiles
+from accelsim.isa.accesses import Accesses, Tiles
 from accelsim.isa.descriptors import MAX_REGIONS
 from accelsim.isa.opcodes import COMPUTE, RECEIVE, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, Runs, banks, interleaved_banks, view, words
-from accelsim.units import ceil_div
+from accelsim.units import align_up, ceil_div
 
 Bank = tuple[Memory, int]
 
 _INT32 = np.dtype("<i4")
+#: Bytes of the widest element that a memory is seen as.
+_WIDEST = 8
 
 _COMPONENT = {
     Memory.ACTIVATION: Component.ACTIVATION,
@@ -42,9 +45,15 @@ def _banks(sram: Sram, region: Region | Runs) -> tuple[int, ...]:
 
 
 class Memories:
-    """DRAM, scratchpads and accumulator of a machine that runs a program."""
+    """DRAM, scratchpads and accumulator of a machine that runs a program.
 
-    def __init__(self, program: Program, machine: Machine) -> None:
+    Parameters
+    ----------
+    touched
+        What the program touches, if that is known: scratchpads take no more room then than they need.
+    """
+
+    def __init__(self, program: Program, machine: Machine, touched: Accesses | None = None) -> None:
         self.srams: dict[Memory, Sram] = {
             Memory.ACTIVATION: machine.activation,
             Memory.WEIGHT: machine.weight,
@@ -56,28 +65,50 @@ class Memories:
             for memory, sram in self.srams.items()
             for operation in (Operation.SRAM_READ, Operation.SRAM_WRITE)
         }
-        sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
-        sizes[Memory.DRAM] = program.header.dram_bytes
-        try:
-            self.arrays = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
-        except MemoryError:
-            raise AccelSimError(
-                f"memories of {machine.name} must fit this computer, but {sum(sizes.values())} bytes do not"
-            ) from None
-        self.arrays[Memory.DRAM][: program.image.size] = program.image
-        # what the host sends is not there before it has come; of a timing-only program all is zeros, there or not
-        self.host = self.arrays[Memory.DRAM] if program.header.timing_only else program.image
+        self._program = program
+        self._machine = machine
+        self._touched = touched
         #: Whether the host has a memory that is written; else what it sends stands in the image.
         self.host_computes = bool((program.instructions["opcode"] == COMPUTE).any())
-        if self.host_computes and not program.header.timing_only:
-            self.host = self.arrays[Memory.DRAM].copy()
-        received = program.instructions[program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
-        for region in received.tolist():
-            self.bytes(Memory.DRAM, Region(*region))[:] = 0
         self.tiles = Tiles(machine, program.tables)
         self._type = machine.matrix.operands
         kind = "f" if machine.operand.is_float else "i"
         self._sum_type = np.dtype(f"<{kind}{machine.operand.sum_bytes}")
+
+    @cached_property
+    def arrays(self) -> dict[Memory, NDArray[np.uint8]]:
+        """Bytes of the memories, which take room from the first use on; a run of timing alone needs none."""
+        image, dram_bytes = self._program.image, self._program.header.dram_bytes
+        sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
+        if self._touched:
+            ends = self._touched.ends()
+            for memory, size in sizes.items():
+                last = int(ends[self._touched.regions[:, 0] == memory].max(initial=0))
+                sizes[memory] = min(align_up(last, _WIDEST), size)
+        try:
+            arrays = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
+            dram = arrays[Memory.DRAM] = np.empty(dram_bytes, np.uint8)
+        except MemoryError:
+            total = sum(sizes.values()) + dram_bytes
+            raise AccelSimError(
+                f"memories of {self._machine.name} must fit this computer, but {total} bytes do not"
+            ) from None
+        dram[: image.size], dram[image.size :] = image, 0
+        # what the host sends is not there before it has come
+        received = self._program.instructions[self._program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
+        for region in received.tolist():
+            view(dram, Region(*region))[:] = 0
+        return arrays
+
+    @cached_property
+    def host(self) -> NDArray[np.uint8]:
+        """The host's memory, or what it has yet to send; of a timing-only program all is zeros, there or not."""
+        if self._program.header.timing_only:
+            return self.arrays[Memory.DRAM]
+        if not self.host_computes:
+            return self._program.image
+        image = self._program.image
+        return np.concatenate([image, np.zeros(self._program.header.dram_bytes - image.size, np.uint8)])
 
     def banks(self, used: Sequence[tuple[Memory, Region | Runs]]) -> tuple[Bank, ...]:
         """Banks of which an instruction that uses these regions needs a port from start to free."""

@@ -59,11 +59,20 @@ class Timings:
         first = classes.of_rows(_rows(code, core.machine), number)
         times = np.bincount(number, minlength=len(first))
         preload = _last_preload(code)
+        _learn(core, code[np.union1d(first, preload[first][preload[first] >= 0])])
         takes = [_takes(core, code, int(i), int(preload[i]), int(n)) for i, n in zip(first, times, strict=True)]
         for i, timing in timings.items():
             number[i] = len(takes)
             takes.append(_row(timing))
         return cls(number, np.array(takes, np.int64).reshape(-1, record.TAKES))
+
+
+def _learn(core: Core, code: NDArray[np.void]) -> None:
+    """Have the tiles of instructions worked out opcode by opcode."""
+    opcode = code["opcode"]
+    for number in np.unique(opcode).tolist():
+        if not core.depends_on_data(number):
+            core.memories.tiles.learn(number, code["operands"][opcode == number])
 
 
 def _rows(code: NDArray[np.void], machine: Machine) -> Int64:

@@ -226,7 +226,7 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
 
 
 def _fill(image: Bytes, address: int, content: Bytes) -> None:
-    image[address : address + len(content)] = content
+    image[address : address + content.size].reshape(content.shape)[:] = content
 
 
 def _fill_samples(image: Bytes, place: Place, x: NDArray[np.generic], machine: Machine) -> None:
@@ -290,9 +290,9 @@ def _fill_weight_tile(image: Bytes, address: int, flow: Dataflow, weight_tile: W
     """
     results = flow.product.results
     weights = flow.stored(weight_tile)
-    if len(weights) != flow.stored_weights_bytes(weight_tile):
+    if weights.size != flow.stored_weights_bytes(weight_tile):
         raise DefectError(
-            f"weights of {weight_tile} must take {flow.stored_weights_bytes(weight_tile)} bytes, not {len(weights)}"
+            f"weights of {weight_tile} must take {flow.stored_weights_bytes(weight_tile)} bytes, not {weights.size}"
         )
     _fill(image, address, weights)
     if not weight_tile.last:

@@ -170,6 +170,7 @@ class Dataflow(ABC):
     ) -> None:
         self.most_inputs = product.k if most_inputs is None else most_inputs
         self._largest: dict[int, int] = {}
+        self._footprints: dict[Tiling, Footprint[int]] = {}
         self._staged: dict[int, Staged] = {}
         self._encoded: dict[tuple[Span, Span], Encoded] = {}
         self.encoder = Encoder.of(product, machine)
@@ -215,7 +216,7 @@ class Dataflow(ABC):
 
     @abstractmethod
     def pack(self, weight_tile: WeightTile) -> Bytes:
-        """Those bytes; they may be a view of the weights."""
+        """Those bytes in order, of any shape; they may be a view of the weights."""
 
     @abstractmethod
     def products(self, tiles: Tiles) -> Instructions:
@@ -260,7 +261,7 @@ class Dataflow(ABC):
 
     def stored_weights_bytes(self, weight_tile: WeightTile) -> int:
         """Length of `stored`, whose bytes are formed only where they are few or encoded."""
-        return len(self.stored(weight_tile)) if self.encoder or self.product.factor else self.weights_bytes(weight_tile)
+        return self.stored(weight_tile).size if self.encoder or self.product.factor else self.weights_bytes(weight_tile)
 
     def behind_factor(self, weight_tile: WeightTile) -> Bytes:  # noqa: ARG002 - one signature for all
         """Constant bytes that a weight tile of a factor that is formed at run time ends in."""
@@ -294,7 +295,7 @@ class Dataflow(ABC):
         """Encode a weight tile, or remember what it was encoded to: tilings share weight tiles."""
         key = (weight_tile.k, weight_tile.n)
         if key not in self._encoded:
-            self._encoded[key] = encoder.encode(self.pack(weight_tile), weight_tile.k, weight_tile.n)
+            self._encoded[key] = encoder.encode(self.pack(weight_tile).reshape(-1), weight_tile.k, weight_tile.n)
         return self._encoded[key]
 
     def staged(self, tile_k: int) -> Staged:
@@ -389,8 +390,11 @@ class Dataflow(ABC):
 
     def footprint(self, tiling: Tiling) -> Footprint[int]:
         """Bytes of one slot in each memory; places that encoded weight tiles share are not in them."""
-        weight = self.weight_tile_place(tiling.tile_k) + (0 if tiling.staging else self.staged(tiling.tile_k).bytes)
-        return self.slots_bytes(tiling.tile_m, tiling.features, tiling.tile_n, weight)
+        if tiling not in self._footprints:
+            beside = 0 if tiling.staging else self.staged(tiling.tile_k).bytes
+            weight = self.weight_tile_place(tiling.tile_k) + beside
+            self._footprints[tiling] = self.slots_bytes(tiling.tile_m, tiling.features, tiling.tile_n, weight)
+        return self._footprints[tiling]
 
     def slots_bytes(self, samples: Count, features: Count, outputs: Count, weight: Count) -> Footprint[Count]:
         """Those bytes for tiles of samples by features and by outputs, and so many for weights."""

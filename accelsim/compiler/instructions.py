@@ -41,7 +41,9 @@ def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> I
         raise TypeError(f"operands of {OPCODES[opcode].mnemonic} must be {names}, not {tuple(operands)}")
     table = np.zeros((steps, times, OPERANDS), np.int64)
     for place, name in enumerate(names):
-        table[:, :, place] = operands.get(name, 0)
+        value = operands.get(name, 0)
+        if not (isinstance(value, int) and value == 0):
+            table[:, :, place] = value
     return Instructions(np.full(times, opcode, np.uint8), table)
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.kernels import occupied as kernel
+
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -61,25 +63,11 @@ class Occupied(NamedTuple):
 
     def legal(self, low: Int64, high: Int64) -> Int64:
         """First step before which nothing uses any more what [low, high) holds; same shape."""
-        free = np.append(self.last + 1, 0)
-        first = np.searchsorted(self.high, low, side="right")
-        end = np.searchsorted(self.low, high, side="left")
-        latest = np.maximum.reduceat(free, np.stack([first, end], axis=1).ravel())[::2]
-        return np.where(first < end, latest, 0)
+        return kernel.legal(self.high, self.low, self.last, low, high)
 
     def overwritten(self, by: Occupied) -> Occupied:
         """What is held after other tiles were put over these: they in whole, of these what is left."""
-        starts = np.unique(np.concatenate([self.low, by.high]))
-        place = np.searchsorted(self.low, starts, side="right") - 1
-        under = np.searchsorted(by.low, starts, side="right") - 1
-        inside = (place >= 0) & (starts < np.append(self.high, 0)[place])
-        inside &= (under < 0) | (starts >= np.append(by.high, 0)[under])
-        starts, place, under = starts[inside], place[inside], under[inside]
-        ends = np.minimum(self.high[place], np.append(by.low, np.iinfo(np.int64).max)[under + 1])
-        low = np.concatenate([starts, by.low])
-        order = np.argsort(low)
-        high, last = np.concatenate([ends, by.high]), np.concatenate([self.last[place], by.last])
-        return Occupied(low[order], high[order], last[order])
+        return Occupied(*kernel.overwritten(tuple(self), tuple(by)))
 
 
 #: Nothing is held yet.
@@ -96,14 +84,7 @@ def left_by(addresses: Int64, sizes: Int64, last: Int64) -> Occupied:
     sizes, last
         Bytes of each fill, and the last step that uses it; shape (fills,).
     """
-    latest_first = slice(None, None, -1)
-    size, used = (_in_rounds(numbers, len(addresses))[latest_first] for numbers in (sizes, last))
-    high = np.maximum.accumulate(size, axis=0)
-    low = np.zeros_like(high)
-    low[1:] = high[:-1]
-    reaches = high > low
-    order = np.argsort((addresses + low)[reaches])
-    return Occupied(*(numbers[reaches][order] for numbers in (addresses + low, addresses + high, used)))
+    return Occupied(*kernel.left_by(addresses, sizes, last))
 
 
 def latest_of_slot(steps: Int64, slots: int) -> Int64:

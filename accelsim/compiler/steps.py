@@ -21,9 +21,9 @@ class Steps:
     ----------
     rows, tiles
         Row tiles and column tiles.
-    weight tiles
-        Weight weight tiles.
-    row, weight tile
+    weight_tiles
+        Weight tiles.
+    row, weight_tile
         Number of each step's row tile and of its weight tile.
     activations, weights
         Turns of the slots for activation tiles and for weight tiles.

@@ -87,5 +87,6 @@ def _sign_extended(fields: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
 
 
 def _bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    rows = np.ascontiguousarray(values)
-    return rows.view(np.uint8).reshape(len(rows), -1)
+    # numbers of a row must follow each other, rows need not
+    rows = values if values.strides[-1] == values.itemsize else np.ascontiguousarray(values)
+    return rows.view(np.uint8)

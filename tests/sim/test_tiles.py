@@ -31,7 +31,9 @@ from accelsim.isa.functions import Function, Operation
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
+from accelsim.kernels import tiles as kernel
 from accelsim.sim import fast
+from accelsim.sim.data import _ROUNDING as kernel_modes
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 
@@ -294,6 +296,32 @@ def test_two_tiles_of_integers_are_added_or_multiplied(
     expected = np.clip(total + points[2], low, high).astype(result.dtype)
     kernel = elementwise.ADD_INTEGERS if adds else products.MULTIPLY_INT8
     check_map(Case(f, [a, b], expected, kernel, events), memories, on, gap=gap, row=row)
+
+
+@given(
+    SEEDS, st.tuples(BYTE, BYTE, BYTE), st.sampled_from(sorted(kernel_modes)),
+    st.sampled_from([Operation.ADD, Operation.MULTIPLY]),
+)  # fmt: skip
+@settings(max_examples=6)
+def test_a_large_tile_is_looked_up_and_says_what_its_rows_say_one_by_one(
+    seed: int, of: tuple[Element, Element, Element], mode: str, operation: Operation
+) -> None:
+    rng, (rows, columns) = np.random.default_rng(seed), (258, 255)
+    assert rows * columns > kernel.PAIRS
+    points, scales = [point(rng, element) for element in of], [scale(rng, mode, 0.1) for _ in range(3)]
+    rounding, (low, high) = requantize.MODES.index(mode), limits(rng, of[2])
+    f = np.array(Function(operation, *of, *points, *scales[0], *scales[1], *scales[2], rounding, low, high), np.int64)
+    source, other = rng.integers(0, 256, (2, rows * columns)).astype(np.uint8)
+    whole, lines, none = (np.zeros(rows * columns, np.uint8) for _ in range(3))
+
+    def operands(row: int, amount: int) -> NDArray[np.int64]:
+        at = row * columns
+        return np.array([0, 1, at, columns, amount, columns, 1, at, columns, 1, at, columns, 0], np.int64)
+
+    assert kernel.map_tile(operands(0, rows), f, kernel_modes[mode], source, other, none, whole)
+    for row in range(rows):
+        assert kernel.map_tile(operands(row, 1), f, kernel_modes[mode], source, other, none, lines)
+    np.testing.assert_array_equal(whole, lines)
 
 
 @given(SIDES, SEEDS, BYTE, BYTE, st.tuples(*[MEMORIES] * 3), machines())

@@ -38,7 +38,7 @@ class WeightStationaryFlow(Dataflow):
     def pack(self, weight_tile: WeightTile) -> Bytes:
         """Those bytes."""
         if not self.lookup:
-            return pack_rows(self.weights(weight_tile), self.machine.matrix.operands).reshape(-1)
+            return pack_rows(self.weights(weight_tile), self.machine.matrix.operands)
         values, numbers = np.unique(self.weights(weight_tile), return_inverse=True)
         data = np.zeros(self.weights_bytes(weight_tile), np.uint8)
         data[: len(values)] = values.astype(np.int8).view(np.uint8)

@@ -198,6 +198,14 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
     inputs, outputs = smallest_tile(matrix)
     dram = draw(drams())
     cached = dram["kind"] == "banked" and draw(st.booleans())
+    shared = draw(st.sampled_from([(), (), (), ("output",), ("weight", "output"), ("weight",)]))
+    needs = {
+        "activation": 16 * inputs + 16,
+        "weight": 3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64,
+        "output": 16 * outputs + 16,
+    }
+    if shared:  # rooms are whole banks, or eighths
+        needs["activation"] = 8 * max(needs.values())
     return machine(
         clock_hz=draw(st.sampled_from([1e9, 7e8])),
         matrix=matrix,
@@ -209,9 +217,7 @@ def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATH
         },
         dma={"outstanding_bursts": draw(st.sampled_from([1, 3, 64]))},
         vector={"lanes": draw(st.integers(1, 20)), "latency_cycles": draw(st.integers(1, 5))},
-        activation=draw(srams(need=16 * inputs + 16)),
-        weight=draw(srams(need=3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64)),
-        output=draw(srams(need=16 * outputs + 16)),
+        **{name: "activation" if name in shared else draw(srams(need)) for name, need in needs.items()},
         accumulator=draw(srams(need=4 * outputs + 16)),
         l2=draw(second_levels(dram["part"].burst_bytes)) if cached else None,
         dram=dram,

@@ -16,6 +16,7 @@ from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
 from accelsim.compiler.product import Product
+from accelsim.compiler.rooms import Room, Rooms
 from accelsim.compiler.slots import Slots, deal, parted
 from accelsim.compiler.tiles import Place, Tiling, WeightTile, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -25,6 +26,7 @@ from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.value import Value
+from accelsim.isa.accesses import capacity_bytes, held_in
 from accelsim.isa.computations import packed
 from accelsim.isa.opcodes import Memory
 from accelsim.memory.region import Region, view
@@ -46,7 +48,8 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
-    for fusion, flow, tiling, at in zip(lowering.fusions, lowering.flows, lowering.tilings, addresses, strict=True):
+    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, strict=True)
+    for fusion, flow, tiling, rooms, at in fusions:
         layout.place(fusion.target)
         tensors = tensors_of(fusion, lowering.views)
         sources, target = tuple(map(layout.at, tensors.sources)), layout.at(tensors.target)
@@ -54,7 +57,8 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             factor = None if tensors.factor is None else layout.factor(tensors.factor, flow)
             placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
-            placements.append(_vector_placement(fusion.work, tiling, at, sources, target, machine))
+            assert rooms  # noqa: S101 - as it has a tiling
+            placements.append(_vector_placement(fusion.work, tiling, at, sources, target, rooms))
         elif isinstance(fusion.work, HostWork):
             constants = zip((graph[name] for name in fusion.work.constants), at, strict=True)
             known = tuple(_constant_place(value, address) for value, address in constants)
@@ -174,7 +178,7 @@ def _product_placement(
         staging=staging,
         accumulator=accumulator,
         partial=partial,
-        output=deal(Memory.OUTPUT, flow.machine.output, tiling.outputs, flow.footprint(tiling).output),
+        output=deal(flow.rooms.output, tiling.outputs, flow.footprint(tiling).output),
         parts=parts,
         weight_tiles=weight_tiles,
         source=source,
@@ -189,17 +193,17 @@ def _vector_placement(
     table: tuple[int, ...],
     sources: tuple[Place, ...],
     target: Place,
-    machine: Machine,
+    rooms: Rooms,
 ) -> VectorPlacement:
     assert isinstance(work, VectorWork)  # noqa: S101 - as its tiling is
-    slots = deal(Memory.ACTIVATION, machine.activation, tiling.slots * tiling.operands, tiling.source_bytes)
+    slots = deal(rooms.activation, tiling.slots * tiling.operands, tiling.source_bytes)
     operands = tuple(
         Slots(Memory.ACTIVATION, slots.addresses[number :: tiling.operands], slots.bytes)
         for number in range(tiling.operands)
     )
-    results = deal(Memory.OUTPUT, machine.output, tiling.slots, tiling.result_bytes)
+    results = deal(rooms.output, tiling.slots, tiling.result_bytes)
     entries = 0 if work.table is None else len(work.table)
-    table_slot = Slots(Memory.WEIGHT, (0,) if entries else (), entries)
+    table_slot = Slots(Memory.WEIGHT, (rooms.weight.base,) if entries else (), entries)
     return VectorPlacement(sources, target, operands, results, table[0] if table else 0, table_slot)
 
 
@@ -243,11 +247,11 @@ def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
 
 def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     """Slots for weight tiles in the weight scratchpad, and places for those that are still encoded."""
-    sram, staged, size = flow.machine.weight, flow.staged(tiling.tile_k).bytes, flow.footprint(tiling).weight
-    front, back = parted(sram, tiling.weights, size, tiling.staging, staged)
-    slots = deal(Memory.WEIGHT, front, tiling.weights, size)
+    room, staged, size = flow.rooms.weight, flow.staged(tiling.tile_k).bytes, flow.footprint(tiling).weight
+    front, back = parted(room, tiling.weights, size, tiling.staging, staged)
+    slots = deal(front, tiling.weights, size)
     if tiling.staging:
-        return slots, deal(Memory.WEIGHT, back, tiling.staging, staged, sram.capacity_bytes - back.capacity_bytes)
+        return slots, deal(back, tiling.staging, staged)
     place = flow.weight_tile_place(tiling.tile_k)
     behind = tuple(address + place for address in slots.addresses) if staged else ()
     return Slots(Memory.WEIGHT, slots.addresses, place), Slots(Memory.WEIGHT, behind, staged)
@@ -255,24 +259,20 @@ def weight_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
 
 def activation_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     """Slots for activation tiles, and as many places for the scales of their rows."""
-    sram, count = flow.machine.activation, tiling.activations
     beside = flow.scales_bytes(tiling.tile_m, tiling.features)
     size = flow.footprint(tiling).activation - beside
-    front, back = parted(sram, count, size, count, int(beside))
-    slots = deal(Memory.ACTIVATION, front, count, size)
-    if not beside:
-        return slots, Slots(Memory.ACTIVATION, (), 0)
-    return slots, deal(Memory.ACTIVATION, back, count, int(beside), sram.capacity_bytes - back.capacity_bytes)
+    front, back = parted(flow.rooms.activation, tiling.activations, size, tiling.activations, int(beside))
+    slots = deal(front, tiling.activations, size)
+    return slots, deal(back, tiling.activations, int(beside)) if beside else Slots(Memory.ACTIVATION, (), 0)
 
 
 def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     """Slots for blocks of sums, and places for those of integers that are still to be scaled."""
-    sram, size, count = flow.machine.accumulator, flow.footprint(tiling).accumulator, flow.partial_sums
-    front, back = parted(sram, tiling.sums, size, count, size)
-    slots = deal(Memory.ACCUMULATOR, front, tiling.sums, size)
-    if not count:
-        return slots, Slots(Memory.ACCUMULATOR, (), size)
-    return slots, deal(Memory.ACCUMULATOR, back, count, size, sram.capacity_bytes - back.capacity_bytes)
+    size, count = flow.footprint(tiling).accumulator, flow.partial_sums
+    room = Room(Memory.ACCUMULATOR, 0, flow.machine.accumulator)
+    front, back = parted(room, tiling.sums, size, count, size)
+    slots = deal(front, tiling.sums, size)
+    return slots, deal(back, count, size) if count else Slots(Memory.ACCUMULATOR, (), size)
 
 
 def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
@@ -327,34 +327,17 @@ def check(lowering: Lowering, machine: Machine) -> None:
     given = {*graph.inputs, *lowering.read_constants}
     beside_given = {part for side in sides if not given.isdisjoint(side) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
-        if isinstance(placement, Placement):
-            groups = [
-                (placement.activation, placement.scales),
-                (placement.weight, placement.staging),
-                (placement.accumulator, placement.partial),
-                (placement.output,),
-            ]
-        elif isinstance(placement, HostPlacement):
-            groups = []
-        else:
-            groups = [placement.operands, (placement.results,), (placement.table_slot,)]
-        for group in groups:
-            _apart(group, machine)
+        _apart(placement.slots, machine)
         if placement.target.address < lowering.image.size and fusion.target not in beside_given:
             raise DefectError(f"{fusion.target} overlaps the image")
 
 
-def _apart(group: Sequence[Slots], machine: Machine) -> None:
+def _apart(slots: Sequence[Slots], machine: Machine) -> None:
     """Slots of one memory don't overlap, and lie inside it."""
-    srams = {
-        Memory.ACTIVATION: machine.activation,
-        Memory.WEIGHT: machine.weight,
-        Memory.ACCUMULATOR: machine.accumulator,
-        Memory.OUTPUT: machine.output,
-    }
-    memory = group[0].memory
-    places = [(address, slots.bytes) for slots in group for address in slots.addresses]
-    places += [(srams[memory].capacity_bytes, 0)]
-    for (low, size), (high, _) in pairwise(sorted(places)):
-        if low + size > high:
-            raise DefectError(f"slot of {size} bytes at {low} of {memory.name} reaches {high}")
+    places: dict[Memory, list[tuple[int, int]]] = {}
+    for some in slots:
+        places.setdefault(held_in(machine, some.memory), []).extend((at, some.bytes) for at in some.addresses)
+    for memory, taken in places.items():
+        for (low, size), (high, _) in pairwise(sorted([*taken, (capacity_bytes(machine, memory), 0)])):
+            if low + size > high:
+                raise DefectError(f"slot of {size} bytes at {low} of {memory.name} reaches {high}")

@@ -16,6 +16,7 @@ from accelsim.compiler.encoding import Encoded, Encoder
 from accelsim.compiler.instructions import Instructions, issue
 from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads, MatrixReads
+from accelsim.compiler.rooms import Rooms, options
 from accelsim.compiler.tiles import (
     Cuts,
     Footprint,
@@ -147,6 +148,8 @@ class Dataflow(ABC):
         Inputs of a fold of the floats beside them.
     resident_groups
         Whether the groups of a row can lie side by side in a tile.
+    rooms
+        Where tiles take turns; `machine` has no more memory than that.
     partial_sums
         Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
@@ -176,6 +179,7 @@ class Dataflow(ABC):
         self.encoder = Encoder.of(product, machine)
         self.product = product
         self.machine = machine
+        self.rooms = options(machine)[0]
         self.reads = MatrixReads(product.image, machine, product.period)
         storage = product.storage
         # a weight tile begins at a group of encoded weights
@@ -201,7 +205,7 @@ class Dataflow(ABC):
             return None
         channels = image.channels
         flow = copy.copy(self)
-        flow.reads = ImageReads(image, self.machine)
+        flow.reads, flow._footprints = ImageReads(image, self.machine), {}
         if most and channels % most:
             return None  # an instruction would read of two pixels
         if not most:  # of whole tiles of inputs, each of one pixel
@@ -209,6 +213,18 @@ class Dataflow(ABC):
             if not flow.tiles_k:
                 return None
         return flow
+
+    def within(self, rooms: Rooms) -> Dataflow:
+        """The same product, whose tiles take turns in these rooms."""
+        flow = copy.copy(self)
+        flow.rooms, flow.machine = rooms, rooms.within(self.machine)
+        return flow
+
+    def cut_as(self, other: Dataflow) -> Dataflow:
+        """The same product, read as one that is like it, in its rooms."""
+        flow = self.streaming() if isinstance(other.reads, ImageReads) else self
+        assert flow  # noqa: S101 - they are alike
+        return flow.within(other.rooms)
 
     @abstractmethod
     def weights_bytes(self, weight_tile: WeightTile) -> int:

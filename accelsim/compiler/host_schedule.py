@@ -11,12 +11,12 @@ from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import HostPlacement, Lowering
 from accelsim.compiler.moves import Moves, Stored
-from accelsim.compiler.scratchpad import Scratchpad
+from accelsim.compiler.scratchpad import Scratchpads
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Place
 from accelsim.graph.value import Value
 from accelsim.isa.computations import Computation, NodeInfo, TensorInfo
-from accelsim.isa.opcodes import COMPUTE, RECEIVE, SEND, Memory
+from accelsim.isa.opcodes import COMPUTE, RECEIVE, SEND
 from accelsim.isa.operators import element_info
 
 Int64 = NDArray[np.int64]
@@ -62,7 +62,7 @@ class HostScheduler:
         """All rows of the result, by the one step."""
         return Stored(np.zeros(1, np.int64), self.now)
 
-    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
+    def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """Nothing: what the host reads is whole when the steps before have been issued."""
         del scratchpads, stored
         return []

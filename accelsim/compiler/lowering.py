@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Place, Tiling, WeightTile
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -56,6 +57,12 @@ class Placement:
     target: Place
     factor: Place | None = None
 
+    @property
+    def slots(self) -> tuple[Slots, ...]:
+        """All places on chip."""
+        loaded = (self.activation, self.scales, self.weight, self.staging)
+        return (*loaded, self.accumulator, self.partial, self.output)
+
 
 @dataclass(frozen=True, slots=True)
 class VectorPlacement:
@@ -79,6 +86,11 @@ class VectorPlacement:
     table: int
     table_slot: Slots
 
+    @property
+    def slots(self) -> tuple[Slots, ...]:
+        """All places on chip."""
+        return (*self.operands, self.results, self.table_slot)
+
 
 @dataclass(frozen=True, slots=True)
 class HostPlacement:
@@ -94,6 +106,11 @@ class HostPlacement:
     constants: tuple[Place, ...]
     target: Place
 
+    @property
+    def slots(self) -> tuple[Slots, ...]:
+        """It has none on chip."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Lowering:
@@ -107,8 +124,8 @@ class Lowering:
         Name of the recipe that typed the graph.
     flows
         How products are cut, stored and issued for the datapath; None for other fusions.
-    tilings
-        How fusions are cut; None for the host's.
+    tilings, rooms
+        How fusions are cut, and where in the scratchpads their tiles take turns; None for the host's.
     views, storages
         Where values lie, by name, and each storage as the dense tensor that it holds, by its name.
     places
@@ -127,6 +144,7 @@ class Lowering:
     fusions: tuple[Fusion, ...] = ()
     flows: tuple[Dataflow | None, ...] = ()
     tilings: tuple[Tiling | VectorTiling | None, ...] = ()
+    rooms: tuple[Rooms | None, ...] = ()
     views: Mapping[str, View] = field(default_factory=dict)
     storages: Mapping[str, View] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)

@@ -67,7 +67,7 @@ class Occupied(NamedTuple):
 
     def overwritten(self, by: Occupied) -> Occupied:
         """What is held after other tiles were put over these: they in whole, of these what is left."""
-        return Occupied(*kernel.overwritten(tuple(self), tuple(by)))
+        return Occupied(*kernel.overwritten((self.low, self.high, self.last), (by.low, by.high, by.last)))
 
 
 #: Nothing is held yet.

@@ -23,7 +23,7 @@ from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, Vecto
 from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
-from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
+from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.steps import Steps
 from accelsim.compiler.tables import TableBuilder
@@ -132,16 +132,26 @@ class ProductScheduler:
         """Steps by number, those together that issue the same opcodes on tiles of one shape."""
         return self.steps.kinds
 
-    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
+    def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
+        scratchpads.output.fill(self._results_held)
         factor = self.flow.product.factor
         if factor:
             left, right = reversed(stored) if factor.turned else stored
-            activations = self._load_activations(scratchpads[Memory.ACTIVATION], left)
-            return [*activations, *self._load_factor(scratchpads[Memory.WEIGHT], right)]
+            activations = self._load_activations(scratchpads.activation, left)
+            return [*activations, *self._load_factor(scratchpads.weight, right)]
         tensors = [tensor for source in stored for tensor in source]
-        activations = self._load_activations(scratchpads[Memory.ACTIVATION], tensors)
-        return [*activations, *self._load_weights(scratchpads[Memory.WEIGHT])]
+        activations = self._load_activations(scratchpads.activation, tensors)
+        return [*activations, *self._load_weights(scratchpads.weight)]
+
+    @property
+    def _results_held(self) -> Fills:
+        """Output tiles, each from its first result to its store."""
+        outputs = self.steps.outputs
+        ends = np.flatnonzero(np.append(np.diff(outputs) != 0, True))
+        first = self.now[np.append(0, ends[:-1] + 1)]
+        sizes = np.full(len(ends), self.flow.footprint(self.tiling).output)
+        return Fills(self.placement.output, sizes, first, self.now[ends])
 
     def _fills(self, turns: Turns, slots: Slots, sizes: Int64) -> Fills:
         """Tiles that fill slots, from their sizes."""
@@ -433,7 +443,7 @@ Scheduler = ProductScheduler | VectorScheduler | HostScheduler
 def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     """Work out every layer's steps and put the loads between them."""
     link, graph = machine.host.io_bandwidth_bytes_per_s is not None, lowering.graph
-    scratchpads = {Memory.ACTIVATION: Scratchpad(), Memory.WEIGHT: Scratchpad()}
+    scratchpads = Scratchpads.of(machine)
     layers: list[Scheduler] = []
     known = {*graph.inputs} if link else set[str]()  # what the host has
     moves: list[Moves] = []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.residency import EMPTY, Occupied, left_by
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiling import PREFETCH
+from accelsim.config.arch import Machine
 
 Int64 = NDArray[np.int64]
 
@@ -48,6 +49,18 @@ def taken(slots: Slots, number: Int64) -> Int64:
 
 
 @dataclass(slots=True)
+class Contents:
+    """What a memory holds for the layers so far."""
+
+    held: Occupied = EMPTY
+
+    def fill(self, fills: Fills) -> None:
+        """Put tiles over what is held."""
+        by = left_by(np.array(fills.slots.addresses), fills.sizes, fills.last)
+        self.held = self.held.overwritten(by)
+
+
+@dataclass(slots=True)
 class Scratchpad:
     """What the layers so far have loaded into a scratchpad.
 
@@ -57,13 +70,15 @@ class Scratchpad:
 
     Parameters
     ----------
+    contents
+        What its memory holds, which other scratchpads may share.
     firsts
         First uses of the last tiles.
     expansions
         Steps before which the last encoded tiles are expanded.
     """
 
-    held: Occupied = EMPTY
+    contents: Contents
     firsts: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
     expansions: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -87,12 +102,12 @@ class Scratchpad:
         """First step before which no layer before uses what the first tile of each slot overwrites; 0 for others."""
         low = np.array(slots.addresses[: len(sizes)])
         untouched = np.zeros_like(sizes)
-        untouched[: len(low)] = self.held.legal(low, low + sizes[: len(low)])
+        untouched[: len(low)] = self.contents.held.legal(low, low + sizes[: len(low)])
         return untouched
 
     def _bring(self, fills: Fills, wanted: Int64) -> Int64:
         before = np.minimum(fills.first, np.maximum(self._legal(fills), wanted))
-        self.held = self.held.overwritten(left_by(np.array(fills.slots.addresses), fills.sizes, fills.last))
+        self.contents.fill(fills)
         return before
 
     def _legal(self, fills: Fills) -> Int64:
@@ -100,6 +115,22 @@ class Scratchpad:
         legal, slots = self.untouched(fills.slots, fills.sizes), len(fills.slots.addresses)
         legal[slots:] = fills.last[:-slots] + 1
         return legal
+
+
+@dataclass(frozen=True, slots=True)
+class Scratchpads:
+    """Those that tiles are loaded into, and what is held where results are formed."""
+
+    activation: Scratchpad
+    weight: Scratchpad
+    output: Contents
+
+    @classmethod
+    def of(cls, machine: Machine) -> Scratchpads:
+        """Empty ones, which are one memory where the machine's are."""
+        first = Contents()
+        weight, output = (first if name in machine.shared else Contents() for name in ("weight", "output"))
+        return cls(Scratchpad(first), Scratchpad(weight), output)
 
 
 def _earlier(before: Int64, numbers: Int64, ahead: int) -> Int64:

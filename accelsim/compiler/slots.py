@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.rooms import Room
 from accelsim.config.arch import Sram
 from accelsim.isa.opcodes import Memory
 from accelsim.units import Count, ceil_div
@@ -28,16 +29,15 @@ class Slots:
     bytes: int
 
 
-def deal(memory: Memory, sram: Sram, count: int, size: int, base: int = 0) -> Slots:
-    """Cut a memory into slots: dealt out to the banks in turn if they fit so, else spread evenly.
+def deal(room: Room, count: int, size: int) -> Slots:
+    """Cut a room into slots: dealt out to the banks in turn if they fit so, else spread evenly.
 
     Parameters
     ----------
-    sram
-        The memory, or a part of it that begins at the address `base`.
     count, size
         Number of slots, and bytes of each; together they fit.
     """
+    memory, base, sram = room
     if count > 1 and sram.ranges > 1 and _room(sram.ranges, sram.range_bytes, count, size) >= 0:
         step = sram.ranges // count if count < sram.ranges else 1
         addresses = tuple(i % sram.ranges * step * sram.range_bytes + i // sram.ranges * size for i in range(count))
@@ -86,20 +86,20 @@ def fronts(sram: Sram, count: Int64, size: Int64, staging: Int64, staged: Int64)
     return Parts(capacity_bytes, np.where((behind > 0) & (banks == 0), 1, sram.ranges - banks))
 
 
-def parted(sram: Sram, count: int, size: int, staging: int, staged: int) -> tuple[Sram, Sram]:
-    """Part of a memory for slots, as `fronts` says, and part behind it for places; twice the whole if there are none.
+def parted(room: Room, count: int, size: int, staging: int, staged: int) -> tuple[Room, Room]:
+    """Part of a room for slots, as `fronts` says, and part behind it for places; twice the whole if there are none.
 
     The places get banks of their own, one each or one together, where the slots' neighbours still lie apart in the
     others. Else they are cut off the end, and nothing is said of banks.
     """
-    behind = staging * staged
+    behind, sram = staging * staged, room.sram
     if not behind:
-        return sram, sram
+        return room, room
     banks = int(_banks_behind(sram, *(np.array([number]) for number in (count, size, staging, staged)))[0])
     if banks:
         ranges = sram.ranges - banks
-        return _part(sram, ranges * sram.range_bytes, ranges), _part(sram, banks * sram.range_bytes, banks)
-    return _part(sram, sram.capacity_bytes - behind, 1), _part(sram, behind, 1)
+        return _part(room, 0, ranges * sram.range_bytes, ranges), _part(room, ranges * sram.range_bytes, None, banks)
+    return _part(room, 0, sram.capacity_bytes - behind, 1), _part(room, sram.capacity_bytes - behind, None, 1)
 
 
 def _banks_behind(sram: Sram, count: Int64, size: Int64, staging: Int64, staged: Int64) -> Int64:
@@ -118,5 +118,11 @@ def _banks_behind(sram: Sram, count: Int64, size: Int64, staging: Int64, staged:
     return behind
 
 
-def _part(sram: Sram, capacity_bytes: int, banks: int) -> Sram:
-    return sram.model_copy(update={"capacity_bytes": capacity_bytes, "banks": banks})
+def _part(room: Room, low: int, high: int | None, banks: int) -> Room:
+    """Bytes of a room, up to its end if that is None."""
+    end = room.sram.capacity_bytes if high is None else high
+    return Room(
+        room.memory,
+        room.base + low,
+        room.sram.model_copy(update={"capacity_bytes": end - low, "banks": banks}),
+    )

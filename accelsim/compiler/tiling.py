@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.reads import ImageReads
+from accelsim.compiler.rooms import Rooms, options
 from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -36,48 +37,61 @@ def tile(lowering: Lowering, machine: Machine) -> Lowering:
     """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
     flows: list[Dataflow | None] = []
     tilings: list[Tiling | VectorTiling | None] = []
-    chosen: dict[Hashable, Tiling] = {}
+    rooms: list[Rooms | None] = []
+    chosen: dict[Hashable, tuple[Dataflow, Tiling]] = {}
     made: list[Dataflow] = []  # which live as long as what they are like: some are like themselves alone
     for fusion in lowering.fusions:
         if isinstance(fusion.work, VectorWork):
             value = lowering.graph[fusion.target]
-            tilings.append(vector_tiles.choose(fusion.work, fusion.name, value.samples, value.features, machine))
+            room, cut = vector_tiles.choose(fusion.work, fusion.name, value.samples, value.features, machine)
+            tilings.append(cut)
+            rooms.append(room)
             flows.append(None)
             continue
         if isinstance(fusion.work, HostWork):
             tilings.append(None)
+            rooms.append(None)
             flows.append(None)
             continue
         flow = dataflow(fusion.work, machine)
         made.append(flow)
         if flow.likeness not in chosen:
-            chosen[flow.likeness] = _cut(flow)
-        tiling = chosen[flow.likeness]
-        streams = tiling.period > 0 and not flow.product.period  # as row tiles are those of an image
-        flows.append(flow.streaming() if streams else flow)
+            chosen[flow.likeness] = _cut(flow, machine)
+        like, tiling = chosen[flow.likeness]
+        flows.append(flow.cut_as(like))
         tilings.append(tiling)
-    return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings))
+        rooms.append(like.rooms)
+    return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings), rooms=tuple(rooms))
 
 
-def _cut(flow: Dataflow) -> Tiling:
+def _cut(flow: Dataflow, machine: Machine) -> tuple[Dataflow, Tiling]:
     """Choose a product's tiling; tiles of zeros are multiplied too where the inputs of a row don't fit together."""
     try:
-        return choose(*filter(None, (flow, flow.streaming())))
+        return choose(*_ways(flow, machine))
     except DoesNotFitError:
         if flow.product.channel_groups is None:
             raise
     whole_product = copy.copy(flow)
     whole_product.product = dataclasses.replace(flow.product, channel_groups=None)
-    return choose(whole_product)
+    return choose(*_ways(whole_product, machine))
 
 
-def choose(*flows: Dataflow) -> Tiling:
+def _ways(flow: Dataflow, machine: Machine) -> list[Dataflow]:
+    """Ways to read a product's activations, each in all rooms that its tiles can have."""
+    return [way.within(rooms) for way in (flow, flow.streaming()) if way for rooms in options(machine)]
+
+
+def choose(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
     """Find the tiling that moves the fewest DRAM bursts among those within `SLACK` of the least estimated time.
 
     Parameters
     ----------
     flows
-        Ways to read the same product's activations.
+        Ways to read the same product's activations, and rooms for its tiles.
+
+    Returns
+    -------
+    The flow that was chosen, and its tiling.
 
     Raises
     ------
@@ -86,7 +100,7 @@ def choose(*flows: Dataflow) -> Tiling:
     """
     tried = [candidates for candidates in map(_candidates, flows) if len(candidates)]
     if not tried:
-        _explain(flows[0])
+        _explain(flows)
     counts = [count_slots(candidates) for candidates in tried]
     estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
     least = min(float(of_flow.cycles.min()) for of_flow in estimates)
@@ -103,7 +117,7 @@ def choose(*flows: Dataflow) -> Tiling:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    return tried[number].tiling(first, counts[number])
+    return tried[number].flow, tried[number].tiling(first, counts[number])
 
 
 def _candidates(flow: Dataflow) -> Candidates:
@@ -307,30 +321,33 @@ def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
     return np.maximum(candidates.expand_cycles, np.where(shared, read + written, np.maximum(read, written)))
 
 
-def _explain(flow: Dataflow) -> None:
-    """Say which memories are too small for the smallest tile."""
-    product, machine = flow.product, flow.machine
-    smallest = Tiling(
-        product.m,
-        product.k,
-        product.n,
-        flow.columns,
-        1,
-        min(flow.grain, product.k),
-        flow.width,
-        resident=False,
-        rows_outer=True,
-    )
-    faults = [
-        f"layer {product.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
-        f"bytes, but has {getattr(machine, name).capacity_bytes}"
-        for name, bytes_ in flow.footprint(smallest)._asdict().items()
-        if bytes_ > getattr(machine, name).capacity_bytes
-    ]
-    raise DoesNotFitError(*faults)
+def _explain(flows: Sequence[Dataflow]) -> None:
+    """Say which memories are too small for the smallest tile, in the rooms that come nearest."""
+
+    def faults(flow: Dataflow) -> list[str]:
+        product, machine = flow.product, flow.machine
+        one = Tiling(
+            product.m,
+            product.k,
+            product.n,
+            flow.columns,
+            1,
+            min(flow.grain, product.k),
+            flow.width,
+            resident=False,
+            rows_outer=True,
+        )
+        return [
+            f"layer {product.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
+            f"bytes, but has {getattr(machine, name).capacity_bytes}"
+            for name, bytes_ in flow.footprint(one)._asdict().items()
+            if bytes_ > getattr(machine, name).capacity_bytes
+        ]
+
+    raise DoesNotFitError(*min(map(faults, flows), key=len))
 
 
-def check(lowering: Lowering, machine: Machine) -> None:
+def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes
     """Every step's parts cover the product exactly once, but for zeros between groups, and the slots fit."""
     products = [tiling for tiling in lowering.tilings if isinstance(tiling, Tiling)]
     for tiling in dict.fromkeys(products):
@@ -352,5 +369,5 @@ def check(lowering: Lowering, machine: Machine) -> None:
             "accumulator": flow.partial_sums * footprint.accumulator,
         }
         for name, size, slots in zip(Footprint._fields, footprint, counts, strict=True):
-            if size * slots + beside.get(name, 0) > getattr(machine, name).capacity_bytes:
+            if size * slots + beside.get(name, 0) > getattr(flow.machine, name).capacity_bytes:
                 raise DefectError(f"tiling of {product.name}: {slots} slots of {size} bytes do not fit {name}")

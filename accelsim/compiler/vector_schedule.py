@@ -11,7 +11,7 @@ from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
-from accelsim.compiler.scratchpad import Fills, Scratchpad, taken
+from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -73,18 +73,20 @@ class VectorScheduler:
         """What the fusion stores, and when."""
         return Stored(self.rows.low, self.now)
 
-    def moves(self, scratchpads: dict[Memory, Scratchpad], stored: Sequence[Sequence[Stored]]) -> list[Moves]:
+    def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the tiles, and before which; not before what was stored of a source is whole."""
         moves: list[Moves] = []
+        sizes = np.full(len(self.now), self.tiling.result_bytes)
+        scratchpads.output.fill(Fills(self.placement.results, sizes, self.now, self.now))
         for source in range(len(self.work.sources)):
-            moves += self._load(source, scratchpads[Memory.ACTIVATION], stored[source])
+            moves += self._load(source, scratchpads.activation, stored[source])
         for slots in self.placement.operands[len(self.work.sources) :]:  # tiles that are turned on chip
             rows = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
-            scratchpads[Memory.ACTIVATION].form(rows, self.now)
+            scratchpads.activation.form(rows, self.now)
         if self.placement.table_slot.addresses:
             sizes = np.array([self.placement.table_slot.bytes])
             fills = Fills(self.placement.table_slot, sizes, self.now[:1], self.now[-1:])
-            before = scratchpads[Memory.WEIGHT].place(fills)
+            before = scratchpads.weight.place(fills)
             moves.append(
                 Moves(self.number, before, fills.first, runs(np.array([self.placement.table]), fills.addresses, sizes))
             )

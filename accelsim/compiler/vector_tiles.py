@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import RowFunction, VectorWork
+from accelsim.compiler.rooms import Rooms, options
 from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import CompileError, DoesNotFitError
@@ -170,7 +171,21 @@ class VectorTiling:
         return Image(image.samples, image.height, image.width, image.channels, window, image.fill)
 
 
-def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> VectorTiling:
+def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> tuple[Rooms, VectorTiling]:
+    """Find the rooms and the tiling with the largest tiles, two at a time rather than one; see `_largest_tiles`."""
+    fitting: list[tuple[Rooms, VectorTiling]] = []
+    refused: list[DoesNotFitError] = []
+    for rooms in options(machine):
+        try:
+            fitting.append((rooms, _largest_tiles(work, name, samples, channels, rooms.within(machine))))
+        except DoesNotFitError as error:
+            refused.append(error)
+    if not fitting:
+        raise refused[0]
+    return max(fitting, key=lambda found: (found[1].tile_samples, found[1].tile_lines))
+
+
+def _largest_tiles(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> VectorTiling:
     """Find the largest tiles of which two of each operand and of the results fit; or one, if not two do.
 
     Raises

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from accelsim import units
 from accelsim.config.datapaths import InputStationary, Matrix, OuterProduct, OutputStationary, WeightStationary
@@ -256,8 +264,27 @@ class IdealDram(Frozen):
 Dram = Annotated[BankedDram | SimpleDram | IdealDram, Field(discriminator="kind")]
 
 
+#: Scratchpads that may be the one for activations.
+SHARING = ("weight", "output")
+
+
+def _named(given: object, info: ValidationInfo) -> object:
+    """The activation scratchpad, where its name stands in place of a memory."""
+    if not isinstance(given, str):
+        return given
+    if given != "activation":
+        raise ValueError(f"must be a memory or the name activation, not {given!r}")
+    return info.data.get("activation", given)
+
+
+_SramOrName = Annotated[Sram, BeforeValidator(_named, json_schema_input_type=Sram | Literal["activation"])]
+
+
 class Machine(Frozen):
-    """An accelerator: one clock domain for the core, a host, six queued units and their memories."""
+    """An accelerator: one clock domain for the core, a host, six queued units and their memories.
+
+    Results, and weights too, may go to the scratchpad that activations are read from: `output: activation`.
+    """
 
     kind: Literal["arch"] = quantity("name", "Kind of this file")
     name: str = quantity("name", "Name of the machine", pattern=NAME)
@@ -271,11 +298,27 @@ class Machine(Frozen):
     vector: Vector
     decode: Decode | None = quantity("unit", "Unit that expands encoded weights; none if absent", default=None)
     activation: Sram
-    weight: Sram
-    output: Sram
+    weight: _SramOrName
+    output: _SramOrName
     accumulator: Sram
     l2: L2 | None = quantity("memory", "Second level between all DMA units and the DRAM; none if absent", default=None)
     dram: Dram
+
+    @model_serializer(mode="wrap")
+    def _by_name(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return written | {name: "activation" for name in self.shared if name in written}
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Scratchpads that are the activation scratchpad: weight, output, or both."""
+        return tuple(name for name in SHARING if getattr(self, name) is self.activation)
+
+    @property
+    def scratchpads(self) -> dict[str, Sram]:
+        """Memories of operands and of results, each once, by name."""
+        names = ("activation", *(name for name in SHARING if name not in self.shared))
+        return {name: getattr(self, name) for name in names}
 
     @model_validator(mode="after")
     def _lines_of_bursts(self) -> Machine:

@@ -66,8 +66,6 @@ def _memory_mm2(sram: Sram | L2) -> float:
 #: Quantities of a machine that a sweep can bound, and shows.
 QUANTITIES: dict[str, Callable[[Machine], float | None]] = {
     "multipliers": lambda machine: machine.matrix.multipliers,
-    "scratchpad_bytes": lambda machine: sum(
-        sram.capacity_bytes for sram in (machine.activation, machine.weight, machine.output)
-    ),
+    "scratchpad_bytes": lambda machine: sum(sram.capacity_bytes for sram in machine.scratchpads.values()),
     "area_mm2": area_mm2,
 }

@@ -10,12 +10,8 @@ from accelsim.config.tech import Component, Counters, Event, Operation, Technolo
 
 def srams(machine: Machine) -> dict[Component, Sram | L2]:
     """The on-chip memories of a machine."""
-    found: dict[Component, Sram | L2] = {
-        Component.ACTIVATION: machine.activation,
-        Component.WEIGHT: machine.weight,
-        Component.OUTPUT: machine.output,
-        Component.ACCUMULATOR: machine.accumulator,
-    }
+    pads: dict[Component, Sram | L2] = {Component(name): sram for name, sram in machine.scratchpads.items()}
+    found = {**pads, Component.ACCUMULATOR: machine.accumulator}
     return found if machine.l2 is None else {**found, Component.L2: machine.l2}
 
 

@@ -107,7 +107,7 @@ def _configuration(summary: Summary, result: Path) -> tuple[Machine, Technology,
 
 def twice(machine: Machine) -> dict[str, Changes]:
     """Fields that make one thing twice as fast, by its name; none where the machine lacks it or it has no limit."""
-    pads = ("activation", "weight", "output", "accumulator")
+    pads = (*machine.scratchpads, "accumulator")
     wide = {
         f"{pad}.width_bits": 2 * getattr(machine, pad).width_bits for pad in pads if not getattr(machine, pad).ideal
     }

@@ -173,8 +173,9 @@ def _tiles_of(access: Access) -> list[Tile]:
     regions: list[Region | Runs] = [*map(Region, *(column.tolist() for column in access[3:7]))]
     if access.inner is not None and access.outer_stride is not None:
         for i in np.flatnonzero(access.inner):
-            outer = int(access.inner[i]), int(access.outer_stride[i])
-            regions[i] = Runs.of_rows(*(int(column[i]) for column in access[3:7]), *outer)
+            address, stride, rows, row_bytes = (int(column[i]) for column in access[3:7])
+            inner, outer_stride = int(access.inner[i]), int(access.outer_stride[i])
+            regions[i] = Runs.of_rows(address, stride, rows, row_bytes, inner, outer_stride)
     return [*map(Tile, memories, regions)]
 
 
@@ -219,7 +220,22 @@ def streaming_memory(matrix: Matrix) -> Memory:
     return Memory.WEIGHT if isinstance(matrix, InputStationary) else Memory.ACTIVATION
 
 
-def of_opcode(  # noqa: C901, PLR0911 - one an operand list
+def held_in(machine: Machine, memory: Memory) -> Memory:
+    """The memory that a scratchpad is: that for activations, if it goes by another's name."""
+    names = {Memory.WEIGHT: "weight", Memory.OUTPUT: "output"}
+    return Memory.ACTIVATION if names.get(memory) in machine.shared else memory
+
+
+def of_opcode(opcode: int, operands: Int64, machine: Machine, tables: Tables) -> list[Access]:
+    """Accesses of instructions that share an opcode, each of the memory that holds its bytes; see `_of_opcode`."""
+    found = _of_opcode(opcode, operands, machine, tables)
+    if not machine.shared:
+        return found
+    memories = np.array([held_in(machine, memory) for memory in Memory])
+    return [access._replace(memory=memories[access.memory]) for access in found]
+
+
+def _of_opcode(  # noqa: C901, PLR0911 - one an operand list
     opcode: int, operands: Int64, machine: Machine, tables: Tables
 ) -> list[Access]:
     """Accesses of instructions that share an opcode.

@@ -72,7 +72,7 @@ def _moved(machine: Machine, level: Level) -> float | None:
     if level == "l2":
         l2 = machine.l2
         return l2.banks * l2.ports * l2.width_bits / 8 * clock if l2 else None
-    pads = (machine.activation, machine.weight, machine.output, machine.accumulator)
+    pads = (*machine.scratchpads.values(), machine.accumulator)
     if any(pad.ideal for pad in pads):
         return None
     return sum(pad.banks * pad.ports * pad.width_bytes for pad in pads) * clock

@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 STRIDE = 1 << 16
 
 #: Rounding schemes that the loop knows; it leaves the others to `Core`.
-_ROUNDING = {
+SCHEMES = {
     "tflite_single_round": requantize.ONCE_UP,
     "tflite_double_round": requantize.TWICE_AWAY,
     "cmsis_nn_double_round": requantize.TWICE_AWAY,
@@ -110,7 +110,7 @@ class _Loop:
         size = _Sizes(program, machine)
         self.code = execute.Stream(
             action=_actions(core),
-            rounding=np.array([_ROUNDING.get(mode, -1) for mode in MODES], np.int64),
+            rounding=np.array([SCHEMES.get(mode, -1) for mode in MODES], np.int64),
             opcode=np.ascontiguousarray(code["opcode"]),
             layer=np.ascontiguousarray(code["layer"]),
             operands=code["operands"],

@@ -272,7 +272,7 @@ class _OutputStationary:
         """Time of the inputs through the array, and of the drain."""
         p = _multiply(operands)
         factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
-        read = max(self.memories.port(counters, *factor, Operation.SRAM_READ) for factor in factors)
+        read = self.memories.busiest([(x, self.memories.port(counters, *x, Operation.SRAM_READ)) for x in factors])
         added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.array.events(counters, p.rows, p.depth, p.columns, accumulate=bool(p.accumulate))
         _, formed = self.array.cycles(p.depth, read)
@@ -318,10 +318,12 @@ class _OuterProduct:
         taken = self._taken(p)
         survivors, read = int(np.count_nonzero(taken)), 0
         if survivors:
-            read = max(
+            accesses = (
                 self.memories.rows_port(counters, Memory.ACTIVATION, p.address, p.stride, p.rows, taken),
                 self.memories.rows_port(counters, Memory.WEIGHT, p.weights, p.weights_stride, p.columns, taken),
             )
+            factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
+            read = self.memories.busiest([*zip(factors, accesses, strict=True)])
         added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.depth, survivors, p.rows, p.columns, accumulate=bool(p.accumulate))
         compute = self.unit.compute_cycles(survivors, read)
@@ -374,9 +376,12 @@ class _TensorCore:
         sparse = bool(p.packed)
         rows, columns = self.unit.operand_reads(p.rows, p.columns)
         factors = self.memories.tiles.of(opcodes.MULTIPLY, p)[:2]
-        read = max(
-            self.memories.port(counters, *factor, Operation.SRAM_READ, passes)
-            for factor, passes in zip(factors, ((rows, p.rows), (columns, p.columns)), strict=True)
+        passes = (rows, p.rows), (columns, p.columns)
+        read = self.memories.busiest(
+            [
+                (factor, self.memories.port(counters, *factor, Operation.SRAM_READ, times))
+                for factor, times in zip(factors, passes, strict=True)
+            ]
         )
         added = self.memories.sums_port(counters, _sums(self.memories, p), accumulate=bool(p.accumulate))
         self.unit.events(counters, p.rows, p.depth, p.columns, sparse=sparse, accumulate=bool(p.accumulate))

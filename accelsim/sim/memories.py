@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from accelsim.config.operands import OperandType
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.isa.accesses import Accesses, Tiles
+from accelsim.isa.accesses import Accesses, Tile, Tiles, held_in
 from accelsim.isa.descriptors import MAX_REGIONS
 from accelsim.isa.opcodes import COMPUTE, RECEIVE, Memory
 from accelsim.isa.program import Program
@@ -61,7 +62,7 @@ class Memories:
             Memory.ACCUMULATOR: machine.accumulator,
         }
         self._accesses = {
-            (memory, operation): Event(_COMPONENT[memory], operation, sram.width_bits)
+            (memory, operation): Event(_COMPONENT[held_in(machine, memory)], operation, sram.width_bits)
             for memory, sram in self.srams.items()
             for operation in (Operation.SRAM_READ, Operation.SRAM_WRITE)
         }
@@ -79,14 +80,19 @@ class Memories:
     def arrays(self) -> dict[Memory, NDArray[np.uint8]]:
         """Bytes of the memories, which take room from the first use on; a run of timing alone needs none."""
         image, dram_bytes = self._program.image, self._program.header.dram_bytes
-        sizes = {memory: sram.capacity_bytes for memory, sram in self.srams.items()}
+        sizes = {
+            memory: sram.capacity_bytes
+            for memory, sram in self.srams.items()
+            if memory == held_in(self._machine, memory)
+        }
         if self._touched:
             ends = self._touched.ends()
             for memory, size in sizes.items():
                 last = int(ends[self._touched.regions[:, 0] == memory].max(initial=0))
                 sizes[memory] = min(align_up(last, _WIDEST), size)
         try:
-            arrays = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
+            alone = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
+            arrays = {memory: alone[held_in(self._machine, memory)] for memory in self.srams}
             dram = arrays[Memory.DRAM] = np.empty(dram_bytes, np.uint8)
         except MemoryError:
             total = sum(sizes.values()) + dram_bytes
@@ -156,6 +162,14 @@ class Memories:
         accesses = ceil_div(words(region, sram.width_bytes) * times, of)
         count(counters, self._accesses[memory, operation], accesses)
         return 0 if sram.ideal else accesses
+
+    def busiest(self, used: Sequence[tuple[Tile, int]]) -> int:
+        """Accesses of the bank that needs most, from the tiles that an instruction uses at once and those of each."""
+        of_bank: Tally[Bank] = Tally()
+        for tile, accesses in used:
+            for bank in self.banks([tile]):
+                of_bank[bank] += accesses
+        return max(of_bank.values(), default=0)
 
     def rows_port(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +19,7 @@ from accelsim.isa.functions import BINARY, Function, Operation
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Runs
-from accelsim.sim.memories import Bank, Memories
+from accelsim.sim.memories import Memories
 from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
@@ -163,14 +161,9 @@ class TileUnit:
         self, counters: Counters, fill: int, kernel: VectorPass, rows: int, columns: int, reads: list[Tile], made: Tile
     ) -> Timing:
         """Work of one pass that begins when the registers are filled."""
-        taken: Tally[Bank] = Tally()
-        for tile in reads:
-            self._port(counters, tile, Happens.SRAM_READ)
-        self._port(counters, made, Happens.SRAM_WRITE)
-        for tile in (*reads, made):
-            for bank in self.memories.banks([tile]):
-                taken[bank] += self.memories.words(*tile)
-        busiest = max(taken.values(), default=0)
+        used = [(tile, self._port(counters, tile, Happens.SRAM_READ)) for tile in reads]
+        used.append((made, self._port(counters, made, Happens.SRAM_WRITE)))
+        busiest = self.memories.busiest(used)
         free, end = fixed_point.cycles((kernel,), rows, columns, self.lanes, busiest)
         return Timing(fill + free, fill + end)
 

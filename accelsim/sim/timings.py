@@ -93,11 +93,11 @@ def _modulus(machine: Machine) -> Int64:
 
     0 where the whole address counts: tiles of one bank share the port that an instruction holds of it.
     """
-    pads = (machine.activation, machine.weight, machine.output, machine.accumulator)
+    pads = (*machine.scratchpads.values(), machine.accumulator)
     word = math.lcm(*(sram.width_bytes for sram in pads))
     modulus = np.zeros((len(OPCODES), OPERANDS), np.int64)
     for number, opcode in enumerate(OPCODES):
-        if number in {QUANTIZE, DEQUANTIZE_SUMS, *TILEWISE, *TYPED}:
+        if machine.shared or number in {QUANTIZE, DEQUANTIZE_SUMS, *TILEWISE, *TYPED}:
             continue
         for j, field in enumerate(opcode.fields):
             if field.name in _ADDRESSES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter as Tally
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -19,7 +18,7 @@ from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.isa import constants, opcodes
 from accelsim.isa.accesses import Tile
 from accelsim.isa.opcodes import ByteMeaning, Exponential, Memory, Normalization
-from accelsim.sim.memories import Bank, Memories
+from accelsim.sim.memories import Memories
 from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
@@ -209,15 +208,9 @@ class VectorUnit:
         """Charge what each pass reads and writes; return the words of the busiest port in one pass."""
         busiest = 0
         for reads, writes in passes:
-            taken: Tally[Bank] = Tally()
-            for tile in reads:
-                self.memories.port(counters, *tile, Operation.SRAM_READ)
-            for tile in writes:
-                self.memories.port(counters, *tile, Operation.SRAM_WRITE)
-            for tile in (*reads, *writes):
-                for bank in self.memories.banks([tile]):
-                    taken[bank] += self.memories.words(*tile)
-            busiest = max(busiest, *taken.values(), 0)
+            used = [(tile, self.memories.port(counters, *tile, Operation.SRAM_READ)) for tile in reads]
+            used += [(tile, self.memories.port(counters, *tile, Operation.SRAM_WRITE)) for tile in writes]
+            busiest = max(busiest, self.memories.busiest(used))
         return busiest
 
 

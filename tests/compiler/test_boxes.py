@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from compiler.test_convolution import READS, assert_as_defined, random, reading
 from graph_runs import small
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,6 @@ from accelsim.compiler.boxes import Box, boxes, within
 from accelsim.compiler.tiles import Span
 from accelsim.graph.ops.window import Window
 from accelsim.isa.descriptors import Descriptor
-from compiler.test_convolution import READS, assert_as_defined, random, reading
 
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 

@@ -14,6 +14,7 @@ from strategies import machines, networks
 
 from accelsim.compiler import tiling
 from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.rooms import Room
 from accelsim.compiler.slots import deal, parted
 from accelsim.compiler.tiles import Tiling
 from accelsim.config.arch import Decode, Machine, Sram
@@ -54,9 +55,9 @@ def test_any_number_of_places_executes_to_the_integer_network(
     net, on = stored(net, storage), roomy(on, times)
     choose = tiling.choose
 
-    def with_places(flow: Dataflow) -> Tiling:
-        chosen = choose(flow)
-        return tiling.with_slots(dataclasses.replace(chosen, staging=staging), flow) or chosen
+    def with_places(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
+        flow, chosen = choose(*flows)
+        return flow, tiling.with_slots(dataclasses.replace(chosen, staging=staging), flow) or chosen
 
     x = inputs(rng, net, batch)
     with pytest.MonkeyPatch.context() as patch:
@@ -86,11 +87,10 @@ def test_slots_and_places_lie_side_by_side_in_the_memory(
     bank_words += -(-need // banks)
     sram = Sram(capacity_bytes=banks * bank_words * 16, banks=banks, width_bits=128, ports=1)
     size, staged = 16 * words, 16 * staged_words
-    front, back = parted(sram, count, size, staging, staged)
-    places = [(a, size) for a in deal(Memory.WEIGHT, front, count, size).addresses]
+    front, back = parted(Room(Memory.WEIGHT, 0, sram), count, size, staging, staged)
+    places = [(a, size) for a in deal(front, count, size).addresses]
     if staging:
-        base = sram.capacity_bytes - back.capacity_bytes
-        places += [(a, staged) for a in deal(Memory.WEIGHT, back, staging, staged, base).addresses]
+        places += [(a, staged) for a in deal(back, staging, staged).addresses]
     assert len(places) == count + staging
     taken = np.zeros(sram.capacity_bytes, np.int8)
     for address, length in places:

@@ -40,7 +40,7 @@ def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
 @given(m=st.integers(1, 100), k=st.integers(1, 100), n=st.integers(1, 100), on=machines())
 @settings(max_examples=60)
 def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
-    chosen = tiling.choose(flow(m, k, n, on))
+    _, chosen = tiling.choose(flow(m, k, n, on))
     weight_tiles = chosen.weight_tiles()
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
@@ -64,7 +64,7 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
 @given(m=st.integers(1, 40), k=st.integers(1, 60), n=st.integers(1, 60), on=machines())
 @settings(max_examples=60)
 def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: Machine) -> None:
-    chosen = tiling.choose(flow(m, k, n, on))
+    _, chosen = tiling.choose(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}
     counts = dict.fromkeys(held, 0)
     weight_tiles = chosen.weight_tiles()
@@ -82,7 +82,7 @@ def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: 
 
 def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
     whole = flow(1000, 128, 128, machine())
-    chosen = tiling.choose(whole)
+    _, chosen = tiling.choose(whole)
     assert chosen.tiles_m > 1
     assert loads(whole, chosen)[1] == len(chosen.weight_tiles())
 
@@ -93,7 +93,7 @@ def test_the_smallest_tile_fits_exactly(size: int) -> None:
     capacity = need.weight - 16 * (1 - size)
     on = machine(weight={"capacity_bytes": capacity, "banks": 1})
     if size:
-        assert tiling.choose(flow(1, 64, 64, on)).tile_k == 16
+        assert tiling.choose(flow(1, 64, 64, on))[1].tile_k == 16
     else:
         with pytest.raises(DoesNotFitError):
             tiling.choose(flow(1, 64, 64, on))

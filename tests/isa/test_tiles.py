@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from compiler.test_convolution import READS, random, reading
 from graph_runs import small
 from strategies import DATAPATHS
 
@@ -12,7 +13,6 @@ from accelsim.graph.ops.window import Window
 from accelsim.isa.accesses import Tiles
 from accelsim.isa.opcodes import COMPUTE, GATHER, OPCODES, REDUCE, SCATTER
 from accelsim.memory.region import Runs
-from compiler.test_convolution import READS, random, reading
 
 
 @pytest.mark.parametrize("kind", DATAPATHS)

@@ -33,8 +33,7 @@ from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import tiles as kernel
 from accelsim.sim import fast
-from accelsim.sim.data import _ROUNDING as kernel_modes
-from accelsim.sim.data import move_all
+from accelsim.sim.data import SCHEMES, move_all
 from accelsim.sim.machine import Core
 
 Values = NDArray[Any]
@@ -299,7 +298,7 @@ def test_two_tiles_of_integers_are_added_or_multiplied(
 
 
 @given(
-    SEEDS, st.tuples(BYTE, BYTE, BYTE), st.sampled_from(sorted(kernel_modes)),
+    SEEDS, st.tuples(BYTE, BYTE, BYTE), st.sampled_from(sorted(SCHEMES)),
     st.sampled_from([Operation.ADD, Operation.MULTIPLY]),
 )  # fmt: skip
 @settings(max_examples=6)
@@ -318,9 +317,9 @@ def test_a_large_tile_is_looked_up_and_says_what_its_rows_say_one_by_one(
         at = row * columns
         return np.array([0, 1, at, columns, amount, columns, 1, at, columns, 1, at, columns, 0], np.int64)
 
-    assert kernel.map_tile(operands(0, rows), f, kernel_modes[mode], source, other, none, whole)
+    assert kernel.map_tile(operands(0, rows), f, SCHEMES[mode], source, other, none, whole)
     for row in range(rows):
-        assert kernel.map_tile(operands(row, 1), f, kernel_modes[mode], source, other, none, lines)
+        assert kernel.map_tile(operands(row, 1), f, SCHEMES[mode], source, other, none, lines)
     np.testing.assert_array_equal(whole, lines)
 
 

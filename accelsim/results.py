@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
+from accelsim.isa.program import KeptInfo, RegionInfo
 from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
@@ -100,6 +102,8 @@ class Execution:
         Events of each layer.
     effectual
         Products of each layer whose factors are both nonzero.
+    kept
+        Numbers of the values that stayed on chip, by name, when they were whole; shape (samples, features).
     dram
         Bytes of the DRAM after the run; none if none were moved.
     grants
@@ -128,6 +132,7 @@ class Execution:
     attribution: Int64
     counters: tuple[Counters, ...]
     effectual: tuple[int, ...]
+    kept: Mapping[str, NDArray[np.generic]]
     dram: NDArray[np.uint8]
     grants: NDArray[np.int8]
     tail: Int64
@@ -135,6 +140,10 @@ class Execution:
     array_units: tuple[int, ...]
     reuse: Reuse | None = None
     sources: Int64 | None = None
+
+    def numbers(self, region: RegionInfo) -> NDArray[np.generic]:
+        """Numbers of a value, in DRAM after the run, or on chip when it was whole; shape (samples, features)."""
+        return self.kept[region.name] if isinstance(region, KeptInfo) else region.read(self.dram)
 
     def layer_times(self) -> LayerTimes:
         """When each layer ran, and for how long."""

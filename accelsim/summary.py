@@ -268,7 +268,7 @@ def _layer(
     judged, exact = None, None
     if golden:
         region = program.header.region(info.output)
-        outputs = region.read(execution.dram)
+        outputs = execution.numbers(region)
         given = golden.typed[info.output].element.dequantize(outputs)
         found = golden.real_of(info.output), golden.exact[info.output]
         real, expected = (_rows(region.of_full(numbers)) for numbers in found)
@@ -360,7 +360,7 @@ def _quality(golden: Reference | None, last: Quality | None, program: Program, e
     if golden is None or last is None or len(golden.typed.outputs) > 1:
         return None
     (name,) = golden.typed.outputs
-    outputs = program.header.region(name).read(execution.dram)
+    outputs = execution.numbers(program.header.region(name))
     labels = golden.network.labels
     if labels is None:
         return last

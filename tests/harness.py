@@ -139,7 +139,7 @@ def run_graph(graph: Graph, x: Inputs, on: Machine, recipe: str = "r") -> tuple[
     execution = engines.execute(program, on)
     expected = exact.evaluate(graph, given, on.fold_inputs)
     for info in program.header.layers:
-        found = program.header.region(info.output).read(execution.dram)
+        found = execution.numbers(program.header.region(info.output))
         np.testing.assert_array_equal(found, expected[info.output], info.name)
     assert set(graph.outputs) <= {info.output for info in program.header.layers}
     return program, execution
@@ -148,7 +148,7 @@ def run_graph(graph: Graph, x: Inputs, on: Machine, recipe: str = "r") -> tuple[
 def assert_bit_exact(net: IntegerNetwork, x: Inputs, program: Program, execution: Execution) -> None:
     """Every layer's output in DRAM equals what numpy makes of the layers' arrays."""
     for info, expected in zip(program.header.layers, net.forward(x), strict=True):
-        np.testing.assert_array_equal(program.header.region(info.output).read(execution.dram), expected, info.name)
+        np.testing.assert_array_equal(execution.numbers(program.header.region(info.output)), expected, info.name)
 
 
 def assert_accounted(execution: Execution) -> None:

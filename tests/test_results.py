@@ -39,6 +39,7 @@ def executions(draw: st.DrawFn) -> Execution:
         attribution=np.zeros((layers, 6, 1), np.int64),
         counters=tuple({} for _ in range(layers)),
         effectual=(),
+        kept={},
         dram=np.zeros(0, np.uint8),
         grants=np.zeros(0, np.int8),
         tail=np.zeros(layers, np.int64),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow
+from accelsim.compiler.held import Held
 from accelsim.compiler.layout import tensors_of
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
@@ -58,14 +59,15 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             assert rooms  # noqa: S101 - as it has a tiling
-            placements.append(_vector_placement(fusion.work, tiling, at, sources, target, rooms))
+            held = tuple(lowering.held(name) for name in fusion.sources), lowering.held(fusion.target)
+            placements.append(_vector_placement(fusion.work, tiling, at, (sources, target), held, rooms))
         elif isinstance(fusion.work, HostWork):
             constants = zip((graph[name] for name in fusion.work.constants), at, strict=True)
             known = tuple(_constant_place(value, address) for value, address in constants)
             placements.append(HostPlacement(sources, known, target))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
         root = lowering.views[fusion.target].root
-        if root in graph.values:
+        if root in graph.values and root not in lowering.stays:
             layout.place(root)
     top = align_up(layout.end, burst)
     if top > machine.dram.capacity_bytes:
@@ -131,7 +133,9 @@ class _Layout:
         return self.places[name]
 
     def at(self, view: View) -> Place:
-        """Place of a tensor, as samples by features."""
+        """Place of a tensor, as samples by features; on chip of what stays there."""
+        if view.root in self.lowering.stays:
+            return self.lowering.stays[view.root].held.place
         return self._in_storage(view.root, view.matrix(feature_major=self.machine.feature_major))
 
     def factor(self, view: View, flow: Dataflow) -> Place:
@@ -191,11 +195,12 @@ def _vector_placement(
     work: Product | VectorWork | HostWork,
     tiling: VectorTiling,
     table: tuple[int, ...],
-    sources: tuple[Place, ...],
-    target: Place,
+    in_dram: tuple[tuple[Place, ...], Place],
+    on_chip: tuple[tuple[Held | None, ...], Held | None],
     rooms: Rooms,
 ) -> VectorPlacement:
     assert isinstance(work, VectorWork)  # noqa: S101 - as its tiling is
+    (sources, target), (held, formed) = in_dram, on_chip
     slots = deal(rooms.activation, tiling.slots * tiling.operands, tiling.source_bytes)
     operands = tuple(
         Slots(Memory.ACTIVATION, slots.addresses[number :: tiling.operands], slots.bytes)
@@ -204,7 +209,8 @@ def _vector_placement(
     results = deal(rooms.output, tiling.slots, tiling.result_bytes)
     entries = 0 if work.table is None else len(work.table)
     table_slot = Slots(Memory.WEIGHT, (rooms.weight.base,) if entries else (), entries)
-    return VectorPlacement(sources, target, operands, results, table[0] if table else 0, table_slot)
+    first = table[0] if table else 0
+    return VectorPlacement(sources, target, operands, held, results, formed, first, table_slot)
 
 
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
@@ -328,7 +334,8 @@ def check(lowering: Lowering, machine: Machine) -> None:
     beside_given = {part for side in sides if not given.isdisjoint(side) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         _apart(placement.slots, machine)
-        if placement.target.address < lowering.image.size and fusion.target not in beside_given:
+        stays = fusion.target in lowering.stays
+        if placement.target.address < lowering.image.size and fusion.target not in beside_given and not stays:
             raise DefectError(f"{fusion.target} overlaps the image")
 
 
@@ -336,7 +343,8 @@ def _apart(slots: Sequence[Slots], machine: Machine) -> None:
     """Slots of one memory don't overlap, and lie inside it."""
     places: dict[Memory, list[tuple[int, int]]] = {}
     for some in slots:
-        places.setdefault(held_in(machine, some.memory), []).extend((at, some.bytes) for at in some.addresses)
+        if some.bytes:
+            places.setdefault(held_in(machine, some.memory), []).extend((at, some.bytes) for at in some.addresses)
     for memory, taken in places.items():
         for (low, size), (high, _) in pairwise(sorted([*taken, (capacity_bytes(machine, memory), 0)])):
             if low + size > high:

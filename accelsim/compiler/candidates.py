@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
+from accelsim.compiler.reads import NO_LIMIT
 from accelsim.compiler.tiles import Footprint, Tiling, cuts, halvings, operands_samples, sums_samples, whole_folds
 from accelsim.units import ceil_div
 
@@ -219,7 +220,9 @@ def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools,
     activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
     fits = (
         flow.reads.most_samples(activation, features),
-        operands_samples(output, tile_n, flow.result, machine, machine.output),
+        np.full_like(tile_n, NO_LIMIT)
+        if flow.target
+        else operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
     largest: Int64 = np.minimum(flow.reads.period or flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.encoding import Encoded, Encoder
+from accelsim.compiler.held import Held
+from accelsim.compiler.image import Image
 from accelsim.compiler.instructions import Instructions, issue
 from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads, MatrixReads
@@ -33,6 +35,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.datapaths import InputStationary, TensorCore
 from accelsim.config.operands import OPERANDS, Operand
 from accelsim.errors import CompileError
+from accelsim.graph.ops.window import Window
 from accelsim.isa.opcodes import MATMUL
 from accelsim.units import Count, align_up, ceil_div
 
@@ -150,6 +153,8 @@ class Dataflow(ABC):
         Whether the groups of a row can lie side by side in a tile.
     rooms
         Where tiles take turns; `machine` has no more memory than that.
+    target
+        Where results stay on chip; None if they go to DRAM. What is read from there `reads` says.
     partial_sums
         Blocks of int32 sums that take turns beside those of the accumulator's slots.
     """
@@ -180,6 +185,7 @@ class Dataflow(ABC):
         self.product = product
         self.machine = machine
         self.rooms = options(machine)[0]
+        self.target: Held | None = None
         self.reads = MatrixReads(product.image, machine, product.period)
         storage = product.storage
         # a weight tile begins at a group of encoded weights
@@ -198,9 +204,9 @@ class Dataflow(ABC):
         """Inputs (K) of one instruction that streams, at most, and at least where they are cut; 0, 0 if none stream."""
         return 0, 0
 
-    def streaming(self) -> Dataflow | None:
-        """The same product, read from images on chip; None if its rows can't stream from there."""
-        image, (most, least) = self.product.image, self.streamed_inputs
+    def streaming(self, of: Image | None = None) -> Dataflow | None:
+        """The same product, read from images on chip, its own or others; None if its rows can't stream from there."""
+        image, (most, least) = of or self.product.image, self.streamed_inputs
         if image is None or not least or self.split or self.product.period:
             return None
         channels = image.channels
@@ -214,17 +220,37 @@ class Dataflow(ABC):
                 return None
         return flow
 
+    def holding(self, source: Held | None, target: Held | None) -> Dataflow | None:
+        """The same product, of what stays on chip or into it; None if its rows can't stream from there."""
+        flow: Dataflow | None = copy.copy(self)
+        if source:
+            image = self.product.image
+            if image is None and source.lined:
+                whole = Window((1, 1))
+                image = Image(source.images, source.height, source.width, self.product.k, whole, source.fill)
+            flow = self.streaming(image) if image else flow
+            if flow is None:
+                return None
+            flow.reads = flow.reads.within(source)
+        assert flow  # noqa: S101 - it is a copy
+        if target:
+            flow.reads = flow.reads.formed(target)
+        flow.target, flow._footprints = target, {}
+        return flow
+
     def within(self, rooms: Rooms) -> Dataflow:
         """The same product, whose tiles take turns in these rooms."""
         flow = copy.copy(self)
         flow.rooms, flow.machine = rooms, rooms.within(self.machine)
         return flow
 
-    def cut_as(self, other: Dataflow) -> Dataflow:
-        """The same product, read as one that is like it, in its rooms."""
-        flow = self.streaming() if isinstance(other.reads, ImageReads) else self
-        assert flow  # noqa: S101 - they are alike
-        return flow.within(other.rooms)
+    def cut_as(self, other: Dataflow, source: Held | None, target: Held | None) -> Dataflow:
+        """The same product, read as one that is like it, in its rooms, of what stays on chip and into it."""
+        streams = isinstance(other.reads, ImageReads) and not source
+        flow = self.streaming() if streams else self
+        held = flow and flow.holding(source, target)
+        assert held  # noqa: S101 - they are alike
+        return held.within(other.rooms)
 
     @abstractmethod
     def weights_bytes(self, weight_tile: WeightTile) -> int:
@@ -421,7 +447,7 @@ class Dataflow(ABC):
             activation=self.reads.tile_bytes(samples, features),
             weight=weight,
             accumulator=align_up(sums, machine.accumulator.width_bytes),
-            output=output_rows * output_pitch,
+            output=output_rows * output_pitch * (0 if self.target else 1),
         )
 
     def scales_bytes(self, samples: Count, features: Count) -> Count:  # noqa: ARG002 - of integers beside floats

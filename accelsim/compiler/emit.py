@@ -15,7 +15,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS
 from accelsim.graph.value import Value
-from accelsim.isa.program import INPUT, Header, LayerInfo, Program, RegionInfo
+from accelsim.isa.program import INPUT, Header, KeptInfo, LayerInfo, Program, RegionInfo
 from accelsim.provenance import content_hash
 
 
@@ -25,7 +25,8 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     The program is not verified here but by whoever executes or keeps it.
     """
     graph = lowering.graph
-    regions = []
+    regions: list[RegionInfo] = []
+    kept: list[KeptInfo] = []
     layers = []
     told: set[str] = set()
     for number, fusion in enumerate(lowering.fusions):
@@ -34,7 +35,9 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                 regions.append(_region(graph[name], "input", lowering.places[name]))
                 told.add(name)
         stored = lowering.stored_as(fusion.target)
-        if stored not in told:
+        if stored in lowering.stays:
+            kept.append(_kept(graph[stored], lowering, number))
+        elif stored not in told:
             regions.append(_region(graph[stored], "output", lowering.places[stored]))
             told.add(stored)
         layers.append(_info(lowering, number))
@@ -49,6 +52,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         dram_bytes=lowering.dram_bytes,
         layers=layers,
         regions=regions,
+        kept=kept,
         timing_only=not lowering.has_numbers,
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
         computations=list(lowering.tables.computations),
@@ -95,9 +99,9 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             m=target.samples,
             k=window[0] * window[1],
             n=target.features,
-            m_tile=tiling.pixels_formed,
+            m_tile=tiling.pixels_formed * tiling.width,
             k_tile=window[0] * window[1],
-            n_tile=tiling.channels,
+            n_tile=target.features,
             loops=tiling.loops,
             slots=slots,
             weights=0,
@@ -144,6 +148,20 @@ def _reads(lowering: Lowering, number: int) -> list[str]:
     former = {fusion.target: fusion.name for fusion in lowering.fusions} | dict.fromkeys(lowering.graph.inputs, INPUT)
     parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
+
+
+def _kept(value: Value, lowering: Lowering, number: int) -> KeptInfo:
+    """Where a value stays on chip, and since when it is whole: since the last instruction of its fusion."""
+    held = lowering.stays[value.name].held
+    about = _region(value, "output", held.place)
+    return KeptInfo(
+        **dict(about),
+        whole_after=int(np.flatnonzero(lowering.instructions["layer"] == number)[-1]),
+        width=held.width,
+        line_bytes=held.line,
+        height=held.height,
+        image_bytes=held.image,
+    )
 
 
 def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.held import Held
 from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiles import Place, Tiling, WeightTile
@@ -73,7 +75,9 @@ class VectorPlacement:
     sources, target
         What it reads and forms in DRAM.
     operands, results
-        Slots for the tiles of each source, and for those of results.
+        Slots for the tiles of each source that is loaded, then for those that are turned, and for those of results.
+    held, formed
+        Where each source stays on chip, None for those that are loaded, and where results do; None if they are stored.
     table, table_slot
         DRAM address of the entries of its function, and their place in the weight scratchpad; 0 and none if it has no
         table.
@@ -82,7 +86,9 @@ class VectorPlacement:
     sources: tuple[Place, ...]
     target: Place
     operands: tuple[Slots, ...]
+    held: tuple[Held | None, ...]
     results: Slots
+    formed: Held | None
     table: int
     table_slot: Slots
 
@@ -112,6 +118,18 @@ class HostPlacement:
         return ()
 
 
+class Stay(NamedTuple):
+    """A value on chip, from the fusion that forms it to the last that reads it, by number."""
+
+    held: Held
+    first: int
+    last: int
+
+    def beside(self, other: Stay) -> bool:
+        """Whether both are on chip at once."""
+        return self.first <= other.last and other.first <= self.last
+
+
 @dataclass(frozen=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
@@ -126,6 +144,10 @@ class Lowering:
         How products are cut, stored and issued for the datapath; None for other fusions.
     tilings, rooms
         How fusions are cut, and where in the scratchpads their tiles take turns; None for the host's.
+    keeps
+        Whether values may stay on chip between fusions.
+    stays
+        Which do, by name.
     views, storages
         Where values lie, by name, and each storage as the dense tensor that it holds, by its name.
     places
@@ -145,6 +167,8 @@ class Lowering:
     flows: tuple[Dataflow | None, ...] = ()
     tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     rooms: tuple[Rooms | None, ...] = ()
+    keeps: bool = True
+    stays: Mapping[str, Stay] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     storages: Mapping[str, View] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -167,6 +191,11 @@ class Lowering:
         """Constants that fusions read as they read activations, or a part of what they read so."""
         read = (part for fusion in self.fusions for part in self.parts_of_sources(fusion))
         return tuple(dict.fromkeys(name for name in read if self.graph.constant(name)))
+
+    def held(self, name: str) -> Held | None:
+        """Where a value stays on chip; None of what lies in DRAM."""
+        stay = self.stays.get(self.views[name].root)
+        return stay.held if stay else None
 
     def stored_as(self, name: str) -> str:
         """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.held import Held
 from accelsim.compiler.image import Image, Padding
 from accelsim.compiler.instructions import Instructions, issue
 from accelsim.compiler.tables import TableBuilder
@@ -59,6 +60,19 @@ class Moves(NamedTuple):
     before: Int64
     need: Int64
     code: Instructions
+
+
+def padded(layer: int, held: Held, step: int, tables: TableBuilder) -> list[Moves]:
+    """Fill the padding around what stays on chip, before the step that forms its first numbers."""
+    byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=held.fill)
+    fills = [
+        (0, tables.function(byte), Memory.ACTIVATION, fill.address, fill.stride, fill.rows, fill.row_bytes, 0, 0, 0)
+        for fill in held.fills()
+    ]
+    if not fills:
+        return []
+    at = np.full(len(fills), step)
+    return [Moves(layer, at, at, _instructions(MOVE, fills).code)]
 
 
 class Gathers(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from accelsim.compiler import alike, allocate, emit, fuse, layout, legalize, schedule, synchronize, tiling
+from accelsim.compiler import alike, allocate, emit, fuse, layout, legalize, place, schedule, synchronize
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
@@ -30,13 +30,13 @@ class Pass(NamedTuple):
 
 
 #: Passes that find whether a machine can compute the graph at all, and hold its tiles.
-_DECISIVE = ("fuse", "legalize", "layout", "tile")
+_DECISIVE = ("fuse", "legalize", "layout", "place")
 
 PASSES = (
     Pass("fuse", fuse.fuse, fuse.check),
     Pass("legalize", legalize.legalize, None),
     Pass("layout", layout.arrange, None),
-    Pass("tile", tiling.tile, tiling.check),
+    Pass("place", place.place, place.check),
     Pass("allocate", allocate.allocate, allocate.check),
     Pass("leave out", alike.leave_out, None),
     Pass("schedule", schedule.schedule, schedule.check),

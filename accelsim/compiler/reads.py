@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.held import Held
 from accelsim.compiler.image import Image
 from accelsim.compiler.tiles import Place, operands_samples, operands_shape
 from accelsim.config.arch import Machine
@@ -14,6 +16,9 @@ from accelsim.graph.ops.window import Window
 from accelsim.units import Count, ceil_div
 
 Int64 = NDArray[np.int64]
+
+#: Rows of a tile that takes no room.
+NO_LIMIT = 2**62
 
 
 class MatrixReads:
@@ -36,21 +41,48 @@ class MatrixReads:
         self.image = image
         self.machine = machine
         self.period = period
+        self.held: Held | None = None
+
+    def within(self, held: Held) -> MatrixReads:
+        """The same of a value that stays on chip: a tile is a part of it."""
+        reads = copy.copy(self)
+        reads.held, reads.whole = held, True
+        return reads
+
+    def formed(self, held: Held) -> MatrixReads:
+        """The same where results stay on chip: tiles of whole lines, if padding lies between those."""
+        if not held.lined:
+            return self
+        reads = copy.copy(self)
+        reads.grain, reads.period = held.width, held.height * held.width
+        return reads
+
+    def first(self, rows: Int64) -> Int64:
+        """Address of the first byte of tiles of a value that stays on chip, from each one's first row."""
+        assert self.held  # noqa: S101 - else tiles have slots
+        first: Int64 = self.held.place.at(rows, np.zeros_like(rows))
+        return first
 
     def layout(self, samples: int, inputs: int) -> Place:
         """How a tile lies, from address 0 on."""
         operand, machine = self.machine.operand, self.machine
+        if self.held:
+            return Place(0, self.held.pitch, machine.feature_major, operand.bits)
         _, pitch = operands_shape(samples, inputs, operand, machine, machine.activation)
         return Place(0, pitch, machine.feature_major, operand.bits)
 
     def tile_bytes(self, samples: Count, inputs: Count) -> Count:
-        """Bytes of a tile."""
+        """Bytes of a tile in a slot."""
+        if self.held:
+            return 0 * samples * inputs
         machine = self.machine
         rows, pitch = operands_shape(samples, inputs, machine.operand, machine, machine.activation)
         return rows * pitch
 
     def most_samples(self, bytes_: Int64, inputs: Int64) -> Int64:
         """Rows of the largest tile that takes at most so many bytes."""
+        if self.held:
+            return np.full_like(bytes_ + inputs, NO_LIMIT)
         machine = self.machine
         return operands_samples(bytes_, inputs, machine.operand, machine, machine.activation)
 
@@ -84,6 +116,25 @@ class ImageReads(MatrixReads):
         _, self.padded_width = image.window.padded(image.height, image.width)
         self.line_bytes = self.padded_width * self.pixel_bytes
 
+    def within(self, held: Held) -> ImageReads:
+        """The same of images that stay on chip."""
+        reads = copy.copy(self)
+        reads.held, reads.line_bytes = held, held.line
+        return reads
+
+    def formed(self, held: Held) -> MatrixReads:  # noqa: ARG002 - one signature for all
+        """The same: tiles are whole lines."""
+        return self
+
+    def first(self, rows: Int64) -> Int64:
+        """Address of the first padded pixel that each tile's window reads."""
+        assert self.held  # noqa: S101 - else tiles have slots
+        top, left, _, _ = self.of.window.padding
+        image, line = np.divmod(rows // self.grain, self.of.output[0])
+        down = line * (self.of.window.stride[0] * self.held.line)
+        first: Int64 = self.held.window(top, left) + image * self.held.image + down
+        return first
+
     @property
     def padded(self) -> Image:
         """The images with their padding, pixel by pixel."""
@@ -114,11 +165,15 @@ class ImageReads(MatrixReads):
         return Place(0, self.pixel_bytes, feature_major=False, bits=self.machine.operand.bits)
 
     def tile_bytes(self, samples: Count, inputs: Count) -> Count:
-        """Bytes of a tile."""
+        """Bytes of a tile in a slot."""
+        if self.held:
+            return 0 * samples * inputs
         return self.lines(samples) * self.line_bytes + 0 * inputs
 
     def most_samples(self, bytes_: Int64, inputs: Int64) -> Int64:
         """Rows of the largest tile that takes at most so many bytes."""
+        if self.held:
+            return np.full_like(bytes_ + inputs, NO_LIMIT)
         lines = (bytes_ // self.line_bytes - self.of.window.reach[0]) // self.of.window.stride[0] + 1
         return np.clip(lines, 0, self.of.output[0]) * self.grain + 0 * inputs
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from accelsim.config.arch import Machine, Sram
 from accelsim.isa.opcodes import Memory
+from accelsim.units import ceil_div
 
 #: Parts that a shared memory is cut into at most: rooms are some of them that follow each other.
 PARTS = 8
@@ -51,38 +52,59 @@ class Rooms(NamedTuple):
 _MEMORIES = (Memory.ACTIVATION, Memory.WEIGHT, Memory.OUTPUT)
 
 
-def options(machine: Machine) -> tuple[Rooms, ...]:
-    """Ways to cut scratchpads that are one memory; the only one of a machine whose scratchpads are apart."""
-    return _options(machine.activation, machine.weight, machine.output, machine.shared)
+def options(machine: Machine, high: int | None = None, idle: tuple[str, ...] = ()) -> tuple[Rooms, ...]:
+    """Ways to cut scratchpads that are one memory; the only one of a machine whose scratchpads are apart.
+
+    Parameters
+    ----------
+    high
+        First byte of the shared memory that others hold; None for its end.
+    idle
+        Rooms that no tiles need, because what they would hold stays on chip.
+    """
+    return _options(machine.activation, machine.weight, machine.output, machine.shared, high, idle)
 
 
-@lru_cache(maxsize=64)
-def _options(activation: Sram, weight: Sram, output: Sram, shared: tuple[str, ...]) -> tuple[Rooms, ...]:
+@lru_cache(maxsize=4096)
+def _options(
+    activation: Sram, weight: Sram, output: Sram, shared: tuple[str, ...], high: int | None, idle: tuple[str, ...]
+) -> tuple[Rooms, ...]:
     srams = zip(Rooms._fields, _MEMORIES, (activation, weight, output), strict=True)
     whole = {name: Room(memory, 0, sram) for name, memory, sram in srams}
     if not shared:
         return (Rooms(**whole),)
-    names = ["activation", *shared]
+    end = activation.capacity_bytes if high is None else high
+    sharing = ["activation", *shared]
+    cut, empty = [name for name in sharing if name not in idle], _part(activation, end, end)
+    none = {name: Room(whole[name].memory, end, empty) for name in idle if name in sharing}
     return tuple(
-        Rooms(**whole | {name: Room(whole[name].memory, *part) for name, part in zip(names, parts, strict=True)})
-        for parts in _cuts(activation, len(names))
+        Rooms(**whole | none | {name: Room(whole[name].memory, *part) for name, part in zip(cut, parts, strict=True)})
+        for parts in _cuts(activation, end, len(cut))
     )
 
 
-def _cuts(sram: Sram, rooms: int) -> Iterator[list[tuple[int, Sram]]]:
+def _cuts(sram: Sram, end: int, rooms: int) -> Iterator[list[tuple[int, Sram]]]:
     """First byte of each of some parts of a memory that follow each other, and the part; whole banks where it has them.
 
     A bank serves few instructions at once, so that the tiles of one kind should not lie in those of another.
     """
-    parts = sram.ranges if rooms <= sram.ranges <= PARTS else PARTS
-    step = sram.capacity_bytes // parts // sram.width_bytes * sram.width_bytes
-    for inner in combinations(range(1, parts), rooms - 1):
-        ends = [0, *(end * step for end in inner), sram.capacity_bytes]
-        yield [(low, _part(sram, low, high)) for low, high in pairwise(ends)]
+    if rooms == 0:
+        yield []
+        return
+    bank = sram.range_bytes
+    if rooms <= ceil_div(end, bank) <= PARTS:
+        places = list(range(bank, end, bank))
+    else:
+        step = end // PARTS // sram.width_bytes * sram.width_bytes
+        places = [step * part for part in range(1, PARTS)] if step else []
+    for inner in combinations(places, rooms - 1):
+        yield [(low, _part(sram, low, high)) for low, high in pairwise([0, *inner, end])]
 
 
 def _part(sram: Sram, low: int, high: int) -> Sram:
-    """Bytes of a memory as one of their own, with its banks if they are whole ones."""
-    whole = low % sram.range_bytes == 0 and high % sram.range_bytes == 0
-    banks = (high - low) // sram.range_bytes if whole and sram.ranges > 1 else 1
-    return sram.model_copy(update={"capacity_bytes": high - low, "banks": banks})
+    """Bytes of a memory as one of their own: of whole banks if it has any, or of a part of one."""
+    bank, banks, size = sram.range_bytes, 1, high - low
+    if low % bank == 0 and size >= bank and sram.ranges > 1:
+        banks = size // bank
+        size = banks * bank
+    return sram.model_copy(update={"capacity_bytes": size, "banks": banks})

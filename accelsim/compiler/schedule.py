@@ -15,12 +15,13 @@ from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
+from accelsim.compiler.held import Held
 from accelsim.compiler.host_schedule import HostScheduler
 from accelsim.compiler.instructions import Instructions, each_one, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
+from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, padded, received, runs, turned
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
 from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
@@ -52,7 +53,7 @@ from accelsim.isa.opcodes import (
     STORE,
     Memory,
 )
-from accelsim.units import Count, align_up
+from accelsim.units import NEVER, Count, align_up
 
 Int64 = NDArray[np.int64]
 
@@ -106,7 +107,7 @@ class ProductScheduler:
         major, operand = self.machine.feature_major, self.machine.operand
         self._x = flow.reads.layout(tiling.tile_m, tiling.features)
         _, pitch = operands_shape(tiling.tile_m, tiling.tile_n, flow.result, self.machine, self.machine.output)
-        self._out = Place(0, pitch, major, flow.result.bits)
+        self._out = Place(0, flow.target.pitch if flow.target else pitch, major, flow.result.bits)
         _, pitch = sums_shape(tiling.tile_m, tiling.width, self.machine)
         self._sums = Place(0, pitch, major, operand.sum_bits)
         self._constants_offset = align_up(self.w_bytes, self.machine.weight.width_bytes)
@@ -134,18 +135,21 @@ class ProductScheduler:
 
     def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
-        scratchpads.output.fill(self._results_held)
+        if not self.flow.target:
+            scratchpads.output.fill(self._output_tiles)
         factor = self.flow.product.factor
         if factor:
             left, right = reversed(stored) if factor.turned else stored
             activations = self._load_activations(scratchpads.activation, left)
             return [*activations, *self._load_factor(scratchpads.weight, right)]
         tensors = [tensor for source in stored for tensor in source]
-        activations = self._load_activations(scratchpads.activation, tensors)
-        return [*activations, *self._load_weights(scratchpads.weight)]
+        activations = [] if self.flow.reads.held else self._load_activations(scratchpads.activation, tensors)
+        target = self.flow.target
+        padding = padded(self.number, target, int(self.now[0]), self.tables) if target else []
+        return [*padding, *activations, *self._load_weights(scratchpads.weight)]
 
     @property
-    def _results_held(self) -> Fills:
+    def _output_tiles(self) -> Fills:
         """Output tiles, each from its first result to its store."""
         outputs = self.steps.outputs
         ends = np.flatnonzero(np.append(np.diff(outputs) != 0, True))
@@ -352,6 +356,8 @@ class ProductScheduler:
         m, tile = int(steps.rows.size[row[0]]), weight_tiles.tile[weight_tile]
         k, n = int(weight_tiles.k_size[weight_tile[0]]), int(weight_tiles.n_size[weight_tile[0]])
         x = x_slot = taken(self.placement.activation, steps.activations.number[kind])
+        if self.flow.reads.held:
+            x = self.flow.reads.first(steps.rows.low[row])
         first_group = weight_tiles.k_low[weight_tile, None] < self.tiling.group
         reads = self.flow.reads if isinstance(self.flow.reads, ImageReads) else None
         if self.tiling.resident and not reads:
@@ -376,6 +382,11 @@ class ProductScheduler:
             code = self.flow.products(tiles)
         if not weight_tiles.last[weight_tile[0]]:
             return code
+        target = self.flow.target
+        if target:
+            at = target.place.at(steps.rows.low[row], weight_tiles.n_low[weight_tile])
+            constants = w + self._constants_offset[weight_tile, None]
+            return joined(code, *self._results_held(target, (m, n), sums, constants, at))
         out, (rows, columns) = taken(self.placement.output, steps.outputs[kind]), self._oriented(m, n)
         address = out + self._out.at(
             np.zeros_like(weight_tile), weight_tiles.n_low[weight_tile] - steps.tiles.low[tile]
@@ -383,14 +394,14 @@ class ProductScheduler:
         result = self._results(rows, columns, sums, w + self._constants_offset[weight_tile, None], address[:, None])
         if not weight_tiles.done[weight_tile[0]]:
             return joined(code, result)
-        target = self.placement.target
-        dram = target.at(steps.rows.low[row], steps.tiles.low[tile])[:, None]
+        place = self.placement.target
+        dram = place.at(steps.rows.low[row], steps.tiles.low[tile])[:, None]
         rows_out, row_bytes = self._shape(np.full_like(row, m), steps.tiles.size[tile], self.flow.result)
         store = issue(
             STORE,
             len(kind),
             dram=dram,
-            dram_stride=target.pitch,
+            dram_stride=place.pitch,
             rows=rows_out[:, None],
             row_bytes=row_bytes[:, None],
             memory=Memory.OUTPUT,
@@ -398,6 +409,24 @@ class ProductScheduler:
             stride=self._out.pitch,
         )
         return joined(code, result, store, *((over_link(SEND, store),) if self.sends else ()))
+
+    def _results_held(
+        self, target: Held, shape: tuple[int, int], sums: Int64, constants: Int64, address: Int64
+    ) -> list[Instructions]:
+        """Turn blocks of sums into what stays on chip, line by line if padding lies between the lines."""
+        rows, columns = shape
+        lines = rows // target.width if target.lined else 1
+        each = rows // lines
+        return [
+            self._results(
+                each,
+                columns,
+                sums + line * each * self._sums.pitch,
+                constants,
+                address[:, None] + line * target.line,
+            )
+            for line in range(lines)
+        ]
 
     def _results(self, rows: int, columns: int, sums: Int64, constants: Int64, address: Int64) -> Instructions:
         """Turn blocks of sums into the next layer's operands."""
@@ -483,6 +512,9 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
         moves += layer.moves(scratchpads, formers)
         layers.append(layer)
         steps += len(layer.now)
+        for stay in lowering.stays.values():
+            if number in (stay.first, stay.last):
+                scratchpads.output.keep(stay.held, steps - 1 if number == stay.last else NEVER)
         stored[fusion.target] = layer.stored
     instructions = _in_order(layers, moves, steps, machine)
     return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)
@@ -585,6 +617,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
             macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
+        whole = 0 if fusion.target in lowering.stays else whole
         if formed[number] != macs or stored[number] != whole:
             raise DefectError(
                 f"fusion {fusion.name}: must form {macs} products and store {whole} bytes, "

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.held import Held
 from accelsim.compiler.residency import EMPTY, Occupied, left_by
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tiling import PREFETCH
@@ -58,6 +59,11 @@ class Contents:
         """Put tiles over what is held."""
         by = left_by(np.array(fills.slots.addresses), fills.sizes, fills.last)
         self.held = self.held.overwritten(by)
+
+    def keep(self, held: Held, last: int) -> None:
+        """Hold a value until a step."""
+        low, high = np.array([held.low]), np.array([held.low + held.bytes])
+        self.held = self.held.overwritten(Occupied(low, high, np.array([last])))
 
 
 @dataclass(slots=True)

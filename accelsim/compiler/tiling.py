@@ -1,4 +1,4 @@
-"""Pass 4: cut each product into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
+"""How each fusion is cut into tiles that fit the scratchpads, two at a time where they do; see `tiles`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from accelsim.compiler import vector_tiles
 from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
+from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.held import Held
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.rooms import Rooms, options
 from accelsim.compiler.slots import fronts, whole
@@ -33,65 +36,119 @@ LOAD_CYCLES = 8
 SLACK = 1.05
 
 
-def tile(lowering: Lowering, machine: Machine) -> Lowering:
-    """Choose a tiling for each product in its datapath's dataflow, once for all that are alike; see `choose`."""
-    flows: list[Dataflow | None] = []
-    tilings: list[Tiling | VectorTiling | None] = []
-    rooms: list[Rooms | None] = []
-    chosen: dict[Hashable, tuple[Dataflow, Tiling]] = {}
-    made: list[Dataflow] = []  # which live as long as what they are like: some are like themselves alone
-    for fusion in lowering.fusions:
-        if isinstance(fusion.work, VectorWork):
-            value = lowering.graph[fusion.target]
-            room, cut = vector_tiles.choose(fusion.work, fusion.name, value.samples, value.features, machine)
-            tilings.append(cut)
-            rooms.append(room)
-            flows.append(None)
-            continue
+class OnChip(NamedTuple):
+    """What of a fusion's values stays on chip, and what is left there.
+
+    Parameters
+    ----------
+    sources, target
+        Where each of what it reads, and what it forms, stays; None for what lies in DRAM.
+    high
+        First byte that others hold; None if nobody does.
+    """
+
+    sources: tuple[Held | None, ...]
+    target: Held | None = None
+    high: int | None = None
+
+    @property
+    def layout(self) -> Hashable:
+        """What of it decides how the fusion is cut."""
+        return tuple(None if held is None else held.at(0) for held in (*self.sources, self.target)), self.high
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Rooms that no tiles need."""
+        unused = {"activation": all(self.sources), "output": self.target is not None}
+        return tuple(name for name, idle in unused.items() if idle)
+
+
+class Cut(NamedTuple):
+    """How a fusion is cut, and what that is estimated to take: core cycles, and DRAM bursts."""
+
+    flow: Dataflow | None
+    rooms: Rooms | None
+    tiling: Tiling | VectorTiling | None
+    cycles: float = 0.0
+    bursts: float = 0.0
+
+
+class Cutter:
+    """Cuts fusions, each in its datapath's dataflow, once for all that are alike; see `choose`."""
+
+    def __init__(self, lowering: Lowering, machine: Machine) -> None:
+        self.lowering = lowering
+        self.machine = machine
+        # flows live as long as what they are like: some are like themselves alone
+        self._flows = [
+            dataflow(fusion.work, machine) if isinstance(fusion.work, Product) else None for fusion in lowering.fusions
+        ]
+        self._cuts: dict[Hashable, Cut] = {}
+
+    def cut(self, number: int, on_chip: OnChip) -> Cut:
+        """Choose how a fusion is cut.
+
+        Raises
+        ------
+        DoesNotFitError
+            If not even its smallest tiles fit, or what stays on chip can't be read from there.
+        """
+        fusion, flow = self.lowering.fusions[number], self._flows[number]
         if isinstance(fusion.work, HostWork):
-            tilings.append(None)
-            rooms.append(None)
-            flows.append(None)
-            continue
-        flow = dataflow(fusion.work, machine)
-        made.append(flow)
-        if flow.likeness not in chosen:
-            chosen[flow.likeness] = _cut(flow, machine)
-        like, tiling = chosen[flow.likeness]
-        flows.append(flow.cut_as(like))
-        tilings.append(tiling)
-        rooms.append(like.rooms)
-    return dataclasses.replace(lowering, flows=tuple(flows), tilings=tuple(tilings), rooms=tuple(rooms))
+            return Cut(None, None, None)
+        if flow is None:
+            assert isinstance(fusion.work, VectorWork)  # noqa: S101 - there is nothing else
+            return self._of_vector(fusion, fusion.work, on_chip)
+        key = flow.likeness, on_chip.layout
+        if key not in self._cuts:
+            self._cuts[key] = _of_product(flow, on_chip, self.machine)
+        alike = self._cuts[key]
+        assert alike.flow and alike.rooms  # noqa: S101 - as of every product
+        return alike._replace(flow=flow.cut_as(alike.flow, on_chip.sources[0], on_chip.target))
+
+    def _of_vector(self, fusion: Fusion, work: VectorWork, on_chip: OnChip) -> Cut:
+        value = self.lowering.graph[fusion.target]
+        key = work.function.types, type(work.function), work.image, work.period, work.table is None, value.shape
+        key = (*key, on_chip.layout)
+        if key not in self._cuts:
+            rooms = options(
+                self.machine, on_chip.high, (*on_chip.idle, *(() if work.table is not None else ("weight",)))
+            )
+            found = vector_tiles.choose(work, fusion.name, value, on_chip.sources, on_chip.target, self.machine, rooms)
+            self._cuts[key] = Cut(None, *found)
+        return self._cuts[key]
 
 
-def _cut(flow: Dataflow, machine: Machine) -> tuple[Dataflow, Tiling]:
+def _of_product(flow: Dataflow, on_chip: OnChip, machine: Machine) -> Cut:
     """Choose a product's tiling; tiles of zeros are multiplied too where the inputs of a row don't fit together."""
     try:
-        return choose(*_ways(flow, machine))
+        return choose(*_ways(flow, on_chip, machine))
     except DoesNotFitError:
         if flow.product.channel_groups is None:
             raise
     whole_product = copy.copy(flow)
     whole_product.product = dataclasses.replace(flow.product, channel_groups=None)
-    return choose(*_ways(whole_product, machine))
+    return choose(*_ways(whole_product, on_chip, machine))
 
 
-def _ways(flow: Dataflow, machine: Machine) -> list[Dataflow]:
+def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[Dataflow]:
     """Ways to read a product's activations, each in all rooms that its tiles can have."""
-    return [way.within(rooms) for way in (flow, flow.streaming()) if way for rooms in options(machine)]
+    source = on_chip.sources[0]
+    ways = [flow] if source else [way for way in (flow, flow.streaming()) if way]
+    held = [way.holding(source, on_chip.target) for way in ways]
+    if not any(held):
+        raise DoesNotFitError(f"layer {flow.product.name}: rows can't stream from images as they lie on chip")
+    rooms = options(machine, on_chip.high, on_chip.idle)
+    return [way.within(room) for way in held if way for room in rooms]
 
 
-def choose(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
+def choose(*flows: Dataflow) -> Cut:
     """Find the tiling that moves the fewest DRAM bursts among those within `SLACK` of the least estimated time.
 
     Parameters
     ----------
     flows
         Ways to read the same product's activations, and rooms for its tiles.
-
-    Returns
-    -------
-    The flow that was chosen, and its tiling.
 
     Raises
     ------
@@ -117,7 +174,9 @@ def choose(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    return tried[number].flow, tried[number].tiling(first, counts[number])
+    flow, (cycles, bursts) = tried[number].flow, estimates[number]
+    tiling = tried[number].tiling(first, counts[number])
+    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]))
 
 
 def _candidates(flow: Dataflow) -> Candidates:
@@ -131,11 +190,16 @@ def _room(candidates: Candidates) -> Footprint[Int64]:
     machine, size = candidates.flow.machine, candidates.footprint
     weight = machine.weight.capacity_bytes - candidates.staging * candidates.staged_bytes
     return Footprint(
-        machine.activation.capacity_bytes // size.activation,
+        _times(machine.activation.capacity_bytes, size.activation),
         weight // size.weight,
         machine.accumulator.capacity_bytes // size.accumulator - candidates.flow.partial_sums,
-        machine.output.capacity_bytes // size.output,
+        _times(machine.output.capacity_bytes, size.output),
     )
+
+
+def _times(capacity_bytes: int, size: Int64) -> Int64:
+    """Slots of a size that a memory holds; two of what needs no room."""
+    return np.where(size > 0, capacity_bytes // np.maximum(size, 1), 2)
 
 
 def _fit(candidates: Candidates) -> Bools:
@@ -195,6 +259,8 @@ def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
     parts = np.where(candidates.resident, 1, tiles_k)
     once = passes(np.where(outer, parts, tiles_m * parts), tiles_n, counts.activations)
     activations = np.where(outer, tiles_m * np.where(candidates.resident, 1, once), once)
+    if candidates.flow.reads.held:
+        activations = np.zeros_like(activations)
     # of rows in the inner loop, each column tile's weight tiles are passed by themselves
     number, rest = np.divmod(n, candidates.tile_n)
     of_tiles = number * passes(ceil_div(candidates.tile_n, columns) * tiles_k, tiles_m, counts.weights)
@@ -250,17 +316,19 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     if product.factor:
         weight_tile += _factor_bursts(candidates)
     activations, weights = loads(candidates, counts)
+    if flow.target:
+        output, outputs = np.zeros_like(output), np.ones_like(outputs)
     bursts = activations * activation + weights * weight_tile + outputs * output
     burst_cycles = machine.dram.burst_period_fs / machine.clock_period_fs
     overlapped = (
-        ((counts.activations > 1) | (activations == 1))
+        ((counts.activations > 1) | (activations <= 1))
         & ((counts.weights > 1) | (weights == 1))
         & ((counts.outputs > 1) | (outputs == 1))
     )
     # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
     load_x = np.maximum(activation * burst_cycles, x_rows * _words(x_bytes, machine.activation))
     load_w = np.maximum(weight_tile * burst_cycles, _words(weight_bytes, machine.weight))
-    store = np.maximum(output * burst_cycles, y_rows * _words(y_bytes, machine.output))
+    store = np.maximum(output * burst_cycles, 0 if flow.target else y_rows * _words(y_bytes, machine.output))
     transfer = np.maximum(activations * load_x + weights * load_w, outputs * store)
     transfer = np.maximum(transfer, bursts * burst_cycles)
     expand = _expand_cycles(candidates, counts)
@@ -269,7 +337,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
         latency = machine.cycles(machine.dram.latency_fs)
         places = np.where(candidates.staging > 0, candidates.staging, np.minimum(counts.weights, PREFETCH))
         transfer = np.maximum(transfer, weights * np.maximum(expand, (latency + load_w + expand) / places))
-    exposed = load_x + load_w + store  # before the first and after the last product
+    exposed = np.minimum(activations, 1) * load_x + load_w + store  # before the first and after the last product
     # a load may want the bank that the array reads
     apart = whole(machine.activation, counts.activations).neighbours_apart(
         counts.activations, candidates.footprint.activation

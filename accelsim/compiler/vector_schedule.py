@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.held import Held
 from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
+from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, padded, received, runs, turned
 from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
+from accelsim.compiler.slots import Slots
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
@@ -21,6 +24,24 @@ from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, SEND, SOFTMAX, STOR
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
+
+
+class Operand(NamedTuple):
+    """Tiles of an operand or of results on chip.
+
+    Parameters
+    ----------
+    address
+        First byte of each; shape (tiles, 1).
+    stride, pixel, image
+        Bytes from row to row of a matrix, or from line to line of images that stay on chip; from pixel to pixel; and
+        from image to image of the latter, 0 of others.
+    """
+
+    address: Int64
+    stride: int
+    pixel: int
+    image: int = 0
 
 
 class VectorScheduler:
@@ -58,6 +79,8 @@ class VectorScheduler:
         self.receives = receives
         self.sends = sends
         self.rows = tiling.rows
+        #: The same rows as those of the value, of which one here may be a line.
+        self.of_value = Cuts(self.rows.low * tiling.width, self.rows.size * tiling.width)
         self.boxes = tiling.boxes
         self.now = base + np.arange(len(self.rows.low))
 
@@ -71,16 +94,19 @@ class VectorScheduler:
     @property
     def stored(self) -> Stored:
         """What the fusion stores, and when."""
-        return Stored(self.rows.low, self.now)
+        return Stored(self.of_value.low, self.now)
 
     def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the tiles, and before which; not before what was stored of a source is whole."""
         moves: list[Moves] = []
-        sizes = np.full(len(self.now), self.tiling.result_bytes)
-        scratchpads.output.fill(Fills(self.placement.results, sizes, self.now, self.now))
-        for source in range(len(self.work.sources)):
-            moves += self._load(source, scratchpads.activation, stored[source])
-        for slots in self.placement.operands[len(self.work.sources) :]:  # tiles that are turned on chip
+        if self.placement.formed:
+            moves += padded(self.number, self.placement.formed, int(self.now[0]), self.tables)
+        else:
+            sizes = np.full(len(self.now), self.tiling.result_bytes)
+            scratchpads.output.fill(Fills(self.placement.results, sizes, self.now, self.now))
+        for source, slots in self._loaded.items():
+            moves += self._load(source, slots, scratchpads.activation, stored[source])
+        for slots in self.placement.operands[len(self._loaded) :]:  # tiles that are turned on chip
             rows = Fills(slots, np.full(len(self.now), self.tiling.source_bytes), self.now, self.now)
             scratchpads.activation.form(rows, self.now)
         if self.placement.table_slot.addresses:
@@ -92,11 +118,17 @@ class VectorScheduler:
             )
         return moves
 
-    def _load(self, source: int, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
+    @property
+    def _loaded(self) -> dict[int, Slots]:
+        """Slots of the sources that do not stay on chip."""
+        loaded = [source for source, held in enumerate(self.placement.held) if held is None]
+        return dict(zip(loaded, self.placement.operands, strict=False))
+
+    def _load(self, source: int, slots: Slots, scratchpad: Scratchpad, stored: Sequence[Stored]) -> list[Moves]:
         tiling, place = self.tiling, self.placement.sources[source]
         image, tile, tiles = tiling.padded, tiling.source, len(self.now)
         sizes = np.full(tiles, tiling.source_bytes)
-        fills = Fills(self.placement.operands[source], sizes, self.now, self.now)
+        fills = Fills(slots, sizes, self.now, self.now)
         before = scratchpad.place(fills)
         needed = self._needed()
         for tensor in stored:
@@ -107,8 +139,8 @@ class VectorScheduler:
             load = issue(
                 LOAD,
                 tiles,
-                dram=place.at(self.rows.low, np.zeros_like(features))[:, None],
-                dram_stride=place.pitch,
+                dram=place.at(self.of_value.low, np.zeros_like(features))[:, None],
+                dram_stride=place.pitch * tiling.width,
                 rows=rows[:, None],
                 row_bytes=ceil_div(elements * self.work.function.types[source].bits, 8)[:, None],
                 memory=Memory.ACTIVATION,
@@ -143,47 +175,83 @@ class VectorScheduler:
         """Rows of a source that each tile loads: of whole images all of them, those in no window too."""
         image = self.tiling.image
         if image is None:
-            return self.rows
+            return self.of_value
         pixels, size = image.pixels(self.rows), image.height * image.width
         samples, whole = self.boxes.samples, self.boxes.lines.size == image.output[0]
         return Cuts(np.where(whole, samples.low * size, pixels.low), np.where(whole, samples.size * size, pixels.size))
 
+    def _operand(self, source: int, kind: Int64) -> Operand:
+        """Tiles of a source, in their slots or where the value stays."""
+        held, tiling = self.placement.held[source], self.tiling
+        if held is None:
+            return Operand(taken(self._loaded[source], kind)[:, None], tiling.source.pitch, tiling.source_bits // 8)
+        if tiling.image:
+            samples, lines = self.boxes
+            top, left, _, _ = tiling.image.window.padding
+            down = lines.low[kind] * (tiling.image.window.stride[0] * held.line)
+            first = held.window(top, left) + samples.low[kind] * held.image + down
+            return Operand(first[:, None], held.line, held.pitch, held.image)
+        return Operand(self._at(held, kind), self._row_pitch(held), held.pitch)
+
+    def _result(self, kind: Int64) -> Operand:
+        """Tiles of results, in their slots or where the value stays."""
+        formed, tiling = self.placement.formed, self.tiling
+        if formed is None:
+            pitch = tiling.result.pitch
+            return Operand(taken(self.placement.results, kind)[:, None], pitch, tiling.result_bits // 8)
+        if tiling.image:
+            height, width = tiling.image.output
+            line = formed.line if formed.lined else width * formed.pitch
+            return Operand(self._at(formed, kind), line, formed.pitch, formed.image if formed.lined else height * line)
+        return Operand(self._at(formed, kind), self._row_pitch(formed), formed.pitch)
+
+    def _row_pitch(self, held: Held) -> int:
+        """Bytes from row to row of what stays on chip, a line each where padding lies between those of any value."""
+        return held.line if held.lined else held.pitch * self.tiling.width
+
+    def _at(self, held: Held, kind: Int64) -> Int64:
+        """Addresses of the first row of tiles of what stays on chip."""
+        rows = self.of_value.low[kind]
+        at: Int64 = held.place.at(rows, np.zeros_like(rows))[:, None]
+        return at
+
     def issued(self, kind: Int64) -> Instructions:
         """What tiles of one shape issue, their loads left out."""
-        tiling, turn = self.tiling, kind
-        sources = [taken(slots, turn)[:, None] for slots in self.placement.operands]
-        out = taken(self.placement.results, turn)[:, None]
+        tiling = self.tiling
+        sources, out = [self._operand(source, kind) for source in range(len(self.work.sources))], self._result(kind)
         work = self.work.function
         if isinstance(work, RowFunction):
-            formed = self._rows(kind, work, sources, out)
+            formed = self._rows(kind, work, sources[0], out)
         else:
             function = self.tables.function(work)
             form = self._map if tiling.image is None else self._reduce
             formed = form(kind, function, sources, out)
+        if self.placement.formed:
+            return formed
         target, rows = self.placement.target, self.rows
         features = np.full_like(kind, tiling.channels)
         lines, elements = oriented(rows.size[kind], features, feature_major=tiling.feature_major)
         store = issue(
             STORE,
             len(kind),
-            dram=target.at(rows.low[kind], np.zeros_like(kind))[:, None],
-            dram_stride=target.pitch,
+            dram=target.at(self.of_value.low[kind], np.zeros_like(kind))[:, None],
+            dram_stride=target.pitch * tiling.width,
             rows=lines[:, None],
             row_bytes=ceil_div(elements * tiling.result_bits, 8)[:, None],
             memory=Memory.OUTPUT,
-            address=out,
+            address=out.address,
             stride=tiling.result.pitch,
         )
         return joined(formed, store, *((over_link(SEND, store),) if self.sends else ()))
 
-    def _rows(self, kind: Int64, work: RowFunction, sources: Sequence[Int64], out: Int64) -> Instructions:
+    def _rows(self, kind: Int64, work: RowFunction, source: Operand, out: Operand) -> Instructions:
         """One instruction for each tile; of features by samples one more before it, and behind it."""
         tiling, size, channels = self.tiling, int(self.rows.size[kind[0]]), self.tiling.channels
         wide = {"wide": int(work.result.bits == 16)} if work.opcode == SOFTMAX else {}
-        memory, at, pitch = Memory.ACTIVATION, sources[0], tiling.source.pitch
-        result_memory, result, result_pitch = Memory.OUTPUT, out, tiling.result.pitch
+        memory, at, pitch = Memory.ACTIVATION, source.address, source.stride
+        result_memory, result, result_pitch = Memory.OUTPUT, out.address, out.stride
         if tiling.turned:
-            at, pitch = sources[1], tiling.row_pitch
+            at, pitch = taken(self.placement.operands[-1], kind)[:, None], tiling.row_pitch
             result_memory, result, result_pitch = memory, at, pitch
         formed = issue(
             work.opcode,
@@ -204,12 +272,12 @@ class VectorScheduler:
         )
         if not tiling.turned:
             return formed
-        given, rows = Tile(memory, sources[0], tiling.source.pitch), Tile(memory, at, pitch)
+        given, rows = Tile(memory, source.address, source.stride), Tile(memory, at, pitch)
         there = turned(self.tables, work.source, (channels, size), given, rows)
-        result_tile = Tile(Memory.OUTPUT, out, tiling.result.pitch)
+        result_tile = Tile(Memory.OUTPUT, out.address, out.stride)
         return joined(there, formed, turned(self.tables, work.source, (size, channels), rows, result_tile))
 
-    def _map(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Instructions:
+    def _map(self, kind: Int64, function: int, sources: Sequence[Operand], out: Operand) -> Instructions:
         """One instruction for each tile."""
         tiling, size = self.tiling, int(self.rows.size[kind[0]])
         rows, columns = oriented(size, tiling.channels, feature_major=tiling.feature_major)
@@ -220,20 +288,20 @@ class VectorScheduler:
             len(kind),
             function=function,
             memory=Memory.ACTIVATION,
-            address=sources[0],
-            stride=tiling.source.pitch,
+            address=sources[0].address,
+            stride=sources[0].stride,
             rows=rows,
             columns=columns,
             result_memory=Memory.OUTPUT,
-            result=out,
-            result_stride=tiling.result.pitch,
+            result=out.address,
+            result_stride=out.stride,
             other_memory=Memory.ACTIVATION if two else 0,
-            other=sources[1] if two else 0,
-            other_stride=tiling.source.pitch if two else 0,
+            other=sources[1].address if two else 0,
+            other_stride=sources[1].stride if two else 0,
             constants=table[0] if table else 0,
         )
 
-    def _reduce(self, kind: Int64, function: int, sources: Sequence[Int64], out: Int64) -> Instructions:
+    def _reduce(self, kind: Int64, function: int, sources: Sequence[Operand], out: Operand) -> Instructions:
         """One instruction for each image of a tile, or for all of them if no window hangs over; of each feature."""
         tiling, image, source = self.tiling, self.tiling.image, sources[0]
         assert image  # noqa: S101 - windows are of images
@@ -242,32 +310,38 @@ class VectorScheduler:
         down, reach = image.window.stride[0], image.window.reach[0]
         height = padded_height if lines == image.output[0] else (lines - 1) * down + reach
         width = image.output[1]
-        if reach <= down and height == lines * down:  # images stand below each other as one
+        in_slots = not source.image and not out.image
+        if in_slots and reach <= down and height == lines * down:  # images stand below each other as one
             images, lines, height = 1, images * lines, images * height
-        pixel, formed = tiling.source_bits // 8, tiling.result_bits // 8
+        pixel, formed = source.pixel, out.pixel
         if tiling.feature_major:
             features, columns = np.arange(tiling.channels), 1
-            step_in, step_out = tiling.source.pitch, tiling.result.pitch
+            step_in, step_out = source.stride, out.stride
         else:
             features, columns, step_in, step_out = np.zeros(1, np.int64), tiling.channels, 0, 0
-            pixel, formed = tiling.source.pitch, tiling.result.pitch
+            pixel, formed = (of.pixel if of.image else of.stride for of in (source, out))
+        line, line_out = source.stride, out.stride
+        if not source.image:
+            line = padded_width * pixel
+        if not out.image:
+            line_out = width * formed
         number = np.arange(images)
-        at = (features[:, None] * step_in + number * (height * padded_width * pixel)).reshape(-1)
-        to = (features[:, None] * step_out + number * (lines * width * formed)).reshape(-1)
+        at = (features[:, None] * step_in + number * (source.image or height * line)).reshape(-1)
+        to = (features[:, None] * step_out + number * (out.image or lines * line_out)).reshape(-1)
         return issue(
             REDUCE,
             len(kind),
             len(at),
             function=function,
             memory=Memory.ACTIVATION,
-            address=source + at,
+            address=source.address + at,
             stride=pixel,
-            line_stride=padded_width * pixel,
+            line_stride=line,
             height=lines,
             width=width,
             columns=columns,
             result_memory=Memory.OUTPUT,
-            result=out + to,
+            result=out.address + to,
             result_stride=formed,
-            result_line_stride=width * formed,
+            result_line_stride=line_out,
         )

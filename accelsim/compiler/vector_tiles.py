@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -10,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compiler.held import Held
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import RowFunction, VectorWork
-from accelsim.compiler.rooms import Rooms, options
+from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.graph.ops.window import Window
+from accelsim.graph.value import Value
 from accelsim.units import align_up, ceil_div
 
 Int64 = NDArray[np.int64]
@@ -49,11 +52,15 @@ class VectorTiling:
     source_bits, result_bits
         Bits of an element; of the wider one of two operands, whose rows lie alike.
     operands
-        Tiles that are read for one that is formed, and one more if it is turned.
+        Tiles that are loaded for one that is formed, and one more if it is turned.
+    stored
+        Whether results go to DRAM; else they need no slots.
     feature_major
         Whether the samples of a feature lie side by side.
     period
         Rows after which tiles begin anew; 0 if they don't.
+    width
+        Rows of the value, pixels, that are one row here: a line, where padding lies between the lines on chip.
     turned
         Whether tiles that lie so are turned on chip for a function of rows, and its results turned back: a second place
         of each tile holds its rows, which the function overwrites.
@@ -67,11 +74,13 @@ class VectorTiling:
     source_bits: int
     result_bits: int
     operands: int
+    stored: bool
     feature_major: bool
     source_word: int
     result_word: int
     period: int = 0
     turned: bool = False
+    width: int = 1
 
     @property
     def boxes(self) -> Boxes:
@@ -139,7 +148,7 @@ class VectorTiling:
     @property
     def result_bytes(self) -> int:
         """Bytes of a slot for results."""
-        return self._bytes(self.pixels_formed, self.result, self.result_word)
+        return self._bytes(self.pixels_formed, self.result, self.result_word) if self.stored else 0
 
     @property
     def slots(self) -> int:
@@ -171,22 +180,32 @@ class VectorTiling:
         return Image(image.samples, image.height, image.width, image.channels, window, image.fill)
 
 
-def choose(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> tuple[Rooms, VectorTiling]:
-    """Find the rooms and the tiling with the largest tiles, two at a time rather than one; see `_largest_tiles`."""
-    fitting: list[tuple[Rooms, VectorTiling]] = []
-    refused: list[DoesNotFitError] = []
-    for rooms in options(machine):
-        try:
-            fitting.append((rooms, _largest_tiles(work, name, samples, channels, rooms.within(machine))))
-        except DoesNotFitError as error:
-            refused.append(error)
-    if not fitting:
-        raise refused[0]
-    return max(fitting, key=lambda found: (found[1].tile_samples, found[1].tile_lines))
+class Chosen(NamedTuple):
+    """Rooms and tiling of a fusion, and what they are estimated to take: core cycles, and DRAM bursts."""
+
+    rooms: Rooms
+    tiling: VectorTiling
+    cycles: float
+    bursts: float
 
 
-def _largest_tiles(work: VectorWork, name: str, samples: int, channels: int, machine: Machine) -> VectorTiling:
-    """Find the largest tiles of which two of each operand and of the results fit; or one, if not two do.
+def choose(
+    work: VectorWork,
+    name: str,
+    value: Value,
+    sources: Sequence[Held | None],
+    target: Held | None,
+    machine: Machine,
+    rooms: Sequence[Rooms],
+) -> Chosen:
+    """Find the rooms and the tiling with the largest tiles, two at a time rather than one; see `_largest_tiles`.
+
+    Parameters
+    ----------
+    value
+        What is formed.
+    sources, target
+        Where what is read, and what is formed, stays on chip; None for what does not.
 
     Raises
     ------
@@ -195,6 +214,45 @@ def _largest_tiles(work: VectorWork, name: str, samples: int, channels: int, mac
     CompileError
         If rows would have to be turned to more bytes.
     """
+    fitting: list[tuple[Rooms, VectorTiling]] = []
+    refused: list[DoesNotFitError] = []
+    for room in rooms:
+        try:
+            fitting.append((room, _largest_tiles(work, name, value, sources, target, room.within(machine))))
+        except DoesNotFitError as error:
+            refused.append(error)
+    if not fitting:
+        raise refused[0]
+    room, tiling = max(fitting, key=lambda found: (found[1].tile_samples, found[1].tile_lines))
+    return Chosen(room, tiling, *_estimate(work, value, sources, target, machine))
+
+
+def _estimate(
+    work: VectorWork, value: Value, sources: Sequence[Held | None], target: Held | None, machine: Machine
+) -> tuple[float, float]:
+    """Core cycles and DRAM bursts, as if every number passed the lanes once."""
+    numbers, burst = value.samples * value.features, machine.dram.burst_bytes
+    read = numbers
+    if work.image:
+        read = work.image.samples * work.image.height * work.image.width * work.image.channels
+    types = work.function.types
+    moved = sum(read * element.bits for element, held in zip(types, sources, strict=False) if held is None)
+    moved += 0 if target else numbers * types[2].bits
+    bursts = moved / 8 / burst
+    window = math.prod(work.image.window.kernel) if work.image else 1
+    lanes = numbers * window / machine.vector.lanes
+    return max(lanes, bursts * machine.dram.burst_period_fs / machine.clock_period_fs), bursts
+
+
+def _largest_tiles(
+    work: VectorWork,
+    name: str,
+    value: Value,
+    sources: Sequence[Held | None],
+    target: Held | None,
+    machine: Machine,
+) -> VectorTiling:
+    """Find the largest tiles of which two of each operand and of the results fit; or one, if not two do."""
     result, image = work.function.types[2], work.image
     operands = work.function.types[: len(work.sources)]
     turned = isinstance(work.function, RowFunction) and machine.feature_major
@@ -208,30 +266,34 @@ def _largest_tiles(work: VectorWork, name: str, samples: int, channels: int, mac
             f"layer {name}: the weight memory of {machine.name} must hold {len(work.table)} bytes of constants, "
             f"but has {machine.weight.capacity_bytes}"
         )
+    lined = [held for held in (*sources, target) if held and held.lined and not image]
+    width, height = (lined[0].width, lined[0].height) if lined else (1, 0)
 
     def tiling(tile_samples: int, tile_lines: int) -> VectorTiling:
         return VectorTiling(
-            samples,
-            channels,
+            value.samples // width,
+            value.features * width,
             image,
             tile_samples,
             tile_lines,
             max(element.bits for element in operands),
             result.bits,
-            len(work.sources) + turned,
+            sum(held is None for held in sources) + turned,
+            target is None,
             machine.feature_major,
             machine.activation.width_bytes,
             machine.output.width_bytes,
-            work.period,
+            height or work.period,
             turned,
+            width,
         )
 
     def fits(tried: VectorTiling, slots: int) -> bool:
         needs = ((machine.activation, tried.operands * tried.source_bytes), (machine.output, tried.result_bytes))
-        return all(_held(sram, slots) >= size for sram, size in needs)
+        return all(not size or _held(sram, slots) >= size for sram, size in needs)
 
     lines = image.output[0] if image else 1
-    most = image.samples if image else work.period or samples
+    most = image.samples if image else height or work.period or value.samples
     for slots in (SLOTS, 1):
         most_held = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
         if most_held:

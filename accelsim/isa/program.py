@@ -146,6 +146,39 @@ class RegionInfo(Frozen):
         return values.T if self.feature_major else values
 
 
+class KeptInfo(RegionInfo):
+    """A matrix that stays in the scratchpad of activations; its rows are pixels of images that have lines.
+
+    Its bytes are those numbers from the instruction after which it is whole to the one that writes there next.
+    """
+
+    whole_after: int = quantity("number", "Instruction after which all of it is written", ge=0)
+    width: int = quantity("pixels", "Rows of a line", ge=1, le=MAX_SIDE)
+    line_bytes: int = quantity("bytes", "From line to line", ge=1, le=2**31)
+    height: int = quantity("lines", "Lines of an image", ge=1, le=MAX_SIDE)
+    image_bytes: int = quantity("bytes", "From image to image", ge=1, le=2**31)
+
+    @property
+    def _places(self) -> NDArray[np.int64]:
+        """Address of each row; shape (rows,)."""
+        line, pixel = np.divmod(np.arange(self.rows), self.width)
+        image, line = np.divmod(line, self.height)
+        pitch = self.pitch or OPERANDS[self.operand].row_bytes(self.columns)
+        places: NDArray[np.int64] = self.address + image * self.image_bytes + line * self.line_bytes + pixel * pitch
+        return places
+
+    @property
+    def bytes(self) -> int:
+        """Bytes from the first to the last."""
+        return int(self._places[-1]) - self.address + OPERANDS[self.operand].row_bytes(self.columns)
+
+    def read(self, memory: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """Numbers that stand in the scratchpad; shape (samples, features)."""
+        row_bytes = OPERANDS[self.operand].row_bytes(self.columns)
+        data = memory[self._places[:, None] + np.arange(row_bytes)]
+        return unpack_rows(data, self.columns, self.operand, signed=self.signed)
+
+
 class Header(Frozen):
     """Everything of a program but its instructions and its image."""
 
@@ -156,6 +189,7 @@ class Header(Frozen):
     dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0, le=2**48)
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
     regions: list[RegionInfo] = quantity("regions", "Inputs and outputs")
+    kept: list[KeptInfo] = quantity("regions", "Values that stay on chip", default=[])
     computations: list[Computation] = quantity("computations", "What the host computes, by number", default=[])
     timing_only: bool = quantity(
         "flag", "Whether bytes have no values, so that the program says only how long it takes", default=False
@@ -167,7 +201,8 @@ class Header(Frozen):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Header:
-        for what, names in (("layers", [x.name for x in self.layers]), ("regions", [x.name for x in self.regions])):
+        regions = [x.name for x in (*self.regions, *self.kept)]
+        for what, names in (("layers", [x.name for x in self.layers]), ("regions", regions)):
             for name, times in Counter(names).most_common(1):
                 if times > 1:
                     raise ValueError(f"{what} must have different names, not {name!r} twice")
@@ -180,14 +215,14 @@ class Header(Frozen):
         return self
 
     def region(self, name: str) -> RegionInfo:
-        """Region of a name.
+        """Region of a name, in DRAM or on chip.
 
         Raises
         ------
         KeyError
             If there is none.
         """
-        for region in self.regions:
+        for region in (*self.regions, *self.kept):
             if region.name == name:
                 return region
         raise KeyError(name)

@@ -138,7 +138,9 @@ def _fields(program: Program) -> list[str]:
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
                f"not at {r.address + r.bytes}"
                for r in header.regions if r.address + r.bytes > header.dram_bytes]  # fmt: skip
-    names = {region.name for region in header.regions}
+    faults += [f"region {r.name} must be whole after an instruction of {len(code)}, not after {r.whole_after}"
+               for r in header.kept if r.whole_after >= len(code)]  # fmt: skip
+    names = {region.name for region in (*header.regions, *header.kept)}
     faults += [f"layer {x.name}: output must be a region, not {x.output!r}" for x in header.layers
                if x.output not in names]  # fmt: skip
     return faults
@@ -350,7 +352,13 @@ def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> 
     memory, _, stride, rows, row_bytes = found.regions.T
     limit = np.array([accesses.capacity_bytes(machine, m) for m in Memory])
     limit[[Memory.DRAM, Memory.HOST]] = program.header.dram_bytes
-    ends, faults = found.ends(), []
+    ends = found.ends()
+    faults = [
+        f"region {r.name} must end inside the {machine.activation.capacity_bytes} bytes of activation, "
+        f"not at {r.address + r.bytes}"
+        for r in program.header.kept
+        if r.address + r.bytes > machine.activation.capacity_bytes
+    ]
     outside = ends > limit[memory]
     for a in np.flatnonzero(outside[found.number]) if outside.any() else ():
         r = found.number[a]

@@ -75,13 +75,18 @@ def move_all(
     loop = _Loop(core, program, vnni=vnni)
     count = len(program.instructions)
     done = 0
+    pauses = iter([*(i + 1 for i in core.pauses), count + 1])
+    pause = next(pauses)
     while done < count:
-        until = min(done + STRIDE, count)
+        until = min(done + STRIDE, pause, count)
         while done < until:
             done = loop.run(done, until)
             if done < until:
                 _leave(core, program, done, file, timings)
                 done += 1
+        if done == pause:
+            core.keep(done - 1)
+            pause = next(pauses)
         if progress:
             progress(done, count)
     for layer, products_ in enumerate(loop.effectual.tolist()):

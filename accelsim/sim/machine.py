@@ -17,7 +17,7 @@ from accelsim.isa import descriptors, opcodes
 from accelsim.isa.accesses import Accesses
 from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import OPCODES, Memory
-from accelsim.isa.program import Program
+from accelsim.isa.program import KeptInfo, Program
 from accelsim.memory.region import Region, words
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
@@ -46,6 +46,8 @@ class Core:
         One table of events a layer, filled as instructions execute.
     effectual
         Products of each layer whose factors are both nonzero, so far.
+    kept
+        Numbers of the values on chip that were whole so far; (samples, features).
     """
 
     def __init__(self, program: Program, machine: Machine, touched: Accesses | None = None) -> None:
@@ -63,6 +65,10 @@ class Core:
         self.host = HostUnit(machine, self.memories, program.header.computations)
         self.counters: list[Counters] = [{} for _ in program.header.layers]
         self.effectual = [0] * len(program.header.layers)
+        self.kept: dict[str, NDArray[np.generic]] = {}
+        self._whole_after: dict[int, list[KeptInfo]] = {}
+        for info in program.header.kept:
+            self._whole_after.setdefault(info.whole_after, []).append(info)
 
     def execute(self, record: np.void) -> Timing:
         """Do what one verified instruction does, count its events, and say what it takes."""
@@ -80,6 +86,17 @@ class Core:
         return opcode == opcodes.DECODE or (
             self.matrix.data_dependent and opcode in {opcodes.PRELOAD_MASK, *opcodes.PRODUCTS}
         )
+
+    @property
+    def pauses(self) -> list[int]:
+        """Instructions after which `keep` reads what is whole then, ascending."""
+        return sorted(self._whole_after) if self.values else []
+
+    def keep(self, instruction: int) -> None:
+        """Read the values on chip that are whole after an instruction, which has just been executed."""
+        if self.values:
+            for info in self._whole_after.get(instruction, ()):
+                self.kept[info.name] = info.read(self.memories.arrays[Memory.ACTIVATION]).copy()
 
     def needs_data(self, program: Program) -> bool:
         """Whether what any instruction of a program takes depends on bytes."""

@@ -86,6 +86,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         attribution=attribution,
         counters=tuple(core.counters),
         dram=core.memories.arrays[Memory.DRAM] if core.values else np.zeros(0, np.uint8),
+        kept=core.kept,
         effectual=tuple(core.effectual),
         grants=found.grants,
         tail=found.tail,

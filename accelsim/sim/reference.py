@@ -340,7 +340,9 @@ class _Engine:
     def _execute(self, i: int) -> Timing:
         """Do what an instruction does; what is wrong with the bytes that it reads is said with its name."""
         try:
-            return self.core.execute(self.program.instructions[i])
+            timing = self.core.execute(self.program.instructions[i])
+            self.core.keep(i)
+            return timing
         except ProgramError as error:
             name = name_of(self.program, i)
             raise ProgramError(*(Fault(f"{name}: {fault.message}", self.file) for fault in error.faults)) from None

@@ -105,7 +105,7 @@ def test_sums_beyond_the_type_execute_as_numpy_has_them(operand: OperandType) ->
     weight, (activations,) = graph["fc.weight"].numbers, given_
     total = float_oracle.sums([(activations, FloatPart(weight))], on.fold_inputs)
     right = float_oracle.output(total, np.zeros(5, np.float32), operand, relu=True)
-    np.testing.assert_array_equal(program.header.region("fc.output").read(execution.dram), right)
+    np.testing.assert_array_equal(execution.numbers(program.header.region("fc.output")), right)
     assert right[0].max() == {"fp16": np.inf, "fp8_e4m3": 448, "fp32": np.inf}[operand]
 
 

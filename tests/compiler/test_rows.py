@@ -52,7 +52,7 @@ def with_capacity(on: Machine, name: str, size: int) -> Machine:
 @pytest.mark.parametrize("shape", [(50, 7), (3, 5, 4, 33), (2, 500)])
 def test_shares_of_sixteen_bits_take_two_bytes_each(shape: tuple[int, ...]) -> None:
     program, execution = executed(shares(shape), drawn(shape), small("weight_stationary"))
-    found = program.header.region("y").read(execution.dram)
+    found = execution.numbers(program.header.region("y"))
     assert found.dtype == np.uint16
     sums = found.astype(np.int64).sum(axis=-1)
     assert (np.abs(sums - 2**16) <= shape[-1]).all()

@@ -1,0 +1,231 @@
+"""Pass 4: which values stay on chip, whole, from the first number that is written to the last that is read.
+
+A value can stay where results are written to the scratchpad that activations are read from. It lies there pixel by
+pixel, or row by row; around images stands the padding that its readers' windows want, so that each of the kernel's
+pixels is an address. What of the scratchpad is left is where a fusion's tiles take turns, so that values are chosen and
+fusions cut together: a value stays if that takes no more time, and fewer DRAM bursts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from accelsim.compiler import tiling
+from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.held import Border, Held
+from accelsim.compiler.image import Image
+from accelsim.compiler.lower.host import HostWork
+from accelsim.compiler.lower.work import RowFunction, VectorWork
+from accelsim.compiler.lowering import Lowering, Stay
+from accelsim.compiler.product import Product
+from accelsim.compiler.tiling import Cut, Cutter, OnChip
+from accelsim.config.arch import Machine
+from accelsim.errors import DefectError, DoesNotFitError
+from accelsim.units import align_up
+
+
+def place(lowering: Lowering, machine: Machine) -> Lowering:
+    """Choose what stays on chip, and cut all fusions.
+
+    Raises
+    ------
+    DoesNotFitError
+        If not even the smallest tiles of a fusion fit.
+    """
+    cutter = Cutter(lowering, machine)
+    plan = _Plan(cutter, lowering)
+    if lowering.keeps and "output" in machine.shared and not machine.feature_major:
+        for stay in sorted(_candidates(lowering, machine), key=_worth, reverse=True):
+            plan.keep(stay)
+    return dataclasses.replace(
+        lowering,
+        flows=tuple(cut.flow for cut in plan.cuts),
+        tilings=tuple(cut.tiling for cut in plan.cuts),
+        rooms=tuple(cut.rooms for cut in plan.cuts),
+        stays=plan.stays,
+    )
+
+
+def _worth(stay: Stay) -> float:
+    """DRAM traffic that a value saves, for what it keeps from others: bytes, times the fusions that it outlasts."""
+    return 1 / (stay.last - stay.first + 1)
+
+
+class _Plan:
+    """What stays so far, and how fusions are cut beside it."""
+
+    def __init__(self, cutter: Cutter, lowering: Lowering) -> None:
+        self.cutter = cutter
+        self.fusions = lowering.fusions
+        self.capacity_bytes = cutter.machine.activation.capacity_bytes
+        self.word = cutter.machine.activation.width_bytes
+        self.stays: dict[str, Stay] = {}
+        self.roots = {name: view.root for name, view in lowering.views.items()}
+        self.cuts = [cutter.cut(number, self._on_chip(number)) for number in range(len(self.fusions))]
+
+    def _on_chip(self, number: int) -> OnChip:
+        fusion = self.fusions[number]
+        sources = tuple(self._held(name) for name in fusion.sources)
+        lows = [stay.held.low for stay in self.stays.values() if stay.first <= number <= stay.last]
+        return OnChip(sources, self._held(fusion.target), min(lows, default=None))
+
+    def _held(self, name: str) -> Held | None:
+        stay = self.stays.get(self.roots[name])
+        return stay.held if stay else None
+
+    def keep(self, stay: Stay) -> None:
+        """Keep a value at the highest place that is free, unless that costs more than it saves."""
+        name = self.fusions[stay.first].target
+        low = self._room(stay)
+        if low is None:
+            return
+        self.stays[name] = stay._replace(held=stay.held.at(low))
+        numbers = range(stay.first, stay.last + 1)
+        before = [self.cuts[number] for number in numbers]
+        try:
+            after = [self.cutter.cut(number, self._on_chip(number)) for number in numbers]
+        except DoesNotFitError:
+            del self.stays[name]
+            return
+        if _cost(after) > _cost(before):
+            del self.stays[name]
+            return
+        self.cuts[stay.first : stay.last + 1] = after
+
+    def _room(self, stay: Stay) -> int | None:
+        """First byte of the highest place where a value lies beside all that are on chip with it."""
+        taken = sorted(
+            (
+                (other.held.low, other.held.low + other.held.bytes)
+                for other in self.stays.values()
+                if other.beside(stay)
+            ),
+            reverse=True,
+        )
+        high = self.capacity_bytes
+        for low, end in taken:
+            at = (high - stay.held.bytes) // self.word * self.word
+            if at >= end:
+                return at
+            high = min(high, low)
+        at = (high - stay.held.bytes) // self.word * self.word
+        return at if at > 0 else None
+
+
+def _cost(cuts: Sequence[Cut]) -> tuple[float, float]:
+    """Core cycles, then DRAM bursts."""
+    return sum(cut.cycles for cut in cuts), sum(cut.bursts for cut in cuts)
+
+
+def _candidates(lowering: Lowering, machine: Machine) -> list[Stay]:
+    """Values that can stay, at byte 0 each."""
+    found = []
+    for number, fusion in enumerate(lowering.fusions):
+        readers = [
+            later for later in range(number + 1, len(lowering.fusions))
+            if fusion.target in lowering.parts_of_sources(lowering.fusions[later])
+        ]  # fmt: skip
+        held = _layout(lowering, fusion, [lowering.fusions[reader] for reader in readers], machine) if readers else None
+        if held:
+            found.append(Stay(held, number, readers[-1]))
+    return found
+
+
+def _layout(lowering: Lowering, former: Fusion, readers: Sequence[Fusion], machine: Machine) -> Held | None:
+    """How a value lies on chip so that all who read it can; None if there is no such way."""
+    name, graph = former.target, lowering.graph
+    value, view = graph[name], lowering.views[name]
+    operand_bits = value.element.memory_bits
+    whole = view.root == name and view.shape == lowering.storages[name].shape and lowering.in_rows(name)
+    bits = value.features * operand_bits
+    if name in graph.outputs or not whole or bits % 8 or not _forms(former):
+        return None
+    images = [image for image in map(_image, readers) if image]
+    for reader in readers:
+        if not _reads(lowering, name, reader):
+            return None
+    shape = value.shape if len(value.shape) == 4 else None
+    if not images:
+        # pixels follow each other without gaps, so that lines of them are runs
+        pitch = bits // 8 if shape else align_up(bits // 8, machine.activation.width_bytes)
+        return Held(0, 1, value.samples, 1, pitch, operand_bits)
+    if shape is None or any((i.samples, i.height, i.width, i.channels) != shape for i in images):
+        return None
+    border = Border(*(max(image.window.padding[side] for image in images) for side in range(4)))
+    fills = {image.fill for image in images if any(image.window.padding)}
+    held = Held(0, *shape[:3], bits // 8, operand_bits, border, min(fills, default=0))
+    if len(fills) > 1 or (held.lined and not all(map(_takes_lines, (former, *readers)))):
+        return None
+    if held.lined and not all(_dense(lowering, fusion) for fusion in (former, *readers)):
+        return None
+    return held
+
+
+def _image(fusion: Fusion) -> Image | None:
+    """Images that a fusion's windows slide over."""
+    return None if isinstance(fusion.work, HostWork) else fusion.work.image
+
+
+def _forms(fusion: Fusion) -> bool:
+    """Whether what a fusion forms can stay where it is formed."""
+    work = fusion.work
+    return not isinstance(work, HostWork) and not work.period and not (isinstance(work, Product) and work.factor)
+
+
+def _reads(lowering: Lowering, name: str, reader: Fusion) -> bool:
+    """Whether a fusion can read a value where it is formed, row by row."""
+    graph, views, work = lowering.graph, lowering.views, reader.work
+    if isinstance(work, HostWork) or work.period:
+        return False
+    if isinstance(work, Product) and (work.factor or work.integers or len(reader.beside) > 1):
+        return False
+    value, place = graph[name], views[name].matrix(feature_major=False)
+    for source in reader.sources:
+        if name not in lowering.parts_of(source):
+            continue
+        read = graph[source]
+        alike = (read.samples, read.features) == (value.samples, value.features)
+        if source != name and not (alike and views[source].matrix(feature_major=False) == place):
+            return False
+    return True
+
+
+def _takes_lines(fusion: Fusion) -> bool:
+    """Whether a fusion reads and forms whole lines of images, between which padding may lie."""
+    work = fusion.work
+    if isinstance(work, Product):
+        return work.integers is None
+    return isinstance(work, VectorWork) and not isinstance(work.function, RowFunction)
+
+
+def _dense(lowering: Lowering, fusion: Fusion) -> bool:
+    """Whether lines of what a fusion of two tensors reads and forms are runs of bytes where they lie in DRAM."""
+    if not isinstance(fusion.work, VectorWork) or fusion.work.image:
+        return True
+    for name in (*fusion.sources, fusion.target):
+        value, place = lowering.graph[name], lowering.views[name].matrix(feature_major=False)
+        bits = value.features * value.element.memory_bits
+        if place is None or place.leads or 8 * place.pitch != bits or len(value.shape) != 4:
+            return False
+    return True
+
+
+def check(lowering: Lowering, machine: Machine) -> None:
+    """What is on chip at once does not overlap, and lies beside the rooms of the fusions meanwhile."""
+    stays = lowering.stays
+    for name, stay in stays.items():
+        low, high = stay.held.low, stay.held.low + stay.held.bytes
+        if low < 0 or high > machine.activation.capacity_bytes:
+            raise DefectError(f"{name} must lie in the scratchpad, not from {low} to {high}")
+        for other_name, other in stays.items():
+            apart = other.held.low >= high or low >= other.held.low + other.held.bytes
+            if name != other_name and stay.beside(other) and not apart:
+                raise DefectError(f"{name} and {other_name} overlap on chip")
+        for number in range(stay.first, stay.last + 1):
+            for room in lowering.rooms[number] or ():
+                if room.sram.capacity_bytes and room.base + room.sram.capacity_bytes > low and room.base < high:
+                    shared = room.memory.name.lower() in ("activation", *machine.shared)
+                    if shared:
+                        raise DefectError(f"{name} overlaps the {room.memory.name.lower()} tiles of fusion {number}")
+    tiling.check(lowering, machine)

@@ -139,6 +139,8 @@ class Dataflow(ABC):
         Outputs (N) of a column block, at most.
     block
         Samples (M) that one instruction takes at most; row tiles are multiples of it where there are several.
+    run
+        Inputs that follow each other in memory, of which no instruction streams more than one run; 0 for any.
     most_inputs
         Inputs (K) of the largest weight tile that an instruction takes.
     split
@@ -151,8 +153,8 @@ class Dataflow(ABC):
         Inputs of a fold of the floats beside them.
     resident_groups
         Whether the groups of a row can lie side by side in a tile.
-    rooms
-        Where tiles take turns; `machine` has no more memory than that.
+    rooms, memory
+        Where tiles take turns; `machine` has no more than that of the memory that activations are read from.
     target
         Where results stay on chip; None if they go to DRAM. What is read from there `reads` says.
     partial_sums
@@ -185,7 +187,9 @@ class Dataflow(ABC):
         self.product = product
         self.machine = machine
         self.rooms = options(machine)[0]
+        self.memory = machine.activation
         self.target: Held | None = None
+        self.run = 0
         self.reads = MatrixReads(product.image, machine, product.period)
         storage = product.storage
         # a weight tile begins at a group of encoded weights
@@ -212,13 +216,22 @@ class Dataflow(ABC):
         channels = image.channels
         flow = copy.copy(self)
         flow.reads, flow._footprints = ImageReads(image, self.machine), {}
-        if most and channels % most:
-            return None  # an instruction would read of two pixels
+        if most and channels % most:  # an instruction would read of two pixels
+            run = channels * (image.window.kernel[1] if image.window.dilation[1] == 1 else 1)
+            if not self.cuts_runs or most * self.machine.operand.bits % 8:
+                return None
+            storage = self.product.storage
+            flow.run, flow.grain = run, math.lcm(run, storage.group if storage and storage.group else 1)
         if not most:  # of whole tiles of inputs, each of one pixel
             flow.tiles_k = tuple(k for k in halvings(channels, least) if channels % k == 0 and k % least == 0)
             if not flow.tiles_k:
                 return None
         return flow
+
+    @property
+    def cuts_runs(self) -> bool:
+        """Whether instructions may stream fewer inputs than they could, where those of a line of the kernel end."""
+        return False
 
     def holding(self, source: Held | None, target: Held | None) -> Dataflow | None:
         """The same product, of what stays on chip or into it; None if its rows can't stream from there."""
@@ -241,7 +254,7 @@ class Dataflow(ABC):
     def within(self, rooms: Rooms) -> Dataflow:
         """The same product, whose tiles take turns in these rooms."""
         flow = copy.copy(self)
-        flow.rooms, flow.machine = rooms, rooms.within(self.machine)
+        flow.rooms, flow.memory, flow.machine = rooms, self.machine.activation, rooms.within(self.machine)
         return flow
 
     def cut_as(self, other: Dataflow, source: Held | None, target: Held | None) -> Dataflow:

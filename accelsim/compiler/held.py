@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from accelsim.compiler.tiles import Lead, Place
+from accelsim.config.arch import Sram
 
 
 class Border(NamedTuple):
@@ -74,6 +75,10 @@ class Held:
     def bytes(self) -> int:
         """Bytes of all of it."""
         return self.images * self.image
+
+    def banks(self, memory: Sram) -> range:
+        """Ranges of addresses of the memory, each in banks of its own, that it lies in."""
+        return range(self.low // memory.range_bytes, (self.low + self.bytes - 1) // memory.range_bytes + 1)
 
     @property
     def lined(self) -> bool:

@@ -144,7 +144,7 @@ class Lowering:
         How products are cut, stored and issued for the datapath; None for other fusions.
     tilings, rooms
         How fusions are cut, and where in the scratchpads their tiles take turns; None for the host's.
-    keeps
+    residency
         Whether values may stay on chip between fusions.
     stays
         Which do, by name.
@@ -167,7 +167,7 @@ class Lowering:
     flows: tuple[Dataflow | None, ...] = ()
     tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     rooms: tuple[Rooms | None, ...] = ()
-    keeps: bool = True
+    residency: bool = True
     stays: Mapping[str, Stay] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     storages: Mapping[str, View] = field(default_factory=dict)

@@ -64,6 +64,8 @@ def compile_graph(
     recipe: str = "none",
     progress: Callable[[int, int], None] | None = None,
     left_out: range = range(0),
+    *,
+    residency: bool = True,
 ) -> Program:
     """Compile a typed graph for a machine and a batch of inputs.
 
@@ -79,13 +81,15 @@ def compile_graph(
         Called after each pass with the number of passes that are done, and of all.
     left_out
         Fusions that the program does not compute, though all others lie in DRAM where they do with them.
+    residency
+        Whether values may stay on chip between fusions; else all of them go through DRAM.
 
     Raises
     ------
     CompileError
         If a fusion does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out)
+    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency)
     for number, step in enumerate(PASSES, start=1):
         lowering = step.run(lowering, machine)
         if step.check:

@@ -9,7 +9,7 @@ fusions cut together: a value stays if that takes no more time, and fewer DRAM b
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from accelsim.compiler import tiling
 from accelsim.compiler.fusion import Fusion
@@ -35,7 +35,7 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     """
     cutter = Cutter(lowering, machine)
     plan = _Plan(cutter, lowering)
-    if lowering.keeps and "output" in machine.shared and not machine.feature_major:
+    if lowering.residency and "output" in machine.shared and not machine.feature_major:
         for stay in sorted(_candidates(lowering, machine), key=_worth, reverse=True):
             plan.keep(stay)
     return dataclasses.replace(
@@ -60,6 +60,7 @@ class _Plan:
         self.fusions = lowering.fusions
         self.capacity_bytes = cutter.machine.activation.capacity_bytes
         self.word = cutter.machine.activation.width_bytes
+        self.bank = cutter.machine.activation.range_bytes
         self.stays: dict[str, Stay] = {}
         self.roots = {name: view.root for name, view in lowering.views.items()}
         self.cuts = [cutter.cut(number, self._on_chip(number)) for number in range(len(self.fusions))]
@@ -75,42 +76,33 @@ class _Plan:
         return stay.held if stay else None
 
     def keep(self, stay: Stay) -> None:
-        """Keep a value at the highest place that is free, unless that costs more than it saves."""
-        name = self.fusions[stay.first].target
-        low = self._room(stay)
-        if low is None:
-            return
-        self.stays[name] = stay._replace(held=stay.held.at(low))
-        numbers = range(stay.first, stay.last + 1)
-        before = [self.cuts[number] for number in numbers]
-        try:
-            after = [self.cutter.cut(number, self._on_chip(number)) for number in numbers]
-        except DoesNotFitError:
-            del self.stays[name]
-            return
-        if _cost(after) > _cost(before):
-            del self.stays[name]
-            return
-        self.cuts[stay.first : stay.last + 1] = after
+        """Keep a value at the best of the places that are free, unless that costs more than it saves."""
+        name, numbers = self.fusions[stay.first].target, range(stay.first, stay.last + 1)
+        best, kept = self.cuts[stay.first : stay.last + 1], None
+        for low in dict.fromkeys(self._lows(stay)):
+            self.stays[name] = stay._replace(held=stay.held.at(low))
+            try:
+                cuts = [self.cutter.cut(number, self._on_chip(number)) for number in numbers]
+            except DoesNotFitError:
+                continue
+            if _cost(cuts) < _cost(best):
+                best, kept = cuts, self.stays[name]
+        if kept:
+            self.stays[name] = kept
+            self.cuts[stay.first : stay.last + 1] = best
+        else:
+            self.stays.pop(name, None)
 
-    def _room(self, stay: Stay) -> int | None:
-        """First byte of the highest place where a value lies beside all that are on chip with it."""
-        taken = sorted(
-            (
-                (other.held.low, other.held.low + other.held.bytes)
-                for other in self.stays.values()
-                if other.beside(stay)
-            ),
-            reverse=True,
-        )
-        high = self.capacity_bytes
-        for low, end in taken:
-            at = (high - stay.held.bytes) // self.word * self.word
-            if at >= end:
-                return at
-            high = min(high, low)
-        at = (high - stay.held.bytes) // self.word * self.word
-        return at if at > 0 else None
+    def _lows(self, stay: Stay) -> Iterator[int]:
+        """First bytes of the highest places that are free: right below another value, and in banks of its own."""
+        beside = [other.held for other in self.stays.values() if other.beside(stay)]
+        for align in (self.word, self.bank):
+            tops = sorted({self.capacity_bytes, *(held.low // align * align for held in beside)}, reverse=True)
+            for top in tops:
+                low = (top - stay.held.bytes) // self.word * self.word
+                if low > 0 and all(low >= held.low + held.bytes or held.low >= low + stay.held.bytes for held in beside):
+                    yield low
+                    break
 
 
 def _cost(cuts: Sequence[Cut]) -> tuple[float, float]:

@@ -36,6 +36,11 @@ class Room(NamedTuple):
     base: int
     sram: Sram
 
+    def banks(self, memory: Sram) -> range:
+        """Ranges of addresses of the memory, each in banks of its own, that it lies in."""
+        end = self.base + max(self.sram.capacity_bytes, 1) - 1
+        return range(self.base // memory.range_bytes, end // memory.range_bytes + 1)
+
 
 class Rooms(NamedTuple):
     """Rooms of a fusion's tiles."""

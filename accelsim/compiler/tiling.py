@@ -54,7 +54,7 @@ class OnChip(NamedTuple):
     @property
     def layout(self) -> Hashable:
         """What of it decides how the fusion is cut."""
-        return tuple(None if held is None else held.at(0) for held in (*self.sources, self.target)), self.high
+        return (*self.sources, self.target, self.high)
 
     @property
     def idle(self) -> tuple[str, ...]:
@@ -348,7 +348,30 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     clashes = clashes + np.where(_weight_tiles_apart(candidates, counts.weights), 0.0, waits_w)
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
+    if flow.target:
+        results = _result_cycles(candidates, flow.target)
+        source = flow.reads.held
+        at_once = not (source and _meet(source.banks(flow.memory), flow.target.banks(flow.memory)))
+        least = np.maximum(least, results) if at_once else least + results
+    if flow.reads.held and _meet(flow.reads.held.banks(flow.memory), flow.rooms.weight.banks(flow.memory)):
+        clashes = clashes + weights * load_w
     return Estimates(exposed + clashes + started + least, bursts)
+
+
+def _meet(one: range, other: range) -> bool:
+    """Whether two runs of numbers have any in common."""
+    return one.start < other.stop and other.start < one.stop
+
+
+def _result_cycles(candidates: Candidates, target: Held) -> Float64:
+    """Cycles of the vector unit for results that stay on chip: constants for each instruction, then the results."""
+    flow, machine = candidates.flow, candidates.flow.machine
+    product, lanes = flow.product, machine.vector.lanes
+    lines = product.m // target.width if target.lined else candidates.tiles_m
+    blocks = ceil_div(product.n, flow.columns)
+    constants = _words(np.array(machine.constant_bytes * flow.width), machine.weight)
+    each: Float64 = lines * blocks * (constants + machine.vector.latency_cycles) + product.m * product.n / lanes
+    return each
 
 
 def _factor_bursts(candidates: Candidates) -> Int64:

@@ -7,7 +7,7 @@ import numpy as np
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.instructions import Instructions, in_turn, issue
 from accelsim.compiler.product import Product
-from accelsim.compiler.tiles import WeightTile, cuts
+from accelsim.compiler.tiles import WeightTile, cuts_anew
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
 from accelsim.datapath.weight_stationary import Array
@@ -31,6 +31,11 @@ class WeightStationaryFlow(Dataflow):
         """Those of a fold."""
         return self.rows, self.rows
 
+    @property
+    def cuts_runs(self) -> bool:
+        """Sums of integers are the same however they are cut."""
+        return not self.machine.operand.is_float
+
     def weights_bytes(self, weight_tile: WeightTile) -> int:
         """Rows of packed operands, behind the values that they are numbers of, if products are looked up."""
         return self._shared_bytes + weight_tile.k.size * self.machine.operand.row_bytes(weight_tile.n.size)
@@ -52,7 +57,7 @@ class WeightStationaryFlow(Dataflow):
 
     def products(self, tiles: Tiles) -> Instructions:
         """Preload and matmul of each fold."""
-        folds, pitch = cuts(tiles.k, self.rows), self.machine.operand.row_bytes(tiles.n)
+        folds, pitch = cuts_anew(tiles.k, self.rows, self.run), self.machine.operand.row_bytes(tiles.n)
         preload = issue(
             PRELOAD,
             tiles.steps,
@@ -69,4 +74,5 @@ class WeightStationaryFlow(Dataflow):
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:  # noqa: ARG002 - a fold takes the same whatever its width
         """Folds times the interval between two."""
-        return ceil_div(k, self.rows) * tabulate(self.array.interval_cycles, m)
+        folds = k // self.run * ceil_div(self.run, self.rows) if self.run else ceil_div(k, self.rows)
+        return folds * tabulate(self.array.interval_cycles, m)

@@ -21,6 +21,8 @@ Int64 = NDArray[np.int64]
 
 #: Runs of a window that one instruction moves, at most.
 MOST_RUNS = 2**16
+#: Lines of results that say what the others take.
+SAMPLED = 4
 
 
 @dataclass(slots=True)
@@ -107,6 +109,21 @@ class Image:
             [self._lines(low, low + size) for low, size in zip(rows.low.tolist(), rows.size.tolist(), strict=True)]
         ).reshape(-1, 2)
         return Cuts(lines[:, 0] * self.width, (lines[:, 1] - lines[:, 0]) * self.width)
+
+    def bursts_a_row(self, pixel_bytes: int, burst_bytes: int) -> float:
+        """DRAM bursts of a row of the product, on average over some lines of results; one that goes on counts once."""
+        rows, columns = self.output
+        (down, across), (top, left, _, _) = self.window.stride, self.window.padding
+        lines = np.unique(np.linspace(0, rows - 1, SAMPLED).astype(np.int64))
+        row = lines[:, None, None] * down - top + np.arange(self.window.kernel[0]) * self.window.dilation[0]
+        column = (np.arange(columns) * across - left)[:, None]
+        first = np.maximum(column, 0)
+        last = np.minimum(column + self.window.reach[1], self.width) - 1
+        inside = (row >= 0) & (row < self.height) & (first <= last)
+        begins, ends = (row * self.width + first) * pixel_bytes, (row * self.width + last + 1) * pixel_bytes - 1
+        begins, ends = begins[inside] // burst_bytes, ends[inside] // burst_bytes
+        goes_on = np.count_nonzero(begins[1:] == ends[:-1])
+        return float((ends - begins + 1).sum() - goes_on) / (len(lines) * columns)
 
     def _lines(self, low: int, high: int) -> tuple[int, int]:
         """First line of the batch that rows of the product need, and the one behind the last; at least one."""

@@ -100,7 +100,9 @@ class _Plan:
             tops = sorted({self.capacity_bytes, *(held.low // align * align for held in beside)}, reverse=True)
             for top in tops:
                 low = (top - stay.held.bytes) // self.word * self.word
-                if low > 0 and all(low >= held.low + held.bytes or held.low >= low + stay.held.bytes for held in beside):
+                if low > 0 and all(
+                    low >= held.low + held.bytes or held.low >= low + stay.held.bytes for held in beside
+                ):
                     yield low
                     break
 

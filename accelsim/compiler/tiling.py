@@ -24,7 +24,7 @@ from accelsim.compiler.rooms import Rooms, options
 from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
-from accelsim.config.arch import Machine, Sram
+from accelsim.config.arch import BankedDram, Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import ceil_div
 
@@ -297,6 +297,9 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     flow = candidates.flow
     product, machine, major = flow.product, flow.machine, flow.machine.feature_major
     compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k) * candidates.density
+    # without a second block of sums the array waits for the vector unit
+    alone = counts.sums < 2 * candidates.blocks_summed
+    compute = compute + np.where(alone, product.m * product.n / machine.vector.lanes, 0.0)
     burst, tiles_m = machine.dram.burst_bytes, candidates.tiles_m
     outputs = product.batches * tiles_m * candidates.tiles_n
     x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
@@ -394,10 +397,16 @@ def _activations(
     image_read = reads.image
     if image_read is None or candidates.flow.machine.feature_major:
         return rows, row_bytes, _tile_bursts(rows, row_bytes, whole, pitch, burst)
-    # each line of the kernel is a run of its own, which begins anywhere
-    lines_read = image_read.window.kernel[0]
-    each = np.maximum(row_bytes // lines_read, 1)
-    return rows, row_bytes, rows * lines_read * (ceil_div(each, burst) + (each % burst > 0))
+    pixel = image_read.channels * candidates.flow.machine.operand.bits // 8
+    each = image_read.bursts_a_row(pixel, burst) * candidates.features / candidates.flow.product.k
+    requests = np.ceil(rows * each).astype(np.int64)
+    if isinstance(candidates.flow.machine.dram, BankedDram):  # whose controllers serve a burst once to all who wait
+        height, width = image_read.output
+        images, rest = np.divmod(candidates.tile_m, height * width)
+        lines = (ceil_div(rest, width) - 1) * image_read.window.stride[0] + image_read.window.reach[0]
+        lines = images * image_read.height + np.where(rest > 0, np.minimum(lines, image_read.height), 0)
+        requests = np.minimum(requests, ceil_div(lines * image_read.width * pixel, burst) + 1)
+    return rows, row_bytes, requests
 
 
 def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:

@@ -56,6 +56,7 @@ def run(
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
+    residency: bool = True,
     trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -73,6 +74,8 @@ def run(
     reuse_blocks
         Whether of blocks of layers that repeat only some are simulated, and the others are copied from those; for
         timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
+    residency
+        Whether values may stay on chip between layers; else all of them go through DRAM, for comparison.
     trace
         File for a trace that Perfetto opens, see `report.perfetto`; not with `reuse_blocks`.
     progress
@@ -102,6 +105,7 @@ def run(
         engine=engine,
         timing_only=timing_only,
         reuse_blocks=reuse_blocks,
+        residency=residency,
         trace=trace,
         progress=progress,
     )
@@ -165,14 +169,17 @@ def simulate(
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
+    residency: bool = True,
     trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
     if reuse_blocks:
-        program, execution = _reuse(prepared, machine, engine, progress)
+        program, execution = _reuse(prepared, machine, engine, progress, residency=residency)
     else:
-        program, execution = _simulate(prepared, machine, engine, progress, timing_only=timing_only)
+        program, execution = _simulate(
+            prepared, machine, engine, progress, timing_only=timing_only, residency=residency
+        )
     golden = None if timing_only else _reference(prepared, machine)
     origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
     result = summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
@@ -185,7 +192,7 @@ def critical_path(
     prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE
 ) -> tuple[dict[tuple[str, str, str], int], int]:
     """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
-    program, execution = _simulate(prepared, machine, engine, None, timing_only=True)
+    program, execution = _simulate(prepared, machine, engine, None, timing_only=True, residency=True)
     found: dict[tuple[int, str, str], int] = {}
     for link in paths.of(program, machine, execution):
         key = (link.layer, link.unit, link.what)
@@ -196,13 +203,19 @@ def critical_path(
 
 
 def compile_workload(
-    workload: str, arch: str, recipe: str | None = None, *, progress: Progress | None = None
+    workload: str,
+    arch: str,
+    recipe: str | None = None,
+    *,
+    residency: bool = True,
+    progress: Progress | None = None,
 ) -> Program:
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     executed = _executed(workload, chosen)
-    program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, _named(progress, "compiling"))
+    named = _named(progress, "compiling")
+    program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
     verify(program, machine)
     return program
 
@@ -316,14 +329,19 @@ def _simulate(
     left_out: range = range(0),
     *,
     timing_only: bool,
+    residency: bool,
 ) -> tuple[Program, Execution]:
     """Compile a graph and execute it, some fusions left out."""
     graph, inputs, recipe = prepared.executed.graph, prepared.executed.inputs, prepared.recipe.name
-    program = compile_graph(graph, inputs, machine, recipe, _named(progress, "compiling"), left_out)
+    program = compile_graph(
+        graph, inputs, machine, recipe, _named(progress, "compiling"), left_out, residency=residency
+    )
     return program, ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
 
 
-def _reuse(prepared: Prepared, machine: Machine, engine: str, progress: Progress | None) -> tuple[Program, Execution]:
+def _reuse(
+    prepared: Prepared, machine: Machine, engine: str, progress: Progress | None, *, residency: bool
+) -> tuple[Program, Execution]:
     """Simulate some of the blocks of a network that repeat and copy the others; all if they can't be copied.
 
     Returns
@@ -334,12 +352,14 @@ def _reuse(prepared: Prepared, machine: Machine, engine: str, progress: Progress
     blocks = alike.find(graph, prepared.executed.inputs, machine, reuse.SIMULATED)
     if blocks:
         left_out = blocks.left_out(reuse.SIMULATED)
-        program, execution = _simulate(prepared, machine, engine, progress, left_out, timing_only=True)
+        program, execution = _simulate(
+            prepared, machine, engine, progress, left_out, timing_only=True, residency=residency
+        )
         try:
             return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in layers(graph)])
         except UnsteadyError as error:
             logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
-    program, execution = _simulate(prepared, machine, engine, progress, timing_only=True)
+    program, execution = _simulate(prepared, machine, engine, progress, timing_only=True, residency=residency)
     return program, reuse.none(execution, blocks)
 
 

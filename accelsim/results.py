@@ -273,6 +273,19 @@ class Bytes(Frozen):
     io: int = quantity("bytes", "What crossed the host's link")
 
 
+class BytesOfAll(Bytes):
+    """Bytes of a whole run, and what of them no compiler can save."""
+
+    compulsory: int | None = quantity(
+        "bytes", "Each constant as stored, each input and each output, once; null of copied blocks", default=None
+    )
+
+    @property
+    def ratio(self) -> float | None:
+        """DRAM traffic over what is compulsory."""
+        return (self.dram_read + self.dram_write) / self.compulsory if self.compulsory else None
+
+
 class DramFigures(Frozen):
     """What a banked DRAM did; accepted = reads + writes + merged + forwarded."""
 
@@ -418,6 +431,8 @@ class RunIdentity(Frozen):
 class Summary(Figures, RunIdentity):
     """The JSON object of a run."""
 
+    bytes: BytesOfAll
+    residency: bool = quantity("flag", "Whether values might stay on chip between layers")
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
     reuse: Reuse | None = quantity("section", "Blocks that were copied; null if that was not asked for")
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")

@@ -23,6 +23,7 @@ from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.vector_work import vector_work
 from accelsim.results import (
     Bytes,
+    BytesOfAll,
     Compression,
     DramFigures,
     Execution,
@@ -143,8 +144,11 @@ def summarize(
         moved=_sum(Bytes, [layer.bytes for layer in layers]),
         units=_units(execution, execution.attribution.sum(axis=0)),
     )
+    all_bytes = BytesOfAll(**dict(figures.pop("bytes")), compulsory=header.compulsory_bytes)
     summary = Summary(
         **figures,
+        bytes=all_bytes,
+        residency=header.residency,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(infos),
         counters=energy.price(counters, technology, machine),

@@ -192,13 +192,18 @@ def smallest_tile(matrix: dict[str, Any]) -> tuple[int, int]:
 
 
 @st.composite
-def machines(draw: st.DrawFn, min_side: int = 1, kinds: Sequence[str] = DATAPATHS) -> Machine:
+def machines(
+    draw: st.DrawFn,
+    min_side: int = 1,
+    kinds: Sequence[str] = DATAPATHS,
+    sharing: Sequence[tuple[str, ...]] = ((), (), (), ("output",), ("weight", "output"), ("weight",)),
+) -> Machine:
     """Machines of any shape whose memories hold at least the smallest tile."""
     matrix = draw(datapaths(min_side, kinds))
     inputs, outputs = smallest_tile(matrix)
     dram = draw(drams())
     cached = dram["kind"] == "banked" and draw(st.booleans())
-    shared = draw(st.sampled_from([(), (), (), ("output",), ("weight", "output"), ("weight",)]))
+    shared = draw(st.sampled_from(sharing))
     needs = {
         "activation": 16 * inputs + 16,
         "weight": 3 * inputs * outputs + 9 * outputs + 4 * 9 * inputs + 64,

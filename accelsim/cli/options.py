@@ -24,6 +24,13 @@ class Engine(StrEnum):
 
 EngineName = Annotated[Engine, typer.Option("--engine", help="Engine that simulates; both give the same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Residency = Annotated[
+    bool,
+    typer.Option(
+        "--residency/--no-residency",
+        help="Whether values may stay on chip between layers; else all go through DRAM, to see what that is worth.",
+    ),
+]
 Folder = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="Folder for result.json, layers.parquet and timeline.parquet."),

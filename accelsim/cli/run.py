@@ -25,6 +25,7 @@ def run(
             help="With --timing-only: of blocks of layers that repeat, simulate some and copy the others from those.",
         ),
     ] = False,
+    residency: options.Residency = True,
     folder: options.Folder = None,
     trace: options.Trace = None,
     as_json: options.Json = False,
@@ -45,6 +46,7 @@ def run(
             engine=engine,
             timing_only=timing_only,
             reuse_blocks=reuse_blocks,
+            residency=residency,
             trace=trace,
             progress=progress,
         )

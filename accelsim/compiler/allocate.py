@@ -46,7 +46,8 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
     parts = {tiling: tiling.weight_tiles() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
-    addresses = [layout.put(sizes) for sizes in _constants(lowering, parts)]
+    constants = [*_constants(lowering, parts)]
+    addresses = [layout.put(sizes) for sizes in constants]
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, strict=True)
@@ -62,8 +63,8 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             held = tuple(lowering.held(name) for name in fusion.sources), lowering.held(fusion.target)
             placements.append(_vector_placement(fusion.work, tiling, at, (sources, target), held, rooms))
         elif isinstance(fusion.work, HostWork):
-            constants = zip((graph[name] for name in fusion.work.constants), at, strict=True)
-            known = tuple(_constant_place(value, address) for value, address in constants)
+            host = zip((graph[name] for name in fusion.work.constants), at, strict=True)
+            known = tuple(_constant_place(value, address) for value, address in host)
             placements.append(HostPlacement(sources, known, target))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
         root = lowering.views[fusion.target].root
@@ -76,9 +77,21 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
             f"but has {machine.dram.capacity_bytes}"
         )
     placed = dataclasses.replace(
-        lowering, places=layout.places, placements=tuple(placements), image_bytes=image_bytes, dram_bytes=top
+        lowering,
+        places=layout.places,
+        placements=tuple(placements),
+        image_bytes=image_bytes,
+        compulsory_bytes=sum(map(sum, constants)) + _others_bytes(lowering),
+        dram_bytes=top,
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
+
+
+def _others_bytes(lowering: Lowering) -> int:
+    """Bytes of inputs, of constants that are read as activations are, and of outputs, once each."""
+    graph = lowering.graph
+    values = (graph[name] for name in {*graph.inputs, *lowering.read_constants, *graph.outputs})
+    return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
 
 
 def _constants(lowering: Lowering, parts: Mapping[Tiling, list[WeightTile]]) -> Iterator[list[int]]:

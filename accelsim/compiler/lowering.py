@@ -152,6 +152,8 @@ class Lowering:
         Where values lie, by name, and each storage as the dense tensor that it holds, by its name.
     places
         Where values that fusions read or form lie in DRAM, by name.
+    compulsory_bytes
+        Bytes of each constant as it is stored, each input and each output, once.
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
     tables
@@ -175,6 +177,7 @@ class Lowering:
     placements: tuple[Placement | VectorPlacement | HostPlacement, ...] = ()
     image: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     image_bytes: int = 0
+    compulsory_bytes: int = 0
     dram_bytes: int = 0
     instructions: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, INSTRUCTION))
     tables: Tables = field(default_factory=Tables)

@@ -65,7 +65,7 @@ class Moves(NamedTuple):
 def padded(layer: int, held: Held, step: int, tables: TableBuilder) -> list[Moves]:
     """Fill the padding around what stays on chip, before the step that forms its first numbers."""
     byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=held.fill)
-    fills = [
+    fills: list[tuple[int, ...]] = [
         (0, tables.function(byte), Memory.ACTIVATION, fill.address, fill.stride, fill.rows, fill.row_bytes, 0, 0, 0)
         for fill in held.fills()
     ]

@@ -126,7 +126,9 @@ def _candidates(lowering: Lowering, machine: Machine) -> list[Stay]:
     return found
 
 
-def _layout(lowering: Lowering, former: Fusion, readers: Sequence[Fusion], machine: Machine) -> Held | None:
+def _layout(  # noqa: PLR0911 - one a reason
+    lowering: Lowering, former: Fusion, readers: Sequence[Fusion], machine: Machine
+) -> Held | None:
     """How a value lies on chip so that all who read it can; None if there is no such way."""
     name, graph = former.target, lowering.graph
     value, view = graph[name], lowering.views[name]
@@ -136,9 +138,8 @@ def _layout(lowering: Lowering, former: Fusion, readers: Sequence[Fusion], machi
     if name in graph.outputs or not whole or bits % 8 or not _forms(former):
         return None
     images = [image for image in map(_image, readers) if image]
-    for reader in readers:
-        if not _reads(lowering, name, reader):
-            return None
+    if not all(_reads(lowering, name, reader) for reader in readers):
+        return None
     shape = value.shape if len(value.shape) == 4 else None
     if not images:
         # pixels follow each other without gaps, so that lines of them are runs

@@ -103,13 +103,13 @@ class Cutter:
         if key not in self._cuts:
             self._cuts[key] = _of_product(flow, on_chip, self.machine)
         alike = self._cuts[key]
-        assert alike.flow and alike.rooms  # noqa: S101 - as of every product
+        assert alike.flow  # noqa: S101 - as of every product
         return alike._replace(flow=flow.cut_as(alike.flow, on_chip.sources[0], on_chip.target))
 
     def _of_vector(self, fusion: Fusion, work: VectorWork, on_chip: OnChip) -> Cut:
         value = self.lowering.graph[fusion.target]
-        key = work.function.types, type(work.function), work.image, work.period, work.table is None, value.shape
-        key = (*key, on_chip.layout)
+        of_work = work.function.types, type(work.function), work.image, work.period, work.table is None
+        key = (*of_work, value.shape, on_chip.layout)
         if key not in self._cuts:
             rooms = options(
                 self.machine, on_chip.high, (*on_chip.idle, *(() if work.table is not None else ("weight",)))
@@ -351,14 +351,20 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     clashes = clashes + np.where(_weight_tiles_apart(candidates, counts.weights), 0.0, waits_w)
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
-    if flow.target:
-        results = _result_cycles(candidates, flow.target)
-        source = flow.reads.held
-        at_once = not (source and _meet(source.banks(flow.memory), flow.target.banks(flow.memory)))
-        least = np.maximum(least, results) if at_once else least + results
     if flow.reads.held and _meet(flow.reads.held.banks(flow.memory), flow.rooms.weight.banks(flow.memory)):
         clashes = clashes + weights * load_w
-    return Estimates(exposed + clashes + started + least, bursts)
+    return Estimates(exposed + clashes + started + _with_results(candidates, least), bursts)
+
+
+def _with_results(candidates: Candidates, cycles: Float64) -> Float64:
+    """Cycles with those of results that stay on chip, which the vector unit writes while the array reads, if it can."""
+    flow, source = candidates.flow, candidates.flow.reads.held
+    if flow.target is None:
+        return cycles
+    results = _result_cycles(candidates, flow.target)
+    shares = source and _meet(source.banks(flow.memory), flow.target.banks(flow.memory))
+    longest: Float64 = cycles + results if shares else np.maximum(cycles, results)
+    return longest
 
 
 def _meet(one: range, other: range) -> bool:
@@ -370,11 +376,11 @@ def _result_cycles(candidates: Candidates, target: Held) -> Float64:
     """Cycles of the vector unit for results that stay on chip: constants for each instruction, then the results."""
     flow, machine = candidates.flow, candidates.flow.machine
     product, lanes = flow.product, machine.vector.lanes
-    lines = product.m // target.width if target.lined else candidates.tiles_m
+    lines = np.full_like(candidates.tile_m, product.m // target.width) if target.lined else candidates.tiles_m
     blocks = ceil_div(product.n, flow.columns)
     constants = _words(np.array(machine.constant_bytes * flow.width), machine.weight)
-    each: Float64 = lines * blocks * (constants + machine.vector.latency_cycles) + product.m * product.n / lanes
-    return each
+    started = (lines * blocks * (constants + machine.vector.latency_cycles)).astype(np.float64)
+    return started + product.m * product.n / lanes
 
 
 def _factor_bursts(candidates: Candidates) -> Int64:

@@ -189,6 +189,11 @@ class Header(Frozen):
     dram_bytes: int = quantity("bytes", "DRAM that the program uses, the image first", ge=0, le=2**48)
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
     regions: list[RegionInfo] = quantity("regions", "Inputs and outputs")
+    compulsory_bytes: int | None = quantity(
+        "bytes", "Each constant as stored, each input and each output, once; null if that is not known", default=None,
+        ge=0,
+    )  # fmt: skip
+    residency: bool = quantity("flag", "Whether values may stay on chip between layers", default=True)
     kept: list[KeptInfo] = quantity("regions", "Values that stay on chip", default=[])
     computations: list[Computation] = quantity("computations", "What the host computes, by number", default=[])
     timing_only: bool = quantity(

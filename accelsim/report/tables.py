@@ -94,8 +94,14 @@ def headline(summary: Summary) -> str:
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
-        f"{_on_host(summary)}{_reused(summary)}"
+        f"{_crossed(summary)}{_on_host(summary)}{_reused(summary)}"
     )
+
+
+def _crossed(summary: Summary) -> str:
+    """How many times the bytes that must cross the DRAM's pins do."""
+    ratio, off = summary.bytes.ratio, "" if summary.residency else ", nothing stays on chip"
+    return f"; DRAM traffic {ratio:.2f} x compulsory{off}" if ratio else ""
 
 
 def _on_host(summary: Summary) -> str:

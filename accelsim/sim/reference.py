@@ -341,11 +341,11 @@ class _Engine:
         """Do what an instruction does; what is wrong with the bytes that it reads is said with its name."""
         try:
             timing = self.core.execute(self.program.instructions[i])
-            self.core.keep(i)
-            return timing
         except ProgramError as error:
             name = name_of(self.program, i)
             raise ProgramError(*(Fault(f"{name}: {fault.message}", self.file) for fault in error.faults)) from None
+        self.core.keep(i)
+        return timing
 
     def _complete(
         self, i: int, u: int, complete: simpy.Event, latency: int, before: simpy.Event, known: simpy.Event

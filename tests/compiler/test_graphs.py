@@ -244,12 +244,10 @@ def typed(network: Network, by: Recipe) -> tuple[Graph, tuple[NDArray[np.generic
 
 def roomier(on: Machine, times: int = 8) -> Machine:
     """The machine with larger memories: rows of an image are larger than the smallest tile of a product."""
-    larger = {
-        name: memory.model_copy(update={"capacity_bytes": memory.capacity_bytes * times})
-        for name in ("activation", "weight", "output", "accumulator")
-        for memory in [getattr(on, name)]
-    }
-    return on.model_copy(update=larger)
+    fields = on.model_dump()
+    for name in (*on.scratchpads, "accumulator"):
+        fields[name]["capacity_bytes"] *= times
+    return Machine.model_validate(fields)
 
 
 def assert_executed(network: Network, by: Recipe, on: Machine) -> tuple[Program, Execution]:

@@ -22,7 +22,7 @@ from graph_runs import bytes_of, executed
 from harness import machine
 from numpy.typing import NDArray
 
-from accelsim.compiler import allocate, emit, fuse, layout, legalize, schedule, synchronize, tiling
+from accelsim.compiler import allocate, emit, fuse, layout, legalize, place, schedule, synchronize, tiling
 from accelsim.compiler.lowering import Lowering, Placement, VectorPlacement
 from accelsim.compiler.pipeline import PASSES, compile_graph
 from accelsim.compiler.tiles import Tiling
@@ -123,8 +123,8 @@ def through(typed: Typed, on: Machine, last: str) -> Lowering:
 
 def test_passes_come_in_the_order_of_what_they_need() -> None:
     names = [step.name for step in PASSES]
-    assert names == ["fuse", "legalize", "layout", "tile", "allocate", "leave out", "schedule", "synchronize", "emit"]
-    runs = [fuse.fuse, legalize.legalize, layout.arrange, tiling.tile, allocate.allocate, schedule.schedule]
+    assert names == ["fuse", "legalize", "layout", "place", "allocate", "leave out", "schedule", "synchronize", "emit"]
+    runs = [fuse.fuse, legalize.legalize, layout.arrange, place.place, allocate.allocate, schedule.schedule]
     assert [step.run for step in PASSES if step.name not in {"leave out", "synchronize", "emit"}] == runs
     assert (synchronize.synchronize, emit.emit) == (PASSES[7].run, PASSES[8].run)
 
@@ -218,7 +218,7 @@ def test_legalize_leaves_the_lowering_as_it_is() -> None:
 
 def test_tile_cuts_products_and_vector_work_into_what_fits() -> None:
     on = small()
-    lowering = through(branches(), on, "tile")
+    lowering = through(branches(), on, "place")
     tiling.check(lowering, on)
     for fusion, flow, cut in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
         value = lowering.graph[fusion.target]
@@ -246,7 +246,7 @@ def test_tile_cuts_products_and_vector_work_into_what_fits() -> None:
 def test_tile_says_which_memory_is_too_small() -> None:
     tiny = {"capacity_bytes": 16, "banks": 1}
     with pytest.raises(DoesNotFitError) as error:
-        through(conv_pool(), machine(matrix={"rows": 4, "columns": 4}, activation=tiny), "tile")
+        through(conv_pool(), machine(matrix={"rows": 4, "columns": 4}, activation=tiny), "place")
     assert str(error.value) == (
         "layer pool: the activation and output memories of edge-ws must hold the smallest tile, 32 and 16 bytes, "
         "but have 16 and 65536"

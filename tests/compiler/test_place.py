@@ -1,0 +1,154 @@
+"""Values that stay on chip: their places byte by byte, and whole graphs against their meaning and against DRAM."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+from compiler.test_graphs import assert_executed, grown, recipes, roomier, typed
+from compiler.test_passes import SAME, Drawn, Typed
+from graph_runs import executed
+from harness import examples, machine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import machines
+
+from accelsim.compiler.held import Border, Held
+from accelsim.compiler.pipeline import compile_graph
+from accelsim.compress.recipe import Recipe
+from accelsim.config.arch import Machine
+from accelsim.errors import ProgramError
+from accelsim.isa.program import Program
+from accelsim.isa.verify import verify
+from accelsim.sim import fast
+from accelsim.workload.network import Network
+
+#: Datapaths that read samples row by row, which is how values stay.
+KINDS = ["weight_stationary", "structured_sparse", "tensor_core", "sparse_lanes"]
+SMALL = st.integers(0, 3)
+
+
+def sharing(*names: str, **changes: Any) -> Machine:
+    """A machine whose results go to a scratchpad of a mebibyte that activations are read from."""
+    activation = {"capacity_bytes": 2**20, **changes.pop("activation", {})}
+    return machine(activation=activation, **dict.fromkeys(names or ("output",), "activation"), **changes)
+
+
+@st.composite
+def helds(draw: st.DrawFn) -> Held:
+    border = Border(*(draw(SMALL) for _ in range(4)))
+    sizes = [draw(st.integers(1, 4)) for _ in range(3)]
+    return Held(
+        draw(st.integers(0, 99)), *sizes, draw(st.sampled_from([1, 3, 8])), 8, border, draw(st.integers(0, 255))
+    )
+
+
+@given(helds())
+def test_rows_and_padding_are_all_bytes_of_a_value_once(held: Held) -> None:
+    times = np.zeros(held.low + held.bytes, np.int64)
+    place, rows = held.place, np.arange(held.images * held.height * held.width)
+    for address in place.at(rows, np.zeros_like(rows)).tolist():
+        times[address : address + held.pitch] += 1
+    for fill in held.fills():
+        assert fill.rows >= 1
+        assert fill.row_bytes >= 1
+        for row in range(fill.rows):
+            times[fill.address + row * fill.stride :][: fill.row_bytes] += 1
+    assert (times[: held.low] == 0).all()
+    assert (times[held.low :] == 1).all()
+
+
+@given(helds(), st.data())
+def test_a_window_begins_at_the_padding_that_it_wants(held: Held, data: st.DataObject) -> None:
+    top, left = (data.draw(st.integers(0, most)) for most in held.border[:2])
+    first = int(held.place.at(np.array([0]), np.array([0]))[0])
+    assert held.window(top, left) == first - top * held.line - left * held.pitch
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(network=grown(most=4), by=recipes(), data=st.data())
+@settings(max_examples=6)
+def test_graphs_whose_values_stay_execute_to_what_they_mean(
+    kind: str, network: Network, by: Recipe, data: st.DataObject
+) -> None:
+    on = roomier(data.draw(machines(kinds=[kind], sharing=[("output",), ("weight", "output")])), 32)
+    assert_executed(network, by, on)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@given(network=grown(most=7), by=recipes(), data=st.data())
+@examples(12, campaign=60)
+def test_many_graphs_whose_values_stay_execute_to_what_they_mean(
+    kind: str, network: Network, by: Recipe, data: st.DataObject
+) -> None:
+    on = roomier(data.draw(machines(kinds=[kind], sharing=[("output",), ("weight", "output")])), 64)
+    assert_executed(network, by, on)
+
+
+@given(network=grown(most=5), by=recipes())
+@settings(max_examples=12)
+def test_values_that_stay_do_not_cross_the_pins(network: Network, by: Recipe) -> None:
+    graph, inputs = typed(network, by)
+    on = sharing()
+    stays, leaves = (compile_graph(graph, inputs, on, residency=residency) for residency in (True, False))
+    assert not leaves.header.kept
+    moved = [len(fast.execute(program, on, timing_only=True).grants) for program in (stays, leaves)]
+    assert moved[0] <= moved[1]
+    assert bool(stays.header.kept) == (moved[0] < moved[1])
+
+
+def chain(**changes: Any) -> tuple[Program, Machine]:
+    """Three convolutions with padding, on a machine where all between them fits."""
+    on = sharing(**changes)
+    graph, inputs = convolutions()
+    return executed(graph, inputs, on)[0], on
+
+
+def convolutions() -> Typed:
+    drawn = Drawn("chain", (2, 8, 8, 4))
+    first = drawn.conv("first", drawn.input, SAME, 4, 8, relu=True)
+    second = drawn.conv("second", first, SAME, 8, 8)
+    return drawn.typed(drawn.conv("third", second, SAME, 8, 4))
+
+
+def test_padding_lies_around_what_stays_for_the_windows_of_its_readers() -> None:
+    program, _ = chain()
+    first, second = program.header.kept
+    assert (first.name, second.name) == ("first.output", "second.output")
+    assert (first.width, first.height) == (8, 8)
+    assert first.line_bytes == 10 * 8  # a pixel of padding at each end
+    assert first.image_bytes == 10 * first.line_bytes
+    apart = abs(first.address - second.address)
+    assert apart >= first.image_bytes * 2  # both are there while the second is formed
+
+
+def test_a_value_that_fits_beside_no_tiles_goes_through_dram() -> None:
+    program, _ = chain(
+        activation={"capacity_bytes": 2048, "banks": 1}, accumulator={"capacity_bytes": 4096, "banks": 1}
+    )
+    assert not program.header.kept
+
+
+def test_what_stays_must_lie_in_the_scratchpad() -> None:
+    program, on = chain()
+    (first, *others) = program.header.kept
+    beyond = first.model_copy(update={"address": on.activation.capacity_bytes - 8})
+    header = program.header.model_copy(update={"kept": [beyond, *others]})
+    with pytest.raises(ProgramError, match=r"region first\.output must end inside the 1048576 bytes of activation"):
+        verify(dataclasses.replace(program, header=header), on)
+    late = first.model_copy(update={"whole_after": len(program.instructions)})
+    header = program.header.model_copy(update={"kept": [late, *others]})
+    with pytest.raises(ProgramError, match=r"region first\.output must be whole after an instruction of"):
+        verify(dataclasses.replace(program, header=header), on)
+
+
+def test_both_engines_read_what_stays_when_it_is_whole() -> None:
+    """The bytes are others' in the end: `executed` compares both engines, and each value with its meaning."""
+    program, on = chain(activation={"capacity_bytes": 16384, "banks": 2})
+    names = {region.name for region in program.header.kept}
+    assert names
+    execution = fast.execute(program, on)
+    assert set(execution.kept) == names

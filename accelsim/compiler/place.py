@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from accelsim.compiler import tiling
 from accelsim.compiler.fusion import Fusion
@@ -23,6 +24,10 @@ from accelsim.compiler.tiling import Cut, Cutter, OnChip
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import align_up
+
+
+#: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile.
+SLACK = 1.01
 
 
 def place(lowering: Lowering, machine: Machine) -> Lowering:
@@ -78,20 +83,20 @@ class _Plan:
     def keep(self, stay: Stay) -> None:
         """Keep a value at the best of the places that are free, unless that costs more than it saves."""
         name, numbers = self.fusions[stay.first].target, range(stay.first, stay.last + 1)
-        best, kept = self.cuts[stay.first : stay.last + 1], None
+        tried: list[tuple[Cost, Stay, list[Cut]]] = []
         for low in dict.fromkeys(self._lows(stay)):
             self.stays[name] = stay._replace(held=stay.held.at(low))
             try:
                 cuts = [self.cutter.cut(number, self._on_chip(number)) for number in numbers]
             except DoesNotFitError:
                 continue
-            if _cost(cuts) < _cost(best):
-                best, kept = cuts, self.stays[name]
-        if kept:
+            tried.append((_cost(cuts), self.stays[name], cuts))
+        self.stays.pop(name, None)
+        before = _cost(self.cuts[stay.first : stay.last + 1])
+        cost, kept, cuts = min(tried, key=lambda one: one[0], default=(before, stay, []))
+        if cost.cycles <= before.cycles * SLACK and cost.bursts < before.bursts:
             self.stays[name] = kept
-            self.cuts[stay.first : stay.last + 1] = best
-        else:
-            self.stays.pop(name, None)
+            self.cuts[stay.first : stay.last + 1] = cuts
 
     def _lows(self, stay: Stay) -> Iterator[int]:
         """First bytes of the highest places that are free: right below another value, and in banks of its own."""
@@ -107,9 +112,15 @@ class _Plan:
                     break
 
 
-def _cost(cuts: Sequence[Cut]) -> tuple[float, float]:
-    """Core cycles, then DRAM bursts."""
-    return sum(cut.cycles for cut in cuts), sum(cut.bursts for cut in cuts)
+class Cost(NamedTuple):
+    """What fusions are estimated to take: core cycles, and DRAM bursts."""
+
+    cycles: float
+    bursts: float
+
+
+def _cost(cuts: Sequence[Cut]) -> Cost:
+    return Cost(sum(cut.cycles for cut in cuts), sum(cut.bursts for cut in cuts))
 
 
 def _candidates(lowering: Lowering, machine: Machine) -> list[Stay]:

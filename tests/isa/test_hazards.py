@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from accelsim.config.load import load_machine
 from accelsim.isa import hazards
 from accelsim.isa.accesses import Accesses
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import INSTRUCTION, LOAD, Memory
 from accelsim.memory.region import Region
 
@@ -35,12 +36,13 @@ def test_a_read_is_of_bytes_that_the_image_or_writes_before_have(
     code = np.zeros(len(writes) + 1, INSTRUCTION)
     code["opcode"] = LOAD
     found = Accesses(
-        instruction=np.arange(len(code)),
+        kinds=Kinds(np.arange(len(code), dtype=np.int32), np.arange(len(code))),
+        first=np.arange(len(code) + 1),
         write=np.array([True] * len(writes) + [False]),
         until=np.ones(len(code), np.int64),
         number=np.arange(len(code), dtype=np.int32),
         regions=np.array([(Memory.DRAM, r.address, r.stride, r.rows, r.row_bytes) for r in [*writes, read]]),
     )
     known = set(range(image_bytes)).union(*map(bytes_of, writes))
-    result = hazards.find(hazards.Queues.of(code), found, image_bytes, MACHINE)
-    assert result.undefined == (-1 if bytes_of(read) <= known else len(writes))
+    (stretch,) = hazards.find(hazards.Queues.of(code).unit, found, image_bytes, MACHINE)
+    assert stretch.undefined == (None if bytes_of(read) <= known else (len(writes), len(writes)))

@@ -11,7 +11,7 @@ from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError
 from accelsim.isa import accesses, hazards
-from accelsim.isa.opcodes import MOMENTS, UNITS, WAITS, Moment
+from accelsim.isa.opcodes import NONE, UNITS, WAITS, Moment
 from accelsim.kernels import clocks
 
 Int32 = NDArray[np.int32]
@@ -25,14 +25,11 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     for raise it.
     """
     waiter, pair, producer = _waits(lowering, machine)
+    semaphore = np.full(clocks.WORDS, NONE, np.int8)
     pairs = np.flatnonzero(np.bincount(pair))
+    semaphore[pairs] = np.arange(len(pairs))
     code = lowering.instructions.copy()
-    for semaphore, unit_and_moment in enumerate(pairs.tolist()):
-        code["signal"][producer[pair == unit_and_moment], unit_and_moment % MOMENTS] = semaphore
-    moment, value = pair % np.int8(MOMENTS), np.empty(len(waiter), np.int32)
-    for m in np.unique(pairs % MOMENTS).tolist():
-        clocks.values(code["signal"], m, len(pairs), waiter, producer, moment, value)
-    full = clocks.put(waiter, np.searchsorted(pairs, pair).astype(np.int8), value, code["wait"], code["value"])
+    full = clocks.write(waiter, pair, producer, semaphore, code["signal"], code["wait"], code["value"])
     if full >= 0:
         raise DefectError(f"instruction {full} needs more than {WAITS} waits")
     return dataclasses.replace(lowering, instructions=code)

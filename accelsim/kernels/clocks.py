@@ -234,53 +234,37 @@ def reduce(
 
 
 @njit(cache=True)
-def values(
-    signal: Int8, moment: int, semaphores: int, waiter: Int32, producer: Int32, chosen: Int8, value: Int32
-) -> None:
-    """Find to which value the semaphores of one moment are raised by the instructions that are waited for.
+def write(waiter: Int32, pair: Int8, producer: Int32, semaphore: Int8, signal: Int8, wait: Int8, value: Int32) -> int:
+    """Write waits, and the signals that they are for, into the instructions' records.
 
     Parameters
     ----------
-    signal
-        Shape (n, MOMENTS).
-    semaphores
-        How many there are.
-    waiter, producer, chosen
-        Who waits for whom, and for which moment; shape (waits,).
-    value
-        Result, shape (waits,), of those that wait for the moment.
-    """
-    rank, reached = np.zeros(len(signal), np.int32), np.zeros(semaphores, np.int32)
-    for i in range(len(signal)):
-        s = signal[i, moment]
-        if s >= 0:
-            reached[s] += 1
-            rank[i] = reached[s]
-    for w in range(len(waiter)):
-        if chosen[w] == moment:
-            value[w] = rank[producer[w]]
-
-
-@njit(cache=True)
-def put(waiter: Int32, semaphore: Int8, reached: Int32, wait: Int8, value: Int32) -> int:
-    """Write waits into the places of the instructions' records, the first ones first.
-
-    Parameters
-    ----------
-    waiter, semaphore, reached
-        Who waits until which semaphore has which value, sorted by waiter; shape (waits,).
-    wait, value
-        Results, shape (n, places).
+    waiter, pair, producer
+        As `reduce` lists them.
+    semaphore
+        Semaphore of each pair, shape (WORDS,).
+    signal, wait, value
+        Fields of the records, without any: results, shapes (n, MOMENTS) and (n, places). Waits fill the first places.
 
     Returns
     -------
     The first instruction that has too few places, or -1.
     """
-    place = 0
     for w in range(len(waiter)):
-        i = waiter[w]
-        place = place + 1 if w > 0 and waiter[w - 1] == i else 0
-        if place == wait.shape[1]:
-            return int(i)
-        wait[i, place], value[i, place] = semaphore[w], reached[w]
+        signal[producer[w], pair[w] % MOMENTS] = semaphore[pair[w]]
+    rank, reached = np.empty((len(signal), MOMENTS), np.int32), np.zeros(128, np.int32)  # semaphores are int8
+    w = 0
+    for i in range(len(signal)):
+        place = 0
+        while w < len(waiter) and waiter[w] == i:
+            if place == wait.shape[1]:
+                return i
+            wait[i, place] = semaphore[pair[w]]
+            value[i, place] = rank[producer[w], pair[w] % MOMENTS]
+            place += 1
+            w += 1
+        for m in range(MOMENTS):
+            if signal[i, m] >= 0:
+                reached[signal[i, m]] += 1
+                rank[i, m] = reached[signal[i, m]]
     return -1

@@ -170,25 +170,23 @@ class Ports:
     def of(cls, core: Core, found: Accesses) -> Ports:
         """Find the banks from what a program's instructions touch."""
         memories = core.memories
-        of_region = [memories.banks([(Memory(memory), Region(*region))]) for memory, *region in found.regions.tolist()]
         number: dict[Bank, int] = {}
         limit: list[int] = []
         for memory, sram in memories.srams.items():
             for bank in range(0 if sram.ideal else sram.banks):
                 number[memory, bank] = len(limit)
                 limit.append(sram.ports)
-        # the regions of each kind, in order, as many columns as the widest has
-        kinds = len(found.first) - 1
-        on_chip = np.flatnonzero(~np.isin(found.memory, (Memory.DRAM, Memory.HOST)))
-        kind = np.repeat(np.arange(kinds), np.diff(found.first))[on_chip]
-        place = np.arange(len(kind)) - np.searchsorted(kind, kind)
-        used = np.full((kinds, int(place.max(initial=0)) + 1), -1, np.int64)
-        used[kind, place] = found.number[on_chip]
-        class_ = np.empty(kinds, np.int32)
-        sets: dict[tuple[int, ...], int] = {}
-        of_class = []
-        for k in classes.of_rows(used[:, 0], used[:, 1:], class_).tolist():
-            banks = sorted({number[bank] for region in used[k].tolist() if region >= 0 for bank in of_region[region]})
-            of_class.append(sets.setdefault(tuple(banks), len(sets)))
-        held = np.array(of_class, np.int32)[class_]
-        return cls(held[found.kinds.number], tuple(sets), np.array(limit, np.int64))
+        # sets of banks: of each region, then of each different combination of regions' sets that an instruction has
+        sets: dict[tuple[int, ...], int] = {(): 0}
+        regions = ((Memory(memory), Region(*region)) for memory, *region in found.regions.tolist())
+        of_region = [tuple(number[bank] for bank in memories.banks([region])) for region in regions]
+        place = np.arange(len(found.number)) - np.repeat(found.first[:-1], np.diff(found.first))
+        kind = np.repeat(np.arange(len(found.first) - 1), np.diff(found.first))
+        used = np.zeros((len(found.first) - 1, int(place.max(initial=0)) + 1), np.int64)
+        used[kind, place] = np.array([sets.setdefault(each, len(sets)) for each in of_region], np.int64)[found.number]
+        several = list(sets)
+        class_ = np.empty(len(used), np.int32)
+        first = classes.of_rows(used[:, 0], used[:, 1:], class_)
+        joined = [tuple(sorted({bank for k in row for bank in several[k]})) for row in used[first].tolist()]
+        held = np.array([sets.setdefault(each, len(sets)) for each in joined], np.int32)
+        return cls(held[class_][found.kinds.number], tuple(sets), np.array(limit, np.int64))

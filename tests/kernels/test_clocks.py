@@ -172,25 +172,20 @@ def test_clocks_count_what_has_passed(given_: tuple[list[int], Clocks]) -> None:
                 assert clock[word(u, m)] == sum(unit[j] == u and moment == m for j, moment in mine)
 
 
-def test_values_are_ranks_among_the_signals_of_a_semaphore() -> None:
-    signal = np.full((5, MOMENTS), NONE, np.int8)
-    signal[[0, 2, 3], END] = [0, 1, 0]
-    signal[1, FREE] = 2
-    waiter, producer, chosen = (
-        np.array([4, 4, 4], np.int32),
-        np.array([3, 2, 1], np.int32),
-        np.array([2, 2, 1], np.int8),
+def test_waits_are_for_ranks_among_the_signals_of_a_semaphore_and_fill_the_first_places() -> None:
+    signal, wait, value = (
+        np.full((5, MOMENTS), NONE, np.int8),
+        np.full((5, 2), NONE, np.int8),
+        np.zeros((5, 2), np.int32),
     )
-    value = np.full(3, 9, np.int32)
-    clocks.values(signal, END, 3, waiter, producer, chosen, value)
-    assert value.tolist() == [2, 1, 9]
-    clocks.values(signal, FREE, 3, waiter, producer, chosen, value)
-    assert value.tolist() == [2, 1, 1]
-
-
-def test_waits_fill_the_first_places() -> None:
-    wait, value = np.full((3, 2), NONE, np.int8), np.zeros((3, 2), np.int32)
-    arrays = (np.array([5, 6, 7], np.int8), np.array([1, 2, 3], np.int32))
-    assert clocks.put(np.array([0, 2, 2], np.int32), *arrays, wait, value) == -1
-    assert (wait.tolist(), value.tolist()) == ([[5, NONE], [NONE, NONE], [6, 7]], [[1, 0], [0, 0], [2, 3]])
-    assert clocks.put(np.array([1, 1, 1], np.int32), *arrays, wait, value) == 1
+    semaphore = np.full(WORDS, NONE, np.int8)
+    semaphore[[word(0, FREE), word(0, END), word(1, END)]] = [5, 6, 7]
+    waits = [(2, word(0, END), 1), (3, word(0, END), 0), (3, word(1, END), 2), (4, word(0, FREE), 1)]
+    waiter, pair, producer = (
+        np.array(column, t) for column, t in zip(zip(*waits, strict=True), (np.int32, np.int8, np.int32), strict=True)
+    )
+    assert clocks.write(waiter, pair, producer, semaphore, signal, wait, value) == NONE
+    assert signal.tolist() == [[NONE, NONE, 6], [NONE, 5, 6], [NONE, NONE, 7], [NONE] * 3, [NONE] * 3]
+    assert wait.tolist() == [[NONE, NONE], [NONE, NONE], [6, NONE], [6, 7], [5, NONE]]
+    assert value.tolist() == [[0, 0], [0, 0], [2, 0], [1, 1], [1, 0]]
+    assert clocks.write(waiter, pair, producer, semaphore, signal, wait[:, :1], value) == 3

@@ -12,10 +12,13 @@ from accelsim.kernels import records
 
 @given(st.data())
 def test_valid_records_have_numbers_in_range_and_their_waits_first(data: st.DataObject) -> None:
-    n = data.draw(st.integers(0, 4))
-    opcode, layer = (data.draw(st.lists(st.integers(low, 3), min_size=n, max_size=n)) for low in (0, -1))
-    signal = data.draw(st.lists(st.integers(-2, 1), min_size=3 * n, max_size=3 * n))
-    waits = st.sampled_from([(-1, 0)] * 4 + [(0, 1)] * 4 + [(5, 2), (-1, 1), (-2, 0), (1, 0)])
+    n = data.draw(st.integers(0, 3))
+    good = st.integers(0, 1)
+    bad = data.draw(st.sampled_from(["opcode", "layer", "signal", "wait", "nothing"]))
+    opcode = data.draw(st.lists(st.integers(0, 4) if bad == "opcode" else good, min_size=n, max_size=n))
+    layer = data.draw(st.lists(st.integers(-1, 2) if bad == "layer" else good, min_size=n, max_size=n))
+    signal = data.draw(st.lists(st.integers(-2 if bad == "signal" else -1, 1), min_size=3 * n, max_size=3 * n))
+    waits = st.sampled_from([(-1, 0), (0, 1), (5, 2), *([(-1, 1), (-2, 0), (1, 0)] if bad == "wait" else [])])
     pairs = np.array(data.draw(st.lists(waits, min_size=2 * n, max_size=2 * n))).reshape(n, 2, 2)
     signals = np.array(signal, np.int8).reshape(n, 3)
     expected = True

@@ -50,7 +50,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         arch=machine.name,
         arch_sha256=content_hash(machine.model_dump(mode="json")),
         dram_bytes=lowering.dram_bytes,
-        compulsory_bytes=None if lowering.left_out else lowering.compulsory_bytes,
+        compulsory_bytes=lowering.compulsory_bytes,
         residency=lowering.residency,
         layers=layers,
         regions=regions,

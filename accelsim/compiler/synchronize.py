@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError
 from accelsim.isa import accesses, hazards
-from accelsim.isa.opcodes import MOMENTS, WAITS, Moment
-from accelsim.kernels import clocks as kernel
+from accelsim.isa.opcodes import NONE, UNITS, WAITS, Moment
+from accelsim.kernels import clocks
+
+Int32 = NDArray[np.int32]
+Int8 = NDArray[np.int8]
 
 
 def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
@@ -20,38 +24,43 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     There is one semaphore for each unit and moment that anybody waits for. Only the instructions that are waited
     for raise it.
     """
-    code = lowering.instructions.copy()
-    queues = hazards.Queues.of(code)
-    touched = accesses.of_program(code, machine, lowering.tables)
-    ordered = hazards.find(queues, touched, lowering.image_bytes, machine)
-    if ordered.undefined >= 0:
-        raise DefectError("the schedule reads bytes that it never wrote")
-    need = ordered.need
-    kernel.reduce(
-        queues.unit,
-        queues.index,
-        queues.previous,
-        queues.first_of_unit,
-        queues.by_unit,
-        int(Moment.FREE),
-        need,
-        np.zeros_like(need),
-    )
-    waiter, unit, moment = np.nonzero(need)
-    producer = queues.by_unit[queues.first_of_unit[unit] + need[waiter, unit, moment] - 1]
-    pair = unit * MOMENTS + moment
+    waiter, pair, producer = _waits(lowering, machine)
+    semaphore = np.full(clocks.WORDS, NONE, np.int8)
     pairs = np.flatnonzero(np.bincount(pair))
-    semaphore = np.searchsorted(pairs, pair)
-    value = np.zeros(len(waiter), np.int64)
-    for s, found_pair in enumerate(pairs.tolist()):
-        mine = np.flatnonzero(semaphore == s)
-        signals = np.zeros(len(code), np.bool_)
-        signals[producer[mine]] = True
-        code["signal"][signals, found_pair % MOMENTS] = s
-        value[mine] = np.cumsum(signals)[producer[mine]]
-    slot = np.arange(len(waiter)) - np.searchsorted(waiter, waiter)
-    if (slot >= WAITS).any():
-        raise DefectError(f"instruction {waiter[slot >= WAITS][0]} needs more than {WAITS} waits")
-    code["wait"][waiter, slot] = semaphore
-    code["value"][waiter, slot] = value
+    semaphore[pairs] = np.arange(len(pairs))
+    code = lowering.instructions.copy()
+    full = clocks.write(waiter, pair, producer, semaphore, code["signal"], code["wait"], code["value"])
+    if full >= 0:
+        raise DefectError(f"instruction {full} needs more than {WAITS} waits")
     return dataclasses.replace(lowering, instructions=code)
+
+
+def _waits(lowering: Lowering, machine: Machine) -> tuple[Int32, Int8, Int32]:
+    """Who waits for which unit and moment, unit * MOMENTS + moment, of which instruction: sorted, shape (waits,)."""
+    queues = hazards.Queues.of(lowering.instructions)
+    touched = accesses.of_program(lowering.instructions, machine, lowering.tables)
+    known = np.empty((len(queues.unit), clocks.WORDS), np.int32)
+    previous = np.full(UNITS, -1, np.int64)
+    room = hazards.TOGETHER * clocks.WORDS
+    waiter, pair, producer = np.empty(room, np.int32), np.empty(room, np.int8), np.empty(room, np.int32)
+    parts: list[tuple[Int32, Int8, Int32]] = []
+    for low, high, need, undefined in hazards.find(queues.unit, touched, lowering.image_bytes, machine):
+        if undefined:
+            raise DefectError("the schedule reads bytes that it never wrote")
+        count = clocks.reduce(
+            low,
+            high,
+            queues.unit,
+            queues.first_of_unit,
+            queues.by_unit,
+            int(Moment.FREE),
+            need,
+            known,
+            previous,
+            waiter,
+            pair,
+            producer,
+        )
+        parts.append((waiter[:count].copy(), pair[:count].copy(), producer[:count].copy()))
+    waiters, pairs, producers = zip((waiter[:0], pair[:0], producer[:0]), *parts, strict=True)
+    return np.concatenate(waiters), np.concatenate(pairs), np.concatenate(producers)

@@ -79,19 +79,25 @@ class Access(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accesses:
-    """All accesses of a program, sorted by instruction, reads before writes; arrays of shape (accesses,).
+    """All accesses of a program: those of instructions that are alike stand here once.
 
     Parameters
     ----------
-    instruction, until
-        Whose accesses they are, and the moment until which they last; int64.
+    kinds
+        Which instructions differ.
+    first
+        Accesses of kind k are first[k] to first[k + 1] - 1, reads before writes; int64, shape (kinds + 1,).
+    write, until
+        Whether an access writes, and the moment of its instruction until which it lasts; bool and int64, shape
+        (accesses of kinds,).
     number
         Number of the region that is touched, int32: tiles repeat, so that the regions are few.
     regions
         Memory, address, stride, rows and row bytes of each region; int64, shape (regions, 5).
     """
 
-    instruction: Int64
+    kinds: Kinds
+    first: Int64
     write: NDArray[np.bool_]
     until: Int64
     number: NDArray[np.int32]
@@ -102,6 +108,17 @@ class Accesses:
         """Memory of each access."""
         memory: Int64 = self.regions[self.number, 0]
         return memory
+
+    def each(self) -> tuple[Int64, Int64]:
+        """Instruction and number of each access of the program, sorted by instruction; int64."""
+        times = np.diff(self.first)[self.kinds.number]
+        ahead = self.first[self.kinds.number] - (np.cumsum(times) - times)
+        return np.repeat(np.arange(len(times)), times), np.repeat(ahead, times) + np.arange(int(times.sum()))
+
+    def of(self, instruction: int) -> range:
+        """Numbers of an instruction's accesses."""
+        kind = self.kinds.number[instruction]
+        return range(int(self.first[kind]), int(self.first[kind + 1]))
 
     def region(self, access: int | np.integer) -> Region:
         """Bytes of one access, within its memory."""
@@ -568,34 +585,19 @@ def of_program(
         Which instructions differ, if that is known already.
     """
     kinds = kinds or Kinds.of(instructions)
-    of_kind = _of_each(instructions[kinds.first], machine, tables or Tables())
-    count = np.bincount(of_kind.instruction, minlength=len(kinds.first))
-    times = count[kinds.number]
-    ahead = (np.cumsum(count) - count)[kinds.number] - (np.cumsum(times) - times)  # of each one's accesses in `of_kind`
-    place = np.repeat(ahead, times) + np.arange(int(times.sum()))
-    return Accesses(
-        np.repeat(np.arange(len(times)), times),
-        of_kind.write[place],
-        of_kind.until[place],
-        of_kind.number[place],
-        of_kind.regions,
-    )
-
-
-def _of_each(instructions: NDArray[np.void], machine: Machine, tables: Tables) -> Accesses:
-    """Accesses of instructions, worked out opcode by opcode."""
-    opcode, operands = instructions["opcode"], instructions["operands"]
+    few = instructions[kinds.first]
+    opcode, operands = few["opcode"], few["operands"]
     found: list[tuple[Int64, Access]] = []
-    count = np.zeros(len(opcode), np.int64)
-    for kind in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
-        index = np.flatnonzero(opcode == kind)
-        several = (access.regions for access in of_opcode(kind, operands[index], machine, tables))
+    count = np.zeros(len(few), np.int64)
+    for number in np.flatnonzero(np.bincount(opcode, minlength=len(OPCODES))).tolist():
+        index = np.flatnonzero(opcode == number)
+        several = (access.regions for access in of_opcode(number, operands[index], machine, tables or Tables()))
         for access in sorted(itertools.chain(*several), key=lambda access: access.write):
             real = np.flatnonzero((access.rows > 0) & (access.row_bytes > 0))
             found.append((index[real], access.part(real)))
             count[index[real]] += 1
-    place = np.cumsum(count) - count
-    total = int(count.sum())
+    first = np.concatenate(([0], np.cumsum(count)))
+    place, total = first[:-1].copy(), int(first[-1])
     write, until = np.empty(total, np.bool_), np.empty(total, np.int64)
     touched = np.empty((total, 5), np.int64)
     for index, access in found:
@@ -604,6 +606,6 @@ def _of_each(instructions: NDArray[np.void], machine: Machine, tables: Tables) -
         for column, values in enumerate((access.memory, *access[3:7])):
             touched[at, column] = values
         place[index] = at + 1
-    number = np.empty(total, np.int32)
-    first = classes.of_rows(touched, number)
-    return Accesses(np.repeat(np.arange(len(count)), count), write, until, number, touched[first])
+    region = np.empty(total, np.int32)
+    own = classes.of_rows(touched[:, 0], touched[:, 1:], region)
+    return Accesses(kinds, first, write, until, region, touched[own])

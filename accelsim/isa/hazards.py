@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
-from accelsim.isa.opcodes import MOMENTS, UNITS, Memory, Unit
+from accelsim.isa.opcodes import UNITS, Memory, Unit
+from accelsim.kernels import classes, strides
 from accelsim.kernels import hazards as kernel
-from accelsim.kernels import strides
+from accelsim.kernels.clocks import WORDS
 
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Int8 = NDArray[np.int8]
 
 #: Buckets of a memory, at most.
 MAX_BUCKETS = 4096
+#: Instructions of a stretch: what they need stays in the processor's cache.
+TOGETHER = 1 << 12
 #: Units whose instructions see what earlier ones of their own will write: an array adds onto the sums that it forms.
 FORWARDS = np.array([unit == Unit.MATRIX for unit in Unit])
 
@@ -27,55 +34,49 @@ class Queues:
 
     Parameters
     ----------
-    unit, index, previous
-        Unit of each instruction, its number within the unit, and the instruction before it on the unit or -1;
-        int64, shape (n,).
+    unit
+        Unit of each instruction; int8, shape (n,).
     first_of_unit, by_unit
-        The j-th instruction of unit u is by_unit[first_of_unit[u] + j].
+        The j-th instruction of unit u is by_unit[first_of_unit[u] + j]; int64, shape (units + 1,), and int32, shape
+        (n,).
     """
 
-    unit: Int64
-    index: Int64
-    previous: Int64
+    unit: Int8
     first_of_unit: Int64
-    by_unit: Int64
+    by_unit: Int32
 
     @classmethod
     def of(cls, instructions: NDArray[np.void]) -> Queues:
         """Queues of a program whose opcodes are valid."""
-        unit = opcodes.UNIT_OF[instructions["opcode"]].astype(np.int64)
-        by_unit = np.argsort(unit.astype(np.int8), kind="stable")  # of bytes it sorts by radix
-        first = np.concatenate(([0], np.cumsum(np.bincount(unit, minlength=UNITS))))
-        index = np.empty_like(unit)
-        index[by_unit] = np.arange(len(unit)) - first[unit[by_unit]]
-        previous = np.full_like(unit, -1)
-        later = by_unit[1:][unit[by_unit[1:]] == unit[by_unit[:-1]]]
-        previous[later] = by_unit[:-1][unit[by_unit[1:]] == unit[by_unit[:-1]]]
-        return cls(unit, index, previous, first, by_unit)
+        unit = opcodes.UNIT_OF[instructions["opcode"]]
+        first, by_unit = np.zeros(UNITS + 1, np.int64), np.empty(len(unit), np.int32)
+        classes.in_order(unit, first, by_unit)
+        return cls(unit, first, by_unit)
 
 
-@dataclass(frozen=True, slots=True)
-class Hazards:
-    """What must have happened before each instruction starts.
+class Stretch(NamedTuple):
+    """What must have happened before each of some instructions that follow each other starts.
 
     Parameters
     ----------
+    low, high
+        Number of the first one, and of the one after the last.
     need
-        int32, shape (n, units, moments): 1 + the index of the last instruction of a unit whose moment must have
-        passed, 0 for none.
+        int32, shape (high - low, `kernels.clocks.WORDS`): 1 + the index of the last instruction of a unit whose moment
+        must have passed, 0 for none; for unit u and moment m at u * MOMENTS + m. The next stretch overwrites it.
     undefined
-        Number of the first access that reads bytes that nothing wrote, or -1; `need` is whole only up to there.
+        Instruction and access that read bytes that nothing wrote, or None; `need` is whole only up to there, and no
+        stretch comes after it.
     """
 
-    need: NDArray[np.int32]
-    undefined: int
+    low: int
+    high: int
+    need: Int32
+    undefined: tuple[int, int] | None
 
 
-def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Machine) -> Hazards:
-    """Find the hazards of a program whose addresses are valid and whose rows do not overlap."""
-    need = np.zeros((len(queues.unit), UNITS, MOMENTS), np.int32)
-    if not len(found.regions):
-        return Hazards(need, -1)
+def find(unit: Int8, found: accesses.Accesses, image_bytes: int, machine: Machine) -> Iterator[Stretch]:
+    """Find the hazards of a program whose addresses are valid and whose rows do not overlap, stretch by stretch."""
     bases = np.concatenate(([0], np.cumsum([accesses.capacity_bytes(machine, m) for m in Memory])))
     memory, address, stride, rows, row_bytes = found.regions.T
     touching = stride == row_bytes
@@ -86,25 +87,30 @@ def find(queues: Queues, found: accesses.Accesses, image_bytes: int, machine: Ma
     ranges[:, strides.ROW_BYTES] = np.where(touching, rows * row_bytes, row_bytes)
     ranges[:, strides.END] = found.ends() + bases[memory]
     bucket, span, buckets = _buckets(memory, ranges)
-    undefined = kernel.find(
-        queues.unit,
-        queues.index,
-        found.instruction,
-        found.number,
-        found.write,
-        found.until,
-        ranges,
-        np.stack([rows, stride, row_bytes], axis=1),
-        bases[memory] + np.where(np.isin(memory, (Memory.DRAM, Memory.HOST)), image_bytes, 0),
-        bucket,
-        span,
-        np.cumsum(span) - span,
-        np.repeat(np.arange(len(span), dtype=np.int32), span),
-        buckets,
-        FORWARDS,
-        need,
+    touched = kernel.Touched(
+        unit=unit,
+        kind=found.kinds.number,
+        own=found.first,
+        number=found.number,
+        write=found.write,
+        until=found.until,
+        ranges=ranges,
+        shapes=np.stack([rows, stride, row_bytes], axis=1),
+        image=bases[memory] + np.where(np.isin(memory, (Memory.DRAM, Memory.HOST)), image_bytes, 0),
+        bucket=bucket,
+        span=span,
+        first=np.cumsum(span) - span,
+        owner=np.repeat(np.arange(len(span), dtype=np.int32), span),
+        forwards=FORWARDS,
     )
-    return Hazards(need, int(undefined))
+    last = kernel.nobody(len(ranges), buckets, len(touched.owner), UNITS)
+    need = np.empty((min(TOGETHER, len(unit)), WORDS), np.int32)
+    for low in range(0, len(unit), TOGETHER):
+        high = min(low + TOGETHER, len(unit))
+        i, access = kernel.find(low, high, touched, last, need)
+        yield Stretch(low, high, need[: high - low], (i, access) if i >= 0 else None)
+        if i >= 0:
+            return
 
 
 def _buckets(memory: Int64, ranges: Int64) -> tuple[Int64, Int64, int]:

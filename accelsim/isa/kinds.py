@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.isa.opcodes import OPERANDS
 from accelsim.kernels import classes
 
 
@@ -28,7 +27,5 @@ class Kinds(NamedTuple):
     @classmethod
     def of(cls, instructions: NDArray[np.void]) -> Kinds:
         """Find the kinds; layers, signals and waits make none."""
-        rows = np.empty((len(instructions), 1 + OPERANDS), np.int64)
-        rows[:, 0], rows[:, 1:] = instructions["opcode"], instructions["operands"]
-        number = np.empty(len(rows), np.int32)
-        return cls(number, classes.of_rows(rows, number))
+        number = np.empty(len(instructions), np.int32)
+        return cls(number, classes.of_rows(instructions["opcode"], instructions["operands"], number))

@@ -636,6 +636,6 @@ def products(instructions: NDArray[np.void]) -> NDArray[np.int64]:
     for number in PRODUCTS:
         names = OPCODES[number].operands._fields
         index = np.flatnonzero(instructions["opcode"] == number)
-        places = [names.index(name) for name in ("rows", "depth", "columns")]
-        result[index] = instructions["operands"][index][:, places].prod(axis=1)
+        m, k, n = (instructions["operands"][index, names.index(name)] for name in ("rows", "depth", "columns"))
+        result[index] = m * k * n
     return result

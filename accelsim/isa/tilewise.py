@@ -44,16 +44,24 @@ def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[i
 def overwriting(found: Accesses) -> Iterator[tuple[int, str]]:
     """Instructions that write over bytes which they have still to read: results may only take a tile's own place."""
     memory, address, end = found.memory, found.regions[found.number, 1], found.ends()[found.number]
-    for apart in range(1, int(np.bincount(found.instruction).max(initial=1))):  # an instruction's reads come first
+    own = np.diff(found.first)
+    kind = np.repeat(np.arange(len(own)), own)
+    for apart in range(1, int(own.max(initial=0))):  # an instruction's reads come first
         reads, writes = slice(None, -apart), slice(apart, None)
-        close = (found.instruction[reads] == found.instruction[writes]) & (memory[reads] == memory[writes])
+        close = (kind[reads] == kind[writes]) & (memory[reads] == memory[writes])
         close &= ~found.write[reads] & found.write[writes] & (found.number[reads] != found.number[writes])
         close &= (address[reads] < end[writes]) & (address[writes] < end[reads])
+        texts: dict[int, list[str]] = {}
         for a in np.flatnonzero(close):
             read, write = (_run(found.region(b)) for b in (a, a + apart))
             if read != write and overlap(read, write):
                 place = f"{Memory(memory[a]).name.lower()} [{write.address}, {write.end})"
-                yield int(found.instruction[a]), f"results must take the place of a tile or of none, not {place}"
+                text = f"results must take the place of a tile or of none, not {place}"
+                texts.setdefault(int(kind[a]), []).append(text)
+        if texts:
+            for i in np.flatnonzero(np.isin(found.kinds.number, list(texts))).tolist():
+                for text in texts[int(found.kinds.number[i])]:
+                    yield i, text
 
 
 def _run(region: Region) -> Region:

@@ -35,6 +35,7 @@ from accelsim.isa.opcodes import (
     DECODE,
     GATHER,
     MATMUL,
+    MOMENTS,
     MULTIPLY,
     NONE,
     OPCODES,
@@ -42,6 +43,7 @@ from accelsim.isa.opcodes import (
     PRELOAD_MASK,
     REQUANTIZE,
     SCATTER,
+    SEMAPHORES,
     UNITS,
     Decode,
     Memory,
@@ -49,7 +51,8 @@ from accelsim.isa.opcodes import (
     Unit,
 )
 from accelsim.isa.program import Program
-from accelsim.kernels import clocks as kernel
+from accelsim.kernels import clocks
+from accelsim.kernels import records as kernel
 from accelsim.memory.region import overlap
 
 #: Faults of one kind that are named before the rest are only counted.
@@ -82,7 +85,7 @@ def verify(program: Program, machine: Machine, file: str = "") -> accesses.Acces
     found = accesses.of_program(program.instructions, machine, program.tables, kinds)
     _raise(_addresses(program, machine, found), file)
     _raise([f"{name_of(program, i)}: {text}" for i, text in tilewise.overwriting(found)], file)
-    _raise(_work(program, machine), file)
+    _raise(_work(program, machine, kinds), file)
     _raise(_order(program, machine, found), file)
     return found
 
@@ -100,8 +103,13 @@ def well_formed(program: Program, file: str = "") -> None:
 
 def _well_formed(program: Program, few: Program, file: str) -> None:
     """Check a program, of which `few` has each different instruction once: it tells sooner that there is no fault."""
-    _raise(_fields(program), file)
-    _raise(_waits(program), file)
+    code, header = program.instructions, program.header
+    valid = kernel.valid(
+        code["opcode"], code["layer"], code["signal"], code["wait"], code["value"], len(OPCODES), len(header.layers)
+    )
+    suspects = few if valid else program  # in which there is no fault of this kind
+    _raise(_fields(suspects), file)
+    _raise(_waits(suspects), file)
     _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)
     _raise([f"function {number}: {text}" for number, text in functions.faults(program.functions)], file)
     table = computations.faults(program.tables.computations, program.header.dram_bytes)
@@ -360,41 +368,54 @@ def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> 
         if r.address + r.bytes > machine.activation.capacity_bytes
     ]
     outside = ends > limit[memory]
-    for a in np.flatnonzero(outside[found.number]) if outside.any() else ():
-        r = found.number[a]
+    overlapping = (rows > 1) & (stride < row_bytes)
+    if not (outside.any() or overlapping.any()):
+        return faults
+    instruction, access = found.each()
+    number = found.number[access]
+    for a in np.flatnonzero(outside[number]):
+        r = number[a]
         faults.append(
-            f"{name_of(program, found.instruction[a])}: must stay inside the {limit[memory[r]]} bytes of "
+            f"{name_of(program, instruction[a])}: must stay inside the {limit[memory[r]]} bytes of "
             f"{Memory(memory[r]).name.lower()}, not reach byte {ends[r]}"
         )
-    overlapping = (rows > 1) & (stride < row_bytes)
-    for a in np.flatnonzero(overlapping[found.number]) if overlapping.any() else ():
-        r = found.number[a]
+    for a in np.flatnonzero(overlapping[number]):
+        r = number[a]
         faults.append(
-            f"{name_of(program, found.instruction[a])}: rows must not overlap, but the stride in "
+            f"{name_of(program, instruction[a])}: rows must not overlap, but the stride in "
             f"{Memory(memory[r]).name.lower()} is {stride[r]} and a row has {row_bytes[r]} bytes"
         )
     return faults
 
 
-def _work(program: Program, machine: Machine) -> list[str]:
+def _work(program: Program, machine: Machine, kinds: Kinds) -> list[str]:
     """A layer's products are its own, and each fold in the registers is the one that its product is for."""
     layers = program.header.layers
     counts = np.zeros(len(layers), np.int64)
-    np.add.at(counts, program.instructions["layer"], opcodes.products(program.instructions))
+    each = opcodes.products(program.instructions[kinds.first])
+    kernel.by_layer(kinds.number, program.instructions["layer"], each, counts)
     faults = [
         f"layer {layer.name}: must form at most m k n = {layer.m * layer.k * layer.n} products, not {count}"
         for layer, count in zip(layers, counts.tolist(), strict=True)
         if count > layer.m * layer.k * layer.n
     ]
     if machine.matrix.kind in {"weight_stationary", "input_stationary", "structured_sparse"}:
-        return faults + _folds(program, PRELOAD, MATMUL, ("depth", "columns"))
+        return faults + _folds(program, kinds, PRELOAD, MATMUL, ("depth", "columns"))
     if isinstance(machine.matrix, OuterProduct) and machine.matrix.skip_zero_columns:
-        return faults + _folds(program, PRELOAD_MASK, MULTIPLY, ("depth", "rows"))
+        return faults + _folds(program, kinds, PRELOAD_MASK, MULTIPLY, ("depth", "rows"))
     return faults
 
 
-def _folds(program: Program, preload: int, product: int, shared: tuple[str, ...]) -> list[str]:
+def _folds(program: Program, kinds: Kinds, preload: int, product: int, shared: tuple[str, ...]) -> list[str]:
     """Each product uses what the last preload before it brought."""
+    few = program.instructions[kinds.first]
+    shape = np.zeros((len(few), len(shared)), np.int64)
+    for number in (preload, product):
+        places = [OPCODES[number].operands._fields.index(name) for name in shared]
+        own = few["opcode"] == number
+        shape[own] = few["operands"][own][:, places]
+    if kernel.folds_fit(kinds.number, few["opcode"] == preload, few["opcode"] == product, shape):
+        return []
     faults: list[str] = []
     opcode = program.instructions["opcode"]
     (index,) = np.nonzero((opcode == preload) | (opcode == product))
@@ -416,38 +437,40 @@ def _folds(program: Program, preload: int, product: int, shared: tuple[str, ...]
 
 
 def _order(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
-    queues = hazards.Queues.of(program.instructions)
-    faults, producer, moment = _producers(program, queues)
-    if faults:
-        return faults
-    result = hazards.find(queues, found, program.image_bytes, machine)
-    clocks = np.zeros_like(result.need)
-    bad = kernel.check(
-        queues.unit, queues.index, queues.previous, producer, moment, int(Moment.FREE), result.need, clocks
-    )
-    undefined = result.undefined
-    if undefined >= 0:
-        i = int(found.instruction[undefined])
-        region = found.region(undefined)
-        where = f"{Memory(found.memory[undefined]).name.lower()} [{region.address}, {region.end})"
-        return [f"{name_of(program, i)}: must read bytes that were written before, but nothing wrote all of {where}"]
-    if bad < 0:
-        return []
-    u, m = np.argwhere(result.need[bad] > clocks[bad])[0]
-    other = int(queues.by_unit[queues.first_of_unit[u] + result.need[bad, u, m] - 1])
-    return [_conflict(program, found, bad, other, Moment(m))]
+    code, queues = program.instructions, hazards.Queues.of(program.instructions)
+    first, by = np.zeros(SEMAPHORES + 1, np.int64), np.empty(SEMAPHORES, np.int64)
+    clocks.signals(code["signal"], first)
+    given = np.empty(first[-1], np.int32)
+    if not clocks.givers(queues.unit, code["signal"], code["wait"], code["value"], first, given, by):
+        return _deadlocks(program, queues)
+    known, previous = np.empty((len(code), clocks.WORDS), np.int32), np.full(UNITS, -1, np.int64)
+    unordered: list[str] = []
+    waits = (code["wait"], code["value"], first, given, by)
+    for low, high, need, undefined in hazards.find(queues.unit, found, program.image_bytes, machine):
+        if undefined:
+            i, access = undefined
+            region = found.region(access)
+            where = f"{Memory(found.memory[access]).name.lower()} [{region.address}, {region.end})"
+            text = f"must read bytes that were written before, but nothing wrote all of {where}"
+            return [f"{name_of(program, i)}: {text}"]
+        if unordered:
+            continue
+        bad = clocks.check(low, high, queues.unit, *waits, int(Moment.FREE), need, known, previous)
+        if bad >= 0:
+            k = np.flatnonzero(need[bad - low] > known[bad])[0]
+            other = int(queues.by_unit[queues.first_of_unit[k // MOMENTS] + need[bad - low, k] - 1])
+            unordered = [_conflict(program, found, bad, other, Moment(k % MOMENTS))]
+    return unordered
 
 
-def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int64, Int64]:
-    """Instruction and moment that each wait is for, int64, shape (n, waits); -1 where there is no wait."""
+def _deadlocks(program: Program, queues: hazards.Queues) -> list[str]:
+    """Semaphores that several units or moments raise, and waits that no earlier instruction meets."""
     faults: list[str] = []
     code = program.instructions
     who, when = np.nonzero(code["signal"] != NONE)
-    semaphore = code["signal"][who, when].astype(np.int64)
-    waits = code["wait"]
-    producer, moment = np.full(waits.shape, -1, np.int64), np.full(waits.shape, -1, np.int64)
-    waiter, place = np.nonzero(waits != NONE)
-    waited = waits[waiter, place]
+    semaphore = code["signal"][who, when]
+    waiter, place = np.nonzero(code["wait"] != NONE)
+    waited = code["wait"][waiter, place]
     for s in np.unique(semaphore):
         signals = np.flatnonzero(semaphore == s)
         kinds = np.unique(UNITS * when[signals] + queues.unit[who[signals]])
@@ -456,30 +479,27 @@ def _producers(program: Program, queues: hazards.Queues) -> tuple[list[str], Int
             faults.append(f"semaphore {s} must have one producing unit and moment, not {givers}")
             continue
         mine = np.flatnonzero(waited == s)
-        at, slot = waiter[mine], place[mine]
-        value = code["value"][at, slot]
+        at = waiter[mine]
+        value = code["value"][at, place[mine]]
         known = value <= len(signals)
         given = who[signals][np.minimum(value, len(signals)) - 1]
-        met = known & (given < at)
-        producer[at[met], slot[met]] = given[met]
-        moment[at[met], slot[met]] = kinds[0] // UNITS
-        for i, v, j, k in zip(at[~met], value[~met], given[~met], known[~met], strict=True):
+        late = ~known | (given >= at)
+        for i, v, j, k in zip(at[late], value[late], given[late], known[late], strict=True):
             why = f"{name_of(program, j)} gives it, which comes later" if k else f"it is given {len(signals)} times"
             faults.append(
                 f"deadlock: {name_of(program, i)} waits for {Unit(kinds[0] % UNITS).name.lower()} to raise "
                 f"semaphore {s} to {v}, but {why}"
             )
-    faults += [
+    return faults + [
         f"deadlock: {name_of(program, waiter[k])} waits for semaphore {waited[k]}, which nobody raises"
         for k in np.flatnonzero(~np.isin(waited, semaphore))
     ]
-    return faults, producer, moment
 
 
 def _conflict(program: Program, found: accesses.Accesses, i: int, j: int, moment: Moment) -> str:
     """Say which accesses of instruction i and the earlier instruction j are not ordered."""
-    for a in np.flatnonzero(found.instruction == j):
-        for b in np.flatnonzero(found.instruction == i):
+    for a in found.of(j):
+        for b in found.of(i):
             if found.memory[a] != found.memory[b] or not (found.write[a] or found.write[b]):
                 continue
             first, second = found.region(a), found.region(b)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+Keys = NDArray[np.integer]
+Rows = NDArray[np.integer]
 
 #: 2^31 over the golden ratio, made odd: Knuth's multiplicative hash.
 _SPREAD = 1327217885
@@ -15,11 +17,11 @@ _LOW = 2**31 - 1
 
 
 @njit(cache=True)
-def _mix(hash_: int, value: int) -> int:
+def _mix(hash_: int, value: int | np.int64) -> int:
     """Hash of one value more, below 2^62; no product of it overflows."""
     both = hash_ ^ value
     product = ((both ^ (both >> 31)) & _LOW) * _SPREAD
-    return product ^ (product >> 31)  # tables take the low bits, which the high ones of a value must reach
+    return int(product ^ (product >> 31))  # tables take the low bits, which the high ones of a value must reach
 
 
 @njit(cache=True)
@@ -43,29 +45,32 @@ def _longer(array: Int64) -> Int64:
 
 
 @njit(cache=True)
-def _row_hash(rows: Int64, i: int) -> int:
-    hash_ = 0
+def _row_hash(key: Keys, rows: Rows, i: int) -> int:
+    hash_ = _mix(0, np.int64(key[i]))
     for j in range(rows.shape[1]):
-        hash_ = _mix(hash_, rows[i, j])
+        hash_ = _mix(hash_, np.int64(rows[i, j]))
     return hash_
 
 
 @njit(cache=True)
-def _rows_equal(rows: Int64, a: int, b: int) -> bool:
-    equal = True
+def _rows_equal(key: Keys, rows: Rows, a: int, b: int) -> bool:
+    equal = key[a] == key[b]
     for j in range(rows.shape[1]):
         equal &= rows[a, j] == rows[b, j]
-    return equal
+    return bool(equal)
 
 
 @njit(cache=True)
-def of_rows(rows: Int64, number: Int32) -> Int64:
+def of_rows(key: Keys, rows: Rows, number: Int32) -> Int64:
     """Number equal rows alike, in the order in which they come first.
+
+    Rows mostly follow the last row, or the one before it, as they did the last time. That is looked at first, and needs
+    no hash.
 
     Parameters
     ----------
-    rows
-        int64, shape (n, columns).
+    key, rows
+        Columns of integers of any types, of which the first stands by itself: shapes (n,) and (n, columns).
     number
         Result, shape (n,).
 
@@ -75,14 +80,25 @@ def of_rows(rows: Int64, number: Int32) -> Int64:
     """
     table = np.full(1024, -1, np.int32)
     first, hashes, count = np.zeros(512, np.int64), np.zeros(512, np.int64), 0
-    for i in range(len(rows)):
-        hash_ = _row_hash(rows, i)
+    # what followed each number the last time, and what followed that; numbers of the last row and of the one before it
+    next_, second, last, before = np.zeros(512, np.int64), np.zeros(512, np.int64), 0, 0
+    for i in range(len(key)):
+        guess = second[before]
+        if not (count and _rows_equal(key, rows, first[guess], i)):
+            guess = next_[last]
+            if not (count and _rows_equal(key, rows, first[guess], i)):
+                guess = -1
+        if guess >= 0:
+            next_[last] = second[before] = number[i] = guess
+            last, before = guess, last
+            continue
+        hash_ = _row_hash(key, rows, i)
         at = hash_ & (len(table) - 1)
-        while table[at] >= 0 and (hashes[table[at]] != hash_ or not _rows_equal(rows, first[table[at]], i)):
+        while table[at] >= 0 and (hashes[table[at]] != hash_ or not _rows_equal(key, rows, first[table[at]], i)):
             at = (at + 1) & (len(table) - 1)
         if table[at] < 0:
             if count == len(first):
-                first, hashes = _longer(first), _longer(hashes)
+                first, hashes, next_, second = _longer(first), _longer(hashes), _longer(next_), _longer(second)
                 table = _grown(table, hashes, count)
                 at = hash_ & (len(table) - 1)
                 while table[at] >= 0:
@@ -90,8 +106,32 @@ def of_rows(rows: Int64, number: Int32) -> Int64:
             table[at] = count
             first[count], hashes[count] = i, hash_
             count += 1
-        number[i] = table[at]
+        next_[last] = second[before] = number[i] = table[at]
+        last, before = table[at], last
     return first[:count].copy()
+
+
+@njit(cache=True)
+def in_order(number: NDArray[np.int8], first: Int64, sorted_: Int32) -> None:
+    """Sort by a small number, what has the same in its own order.
+
+    Parameters
+    ----------
+    number
+        Shape (n,), 0 to numbers - 1.
+    first
+        Result, zeros, shape (numbers + 1,): where in `sorted_` those of each number begin; last, n.
+    sorted_
+        Result, shape (n,).
+    """
+    for i in range(len(number)):
+        first[number[i] + 1] += 1
+    for k in range(1, len(first)):
+        first[k] += first[k - 1]
+    place = first.copy()
+    for i in range(len(number)):
+        sorted_[place[number[i]]] = i
+        place[number[i]] += 1
 
 
 @njit(cache=True)

@@ -3,6 +3,9 @@
 The clock of an instruction counts, for each unit and moment (start, free, end), how many of the unit's instructions
 have certainly passed that moment when it starts. It follows from the queue (the predecessor on the same unit is free)
 and from waits (the producer has passed its moment, and everything its own clock holds has happened).
+
+A clock is a row of `WORDS` numbers, that of moment m of unit u at u * MOMENTS + m. What an instruction needs is a row
+of the same kind: how many must have passed. Both are worked out for one stretch of instructions after the other.
 """
 
 from __future__ import annotations
@@ -15,114 +18,253 @@ from accelsim.kernels.borrowing import borrowing
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+Int8 = NDArray[np.int8]
+
+MOMENTS = 3
+#: Words of a clock: those of 8 units, a round number; units that there are not have zeros.
+WORDS = 8 * MOMENTS
 
 
 @borrowing
-def join(clock: Int32, other: Int32) -> None:
-    """Raise a clock, shape (units, moments), to the maximum with another."""
-    for u in range(clock.shape[0]):
-        for m in range(clock.shape[1]):
-            clock[u, m] = max(clock[u, m], other[u, m])
-
-
-@borrowing
-def learn(clock: Int32, known: Int32, unit: int, count: int, moment: int) -> None:
-    """Raise a clock to what another one knows, and to `count` instructions of a unit having passed a moment."""
-    join(clock, known)
+def _learn(clocks: Int32, i: int, known: int, unit: int, count: int, moment: int) -> None:
+    """Raise clock i to what another one knows, and to `count` instructions of a unit having passed a moment."""
+    for k in range(WORDS):
+        clocks[i, k] = max(clocks[i, k], clocks[known, k])
     for m in range(moment + 1):
-        clock[unit, m] = max(clock[unit, m], count)
+        clocks[i, unit * MOMENTS + m] = max(clocks[i, unit * MOMENTS + m], count)
+
+
+@borrowing
+def _begin(clocks: Int32, i: int, previous: int, unit: int, free: int) -> None:
+    """Set clock i to what the instruction before it on its unit knew, and that it is free."""
+    if previous < 0:
+        for k in range(WORDS):
+            clocks[i, k] = 0
+        return
+    for k in range(WORDS):
+        clocks[i, k] = clocks[previous, k]
+    count = _number(clocks, previous, unit, free) + 1
+    for m in range(free + 1):
+        clocks[i, unit * MOMENTS + m] = count
+
+
+@borrowing
+def _number(clocks: Int32, i: int, unit: int, free: int) -> int:
+    """Number of an instruction within its unit: as many are free before it."""
+    return int(clocks[i, unit * MOMENTS + free])
+
+
+@njit(cache=True)
+def signals(signal: Int8, first: Int64) -> None:
+    """Count how often each semaphore is raised.
+
+    Parameters
+    ----------
+    signal
+        Semaphores that instructions raise, negative where there is none; shape (n, MOMENTS).
+    first
+        Result, zeros, shape (semaphores + 1,): how often those of lower numbers are raised.
+    """
+    for i in range(len(signal)):
+        for m in range(MOMENTS):
+            if signal[i, m] >= 0:
+                first[int(signal[i, m]) + 1] += 1
+    for s in range(1, len(first)):
+        first[s] += first[s - 1]
+
+
+@njit(cache=True)
+def givers(unit: Int8, signal: Int8, wait: Int8, value: Int32, first: Int64, given: Int32, by: Int64) -> bool:
+    """Find who raises each semaphore, and whether waits can be met.
+
+    Parameters
+    ----------
+    unit
+        Unit of each instruction, shape (n,).
+    signal, first
+        As for `signals`.
+    wait, value
+        Semaphores that instructions wait for, negative where there is none, and the values, at least 1; shape
+        (n, waits).
+    given
+        Result, shape (signals,): the instruction that raises semaphore s to v is given[first[s] + v - 1].
+    by
+        Result, shape (semaphores,): unit * MOMENTS + moment of those that raise it, -1 if nobody does.
+
+    Returns
+    -------
+    Whether each semaphore has one producing unit and moment, and earlier instructions raise it to what is waited for.
+    """
+    reached = first.copy()
+    by[:] = -1
+    for i in range(len(unit)):
+        for w in range(wait.shape[1]):
+            s = wait[i, w]
+            if s >= 0 and value[i, w] > reached[s] - first[s]:
+                return False
+        for m in range(MOMENTS):
+            s = signal[i, m]
+            if s >= 0:
+                pair = unit[i] * MOMENTS + m
+                if by[s] >= 0 and by[s] != pair:
+                    return False
+                by[s] = pair
+                given[reached[s]] = i
+                reached[s] += 1
+    return True
 
 
 @njit(cache=True)
 def check(
-    unit: Int64,
-    index: Int64,
-    previous: Int64,
-    producer: Int64,
-    moment: Int64,
+    low: int,
+    high: int,
+    unit: Int8,
+    wait: Int8,
+    value: Int32,
+    first: Int64,
+    given: Int32,
+    by: Int64,
     free: int,
     need: Int32,
     clocks: Int32,
+    previous: Int64,
 ) -> int:
-    """Find the first instruction that starts without having waited for all that it needs.
+    """Find the first instruction of a stretch that starts without having waited for all that it needs.
 
     Parameters
     ----------
-    unit, index, previous
-        Unit, number within the unit, and predecessor on the unit (-1 for none) of each instruction; shape (n,).
-    producer, moment
-        Instruction that each wait is for (-1 for no wait), and which of its moments; shape (n, waits).
+    low, high
+        The stretch; those before it were checked.
+    unit, wait, value, first, given, by
+        As for `givers`, which found that all waits can be met.
     free
         Number of the moment at which the queue goes on.
     need
-        From `hazards.find`, shape (n, units, moments).
+        From `hazards.find`, shape (high - low, WORDS).
     clocks
-        Result, zeros, shape (n, units, moments).
+        Shape (n, WORDS): those of the stretch are a result.
+    previous
+        Last instruction of each unit so far, -1 for none; shape (units,). Goes on.
 
     Returns
     -------
     Number of the instruction, or -1 if all are ordered.
     """
-    for i in range(len(unit)):
-        if previous[i] >= 0:
-            learn(clocks[i], clocks[previous[i]], unit[i], index[i], free)
-        for w in range(producer.shape[1]):
-            p = producer[i, w]
-            if p >= 0:
-                learn(clocks[i], clocks[p], unit[p], index[p] + 1, moment[i, w])
-        if (need[i] > clocks[i]).any():
+    for i in range(low, high):
+        _begin(clocks, i, previous[unit[i]], unit[i], free)
+        previous[unit[i]] = i
+        for w in range(wait.shape[1]):
+            s = wait[i, w]
+            if s >= 0:
+                p, u, m = given[first[s] + value[i, w] - 1], by[s] // MOMENTS, by[s] % MOMENTS
+                _learn(clocks, i, p, u, _number(clocks, p, u, free) + 1, m)
+        lacks = False
+        for k in range(WORDS):
+            lacks |= need[i - low, k] > clocks[i, k]
+        if lacks:
             return i
     return -1
 
 
+@borrowing
+def _implied(clocks: Int32, need: Int32, at: int, wanted: Int64, producers: Int64, a: int, count: int) -> bool:
+    """Whether need number a of an instruction follows from one of its other needs, those that are struck out aside."""
+    k = wanted[a]
+    for b in range(count):
+        o = wanted[b]
+        if b == a or o < 0:
+            continue
+        later = o > k and o // MOMENTS == k // MOMENTS and need[at, o] >= need[at, k]
+        if later or clocks[producers[b], k] >= need[at, k]:
+            return True
+    return False
+
+
 @njit(cache=True)
 def reduce(
-    unit: Int64,
-    index: Int64,
-    previous: Int64,
+    low: int,
+    high: int,
+    unit: Int8,
     first_of_unit: Int64,
-    by_unit: Int64,
+    by_unit: Int32,
     free: int,
     need: Int32,
     clocks: Int32,
-) -> None:
-    """Strike out of `need` whatever the queue or the other needs of the same instruction imply.
+    previous: Int64,
+    waiter: Int32,
+    pair: Int8,
+    producer: Int32,
+) -> int:
+    """Of what each instruction of a stretch needs, list what neither the queue nor its other needs imply.
 
     Parameters
     ----------
-    unit, index, previous, free
+    low, high, unit, free, need, clocks, previous
         As for `check`.
     first_of_unit, by_unit
         Instruction number of the j-th instruction of unit u: by_unit[first_of_unit[u] + j].
-    need
-        Changed in place, shape (n, units, moments): what remains are the waits.
-    clocks
-        Zeros, shape (n, units, moments).
+    waiter, pair, producer
+        Results, with room for all needs of the stretch: the instruction that waits, for which unit and moment, as
+        unit * MOMENTS + moment, and for which instruction; sorted by waiter, then pair.
+
+    Returns
+    -------
+    How many there are.
     """
-    units, moments = need.shape[1], need.shape[2]
-    others = np.zeros((units, moments), np.int32)
-    for i in range(len(unit)):
-        if previous[i] >= 0:
-            learn(clocks[i], clocks[previous[i]], unit[i], index[i], free)
-        for u in range(units):
-            for m in range(moments):
-                if need[i, u, m] <= clocks[i, u, m]:
-                    need[i, u, m] = 0
-        for u in range(units):
-            for m in range(moments):
-                wanted = need[i, u, m]
-                if wanted == 0:
-                    continue
-                others[:] = 0
-                for v in range(units):
-                    for o in range(moments):
-                        j = need[i, v, o] - 1
-                        if j >= 0 and not (u == v and m == o):
-                            learn(others, clocks[by_unit[first_of_unit[v] + j]], v, j + 1, o)
-                if others[u, m] >= wanted:
-                    need[i, u, m] = 0
-        for u in range(units):
-            for m in range(moments):
-                j = need[i, u, m] - 1
-                if j >= 0:
-                    learn(clocks[i], clocks[by_unit[first_of_unit[u] + j]], u, j + 1, m)
+    wanted, producers, found = np.empty(WORDS, np.int64), np.empty(WORDS, np.int64), 0
+    for i in range(low, high):
+        _begin(clocks, i, previous[unit[i]], unit[i], free)
+        previous[unit[i]] = i
+        at, count = i - low, 0
+        for k in range(WORDS):
+            if need[at, k] > clocks[i, k]:
+                wanted[count] = k
+                producers[count] = by_unit[first_of_unit[k // MOMENTS] + need[at, k] - 1]
+                count += 1
+        for a in range(count):
+            if _implied(clocks, need, at, wanted, producers, a, count):
+                wanted[a] = -1
+        for a in range(count):
+            k = wanted[a]
+            if k >= 0:
+                waiter[found], pair[found], producer[found] = i, k, producers[a]
+                found += 1
+                _learn(clocks, i, producers[a], k // MOMENTS, need[at, k], k % MOMENTS)
+    return found
+
+
+@njit(cache=True)
+def write(waiter: Int32, pair: Int8, producer: Int32, semaphore: Int8, signal: Int8, wait: Int8, value: Int32) -> int:
+    """Write waits, and the signals that they are for, into the instructions' records.
+
+    Parameters
+    ----------
+    waiter, pair, producer
+        As `reduce` lists them.
+    semaphore
+        Semaphore of each pair, shape (WORDS,).
+    signal, wait, value
+        Fields of the records, without any: results, shapes (n, MOMENTS) and (n, places). Waits fill the first places.
+
+    Returns
+    -------
+    The first instruction that has too few places, or -1.
+    """
+    for w in range(len(waiter)):
+        signal[producer[w], pair[w] % MOMENTS] = semaphore[pair[w]]
+    rank, reached = np.empty((len(signal), MOMENTS), np.int32), np.zeros(128, np.int32)  # semaphores are int8
+    w = 0
+    for i in range(len(signal)):
+        place = 0
+        while w < len(waiter) and waiter[w] == i:
+            if place == wait.shape[1]:
+                return i
+            wait[i, place] = semaphore[pair[w]]
+            value[i, place] = rank[producer[w], pair[w] % MOMENTS]
+            place += 1
+            w += 1
+        for m in range(MOMENTS):
+            if signal[i, m] >= 0:
+                reached[signal[i, m]] += 1
+                rank[i, m] = reached[signal[i, m]]
+    return -1

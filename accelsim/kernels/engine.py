@@ -11,6 +11,7 @@ are those of a banked DRAM, see `dram_records` and `crossing`; without one they 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import crossing
@@ -58,6 +59,8 @@ from accelsim.kernels.engine_records import (
     END_AT,
     ENDED,
     ENDING,
+    FORM,
+    FORM_WORDS,
     FREE,
     FREE_AT,
     HEAD,
@@ -78,6 +81,7 @@ from accelsim.kernels.engine_records import (
     MATRIX,
     MEMORY_AT,
     MOVED,
+    MOVED_WORDS,
     NEEDED,
     NEVER,
     NEXT,
@@ -99,7 +103,6 @@ from accelsim.kernels.engine_records import (
     TAG,
     TAIL,
     TAKEN,
-    TAKEN_BY,
     TAKES_BURSTS,
     TAKES_DRAIN,
     TAKES_END,
@@ -113,6 +116,8 @@ from accelsim.kernels.engine_records import (
     UNIT,
     UNIT_SLOTS,
     UNITS,
+    VALUE,
+    VALUE_BITS,
     WAIT,
     WAIT_HOST,
     WAIT_UNIT,
@@ -121,13 +126,16 @@ from accelsim.kernels.engine_records import (
 )
 
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 Int8 = NDArray[np.int8]
+
+_VALUE = (1 << VALUE_BITS) - 1
 
 
 @borrowing
 def _spend(e: Int64, i: int, row: int, state: int, cycles: int) -> None:
     """Charge cycles that a unit, or the host, spends in a state for an instruction."""
-    e[e[i + LAYER] + ATTRIBUTION + row * e[STATES] + state] += cycles
+    e[e[e[i + FORM] + LAYER] + ATTRIBUTION + row * e[STATES] + state] += cycles
 
 
 @borrowing
@@ -175,10 +183,11 @@ def _end(e: Int64, d: Int64, m: Int64, c: Int64, u: int) -> None:
     cycle = e[CYCLE]
     while e[END_AT + u] == cycle:
         i = e[ENDING + u]
-        if e[i + SIGNAL + AT_END] >= 0:
-            _raise(e, e[i + SIGNAL + AT_END], -1)
+        form = e[i + FORM]
+        if e[form + SIGNAL + AT_END] >= 0:
+            _raise(e, e[form + SIGNAL + AT_END], -1)
         if e[PORT + u] >= 0 and d[MODEL] == BANKED:
-            e[e[i + LAYER] + TAIL] = crossing.buffered(m, c, cycle, e[e[i + MOVED] + TAG])
+            e[e[form + LAYER] + TAIL] = crossing.buffered(m, c, cycle, e[e[i + MOVED] + TAG])
         e[ENDED] += 1
         i = e[i + NEXT]
         e[ENDING + u] = i
@@ -189,11 +198,12 @@ def _end(e: Int64, d: Int64, m: Int64, c: Int64, u: int) -> None:
 def _release(e: Int64, u: int) -> None:
     """Release a unit, and the ports that it holds."""
     i = e[HEAD + u]
-    held = e[i + HELD]
+    form = e[i + FORM]
+    held = e[form + HELD]
     for k in range(held + 1, held + 1 + e[held]):
         e[e[k] + TAKEN] -= 1
-    if e[i + SIGNAL + AT_FREE] >= 0:
-        _raise(e, e[i + SIGNAL + AT_FREE], -1)
+    if e[form + SIGNAL + AT_FREE] >= 0:
+        _raise(e, e[form + SIGNAL + AT_FREE], -1)
     e[FREE_AT + u] = NEVER
     e[BLOCKED + u] = -1
     e[HEAD + u] = e[i + NEXT]
@@ -216,7 +226,7 @@ def _host(e: Int64, until: int) -> None:
     e[HOST_AT] = NEVER
     e[HOST_ON] = -1
     while i < e[ISSUE_END]:
-        u = e[i + UNIT]
+        u = e[e[i + FORM] + UNIT]
         if e[QUEUED + u] == e[DEPTH]:
             e[HOST_ON] = u
             break
@@ -247,19 +257,21 @@ def _blocker(e: Int64, u: int, i: int) -> int:
     """
     if e[i + ISSUE] < 0:
         return WAIT_HOST
-    for k in range(i + WAIT, i + WAIT + WAITS):
-        semaphore = e[k]
+    form = e[i + FORM]
+    for k in range(WAITS):
+        semaphore = e[form + WAIT + k]
         if semaphore < 0:
             break
-        if e[semaphore + RAISED] < e[k + WAITS]:
-            e[NEEDED + u] = e[k + WAITS]
+        value = e[i + VALUE + k // 2] >> (VALUE_BITS * (k % 2)) & _VALUE
+        if e[semaphore + RAISED] < value:
+            e[NEEDED + u] = value
             e[semaphore + WAITERS] |= 1 << u
             return int(WAIT_UNIT + e[semaphore + PRODUCER])
     if u == e[PRELOAD] and e[CYCLE] < e[SWAPPED]:
         # shadow registers may change when the last swap wave has left them
         e[TRY_AT + u] = e[SWAPPED]
         return int(WAIT_UNIT + e[MATRIX])
-    held = e[i + HELD]
+    held = e[form + HELD]
     for k in range(held + 1, held + 1 + e[held]):
         if e[e[k] + TAKEN] == e[e[k] + LIMIT]:
             e[PORT_WAITERS] |= 1 << u
@@ -288,12 +300,13 @@ def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
     e[QUEUED + u] -= 1
     if e[HOST_ON] == u:
         e[HOST_AT] = cycle + 1
-    held = e[i + HELD]
+    form = e[i + FORM]
+    held = e[form + HELD]
     for k in range(held + 1, held + 1 + e[held]):
         e[e[k] + TAKEN] += 1
-    if e[i + SIGNAL + AT_START] >= 0:
-        _raise(e, e[i + SIGNAL + AT_START], u)
-    if e[e[i + TAKEN_BY] + TAKES_BURSTS] and d[MODEL] != IDEAL:
+    if e[form + SIGNAL + AT_START] >= 0:
+        _raise(e, e[form + SIGNAL + AT_START], u)
+    if e[form + TAKES_BURSTS] and d[MODEL] != IDEAL:
         _transfer(e, d, u, i)
     else:
         _occupy(e, d, grants, u, i)
@@ -302,7 +315,7 @@ def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
 @borrowing
 def _transfer(e: Int64, d: Int64, u: int, i: int) -> None:
     """Begin a transfer, whose times the memory decides."""
-    takes, t, port = e[i + TAKEN_BY], e[i + MOVED], e[PORT + u]
+    takes, t, port = e[i + FORM], e[i + MOVED], e[PORT + u]
     e[t + LEFT] = e[takes + TAKES_BURSTS]
     begin(d, port, i, e[takes + TAKES_BURSTS], e[takes + TAKES_WORDS], e[CYCLE])
     if d[MODEL] == BANKED:
@@ -318,13 +331,13 @@ def _complete(e: Int64, u: int) -> None:
         complete = e[e[i + MOVED] + COMPLETE]
         if complete == NEVER:
             return
-        _known(e, u, max(complete + e[e[i + TAKEN_BY] + TAKES_LATENCY], e[LAST_END + u]))
+        _known(e, u, max(complete + e[e[i + FORM] + TAKES_LATENCY], e[LAST_END + u]))
 
 
 @borrowing
 def _occupy(e: Int64, d: Int64, grants: Int8, u: int, i: int) -> None:
     """Hold a unit for as long as an instruction takes."""
-    takes, cycle = e[i + TAKEN_BY], e[CYCLE]
+    takes, cycle = e[i + FORM], e[CYCLE]
     free = max(cycle + e[takes + TAKES_FREE], e[DRAINED + u])
     drained = free + e[takes + TAKES_DRAIN]
     e[i + FREE] = free
@@ -347,7 +360,7 @@ def _requested(e: Int64, d: Int64, port: int) -> int:
     """Free a DMA unit whose transfer had its last burst granted; return the instruction."""
     p = HEADER + port * PORT_WORDS
     i = int(d[p + INSTRUCTION])
-    u, free, waited = e[i + UNIT], d[p + PORT_FREE], d[p + WAITED]
+    u, free, waited = e[e[i + FORM] + UNIT], d[p + PORT_FREE], d[p + WAITED]
     d[p + INSTRUCTION] = -1
     e[i + FREE] = free
     e[FREE_AT + u] = free
@@ -363,7 +376,7 @@ def _collect(e: Int64, d: Int64, m: Int64, c: Int64) -> None:
     found = 0
     for k in range(crossing.advance(m, c, e[CYCLE])):
         i, seen = c[c[KNOWN] + 2 * k], c[c[KNOWN] + 2 * k + 1]
-        u, t = e[i + UNIT], e[i + MOVED]
+        u, t = e[e[i + FORM] + UNIT], e[i + MOVED]
         returns(d, e[PORT + u], seen)
         e[t + DATA] = max(e[t + DATA], seen)
         e[t + LEFT] -= 1
@@ -392,7 +405,7 @@ def _simple(e: Int64, d: Int64, grants: Int8, until: int) -> None:
         port = simple_grant(d, cycle, grants)
         if port >= 0:
             i = _requested(e, d, port)
-            u = e[i + UNIT]
+            u = e[e[i + FORM] + UNIT]
             e[e[i + MOVED] + COMPLETE] = d[COMPLETED]
             _complete(e, u)
             until = min(until, e[FREE_AT + u], e[END_AT + u])
@@ -426,6 +439,56 @@ def _least(e: Int64, field: int) -> int:
 def _next(e: Int64) -> int:
     """First cycle in which a unit does something."""
     return min(_least(e, FREE_AT), _least(e, END_AT), _least(e, TRY_AT))
+
+
+@njit(cache=True)
+def put(
+    records: Int64,
+    first: int,
+    unit: Int8,
+    form: Int32,
+    forms: int,
+    value: Int32,
+    transfers: NDArray[np.bool_],
+    moved: int,
+    head: Int64,
+) -> None:
+    """Fill the records of instructions that have yet to be issued.
+
+    Parameters
+    ----------
+    records
+        Result, shape (n, INSTRUCTION_WORDS).
+    first, forms, moved
+        First words of the records of instructions, of forms and of transfers.
+    unit, form, value
+        Unit of each instruction, number of its form, and the values that it waits for, 0 where there is no wait; shapes
+        (n,), (n,) and (n, WAITS).
+    transfers
+        Whether a unit's instructions are transfers, of which each has a record, in order; shape (units,).
+    head
+        Result, shape (units,): first word of each unit's first instruction, -1 without one.
+    """
+    last = np.full(len(head), -1, np.int64)
+    head[:] = -1
+    for i in range(len(records)):
+        u, at = unit[i], first + INSTRUCTION_WORDS * i
+        records[i, FORM] = forms + FORM_WORDS * np.int64(form[i])
+        records[i, NEXT] = -1
+        records[i, MOVED] = 0
+        if transfers[u]:
+            records[i, MOVED] = moved
+            moved += MOVED_WORDS
+        for k in range(WAITS // 2):
+            high, low = np.int64(value[i, 2 * k + 1]), np.int64(value[i, 2 * k])
+            records[i, VALUE + k] = high << VALUE_BITS | low
+        records[i, ISSUE] = -1
+        records[i, START] = records[i, FREE] = records[i, END] = 0
+        if last[u] >= 0:
+            records[last[u], NEXT] = at
+        else:
+            head[u] = at
+        last[u] = i
 
 
 @borrowing

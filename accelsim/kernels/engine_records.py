@@ -65,17 +65,21 @@ TAKEN, LIMIT, BANK_WORDS = range(3)
 # what an instruction takes, as `accelsim.sim.timing` has it
 TAKES_FREE, TAKES_END, TAKES_DRAIN, TAKES_SWAP, TAKES_BURSTS, TAKES_WORDS, TAKES_LATENCY, TAKES_WRITES, TAKES = range(9)
 
+# a form, what many instructions have in common: what they take, as above; unit, layer, set of banks; semaphores that
+# they raise by moment; semaphores that they wait for
+(UNIT, LAYER, HELD, SIGNAL) = range(TAKES, TAKES + 4)
+WAITS = 4
+WAIT = SIGNAL + 3
+FORM_WORDS = WAIT + WAITS
+
 # a layer: buffered writes when its last transfer ends, then its cycles by unit (then the host) and state
 TAIL, ATTRIBUTION = range(2)
 
-# an instruction: unit, layer, what it takes, set of banks, what it moves, the unit's next one; semaphores that it
-# raises by moment; semaphores that it waits for, then the values that they must have; cycles of its moments, ISSUE -1
-# before it
-(UNIT, LAYER, TAKEN_BY, HELD, MOVED, NEXT, SIGNAL) = range(7)
-WAITS = 4
-WAIT = SIGNAL + 3
-VALUE = WAIT + WAITS
-ISSUE, START, FREE, END, INSTRUCTION_WORDS = range(VALUE + WAITS, VALUE + WAITS + 5)
+# an instruction: its form, the unit's next one, what it moves; the values that the semaphores must have that it waits
+# for, two a word, the first one in the low half; cycles of its moments, ISSUE -1 before it
+FORM, NEXT, MOVED, VALUE = range(4)
+VALUE_BITS = 32
+ISSUE, START, FREE, END, INSTRUCTION_WORDS = range(VALUE + WAITS // 2, VALUE + WAITS // 2 + 5)
 # moments, in the order of `isa.opcodes.Moment`
 AT_START, AT_FREE, AT_END = range(3)
 

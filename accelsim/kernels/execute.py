@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes, nm, products, requantize, tiles, windows
+from accelsim.kernels.borrowing import borrowing
 from accelsim.kernels.products import Held
 from accelsim.kernels.requantize import Channels
 
@@ -170,7 +171,7 @@ def run(  # noqa: PLR0911 - whatever is left to the core
     return until
 
 
-@njit(cache=True)
+@borrowing
 def copy_rows(
     source: Bytes, at: int, stride: int, out: Bytes, at_out: int, stride_out: int, rows: int, row_bytes: int
 ) -> None:
@@ -220,7 +221,7 @@ def _preload(p: Int64, memories: Memories, matrix: Matrix) -> bool:
     return True
 
 
-@njit(cache=True)
+@borrowing
 def _turn(memory: Bytes, at: int, stride: int, rows: int, columns: int, out: Bytes) -> None:
     """Exchange rows and columns of bytes."""
     for row in range(np.uint64(rows)):
@@ -229,7 +230,7 @@ def _turn(memory: Bytes, at: int, stride: int, rows: int, columns: int, out: Byt
             out[column * np.uint64(rows) + row] = memory[first + column]
 
 
-@njit(cache=True)
+@borrowing
 def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: Held) -> int:
     """Multiply a tile; return the products whose factors are both nonzero, or -1 if packed weights are none."""
     state = matrix.state

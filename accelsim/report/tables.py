@@ -93,15 +93,15 @@ def headline(summary: Summary) -> str:
     exact = {True: "bit-exact", False: "NOT bit-exact", None: unknown}[summary.bit_exact]
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
-        f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {exact}{quality}"
-        f"{_crossed(summary)}{_on_host(summary)}{_reused(summary)}"
+        f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {_crossed(summary)}"
+        f"{exact}{quality}{_on_host(summary)}{_reused(summary)}"
     )
 
 
 def _crossed(summary: Summary) -> str:
     """How many times the bytes that must cross the DRAM's pins do."""
-    ratio, off = summary.bytes.ratio, "" if summary.residency else ", nothing stays on chip"
-    return f"; DRAM traffic {ratio:.2f} x compulsory{off}" if ratio else ""
+    ratio, off = summary.bytes.ratio, "" if summary.residency else "nothing stays on chip, "
+    return f"DRAM traffic {ratio:.2f} x compulsory, {off}" if ratio else ""
 
 
 def _on_host(summary: Summary) -> str:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import DeadlockError
 from accelsim.isa.descriptors import Descriptor, window
-from accelsim.isa.hazards import Queues
-from accelsim.isa.opcodes import DMAS, GATHER, NONE, SCATTER, SEMAPHORES, UNITS, Unit
+from accelsim.isa.opcodes import DMAS, GATHER, MOMENTS, NONE, SCATTER, SEMAPHORES, UNIT_OF, UNITS, WAITS, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
+from accelsim.kernels import classes, dma, engine
 from accelsim.kernels import crossing as crossing_kernel
-from accelsim.kernels import dma, engine
 from accelsim.kernels import engine_records as record
 from accelsim.memory.activity import Activity
 from accelsim.memory.controllers import Controllers
@@ -35,12 +34,13 @@ from accelsim.sim.timings import Ports, Timings
 from accelsim.units import NEVER, ceil_div
 
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 Progress = Callable[[int, int], None]
 
 #: Instructions between two calls of the progress function.
 STRIDE = 1 << 20
-#: Instructions whose records are filled at once: they stay in the processor's cache meanwhile.
-TOGETHER = 1 << 13
+#: Whether a unit's instructions are transfers.
+_TRANSFERS = np.isin(np.arange(UNITS), DMAS)
 
 
 def execute(
@@ -69,7 +69,7 @@ def execute(
     if timing_only and not core.needs_data(program):
         core.values = False
     timings = move_all(core, program, file)
-    loop = Loop(program, machine, Timings.of(core, program, timings), Ports.of(core, found, len(program.instructions)))
+    loop = Loop(program, machine, Timings.of(core, program, found.kinds, timings), Ports.of(core, found))
     loop.run(progress)
     return outcome("fast", program, machine, core, loop.found())
 
@@ -78,7 +78,7 @@ class Loop:
     """The kernel's arrays, and what follows from them."""
 
     def __init__(self, program: Program, machine: Machine, timings: Timings, ports: Ports) -> None:
-        count, layers = len(program.instructions), len(program.header.layers)
+        layers = len(program.header.layers)
         self.machine = machine
         self.controllers = (
             Controllers(
@@ -91,7 +91,8 @@ class Loop:
             if isinstance(machine.dram, BankedDram)
             else None
         )
-        bursts = int(timings.takes[timings.kind, record.TAKES_BURSTS].sum()) if count else 0
+        times = np.bincount(timings.kind, minlength=len(timings.takes))
+        bursts = int(times @ timings.takes[:, record.TAKES_BURSTS])
         nothing = np.zeros(0, np.int64)
         lists = _Lists.of(program) if self.controllers else None
         self.state = _State(program, machine, timings, ports, lists)
@@ -176,9 +177,9 @@ class _Lists:
             first[i], runs[i] = places[id(moved)], len(moved.address)
         return cls(instruction, first, runs, np.concatenate(parts) if parts else np.zeros(0, np.int64))
 
-    def put(self, moved: Int64, transfers: NDArray[np.bool_], code: NDArray[np.void], place: int) -> None:
+    def put(self, moved: Int64, transfers: Int64, code: NDArray[np.void], place: int) -> None:
         """Name the lists, which stand from a place on, in the records of the transfers that move windows."""
-        mine = np.cumsum(transfers)[self.instruction] - 1
+        mine = np.searchsorted(transfers, self.instruction)
         moved[mine, record.ADDRESS], moved[mine, record.ROWS] = code["operands"][self.instruction, 0], self.runs
         moved[mine, record.STRIDE] = moved[mine, record.ROW_BYTES] = 0
         moved[mine, record.LIST] = place + self.first
@@ -200,54 +201,53 @@ class _State:
         self, program: Program, machine: Machine, timings: Timings, ports: Ports, lists: _Lists | None
     ) -> None:
         code = program.instructions
-        queues = Queues.of(code)
-        transfers = np.isin(queues.unit, DMAS)
+        unit = UNIT_OF[code["opcode"]]
+        self.transfers = np.flatnonzero(_TRANSFERS[unit])
+        form, first = _forms(code, timings, ports)
         layer_words = record.ATTRIBUTION + (UNITS + 1) * len(states.STATES)
         sizes = (
             SEMAPHORES * record.SEMAPHORE_WORDS,
             len(ports.limit) * record.BANK_WORDS,
-            timings.takes.size,
+            len(first) * record.FORM_WORDS,
             sum(1 + len(banks) for banks in ports.sets),
             len(program.header.layers) * layer_words,
-            int(transfers.sum()) * record.MOVED_WORDS,
+            len(self.transfers) * record.MOVED_WORDS,
             len(code) * record.INSTRUCTION_WORDS,
         )
         bounds = np.cumsum((record.RECORDS, *sizes)).tolist()
-        self.words = e = np.zeros(bounds[-1], np.int64)
-        semaphores, banks, takes, sets, layers, moved, instructions = (
+        self.words = e = np.empty(bounds[-1], np.int64)
+        e[: bounds[-2]] = 0
+        semaphores, banks, forms, sets, layers, moved, instructions = (
             e[low:high] for low, high in itertools.pairwise(bounds)
         )
-        at = dict(zip(("semaphores", "banks", "takes", "sets", "layers", "moved", "code"), bounds[:-1], strict=True))
+        at = dict(zip(("semaphores", "banks", "forms", "sets", "layers", "moved", "code"), bounds[:-1], strict=True))
 
-        producer = semaphores.reshape(SEMAPHORES, -1)[:, record.PRODUCER]
-        for signal in code["signal"].T:
-            producer[signal[signal != NONE]] = queues.unit[signal != NONE]
         banks.reshape(-1, record.BANK_WORDS)[:, record.LIMIT] = ports.limit
-        takes[:] = timings.takes.reshape(-1)
         held = [[len(held), *(at["banks"] + bank * record.BANK_WORDS for bank in held)] for held in ports.sets]
         sets[:] = [word for words in held for word in words]
         first_of_set = at["sets"] + np.cumsum([0, *map(len, held)])
         self.layers = layers.reshape(-1, layer_words)
 
+        f = forms.reshape(-1, record.FORM_WORDS)
+        f[:, : record.TAKES] = timings.takes[timings.kind[first]]
+        f[:, record.UNIT], f[:, record.HELD] = unit[first], first_of_set[ports.held[first]]
+        f[:, record.LAYER] = at["layers"] + layer_words * code["layer"][first].astype(np.int64)
+        producer = semaphores.reshape(SEMAPHORES, -1)[:, record.PRODUCER]
+        for signal in code["signal"][first].T:
+            producer[signal[signal != NONE]] = unit[first][signal != NONE]
+        for field, place in (("signal", record.SIGNAL), ("wait", record.WAIT)):
+            number = code[field][first].astype(np.int64)
+            words = np.where(number == NONE, -1, at["semaphores"] + record.SEMAPHORE_WORDS * number)
+            f[:, place : place + number.shape[1]] = words
+
         self.moved = t = moved.reshape(-1, record.MOVED_WORDS)
-        self.transfers = transfers
-        t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][transfers, :4]
-        t[:, record.TAG], t[:, record.COMPLETE] = code["layer"][transfers], NEVER
+        t[:, record.ADDRESS : record.ROW_BYTES + 1] = code["operands"][self.transfers, :4]
+        t[:, record.TAG], t[:, record.COMPLETE] = code["layer"][self.transfers], NEVER
         if lists:
-            lists.put(t, transfers, code, _dma_words(machine))
+            lists.put(t, self.transfers, code, _dma_words(machine))
         self.instructions = instructions.reshape(-1, record.INSTRUCTION_WORDS)
-        places = at["code"] + record.INSTRUCTION_WORDS * np.arange(len(code))
-        following, moving = np.full(len(code), -1), np.zeros(len(code), np.int64)
-        following[queues.previous[queues.previous >= 0]] = places[queues.previous >= 0]
-        moving[transfers] = at["moved"] + record.MOVED_WORDS * np.arange(len(t))
-        for low in range(0, len(code), TOGETHER):
-            some = slice(low, low + TOGETHER)
-            i = self.instructions[some]
-            i[:, record.UNIT], i[:, record.ISSUE] = queues.unit[some], -1
-            i[:, record.MOVED], i[:, record.NEXT] = moving[some], following[some]
-            i[:, record.TAKEN_BY] = at["takes"] + record.TAKES * timings.kind[some].astype(np.int64)
-            i[:, record.HELD] = first_of_set[ports.held[some]]
-            _read_records(i, code[some], at["layers"], layer_words, at["semaphores"])
+        head = np.empty(UNITS, np.int64)
+        engine.put(self.instructions, at["code"], unit, form, at["forms"], code["value"], _TRANSFERS, at["moved"], head)
 
         e[record.ISSUED], e[record.ISSUE_END] = bounds[-2:]
         e[record.HOST_AT] = 0 if len(code) else NEVER
@@ -261,10 +261,10 @@ class _State:
         e[record.HEAD : record.BLOCKED] = -1
         e[record.BLOCKED : record.BLOCKED + UNITS] = e[record.PORT : record.PORT + UNITS] = -1
         e[record.PORT + np.array(DMAS)] = np.arange(len(DMAS))
-        used = np.flatnonzero(np.diff(queues.first_of_unit))
+        used = np.flatnonzero(head >= 0)
         e[record.TRY_AT + used] = 0
         for queue in (record.HEAD, record.ENDING, record.TO_KNOW):
-            e[queue + used] = places[queues.by_unit[queues.first_of_unit[used]]]
+            e[queue + used] = head[used]
 
     def blocked(self) -> dict[str, str]:
         """What each unit that is blocked waits for."""
@@ -283,20 +283,13 @@ class _State:
         return cycles.reshape(len(cycles), UNITS + 1, len(states.STATES)).copy()
 
 
-def _read_records(records: Int64, code: NDArray[np.void], layers: int, layer_words: int, semaphores: int) -> None:
-    """Put in the loop's records what stands in the program's.
-
-    Parameters
-    ----------
-    layers, layer_words, semaphores
-        First words of the layers' and of the semaphores' records, and how many a layer's has.
-    """
-    records[:, record.LAYER] = layers + layer_words * code["layer"].astype(np.int64)
-    for field, first in (("signal", record.SIGNAL), ("wait", record.WAIT)):
-        number = code[field].astype(np.int64)
-        place = np.where(number == NONE, -1, semaphores + record.SEMAPHORE_WORDS * number)
-        records[:, first : first + number.shape[1]] = place
-    records[:, record.VALUE : record.VALUE + record.WAITS] = code["value"]
+def _forms(code: NDArray[np.void], timings: Timings, ports: Ports) -> tuple[Int32, Int64]:
+    """Form of each instruction, int32, shape (n,), and the first instruction of each: see `kernels.engine_records`."""
+    columns = np.empty((len(code), 1 + MOMENTS + WAITS), np.int32)
+    columns[:, 0] = ports.held
+    columns[:, 1 : 1 + MOMENTS], columns[:, 1 + MOMENTS :] = code["signal"], code["wait"]
+    form = np.empty(len(code), np.int32)
+    return form, classes.of_rows(timings.kind, columns, form)
 
 
 def _dma_words(machine: Machine) -> int:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
-from accelsim.isa.hazards import Queues
-from accelsim.isa.opcodes import OPCODES, UNITS, Memory, Unit
+from accelsim.isa.opcodes import OPCODES, UNIT_OF, UNITS, Memory, Unit
 from accelsim.isa.program import Program
 from accelsim.memory.activity import Activity
 from accelsim.results import Execution, Timeline
@@ -63,7 +62,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         # after its last instruction a unit is drained; the last layer carries it
         attribution[-1, row, states.DRAINED] = found.total - attribution[:, row].sum()
     timeline = Timeline(
-        unit=Queues.of(code).unit,
+        unit=UNIT_OF[code["opcode"]].astype(np.int64),
         opcode=code["opcode"].astype(np.int64),
         layer=code["layer"].astype(np.int64),
         issue=found.issue,

@@ -103,11 +103,12 @@ def _accesses(program: Program, machine: Machine) -> _Each[_Access]:
     shape = (len(regions), 2, MOMENTS)
     kind = np.ravel_multi_index((found.number, found.write.astype(np.int64), found.until), shape)
     kinds, which = np.unique(kind, return_inverse=True)
+    instruction, access = found.each()
     different = []
     for number, write, until in zip(*(column.tolist() for column in np.unravel_index(kinds, shape)), strict=True):
         memory, region = regions[number]
         different.append(_Access(number, memory, region, write == 1, Moment(until)))
-    return _Each.of([different[k] for k in which.tolist()], found.instruction, len(program.instructions))
+    return _Each.of([different[k] for k in which[access].tolist()], instruction, len(program.instructions))
 
 
 def _waits(code: NDArray[np.void]) -> _Each[tuple[int, int]]:

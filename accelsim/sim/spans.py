@@ -35,7 +35,7 @@ def of_units(program: Program, machine: Machine, execution: Execution) -> Iterat
     queues, ready = Queues.of(program.instructions), _ready(program, execution)
     for unit in Unit:
         first, last = queues.first_of_unit[unit : unit + 2]
-        yield _of_unit(unit, queues.by_unit[first:last], ready, program, machine, execution)
+        yield _of_unit(unit, queues.by_unit[first:last].astype(np.int64), ready, program, machine, execution)
     yield _of_host(machine, execution)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters, count
 from accelsim.isa.accesses import Accesses
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import DEQUANTIZE_SUMS, MATMUL, OPCODES, OPERANDS, PRELOAD, QUANTIZE, TILEWISE, TYPED, Memory
 from accelsim.isa.program import Program
-from accelsim.kernels import classes
+from accelsim.kernels import classes, records
 from accelsim.kernels import engine_records as record
 from accelsim.memory.region import Region
 from accelsim.sim.machine import Core
@@ -25,8 +26,7 @@ Int32 = NDArray[np.int32]
 
 #: Operands that are addresses on chip, by name.
 _ADDRESSES = {"address", "mask", "weights", "sums", "scales", "constants", "result", "other", "table"}
-#: Column of a matmul's row, behind its operands, for whether the fold in the array is packed.
-_FOLD = OPERANDS - 1
+_PACKED = OPCODES[PRELOAD].operands._fields.index("packed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Timings:
     takes: Int64
 
     @classmethod
-    def of(cls, core: Core, program: Program, timings: dict[int, Timing]) -> Timings:
+    def of(cls, core: Core, program: Program, kinds: Kinds, timings: dict[int, Timing]) -> Timings:
         """Find the timings of all instructions, and charge them to `core.counters`.
 
         An instruction's time and events follow from its opcode and operands, of most addresses only the place in a
@@ -51,16 +51,19 @@ class Timings:
 
         Parameters
         ----------
-        works
+        kinds
+            Which instructions differ.
+        timings
             What instructions take for which that depends on data, and which are charged already.
         """
         code = program.instructions
-        number = np.empty(len(code), np.int32)
-        first = classes.of_rows(_rows(code, core.machine), number)
+        number, first = _classes(code, kinds, core.machine)
         times = np.bincount(number, minlength=len(first))
-        preload = _last_preload(code)
-        _learn(core, code[np.union1d(first, preload[first][preload[first] >= 0])])
-        takes = [_takes(core, code, int(i), int(preload[i]), int(n)) for i, n in zip(first, times, strict=True)]
+        preload = _last_preload(code, kinds, first)
+        _learn(core, code[np.union1d(first, preload[preload >= 0])])
+        takes = [
+            _takes(core, code, *each) for each in zip(*map(np.ndarray.tolist, (first, preload, times)), strict=True)
+        ]
         for i, timing in timings.items():
             number[i] = len(takes)
             takes.append(_row(timing))
@@ -75,17 +78,22 @@ def _learn(core: Core, code: NDArray[np.void]) -> None:
             core.memories.tiles.learn(number, code["operands"][opcode == number])
 
 
-def _rows(code: NDArray[np.void], machine: Machine) -> Int64:
-    """What decides an instruction's timing; int64, shape (n, 2 + OPERANDS)."""
-    rows = np.empty((len(code), 2 + OPERANDS), np.int64)
-    rows[:, 0], rows[:, 1] = code["opcode"], code["layer"]
-    operands = np.empty((len(code), OPERANDS), np.int64)
-    classes.rests(code["opcode"], code["operands"], _modulus(machine), operands)
-    rows[:, 2:] = operands
-    folded = code["opcode"] == MATMUL
-    packed = OPCODES[PRELOAD].operands._fields.index("packed")
-    rows[folded, 2 + _FOLD] = code["operands"][_last_preload(code)[folded], packed]
-    return rows
+def _classes(code: NDArray[np.void], kinds: Kinds, machine: Machine) -> tuple[Int32, Int64]:
+    """Class of each instruction by what decides its timing, int32, shape (n,), and the first instruction of each."""
+    few = code[kinds.first]
+    packed = np.where(few["opcode"] == PRELOAD, few["operands"][:, _PACKED], -1)
+    context = np.empty((len(code), 2), np.int32)
+    context[:, 0] = code["layer"]
+    records.held(kinds.number, packed, few["opcode"] == MATMUL, context[:, 1])
+    number = np.empty(len(code), np.int32)
+    first = classes.of_rows(kinds.number, context, number)
+    few = code[first]
+    rows = np.empty((len(few), 2 + OPERANDS), np.int64)
+    rows[:, :2] = context[first]
+    classes.rests(few["opcode"], few["operands"], _modulus(machine), rows[:, 2:])
+    merged = np.empty(len(few), np.int32)
+    first = first[classes.of_rows(few["opcode"], rows, merged)]
+    return merged[number], first
 
 
 def _modulus(machine: Machine) -> Int64:
@@ -107,11 +115,11 @@ def _modulus(machine: Machine) -> Int64:
     return modulus
 
 
-def _last_preload(code: NDArray[np.void]) -> Int64:
-    """Number of the last preload before each instruction; int64, shape (n,), -1 where there is none."""
-    own = np.where(code["opcode"] == PRELOAD, np.arange(len(code)), -1)
-    last: Int64 = np.maximum.accumulate(own)
-    return last
+def _last_preload(code: NDArray[np.void], kinds: Kinds, of: Int64) -> Int64:
+    """Number of the last preload before some instructions; int64, -1 where there is none."""
+    preloads = np.flatnonzero((code["opcode"][kinds.first] == PRELOAD)[kinds.number])
+    before = np.searchsorted(preloads, of)
+    return np.concatenate(([-1], preloads))[before]
 
 
 def _takes(core: Core, code: NDArray[np.void], i: int, preload: int, times: int) -> tuple[int, ...]:
@@ -159,26 +167,26 @@ class Ports:
     limit: Int64
 
     @classmethod
-    def of(cls, core: Core, found: Accesses, instructions: int) -> Ports:
+    def of(cls, core: Core, found: Accesses) -> Ports:
         """Find the banks from what a program's instructions touch."""
         memories = core.memories
-        of_region = [memories.banks([(Memory(memory), Region(*region))]) for memory, *region in found.regions.tolist()]
         number: dict[Bank, int] = {}
         limit: list[int] = []
         for memory, sram in memories.srams.items():
             for bank in range(0 if sram.ideal else sram.banks):
                 number[memory, bank] = len(limit)
                 limit.append(sram.ports)
-        # the regions of each instruction, in order, as many columns as the widest has
-        on_chip = np.flatnonzero(~np.isin(found.memory, (Memory.DRAM, Memory.HOST)))
-        instruction = found.instruction[on_chip]
-        place = np.arange(len(instruction)) - np.searchsorted(instruction, instruction)
-        used = np.full((instructions, int(place.max(initial=0)) + 1), -1, np.int64)
-        used[instruction, place] = found.number[on_chip]
-        held = np.empty(instructions, np.int32)
-        sets: dict[tuple[int, ...], int] = {}
-        of_class = []
-        for i in classes.of_rows(used, held).tolist():
-            banks = sorted({number[bank] for region in used[i].tolist() if region >= 0 for bank in of_region[region]})
-            of_class.append(sets.setdefault(tuple(banks), len(sets)))
-        return cls(np.array(of_class, np.int32)[held] if of_class else held, tuple(sets), np.array(limit, np.int64))
+        # sets of banks: of each region, then of each different combination of regions' sets that an instruction has
+        sets: dict[tuple[int, ...], int] = {(): 0}
+        regions = ((Memory(memory), Region(*region)) for memory, *region in found.regions.tolist())
+        of_region = [tuple(number[bank] for bank in memories.banks([region])) for region in regions]
+        place = np.arange(len(found.number)) - np.repeat(found.first[:-1], np.diff(found.first))
+        kind = np.repeat(np.arange(len(found.first) - 1), np.diff(found.first))
+        used = np.zeros((len(found.first) - 1, int(place.max(initial=0)) + 1), np.int64)
+        used[kind, place] = np.array([sets.setdefault(each, len(sets)) for each in of_region], np.int64)[found.number]
+        several = list(sets)
+        class_ = np.empty(len(used), np.int32)
+        first = classes.of_rows(used[:, 0], used[:, 1:], class_)
+        joined = [tuple(sorted({bank for k in row for bank in several[k]})) for row in used[first].tolist()]
+        held = np.array([sets.setdefault(each, len(sets)) for each in joined], np.int32)
+        return cls(held[class_][found.kinds.number], tuple(sets), np.array(limit, np.int64))

@@ -219,14 +219,16 @@ def ordered_by_brute_force(program: Program, on: Machine) -> bool:
             break
         reach = further
     found = accesses.of_program(code, on)
-    regions = [found.region(a) for a in range(len(found.instruction))]
+    instruction, access = found.each()
+    regions, memory = [found.region(a) for a in access], found.memory[access]
+    write, last = found.write[access], found.until[access]
     for a in range(len(regions)):
         for b in range(a):
-            i, j = found.instruction[a], found.instruction[b]
-            conflict = found.memory[a] == found.memory[b] and (found.write[a] or found.write[b])
-            early, late, until = (j, i, found.until[b]) if j < i else (i, j, found.until[a])
+            i, j = instruction[a], instruction[b]
+            conflict = memory[a] == memory[b] and (write[a] or write[b])
+            early, late, until = (j, i, last[b]) if j < i else (i, j, last[a])
             # of the units, the array alone sees sums of its own that are still on their way
-            by_queue = unit[i] == unit[j] and (unit[i] == Unit.MATRIX or found.write[a if late == i else b])
+            by_queue = unit[i] == unit[j] and (unit[i] == Unit.MATRIX or write[a if late == i else b])
             ordered = i == j or by_queue or reach[MOMENTS * early + until, MOMENTS * late]
             if not ordered and conflict and overlap(regions[a], regions[b]):
                 return False

@@ -189,7 +189,7 @@ def port_order(code: Program, result: Execution, where: Machine) -> dict[tuple[i
     found = accesses.of_program(code.instructions, where)
     memories = Core(code, where).memories
     takers: dict[tuple[int, int], set[int]] = {}
-    for a, i in enumerate(found.instruction.tolist()):
+    for i, a in zip(*map(np.ndarray.tolist, found.each()), strict=True):
         for bank in memories.banks([(Memory(found.memory[a]), found.region(a))]):
             takers.setdefault(bank, set()).add(i)
     t = result.timeline

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.lanes import GROUP_BYTES, LANES, PAIRS, ROWS, UNSIGNED_COLUMNS, UNSIGNED_ROWS
 
 Bytes = NDArray[np.uint8]
@@ -85,13 +85,13 @@ def held_bytes(depth: Int64, columns: Int64) -> Int64:
     return GROUP_BYTES * -(-columns // LANES) * -(-depth // 2)
 
 
-@njit(cache=True)
+@inner
 def _group(form: int) -> int:
     """Inputs of a group."""
     return 2 if form == PAIRS else 4
 
 
-@njit(cache=True)
+@inner
 def _begin(h: Held, depth: int, columns: int, rows_signed: bool, held_signed: bool) -> int:
     """Choose the form for operands of which at most one is unsigned; return 128 if `lanes.pack_columns` shall flip."""
     form = PAIRS
@@ -104,7 +104,7 @@ def _begin(h: Held, depth: int, columns: int, rows_signed: bool, held_signed: bo
     return SIGN * (rows_signed and form == UNSIGNED_ROWS)
 
 
-@njit(cache=True)
+@borrowing
 def hold(
     h: Held, memory: Bytes, at: int, stride: int, depth: int, columns: int, rows_signed: bool, held_signed: bool
 ) -> None:
@@ -119,7 +119,7 @@ def hold(
         )  # fmt: skip
 
 
-@njit(cache=True)
+@borrowing
 def stream(
     h: Held, memory: Bytes, at: int, stride: int, rows: int, inner: int, outer_stride: int, sums: Bytes, at_sums: int,
     sums_stride: int, more: bool,
@@ -157,7 +157,7 @@ def stream(
     return _effectual(h)
 
 
-@njit(cache=True)
+@inner
 def _multiply(h: Held, rows: int, pitch: int, sums: Bytes, at: int, stride: int, more: bool) -> None:
     """Add the products of converted rows to sums, or put them there."""
     form, columns = h.state[FORM], h.state[COLUMNS]
@@ -169,7 +169,7 @@ def _multiply(h: Held, rows: int, pitch: int, sums: Bytes, at: int, stride: int,
         )  # fmt: skip
 
 
-@njit(cache=True)
+@inner
 def _effectual(h: Held) -> int:
     """Products of nonzeros of the rows that streamed last and of what is held."""
     total = 0

@@ -6,6 +6,7 @@ listed here, or could not be kept, is compiled where it is called.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import subprocess
@@ -76,15 +77,16 @@ def compile_ahead(needs: Needs, tell: Callable[[], None] | None = None) -> None:
     lacking = sum(not form.kernel.is_kept(form.types) for form in forms(needs))
     if not lacking:
         return
-    script = f"from accelsim.kernels.ahead import *; compile_some(Needs{tuple(needs)})"
+    script = f"from accelsim.kernels import ahead; ahead.compile_some(ahead.Needs{tuple(needs)})"
     found = {"ACCELSIM_CACHE_DIR": str(CACHE_FOLDER.parents[1]), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     none = subprocess.DEVNULL
     command = [sys.executable, "-P", "-c", script]
-    helpers = [
-        subprocess.Popen(command, env=os.environ | found, stdin=none, stdout=none, stderr=none)  # noqa: S603 - ourselves
-        for _ in range(min(MOST, cores(), lacking))
-    ]
+    helpers: list[subprocess.Popen[bytes]] = []
     try:
+        with contextlib.suppress(OSError):  # no room for processes: kernels are compiled as they are called
+            for _ in range(min(MOST, cores(), lacking)):
+                helper = subprocess.Popen(command, env=os.environ | found, stdin=none, stdout=none, stderr=none)  # noqa: S603 - ourselves
+                helpers.append(helper)
         while any(helper.poll() is None for helper in helpers):
             if tell:
                 tell()
@@ -101,7 +103,7 @@ def compile_some(needs: Needs) -> None:
     TargetConfig.__eq__ = _equal  # type: ignore[method-assign] # it compares options thousands of times
     claims = []
     for number, form in enumerate(forms(needs)):
-        if taken := claim(f"{needs}-{number}"):
+        if taken := claim(f"{''.join(str(int(need)) for need in needs)}-{number}"):
             claims.append(taken)
             form.kernel.compile(form.types)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
 from accelsim.config import shipped
-from accelsim.config.arch import Machine
+from accelsim.config.arch import BankedDram, Machine, SimpleDram
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
@@ -28,6 +28,7 @@ from accelsim.graph.layer import layers
 from accelsim.graph.value import without_numbers
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
+from accelsim.kernels import ahead
 from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
@@ -79,7 +80,7 @@ def run(
     trace
         File for a trace that Perfetto opens, see `report.perfetto`; not with `reuse_blocks`.
     progress
-        Called now and then with what is going on, how much is done, and of how much.
+        Called now and then with what is going on, how much is done, and of how much: of 0 if that is not known.
 
     Raises
     ------
@@ -95,6 +96,7 @@ def run(
     machine = load_machine(arch)
     technology = load_prices(machine, arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    compile_kernels([machine], engine=engine, timing_only=timing_only, progress=progress)
     network = load_network(workload, values=needs_values(machine, chosen, timing_only=timing_only))
     begun = load_network(workload, chosen.weights) if chosen.weights else network
     prepared = prepare(network, begun, chosen)
@@ -109,6 +111,27 @@ def run(
         trace=trace,
         progress=progress,
     )
+
+
+def compile_kernels(
+    machines: Iterable[Machine],
+    *,
+    engine: str = DEFAULT_ENGINE,
+    timing_only: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Have the kernels compiled that simulations on machines need, on all cores, unless the cache has them.
+
+    They are compiled when they are called, too, but then one after the other; parameters as for `run`.
+    """
+    drams = [(machine.dram, machine.l2) for machine in machines] if engine == DEFAULT_ENGINE else []
+    needs = ahead.Needs(
+        simple=any(isinstance(dram, SimpleDram) for dram, _ in drams),
+        banked=any(isinstance(dram, BankedDram) and not level for dram, level in drams),
+        second_level=any(isinstance(dram, BankedDram) and level is not None for dram, level in drams),
+        data=bool(drams) and not timing_only,
+    )
+    ahead.compile_ahead(needs, (lambda: progress("compiling kernels, once", 0, 0)) if progress else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +236,7 @@ def compile_workload(
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    compile_kernels([], progress=progress)
     executed = _executed(workload, chosen)
     named = _named(progress, "compiling")
     program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
@@ -263,6 +287,7 @@ def execute(
     """
     machine = load_machine(arch) if arch else compiled_for(program)
     technology = load_prices(machine, arch or "")
+    compile_kernels([machine], engine=engine, progress=progress)
     execution = ENGINES[engine](program, machine, _named(progress, "simulating"), file)
     result = summarize(program, execution, machine, technology, None, None, Origin({"program": program.digest}))
     if trace:

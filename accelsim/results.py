@@ -277,7 +277,9 @@ class BytesOfAll(Bytes):
     """Bytes of a whole run, and what of them no compiler can save."""
 
     compulsory: int | None = quantity(
-        "bytes", "Each constant as stored, each input and each output, once; null if a program does not say", default=None
+        "bytes",
+        "Each constant as stored, each input and each output, once; null if a program does not say",
+        default=None,
     )
 
     @property

@@ -158,6 +158,7 @@ class ProgressBar:
         self._bar: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._since: dict[str, float] = {}
+        self._said: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -167,15 +168,19 @@ class ProgressBar:
             self._bar.stop()
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        """Show that `done` of `of` parts of something are done."""
+        """Show that `done` of `of` parts of something are done; of 0 if nobody knows of how many."""
         now = time.monotonic()
         self._since.setdefault(what, now)
         if now - self._begun < PATIENCE_S:
             return
         if not sys.stderr.isatty():
-            if now - self._last >= LINE_S:
+            if not of:
+                if what not in self._said:
+                    self._said.add(what)
+                    typer.echo(what, err=True)
+            elif now - self._last >= LINE_S:
                 self._last = now
-                typer.echo(f"{what}: {100 * done // max(of, 1)} %{self._left(what, done, of, now)}", err=True)
+                typer.echo(f"{what}: {100 * done // of} %{self._left(what, done, of, now)}", err=True)
             return
         if self._bar is None:
             columns = (
@@ -187,7 +192,7 @@ class ProgressBar:
             self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
             self._bar.start()
         if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=of)
+            self._tasks[what] = self._bar.add_task(what, total=of or None)
         self._bar.update(self._tasks[what], completed=done)
 
     def say(self, text: str) -> None:

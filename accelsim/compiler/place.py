@@ -25,7 +25,6 @@ from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.units import align_up
 
-
 #: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile.
 SLACK = 1.01
 

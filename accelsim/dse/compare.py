@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from accelsim import api
 from accelsim.comparison import Comparison, Refused
 from accelsim.compress.recipe import load_recipe
-from accelsim.errors import CompileError, ConfigError, WorkloadError
+from accelsim.config.load import load_machine
+from accelsim.errors import AccelSimError, CompileError, ConfigError, WorkloadError
 from accelsim.results import Summary
 
 #: What is compared if nothing else is asked for: each recipe on the machine that it is meant for, the first one the
@@ -76,6 +78,11 @@ def compare(
         be executed on its machine, or begins with a variant that the workload lacks, is listed as refused.
     """
     schemes = [Scheme.parse(recipe, arch) for recipe in recipes]
+    machines = []
+    for name in dict.fromkeys(scheme.arch for scheme in schemes):
+        with contextlib.suppress(AccelSimError):  # each scheme says what is wrong with its machine
+            machines.append(load_machine(name))
+    api.compile_kernels(machines, engine=engine, progress=progress)
     found: list[Summary] = []
     refused: list[Refused] = []
     baseline: Summary | None = None

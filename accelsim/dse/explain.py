@@ -47,6 +47,7 @@ def explain(
     machine, technology, recipe = _configuration(summary, result)
     network = load_network(workload or summary.workload)
     begun = load_network(workload or summary.workload, recipe.weights) if recipe.weights else network
+    api.compile_kernels([machine], timing_only=True, progress=progress)
     prepared = api.prepare(network, begun, recipe)
     if prepared.origin_sha256 != summary.provenance.get("inputs_sha256"):
         raise AccelSimError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from pydantic import BaseModel
 
-from accelsim import provenance
+from accelsim import api, provenance
 from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
 from accelsim.cost.area import QUANTITIES
@@ -142,7 +142,7 @@ class Sweep:
                 progress("reading points", number, len(points))
             cases.append(self._case(point))
         kept = [case for case in cases if not case.violation]
-        found = todo.outcomes(kept, (lambda done, of: progress("simulating", done, of)) if progress else None)
+        found = todo.outcomes(kept, (lambda done, of: progress("simulating", done, of)) if progress else None, progress)
         return Results(self.spec, kept, [found[case.key] for case in kept], len(cases) - len(kept))
 
     def _searched(self, todo: _Todo, progress: Progress | None, report: Report | None) -> Results:
@@ -160,7 +160,7 @@ class Sweep:
             todos = [cases[name] for name in new if not cases[name].violation]
             before = generations[-1].proposals if generations else 0
             told = partial(_tell, progress, before + len(points), self.spec.count or 0) if progress else None
-            outcomes |= todo.outcomes(todos, told)
+            outcomes |= todo.outcomes(todos, told, progress)
             verdicts = [Verdict(case.violation, objectives(self.spec, case, outcomes.get(case.key)))
                         for case in map(cases.__getitem__, names)]  # fmt: skip
             generations.append(search.tell(verdicts))
@@ -193,7 +193,9 @@ class _Todo:
     simulate: runner.Simulate
     retry: bool
 
-    def outcomes(self, cases: Sequence[Case], told: Callable[[int, int], None] | None) -> dict[str, Outcome]:
+    def outcomes(
+        self, cases: Sequence[Case], told: Callable[[int, int], None] | None, progress: Progress | None
+    ) -> dict[str, Outcome]:
         """What became of points, by their keys; those that the store does not have are simulated."""
         keys = list({case.key for case in cases})
         known = self.kept.known(keys)
@@ -205,10 +207,12 @@ class _Todo:
         self.kept.add(list(refused.values()), {}, {})
         pending = {case.key: case.point for case in cases if case.key not in known and case.key not in refused}
         if pending:
-            self._simulate(pending, told)
+            self._simulate(pending, told, progress)
         return self.kept.known(keys)
 
-    def _simulate(self, pending: dict[str, Point], told: Callable[[int, int], None] | None) -> None:
+    def _simulate(
+        self, pending: dict[str, Point], told: Callable[[int, int], None] | None, progress: Progress | None
+    ) -> None:
         def jobs() -> Iterator[Job]:  # read again, because so many don't fit in memory
             for point in pending.values():
                 job = self.space.case(point)
@@ -225,7 +229,11 @@ class _Todo:
             self.kept.add(outcomes, {job.key: json.dumps(job.inputs._asdict()) for job in batch}, contents)
             written.update(contents)
 
-        runner.run(jobs(), len(pending), self.simulate, record, self.place(), told)
+        pool = self.place()
+        if isinstance(pool, LocalPool):
+            first = next(jobs())
+            api.compile_kernels([first.machine], engine=first.engine, timing_only=first.timing_only, progress=progress)
+        runner.run(jobs(), len(pending), self.simulate, record, pool, told)
 
 
 def _tell(progress: Progress, proposed: int, count: int, done: int, of: int) -> None:

@@ -1,4 +1,4 @@
-"""The decorator of kernels that are called several times an event and allocate nothing."""
+"""The decorators of kernels that allocate nothing."""
 
 from __future__ import annotations
 
@@ -18,4 +18,10 @@ def borrowing(function: F) -> F:
     Nobody calls it from C, so no wrapper for that is compiled.
     """
     compiled: F = njit(cache=True, _nrt=False, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload] # not among numba's stubs
+    return compiled
+
+
+def inner(function: F) -> F:
+    """Compile a kernel that borrows its arrays and that only kernels call: Python has no entrance, which took time."""
+    compiled: F = njit(cache=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload] # as above
     return compiled

@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import inner
+
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Keys = NDArray[np.integer]
@@ -16,7 +18,7 @@ _SPREAD = 1327217885
 _LOW = 2**31 - 1
 
 
-@njit(cache=True)
+@inner
 def _mix(hash_: int, value: int | np.int64) -> int:
     """Hash of one value more, below 2^62; no product of it overflows."""
     both = hash_ ^ value
@@ -40,11 +42,12 @@ def _grown(table: Int32, hashes: Int64, count: int) -> Int32:
 @njit(cache=True)
 def _longer(array: Int64) -> Int64:
     longer = np.zeros(2 * len(array), np.int64)
-    longer[: len(array)] = array
+    for i in range(len(array)):  # numba's copying of arrays takes seconds to compile
+        longer[i] = array[i]
     return longer
 
 
-@njit(cache=True)
+@inner
 def _row_hash(key: Keys, rows: Rows, i: int) -> int:
     hash_ = _mix(0, np.int64(key[i]))
     for j in range(rows.shape[1]):
@@ -52,7 +55,7 @@ def _row_hash(key: Keys, rows: Rows, i: int) -> int:
     return hash_
 
 
-@njit(cache=True)
+@inner
 def _rows_equal(key: Keys, rows: Rows, a: int, b: int) -> bool:
     equal = key[a] == key[b]
     for j in range(rows.shape[1]):

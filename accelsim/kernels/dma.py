@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels import crossing
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import inner
 
 Int64 = NDArray[np.int64]
 
@@ -75,7 +75,7 @@ IDEAL, SIMPLE, BANKED = range(3)
 ) = range(23)
 
 
-@borrowing
+@inner
 def begin(d: Int64, port: int, i: int, bursts: int, words: int, cycle: int) -> None:
     """Begin a transfer.
 
@@ -101,7 +101,7 @@ def begin(d: Int64, port: int, i: int, bursts: int, words: int, cycle: int) -> N
     d[ARRIVED] = 1
 
 
-@borrowing
+@inner
 def moved(
     d: Int64, port: int, tag: int, writes: int, address: int, stride: int, rows: int, row_bytes: int, runs: int
 ) -> None:
@@ -130,7 +130,7 @@ def moved(
     d[p + LAST_LINE] = (address + row_bytes - 1) // size
 
 
-@borrowing
+@inner
 def grant_all(d: Int64, unit: int, bursts: int, grants: NDArray[np.int8]) -> None:
     """Grant all bursts of a transfer at once, as an ideal DRAM does."""
     for k in range(d[GRANTS], d[GRANTS] + bursts):
@@ -138,7 +138,7 @@ def grant_all(d: Int64, unit: int, bursts: int, grants: NDArray[np.int8]) -> Non
     d[GRANTS] += bursts
 
 
-@borrowing
+@inner
 def _next_line(d: Int64, p: int) -> None:
     """Go on to the next burst; one that ends a row and begins the next is requested once."""
     if d[p + LINE] < d[p + LAST_LINE]:
@@ -163,7 +163,7 @@ def _next_line(d: Int64, p: int) -> None:
             return
 
 
-@borrowing
+@inner
 def _grant(d: Int64, p: int, cycle: int, grants: NDArray[np.int8]) -> bool:
     """Take note of a grant; say whether it was the transfer's last one."""
     grants[d[GRANTS]] = d[p + UNIT]
@@ -191,7 +191,7 @@ def _grant(d: Int64, p: int, cycle: int, grants: NDArray[np.int8]) -> bool:
     return True
 
 
-@borrowing
+@inner
 def _ready(d: Int64, p: int, cycle: int) -> int:
     """First cycle, not before `cycle`, in which a transfer requests its next burst."""
     if d[p + HAS_PORT] and d[p + SHARE] > cycle:
@@ -200,7 +200,7 @@ def _ready(d: Int64, p: int, cycle: int) -> int:
     return cycle
 
 
-@borrowing
+@inner
 def _in_turn(d: Int64, number: int) -> int:
     """Record of the number-th port in turn."""
     port = d[TURN] + number
@@ -210,7 +210,7 @@ def _in_turn(d: Int64, number: int) -> int:
     return record
 
 
-@borrowing
+@inner
 def simple_wake(d: Int64, cycle: int) -> int:
     """First cycle from `cycle` on in which a channel of constant rate grants a burst."""
     soonest = NEVER
@@ -221,7 +221,7 @@ def simple_wake(d: Int64, cycle: int) -> int:
     return max(soonest, d[CHANNEL]) if d[PENDING] else NEVER
 
 
-@borrowing
+@inner
 def simple_grant(d: Int64, cycle: int, grants: NDArray[np.int8]) -> int:
     """Grant one burst in the cycle that `simple_wake` names.
 
@@ -248,7 +248,7 @@ def simple_grant(d: Int64, cycle: int, grants: NDArray[np.int8]) -> int:
     return (p - HEADER) // PORT_WORDS if last else -1
 
 
-@borrowing
+@inner
 def simple_stream(d: Int64, cycle: int, until: int, grants: NDArray[np.int8]) -> None:
     """Grant the bursts of the only transfer from a cycle on, as `simple_grant` does: before `until`, and not the last.
 
@@ -302,13 +302,13 @@ def simple_stream(d: Int64, cycle: int, until: int, grants: NDArray[np.int8]) ->
 # a port's heap of the cycles in which its bursts return: their number, then the cycles
 
 
-@borrowing
+@inner
 def _heap(d: Int64, port: int) -> int:
     heap: int = d[HEAPS] + port * (1 + d[OUTSTANDING])
     return heap
 
 
-@borrowing
+@inner
 def returns(d: Int64, port: int, cycle: int) -> None:
     """Note the cycle in which a burst of a port returns."""
     heap = _heap(d, port)
@@ -324,7 +324,7 @@ def returns(d: Int64, port: int, cycle: int) -> None:
     d[base + at] = cycle
 
 
-@borrowing
+@inner
 def _pop_return(d: Int64, heap: int) -> None:
     d[heap] -= 1
     count = d[heap]
@@ -344,15 +344,17 @@ def _pop_return(d: Int64, heap: int) -> None:
     d[base + at] = last
 
 
-@borrowing
-def banked_grant(d: Int64, m: Int64, c: Int64, cycle: int, grants: NDArray[np.int8]) -> int:
+@inner
+def banked_grant(
+    d: Int64, m: Int64, c: Int64, level: Int64 | None, cycle: int, grants: NDArray[np.int8]
+) -> int:  # fmt: skip
     """Grant the next burst that the memory accepts in a cycle.
 
     Returns
     -------
     Its port, or -1 if there is none; PORTS is added if it was the transfer's last one.
     """
-    if crossing.exhausted(c, cycle):
+    if crossing.exhausted(c, level, cycle):
         return -1
     for number in range(d[PORTS]):
         p = _in_turn(d, number)
@@ -368,7 +370,7 @@ def banked_grant(d: Int64, m: Int64, c: Int64, cycle: int, grants: NDArray[np.in
         line, size = d[p + LINE], d[BURST_BYTES]
         start = d[p + ROW_ADDRESS]
         covered = start <= line * size and (line + 1) * size <= start + d[p + ROW_BYTES]
-        if not crossing.offer(m, c, line, d[p + WRITES] != 0, covered, d[p + INSTRUCTION], d[p + TAG], cycle):
+        if not crossing.offer(m, c, level, line, d[p + WRITES] != 0, covered, d[p + INSTRUCTION], d[p + TAG], cycle):
             continue
         d[p + IN_FLIGHT] += 1
         _next_line(d, p)
@@ -376,12 +378,12 @@ def banked_grant(d: Int64, m: Int64, c: Int64, cycle: int, grants: NDArray[np.in
     return -1
 
 
-@borrowing
-def banked_wake(d: Int64, c: Int64, cycle: int) -> int:
+@inner
+def banked_wake(d: Int64, c: Int64, level: Int64 | None, cycle: int) -> int:
     """First cycle after `cycle` in which a burst may be granted or a completion may become known."""
     if d[AWAITED] == 0:
         return NEVER
-    wake = crossing.eventful(c)
+    wake = crossing.eventful(c, level)
     for port in range(d[PORTS]):
         p = HEADER + port * PORT_WORDS
         if d[p + INSTRUCTION] < 0:
@@ -392,6 +394,6 @@ def banked_wake(d: Int64, c: Int64, cycle: int) -> int:
             wake = min(wake, ready)
         elif d[p + IN_FLIGHT] >= d[OUTSTANDING] and d[heap] > 0:
             wake = min(wake, d[heap + 1])
-        elif crossing.exhausted(c, cycle):
+        elif crossing.exhausted(c, level, cycle):
             wake = min(wake, cycle + 1)
     return max(wake, cycle + 1)

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.dram_commands import issue, refresh
 from accelsim.kernels.dram_queues import move, push, settled
 from accelsim.kernels.dram_records import (
@@ -142,7 +143,7 @@ def _choose(m: Int64, ch: int) -> tuple[int, int, int]:
     return chosen, command, soonest
 
 
-@njit(cache=True)
+@inner
 def _command(m: Int64, ch: int) -> int:
     """Issue what a clock lets issue.
 
@@ -173,7 +174,7 @@ def _command(m: Int64, ch: int) -> int:
     return 0
 
 
-@njit(cache=True)
+@borrowing
 def advance(m: Int64, ch: int, until: int, stop: int) -> bool:
     """Run the clocks of a channel from its own to `until`, which is not run any more.
 
@@ -208,7 +209,7 @@ def advance(m: Int64, ch: int, until: int, stop: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@borrowing
 def run(m: Int64, until: int) -> int:
     """Run all channels to a clock; nothing may be logged.
 
@@ -224,7 +225,7 @@ def run(m: Int64, until: int) -> int:
     return quiet
 
 
-@njit(cache=True)
+@borrowing
 def flush(m: Int64) -> None:
     """Serve all that waits in all channels, the write buffers included; nothing may be logged."""
     for i in range(m[CHANNELS]):
@@ -235,13 +236,13 @@ def flush(m: Int64) -> None:
             advance(m, ch, NEVER, SETTLED)
 
 
-@njit(cache=True)
+@borrowing
 def settle(m: Int64, ch: int) -> bool:
     """Run a channel until it is settled; False if the log is full."""
     return settled(m, ch) or advance(m, ch, NEVER, SETTLED)
 
 
-@njit(cache=True)
+@borrowing
 def inject(
     m: Int64,
     channel: Int64,

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import inner
 from accelsim.kernels.dram_queues import complete, dequeue, first_hit, remove, settle_head, wake
 from accelsim.kernels.dram_records import (
     ACCESSES,
@@ -126,7 +127,7 @@ def _log(m: Int64, ch: int, command: int, bank: int, row: int, column: int) -> N
         m[ch + LOGGED] += 1
 
 
-@njit(cache=True)
+@inner
 def _close(m: Int64, bank: int, clock: int, ready: int) -> None:
     """Close a bank; `ready` is when it may be opened or refreshed."""
     m[bank + OPEN_ROW] = -1
@@ -139,7 +140,7 @@ def _close(m: Int64, bank: int, clock: int, ready: int) -> None:
         m[rank + OPEN_CLOCKS] += clock - m[rank + OPEN_SINCE]
 
 
-@njit(cache=True)
+@inner
 def _activate(m: Int64, ch: int, bank: int) -> None:
     clock, slot = m[ch + CLOCK], m[bank + QUEUE]
     group, rank = m[bank + GROUP], m[bank + RANK]
@@ -166,7 +167,7 @@ def _activate(m: Int64, ch: int, bank: int) -> None:
     settle_head(m, bank)
 
 
-@njit(cache=True)
+@inner
 def _precharge(m: Int64, ch: int, bank: int, row: int, column: int) -> None:
     clock, rank = m[ch + CLOCK], m[bank + RANK]
     _close(m, bank, clock, clock + m[PRE_ACT])
@@ -175,7 +176,7 @@ def _precharge(m: Int64, ch: int, bank: int, row: int, column: int) -> None:
     _log(m, ch, PRECHARGE, bank, row, column)
 
 
-@njit(cache=True)
+@inner
 def _access(m: Int64, ch: int, bank: int, entry: int) -> None:
     """Issue the column command of an entry of a command queue; it leaves the queue, and its reads will complete."""
     clock, slot = m[ch + CLOCK], m[bank + QUEUE + entry]
@@ -222,7 +223,7 @@ def _access(m: Int64, ch: int, bank: int, entry: int) -> None:
     dequeue(m, ch, bank, entry)
 
 
-@njit(cache=True)
+@inner
 def refresh(m: Int64, ch: int) -> int:
     """Go on with the oldest refresh that is due.
 
@@ -258,7 +259,7 @@ def refresh(m: Int64, ch: int) -> int:
     return 0
 
 
-@njit(cache=True)
+@inner
 def issue(m: Int64, ch: int, bank: int, command: int) -> None:
     """Issue a command that a bank's queue wants."""
     if command == ACTIVATE:

@@ -4,8 +4,9 @@ Only cycles in which something can happen are visited. In each, the phases of `a
 returns from DRAM, ends, frees, the host, starts, grants. A unit that is blocked is looked at again when what blocks it
 has changed, so a visit costs what its events cost.
 
-`e` is the state of the loop, laid out in `engine_records`, `d` that of the DMA units, laid out in `dma`. `m` and `c`
-are those of a banked DRAM, see `dram_records` and `crossing`; without one they are empty.
+`e` is the state of the loop, laid out in `engine_records`, `d` that of the DMA units, laid out in `dma`. `m`, `c` and
+`level` are those of a banked DRAM, see `dram_records` and `crossing`. Without one `m` is None, and `simple`, which is
+`d` else, without a DRAM of constant rate. What is done with None is not compiled: the loop has a form for each memory.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import crossing
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.crossing import KNOWN
 from accelsim.kernels.dma import (
     ARRIVED,
@@ -132,13 +133,13 @@ Int8 = NDArray[np.int8]
 _VALUE = (1 << VALUE_BITS) - 1
 
 
-@borrowing
+@inner
 def _spend(e: Int64, i: int, row: int, state: int, cycles: int) -> None:
     """Charge cycles that a unit, or the host, spends in a state for an instruction."""
     e[e[e[i + FORM] + LAYER] + ATTRIBUTION + row * e[STATES] + state] += cycles
 
 
-@borrowing
+@inner
 def _wake(e: Int64, units: int, after: int) -> None:
     """Let the units of a set try to start: in this cycle, but those up to number `after` in the next one."""
     unit = 0
@@ -148,7 +149,7 @@ def _wake(e: Int64, units: int, after: int) -> None:
         unit += 1
 
 
-@borrowing
+@inner
 def _raise(e: Int64, semaphore: int, after: int) -> None:
     """Raise a semaphore and wake whom its value lets go on; `after` is the unit that starts, -1 before all starts."""
     value = e[semaphore + RAISED] + 1
@@ -166,7 +167,7 @@ def _raise(e: Int64, semaphore: int, after: int) -> None:
         _wake(e, met, after)
 
 
-@borrowing
+@inner
 def _known(e: Int64, u: int, at: int) -> None:
     """Note when the unit's next instruction ends whose end was not known."""
     i = e[TO_KNOW + u]
@@ -177,8 +178,8 @@ def _known(e: Int64, u: int, at: int) -> None:
         e[END_AT + u] = at
 
 
-@borrowing
-def _end(e: Int64, d: Int64, m: Int64, c: Int64, u: int) -> None:
+@inner
+def _end(e: Int64, m: Int64 | None, c: Int64, level: Int64 | None, u: int) -> None:
     """End a unit's instructions whose end it is."""
     cycle = e[CYCLE]
     while e[END_AT + u] == cycle:
@@ -186,15 +187,15 @@ def _end(e: Int64, d: Int64, m: Int64, c: Int64, u: int) -> None:
         form = e[i + FORM]
         if e[form + SIGNAL + AT_END] >= 0:
             _raise(e, e[form + SIGNAL + AT_END], -1)
-        if e[PORT + u] >= 0 and d[MODEL] == BANKED:
-            e[e[form + LAYER] + TAIL] = crossing.buffered(m, c, cycle, e[e[i + MOVED] + TAG])
+        if m is not None and e[PORT + u] >= 0:
+            e[e[form + LAYER] + TAIL] = crossing.buffered(m, c, level, cycle, e[e[i + MOVED] + TAG])
         e[ENDED] += 1
         i = e[i + NEXT]
         e[ENDING + u] = i
         e[END_AT + u] = NEVER if i == e[TO_KNOW + u] else e[i + END]
 
 
-@borrowing
+@inner
 def _release(e: Int64, u: int) -> None:
     """Release a unit, and the ports that it holds."""
     i = e[HEAD + u]
@@ -216,7 +217,7 @@ def _release(e: Int64, u: int) -> None:
         _wake(e, waiters, -1)
 
 
-@borrowing
+@inner
 def _host(e: Int64, until: int) -> None:
     """Issue in program order, in this cycle and in later ones before `until`; a full queue holds all that comes after.
 
@@ -249,7 +250,7 @@ def _host(e: Int64, until: int) -> None:
     e[ISSUED] = i
 
 
-@borrowing
+@inner
 def _blocker(e: Int64, u: int, i: int) -> int:
     """State of a unit whose next instruction can't start, or -1: the host, semaphores in field order, the swap, ports.
 
@@ -279,7 +280,7 @@ def _blocker(e: Int64, u: int, i: int) -> int:
     return -1
 
 
-@borrowing
+@inner
 def _try(e: Int64, d: Int64, grants: Int8, u: int) -> None:
     """Start a unit's next instruction, or note what blocks it."""
     i, cycle = e[HEAD + u], e[CYCLE]
@@ -292,7 +293,7 @@ def _try(e: Int64, d: Int64, grants: Int8, u: int) -> None:
         _start(e, d, grants, u)
 
 
-@borrowing
+@inner
 def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
     """Start a unit's next instruction."""
     i, cycle = e[HEAD + u], e[CYCLE]
@@ -312,7 +313,7 @@ def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
         _occupy(e, d, grants, u, i)
 
 
-@borrowing
+@inner
 def _transfer(e: Int64, d: Int64, u: int, i: int) -> None:
     """Begin a transfer, whose times the memory decides."""
     takes, t, port = e[i + FORM], e[i + MOVED], e[PORT + u]
@@ -323,7 +324,7 @@ def _transfer(e: Int64, d: Int64, u: int, i: int) -> None:
         moved(d, port, e[t + TAG], writes, e[t + ADDRESS], e[t + STRIDE], e[t + ROWS], e[t + ROW_BYTES], e[t + LIST])
 
 
-@borrowing
+@inner
 def _complete(e: Int64, u: int) -> None:
     """End a unit's transfers, each after the one before it, as far as their completion is known."""
     while e[TO_KNOW + u] >= 0:
@@ -334,7 +335,7 @@ def _complete(e: Int64, u: int) -> None:
         _known(e, u, max(complete + e[e[i + FORM] + TAKES_LATENCY], e[LAST_END + u]))
 
 
-@borrowing
+@inner
 def _occupy(e: Int64, d: Int64, grants: Int8, u: int, i: int) -> None:
     """Hold a unit for as long as an instruction takes."""
     takes, cycle = e[i + FORM], e[CYCLE]
@@ -355,7 +356,7 @@ def _occupy(e: Int64, d: Int64, grants: Int8, u: int, i: int) -> None:
     _spend(e, i, u, BUSY, free - cycle)
 
 
-@borrowing
+@inner
 def _requested(e: Int64, d: Int64, port: int) -> int:
     """Free a DMA unit whose transfer had its last burst granted; return the instruction."""
     p = HEADER + port * PORT_WORDS
@@ -370,11 +371,11 @@ def _requested(e: Int64, d: Int64, port: int) -> int:
     return i
 
 
-@borrowing
-def _collect(e: Int64, d: Int64, m: Int64, c: Int64) -> None:
+@inner
+def _collect(e: Int64, d: Int64, m: Int64, c: Int64, level: Int64 | None) -> None:
     """Run the controllers up to this cycle, and note the completion of transfers whose last data are known."""
     found = 0
-    for k in range(crossing.advance(m, c, e[CYCLE])):
+    for k in range(crossing.advance(m, c, level, e[CYCLE])):
         i, seen = c[c[KNOWN] + 2 * k], c[c[KNOWN] + 2 * k + 1]
         u, t = e[e[i + FORM] + UNIT], e[i + MOVED]
         returns(d, e[PORT + u], seen)
@@ -389,7 +390,7 @@ def _collect(e: Int64, d: Int64, m: Int64, c: Int64) -> None:
             _complete(e, u)
 
 
-@borrowing
+@inner
 def _simple(e: Int64, d: Int64, grants: Int8, until: int) -> None:
     """Grant bursts of a DRAM of constant rate before a cycle, or until that frees a unit."""
     d[ARRIVED] = 0
@@ -411,23 +412,23 @@ def _simple(e: Int64, d: Int64, grants: Int8, until: int) -> None:
             until = min(until, e[FREE_AT + u], e[END_AT + u])
 
 
-@borrowing
-def _banked(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8) -> None:
+@inner
+def _banked(e: Int64, d: Int64, m: Int64, c: Int64, level: Int64 | None, grants: Int8) -> None:
     """Grant the bursts that a banked DRAM accepts in this cycle, and find the next in which it does something."""
     cycle = e[CYCLE]
     if d[ARRIVED]:
         d[ARRIVED] = 0
-        _collect(e, d, m, c)
+        _collect(e, d, m, c, level)
     while d[PENDING]:
-        port = banked_grant(d, m, c, cycle, grants)
+        port = banked_grant(d, m, c, level, cycle, grants)
         if port < 0:
             break
         if port >= d[PORTS]:
             _requested(e, d, port - d[PORTS])
-    e[MEMORY_AT] = banked_wake(d, c, cycle)
+    e[MEMORY_AT] = banked_wake(d, c, level, cycle)
 
 
-@borrowing
+@inner
 def _least(e: Int64, field: int) -> int:
     """Least of a field's words, one for each of UNIT_SLOTS."""
     a, b = min(e[field], e[field + 1]), min(e[field + 2], e[field + 3])
@@ -435,7 +436,7 @@ def _least(e: Int64, field: int) -> int:
     return int(min(a, b, c, d))
 
 
-@borrowing
+@inner
 def _next(e: Int64) -> int:
     """First cycle in which a unit does something."""
     return min(_least(e, FREE_AT), _least(e, END_AT), _least(e, TRY_AT))
@@ -491,7 +492,6 @@ def put(
         last[u] = i
 
 
-@borrowing
 def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> bool:
     """Go on until `until` instructions have ended, or all.
 
@@ -504,7 +504,15 @@ def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> boo
     -------
     False if instructions are left but nothing can happen any more.
     """
-    banked, simple = d[MODEL] == BANKED, d[MODEL] == SIMPLE
+    simple, banked = d if d[MODEL] == SIMPLE else None, m if d[MODEL] == BANKED else None
+    return loop(e, d, simple, banked, c, crossing.level(c), grants, until)
+
+
+@borrowing
+def loop(
+    e: Int64, d: Int64, simple: Int64 | None, m: Int64 | None, c: Int64, level: Int64 | None, grants: Int8, until: int
+) -> bool:  # fmt: skip
+    """What `run` does, of the form that the memory needs."""
     soonest = _next(e)
     while e[ENDED] < until:
         cycle = min(soonest, e[MEMORY_AT], e[HOST_AT])
@@ -512,11 +520,11 @@ def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> boo
             return False
         e[CYCLE] = cycle
         returned = e[MEMORY_AT] == cycle
-        if returned and banked:
-            _collect(e, d, m, c)
+        if m is not None and returned:
+            _collect(e, d, m, c, level)
         for u in range(UNIT_SLOTS):
             if e[END_AT + u] == cycle:
-                _end(e, d, m, c, u)
+                _end(e, m, c, level, u)
         for u in range(UNIT_SLOTS):
             if e[FREE_AT + u] == cycle:
                 _release(e, u)
@@ -528,9 +536,9 @@ def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> boo
                 _try(e, d, grants, u)
         soonest = _next(e)
         if returned or d[ARRIVED]:
-            if simple:
-                _simple(e, d, grants, min(soonest, e[HOST_AT]))
-            else:
-                _banked(e, d, m, c, grants)
+            if simple is not None:
+                _simple(e, simple, grants, min(soonest, e[HOST_AT]))
+            if m is not None:
+                _banked(e, d, m, c, level, grants)
             soonest = _next(e)
     return True

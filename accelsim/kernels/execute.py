@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes, nm, products, requantize, tiles, windows
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import inner
 from accelsim.kernels.products import Held
 from accelsim.kernels.requantize import Channels
 
@@ -118,8 +118,7 @@ class Matrix(NamedTuple):
     turned: Bytes
 
 
-@njit(cache=True)
-def run(  # noqa: PLR0911 - whatever is left to the core
+def run(
     first: int, until: int, code: Stream, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
     effectual: Int64,
 ) -> int:  # fmt: skip
@@ -138,6 +137,16 @@ def run(  # noqa: PLR0911 - whatever is left to the core
     -------
     Number of the first instruction that was not executed.
     """
+    tiled = True if len(code.functions) or len(code.descriptors) else None
+    return loop(first, until, code, memories, matrix, held, channels, effectual, tiled)
+
+
+@njit(cache=True)
+def loop(  # noqa: PLR0911 - whatever is left to the core
+    first: int, until: int, code: Stream, memories: Memories, matrix: Matrix, held: Held, channels: Channels,
+    effectual: Int64, tiled: bool | None,
+) -> int:  # fmt: skip
+    """What `run` does; windows and typed tiles alone are left, and not compiled, if `tiled` is None."""
     for i in range(first, until):
         action, p = code.action[code.opcode[i]], code.operands[i]
         if MATMUL <= action <= MULTIPLY_ROWS:
@@ -152,11 +161,9 @@ def run(  # noqa: PLR0911 - whatever is left to the core
             copy_rows(memories.dram, p[0], p[1], _scratchpad(memories, p[4]), p[5], p[6], p[2], p[3])
         elif action == STORE:
             copy_rows(_scratchpad(memories, p[4]), p[5], p[6], memories.dram, p[0], p[1], p[2], p[3])
-        elif action == GATHER:
-            windows.gather(code.descriptors[p[1]], p[4], p[5], memories.dram, p[0], _scratchpad(memories, p[2]), p[3])
-        elif action == SCATTER:
-            windows.scatter(code.descriptors[p[1]], _scratchpad(memories, p[2]), p[3], memories.dram, p[0])
-        elif MAP <= action <= MOVE:
+        elif GATHER <= action <= MOVE:
+            if tiled is None:
+                return i
             if not _tile(action, p, code, memories):
                 return i
         elif action == REQUANTIZE:
@@ -171,7 +178,7 @@ def run(  # noqa: PLR0911 - whatever is left to the core
     return until
 
 
-@borrowing
+@inner
 def copy_rows(
     source: Bytes, at: int, stride: int, out: Bytes, at_out: int, stride_out: int, rows: int, row_bytes: int
 ) -> None:
@@ -196,7 +203,13 @@ def _scratchpad(memories: Memories, number: int) -> Bytes:
 
 @njit(cache=True)
 def _tile(action: int, p: Int64, code: Stream, memories: Memories) -> bool:
-    """Do what the vector unit does to typed tiles, if it is known how."""
+    """Move a window, or do what the vector unit does to typed tiles, if it is known how."""
+    if action == GATHER:
+        windows.gather(code.descriptors[p[1]], p[4], p[5], memories.dram, p[0], _scratchpad(memories, p[2]), p[3])
+        return True
+    if action == SCATTER:
+        windows.scatter(code.descriptors[p[1]], _scratchpad(memories, p[2]), p[3], memories.dram, p[0])
+        return True
     f = code.functions[p[0]]
     mode = code.rounding[f[tiles.ROUNDING]]
     if action == MAP:
@@ -221,7 +234,7 @@ def _preload(p: Int64, memories: Memories, matrix: Matrix) -> bool:
     return True
 
 
-@borrowing
+@inner
 def _turn(memory: Bytes, at: int, stride: int, rows: int, columns: int, out: Bytes) -> None:
     """Exchange rows and columns of bytes."""
     for row in range(np.uint64(rows)):
@@ -230,7 +243,7 @@ def _turn(memory: Bytes, at: int, stride: int, rows: int, columns: int, out: Byt
             out[column * np.uint64(rows) + row] = memory[first + column]
 
 
-@borrowing
+@inner
 def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: Held) -> int:
     """Multiply a tile; return the products whose factors are both nonzero, or -1 if packed weights are none."""
     state = matrix.state
@@ -287,7 +300,7 @@ def _multiply(action: int, p: Int64, memories: Memories, matrix: Matrix, held: H
     return effectual
 
 
-@njit(cache=True)
+@inner
 def _requantize(p: Int64, memories: Memories, rounding: Int64, room: Channels) -> bool:
     """Turn sums into results; whether its sums and results are aligned, its scheme is known, its shifts are defined."""
     sums, sums_stride, rows, columns, constants, address, stride = p[0], p[1], p[2], p[3], p[4], p[5], p[6]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels import dram, dram_queues
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.crossing_records import (
     BANK_LOW,
     BANK_MASK,
@@ -64,7 +64,7 @@ from accelsim.kernels.dram_records import (
 Int64 = NDArray[np.int64]
 
 
-@borrowing
+@inner
 def _periods(count: int, period: int, other: int) -> tuple[int, int]:
     """Whole periods of `other` that `count` periods take, and what is left of it.
 
@@ -90,7 +90,7 @@ def seen(c: Int64, clock: int) -> int:
     return cycle + (rest > 0)
 
 
-@borrowing
+@inner
 def look(c: Int64, cycle: int) -> None:
     """Find EDGE and CAPACITY of a core cycle."""
     if c[CYCLE] == cycle:
@@ -103,7 +103,7 @@ def look(c: Int64, cycle: int) -> None:
     c[CAPACITY] = max(1, clocks) * c[PER_CLOCK]
 
 
-@borrowing
+@inner
 def _run(m: Int64, c: Int64, cycle: int) -> int:
     """Run all channels up to a core cycle; return the clock before which nothing can happen in them.
 
@@ -115,7 +115,7 @@ def _run(m: Int64, c: Int64, cycle: int) -> int:
     return still if c[EDGE] <= still else dram.run(m, c[EDGE])
 
 
-@borrowing
+@inner
 def advance(m: Int64, c: Int64, cycle: int) -> int:
     """Run all DRAM clocks before a core cycle.
 
@@ -129,7 +129,7 @@ def advance(m: Int64, c: Int64, cycle: int) -> int:
     return count
 
 
-@borrowing
+@inner
 def take(m: Int64, c: Int64, i: int) -> tuple[int, int]:
     """Free the i-th request of those that `advance` found; return its owner and the cycle in which it is seen."""
     request = m[m[FINISHED] + i]
@@ -138,13 +138,13 @@ def take(m: Int64, c: Int64, i: int) -> tuple[int, int]:
     return c[c[OWNERS] + request], seen(c, m[m[REQUESTS] + request * REQUEST_WORDS + DONE])
 
 
-@borrowing
+@inner
 def eventful(c: Int64) -> int:
     """First core cycle before which something can have happened that `advance` did not see yet."""
     return _periods(c[STILL], c[DRAM_PERIOD], c[CORE_PERIOD])[0] + 1
 
 
-@borrowing
+@inner
 def exhausted(c: Int64, cycle: int) -> bool:
     """Whether the DRAM clocks of a core cycle have accepted all requests that they take."""
     look(c, cycle)
@@ -154,14 +154,14 @@ def exhausted(c: Int64, cycle: int) -> bool:
     return bool(c[COUNTED] >= c[CAPACITY])
 
 
-@borrowing
+@inner
 def accepts(m: Int64, c: Int64, line: int, write: bool) -> bool:
     """Whether the channel of a burst has room for a read or a write."""
     ch = HEADER_WORDS + ((line >> c[CHANNEL_LOW]) & c[CHANNEL_MASK]) * c[CHANNEL_STEP]
     return bool(m[ch + (WRITES if write else READS)] < m[ROOM])
 
 
-@borrowing
+@inner
 def push(m: Int64, c: Int64, line: int, write: bool, owner: int, tag: int) -> None:
     """Add a request that is accepted; `advance` has run up to its cycle."""
     c[FREE_NUMBERS] -= 1
@@ -183,7 +183,7 @@ def push(m: Int64, c: Int64, line: int, write: bool, owner: int, tag: int) -> No
     dram_queues.push(m, ch, line, bank, row, column, write, request, tag)
 
 
-@borrowing
+@inner
 def buffered(m: Int64, c: Int64, cycle: int, tag: int) -> int:
     """Writes of a tag that wait for their commands at the beginning of a core cycle."""
     _run(m, c, cycle)
@@ -193,7 +193,7 @@ def buffered(m: Int64, c: Int64, cycle: int, tag: int) -> int:
     return total
 
 
-@borrowing
+@inner
 def _latest(m: Int64, field: int) -> int:
     """Largest clock in a field of all channels."""
     latest = 0

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from accelsim.kernels.borrowing import borrowing
 
 Bytes = NDArray[np.uint8]
 
 
-@njit(cache=True)
+@borrowing
 def expand(memory: Bytes, at: int, depth: int, columns: int, kept: int, group: int, bits: int, out: Bytes) -> bool:
     """Put stored weights where they belong in a dense matrix.
 

@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from accelsim.kernels.borrowing import inner
+
 Int64 = NDArray[np.int64]
 #: First byte of each range, the one behind its last, and the last step that uses what it holds.
 Ranges = tuple[Int64, Int64, Int64]
@@ -15,6 +17,32 @@ Ranges = tuple[Int64, Int64, Int64]
 def _part(ranges: Ranges, count: int) -> Ranges:
     low, high, last = ranges
     return low[:count].copy(), high[:count].copy(), last[:count].copy()
+
+
+@inner
+def _first_above(ascending: Int64, value: int) -> int:
+    """Number of the first of ascending values that is above a value."""
+    low, high = 0, len(ascending)
+    while low < high:
+        middle = (low + high) // 2
+        if ascending[middle] > value:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@njit(cache=True)
+def _order(values: Int64) -> Int64:
+    """Numbers of a few values as they ascend."""
+    order = np.empty(len(values), np.int64)
+    for i in range(len(values)):
+        place = i
+        while place > 0 and values[order[place - 1]] > values[i]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = i
+    return order
 
 
 @njit(cache=True)
@@ -28,7 +56,7 @@ def legal(high: Int64, low: Int64, last: Int64, begins: Int64, ends: Int64) -> I
     """
     found = np.zeros(len(begins), np.int64)
     for i in range(len(begins)):
-        held = np.searchsorted(high, begins[i], side="right")
+        held = _first_above(high, begins[i])
         while held < len(low) and low[held] < ends[i]:
             found[i] = max(found[i], last[held] + 1)
             held += 1
@@ -48,7 +76,7 @@ def left_by(addresses: Int64, sizes: Int64, last: Int64) -> Ranges:
     """
     slots, fills, count = len(addresses), len(sizes), 0
     ranges = (np.empty(fills, np.int64), np.empty(fills, np.int64), np.empty(fills, np.int64))
-    for slot in np.argsort(addresses):
+    for slot in _order(addresses):
         reach = 0
         if slot >= fills:
             continue

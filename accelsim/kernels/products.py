@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.lanes import GROUP_BYTES, LANES, PAIRS, ROWS, UNSIGNED_COLUMNS, UNSIGNED_ROWS
 
 Bytes = NDArray[np.uint8]
@@ -85,13 +85,13 @@ def held_bytes(depth: Int64, columns: Int64) -> Int64:
     return GROUP_BYTES * -(-columns // LANES) * -(-depth // 2)
 
 
-@borrowing
+@inner
 def _group(form: int) -> int:
     """Inputs of a group."""
     return 2 if form == PAIRS else 4
 
 
-@borrowing
+@inner
 def _begin(h: Held, depth: int, columns: int, rows_signed: bool, held_signed: bool) -> int:
     """Choose the form for operands of which at most one is unsigned; return 128 if `lanes.pack_columns` shall flip."""
     form = PAIRS
@@ -157,7 +157,7 @@ def stream(
     return _effectual(h)
 
 
-@borrowing
+@inner
 def _multiply(h: Held, rows: int, pitch: int, sums: Bytes, at: int, stride: int, more: bool) -> None:
     """Add the products of converted rows to sums, or put them there."""
     form, columns = h.state[FORM], h.state[COLUMNS]
@@ -169,7 +169,7 @@ def _multiply(h: Held, rows: int, pitch: int, sums: Bytes, at: int, stride: int,
         )  # fmt: skip
 
 
-@borrowing
+@inner
 def _effectual(h: Held) -> int:
     """Products of nonzeros of the rows that streamed last and of what is held."""
     total = 0

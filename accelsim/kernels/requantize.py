@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from accelsim.kernels.borrowing import borrowing, inner
 
 Results = NDArray[np.uint8] | NDArray[np.uint16]
 Int32 = NDArray[np.int32]
@@ -36,7 +37,7 @@ def room(channels: int) -> Channels:
     return Channels(np.zeros(channels, np.int32), np.zeros(channels, np.int32), np.zeros(channels, np.int8))
 
 
-@njit(cache=True)
+@borrowing
 def are_defined(shift: Int8, channels: int) -> bool:
     """Whether the schemes are defined for the shifts of the first channels."""
     low = high = 0
@@ -46,7 +47,7 @@ def are_defined(shift: Int8, channels: int) -> bool:
     return low >= LOWEST and high <= HIGHEST
 
 
-@njit(cache=True)
+@borrowing
 def repeat(constants: Channels, channel: int, first: int, amount: int) -> None:
     """Put a channel's constants to `amount` channels, from `first` on."""
     b, m, s = constants.bias[channel], constants.multiplier[channel], constants.shift[channel]
@@ -54,19 +55,19 @@ def repeat(constants: Channels, channel: int, first: int, amount: int) -> None:
         constants.bias[c], constants.multiplier[c], constants.shift[c] = b, m, s
 
 
-@njit(cache=True)
+@inner
 def _half_up(value: int, right: int) -> int:
     """Shift right, ties towards plus infinity."""
     return (value + ((1 << right) >> 1)) >> right
 
 
-@njit(cache=True)
+@inner
 def _half_away(value: int, right: int) -> int:
     """Shift right, ties away from zero."""
     return -_half_up(-value, right) if value < 0 else _half_up(value, right)
 
 
-@njit(cache=True)
+@inner
 def _high(total: int, multiplier: int, shift: int) -> int:
     """Upper half of the doubled product, ties up; a left shift wraps to 32 bits."""
     shifted = total << max(shift, 0)
@@ -74,27 +75,27 @@ def _high(total: int, multiplier: int, shift: int) -> int:
     return _half_up(low * multiplier, 31)
 
 
-@njit(cache=True)
+@inner
 def _once_up(total: int, multiplier: int, shift: int) -> int:
     return _half_up(total * multiplier, 31 - shift)
 
 
-@njit(cache=True)
+@inner
 def _once_away(total: int, multiplier: int, shift: int) -> int:
     return _half_away(total * multiplier, 31 - shift)
 
 
-@njit(cache=True)
+@inner
 def _twice_away(total: int, multiplier: int, shift: int) -> int:
     return _half_away(_high(total, multiplier, shift), max(-shift, 0))
 
 
-@njit(cache=True)
+@inner
 def _twice_up(total: int, multiplier: int, shift: int) -> int:
     return _half_up(_high(total, multiplier, shift), max(-shift, 0))
 
 
-@njit(cache=True)
+@inner
 def scaled(mode: int, total: int, multiplier: int, shift: int) -> int:
     """Scale one value by a rounding scheme."""
     if mode == ONCE_UP:
@@ -106,7 +107,7 @@ def scaled(mode: int, total: int, multiplier: int, shift: int) -> int:
     return _twice_up(total, multiplier, shift)
 
 
-@njit(cache=True)
+@borrowing
 def row(
     mode: int, sums: Int32, first: int, constants: Channels, channel: int, columns: int, zero_point: int, qmin: int,
     qmax: int, out: Results, at: int,

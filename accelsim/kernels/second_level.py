@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels import handover
-from accelsim.kernels.borrowing import borrowing
+from accelsim.kernels.borrowing import borrowing, inner
 from accelsim.kernels.crossing_records import (
     BANKS,
     CAPACITY,
@@ -56,7 +56,7 @@ Int64 = NDArray[np.int64]
 NOBODY = -1
 
 
-@borrowing
+@inner
 def _tell(c: Int64, owner: int, cycle: int) -> None:
     """Note what the next `advance` returns."""
     at = c[KNOWN] + 2 * c[KNOWN_COUNT]
@@ -65,7 +65,7 @@ def _tell(c: Int64, owner: int, cycle: int) -> None:
     c[KNOWN_COUNT] += 1
 
 
-@borrowing
+@inner
 def _wait(c: Int64, line: int, owner: int) -> None:
     """Let a request wait for a line's data, behind those that do already."""
     waiting = c[FREE_WAITING]
@@ -81,7 +81,7 @@ def _wait(c: Int64, line: int, owner: int) -> None:
     c[at] = waiting
 
 
-@borrowing
+@inner
 def _arrive(c: Int64, line: int, ready: int) -> None:
     """Note when DRAM has a line's data, and tell all that wait for them."""
     ways = c[WAYS]
@@ -98,7 +98,7 @@ def _arrive(c: Int64, line: int, ready: int) -> None:
     c[FREE_WAITING] = first
 
 
-@borrowing
+@inner
 def advance(m: Int64, c: Int64, cycle: int) -> int:
     """Run all DRAM clocks before a core cycle.
 
@@ -116,19 +116,19 @@ def advance(m: Int64, c: Int64, cycle: int) -> int:
     return count
 
 
-@borrowing
+@inner
 def eventful(c: Int64) -> int:
     """First core cycle before which `advance` has nothing to tell and what was refused stays refused."""
     return 0 if c[KNOWN_COUNT] else min(handover.eventful(c), c[RETRY])
 
 
-@borrowing
+@inner
 def _refuse(c: Int64, until: int) -> None:
     """Take note of the cycle until which a request is refused."""
     c[RETRY] = min(c[RETRY], until)
 
 
-@borrowing
+@inner
 def _port(c: Int64, number: int) -> int:
     """The port of a line's bank that is free first; the first one of several."""
     first = c[PORT_LIST] + (number & (c[BANKS] - 1)) * c[PORTS]
@@ -139,7 +139,7 @@ def _port(c: Int64, number: int) -> int:
     return best
 
 
-@borrowing
+@inner
 def _takes(m: Int64, c: Int64, number: int, cycle: int, write: bool) -> bool:
     """Whether DRAM takes a request in a cycle.
 
@@ -158,7 +158,7 @@ def _takes(m: Int64, c: Int64, number: int, cycle: int, write: bool) -> bool:
     return handover.accepts(m, c, number, write)
 
 
-@borrowing
+@inner
 def _write_back(m: Int64, c: Int64, line: int, tag: int) -> None:
     """Read a dirty line and give it to DRAM."""
     handover.push(m, c, c[line], True, NOBODY, tag)
@@ -170,14 +170,14 @@ def _write_back(m: Int64, c: Int64, line: int, tag: int) -> None:
     c[line + IS_DIRTY * c[WAYS]] = 0
 
 
-@borrowing
+@inner
 def _first_line(c: Int64, index: int) -> int:
     """The line in the first way of a set."""
     line: int = c[LINE_LIST] + index * c[WAYS] * LINE_FIELDS
     return line
 
 
-@borrowing
+@inner
 def _leaving(c: Int64, first: int, cycle: int) -> int:
     """The least recently used line of a full set whose data are there, or -1."""
     ways = c[WAYS]
@@ -193,7 +193,7 @@ def _leaving(c: Int64, first: int, cycle: int) -> int:
     return leaving
 
 
-@borrowing
+@inner
 def _allocate(m: Int64, c: Int64, number: int, tag: int, cycle: int, fetch: bool) -> int:
     """Make room in a set and begin to fetch a line, if need be; -1 if that can't be done in the cycle."""
     ways, index = c[WAYS], number & (c[SETS] - 1)
@@ -226,7 +226,7 @@ def _allocate(m: Int64, c: Int64, number: int, tag: int, cycle: int, fetch: bool
     return line
 
 
-@borrowing
+@inner
 def _find(c: Int64, number: int) -> int:
     """The line of a burst, or -1."""
     index = number & (c[SETS] - 1)
@@ -237,7 +237,7 @@ def _find(c: Int64, number: int) -> int:
     return -1
 
 
-@borrowing
+@inner
 def offer(m: Int64, c: Int64, number: int, write: bool, covered: bool, owner: int, tag: int, cycle: int) -> bool:
     """Accept a request for a burst, or refuse it; `advance` has run up to the cycle."""
     port = _port(c, number)
@@ -269,14 +269,14 @@ def offer(m: Int64, c: Int64, number: int, write: bool, covered: bool, owner: in
     return True
 
 
-@borrowing
+@inner
 def buffered(m: Int64, c: Int64, cycle: int, tag: int) -> int:
     """Writes that a tag is charged for and that wait for their commands at the beginning of a core cycle."""
     at_the_end: int = c[DIRTY_LINES] if tag == c[TAGS] - 1 else 0
     return handover.buffered(m, c, cycle, tag) + at_the_end
 
 
-@borrowing
+@inner
 def _next_dirty(c: Int64, index: int, use: int) -> int:
     """The least recently used dirty line of a set whose last use is not before `use`, or -1."""
     ways, first = c[WAYS], _first_line(c, index)

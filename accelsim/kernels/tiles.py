@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes, requantize
+from accelsim.kernels.borrowing import inner
 
 Bytes = NDArray[np.uint8]
 Int64 = NDArray[np.int64]
@@ -49,7 +50,7 @@ SIGN = 128
 PAIRS = 2**16
 
 
-@njit(cache=True)
+@inner
 def _values(element: int, zero_point: int, values: Int64) -> None:
     """What each byte stands for, int64, shape (256,)."""
     flip = SIGN if element == INT8 else 0
@@ -57,7 +58,7 @@ def _values(element: int, zero_point: int, values: Int64) -> None:
         values[byte] = (byte ^ flip) - flip - zero_point
 
 
-@njit(cache=True)
+@inner
 def _rescale(mode: int, values: Int64, multiplier: int, shift: int) -> None:
     """Bring the values of bytes to a common scale."""
     for byte in range(256):
@@ -126,7 +127,7 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
     return True
 
 
-@njit(cache=True)
+@inner
 def _of_two(
     adds: bool, mode: int, one: int, two: int, multiplier: int, shift: int, zero_point: int, low: int, high: int
 ) -> int:  # fmt: skip
@@ -136,13 +137,13 @@ def _of_two(
     return min(max(q, low), high) & 255
 
 
-@njit(cache=True)
+@inner
 def _is_known(element: int) -> bool:
     """Whether an element is an integer of at most 16 bits."""
     return element <= INT16 or element >= INT4
 
 
-@njit(cache=True)
+@inner
 def _bits(element: int) -> int:
     """Bits of an integer of at most 16 bits."""
     if element >= INT2:
@@ -152,7 +153,7 @@ def _bits(element: int) -> int:
     return 16 if element == INT16 else 8
 
 
-@njit(cache=True)
+@inner
 def _number(memory: Bytes, element: int, row: int, column: int) -> int:
     """Integer of at most 16 bits of the row that begins at an address."""
     bits = _bits(element)
@@ -168,7 +169,7 @@ def _number(memory: Bytes, element: int, row: int, column: int) -> int:
     return (field ^ sign) - sign
 
 
-@njit(cache=True)
+@inner
 def _put_row(numbers: Int64, element: int, memory: Bytes, row: int) -> None:
     """Write integers of at most 16 bits to the row that begins at an address; what its last byte has over is 0."""
     bits = _bits(element)
@@ -183,7 +184,7 @@ def _put_row(numbers: Int64, element: int, memory: Bytes, row: int) -> None:
         memory[row + place // 8] |= (numbers[column] & ((1 << bits) - 1)) << place % 8
 
 
-@njit(cache=True)
+@inner
 def _common(mode: int, value: int, left: int, multiplier: int, shift: int) -> int:
     """A value at the common scale of a sum."""
     return min(max(requantize.scaled(mode, value << left, multiplier, shift), INT32_MIN), INT32_MAX)

@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from accelsim.kernels import lanes
+from accelsim.kernels.borrowing import inner
 
 Bytes = NDArray[np.uint8]
 Int64 = NDArray[np.int64]
@@ -17,7 +18,7 @@ WIDTH, RUN_BYTES, FILL = HEIGHT + 1, HEIGHT + 2, HEIGHT + 3
 DIMENSIONS = 5
 
 
-@njit(cache=True)
+@inner
 def _step(d: Int64, index: Int64, place: Int64) -> None:
     """Go on to the next line of runs: its place in DRAM and on chip, its row and its column."""
     for axis in range(DIMENSIONS - 2, -1, -1):
@@ -31,7 +32,7 @@ def _step(d: Int64, index: Int64, place: Int64) -> None:
             place[i] -= (d[axis] - 1) * d[DRAM_STRIDES + DIMENSIONS * i + axis]
 
 
-@njit(cache=True)
+@inner
 def _lines(d: Int64) -> int:
     """Lines of runs: those of the last dimension are one."""
     lines = 1
@@ -40,7 +41,7 @@ def _lines(d: Int64) -> int:
     return lines
 
 
-@njit(cache=True)
+@inner
 def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
     """Indices, from the first to below the last, whose coordinates first + step * index lie in an image's axis."""
     if step == 0:
@@ -50,7 +51,7 @@ def _inside(first: int, step: int, count: int, size: int) -> tuple[int, int]:
     return min(low, count), min(high, count)
 
 
-@njit(cache=True)
+@inner
 def _copy(
     source: Bytes, at: int, stride: int, out: Bytes, at_out: int, stride_out: int, runs: int, size: int
 ) -> None:  # fmt: skip
@@ -62,7 +63,7 @@ def _copy(
         lanes.copy(source, at + i * stride, out, at_out + i * stride_out, size)
 
 
-@njit(cache=True)
+@inner
 def _fill(out: Bytes, at: int, stride: int, runs: int, size: int, value: int) -> None:
     """Set runs of bytes."""
     for i in range(runs):

@@ -14,10 +14,11 @@ import pytest
 from numba.core import caching
 
 from accelsim import kernels
+from accelsim.kernels.cache import CACHE_FOLDER, OneAtATime
 
 SCRIPT = """
 import numpy as np
-import accelsim.kernels as k
+import accelsim.kernels.cache as k
 from accelsim.kernels import clocks
 first = np.zeros(3, np.int64)
 clocks.signals(np.array([[0, 1, -1], [1, -1, 1]], np.int8), first)
@@ -64,9 +65,7 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path) -> None:
 def test_other_users_of_numba_keep_their_cache_folder() -> None:
     import numba
 
-    import accelsim.kernels
-
-    assert str(accelsim.kernels.CACHE_FOLDER) != numba.config.CACHE_DIR
+    assert str(CACHE_FOLDER) != numba.config.CACHE_DIR
 
 
 def test_types_that_are_saved_at_once_are_found_under_their_own_names(
@@ -81,12 +80,12 @@ def test_types_that_are_saved_at_once_are_found_under_their_own_names(
     monkeypatch.setattr(caching.IndexDataCacheFile, "_save_index", slowly)
 
     def save(name: str) -> None:
-        kernels.OneAtATime(str(tmp_path), "kernel", "stamp").save(name, f"code of {name}")
+        OneAtATime(str(tmp_path), "kernel", "stamp").save(name, f"code of {name}")
 
     names = ["int8", "int16", "float32"]
     with ThreadPoolExecutor(3) as threads:
         list(threads.map(save, names))
-    found = kernels.OneAtATime(str(tmp_path), "kernel", "stamp")
+    found = OneAtATime(str(tmp_path), "kernel", "stamp")
     assert [found.load(name) for name in names] == [f"code of {name}" for name in names]
 
 
@@ -94,5 +93,5 @@ def test_types_that_are_saved_at_once_are_found_under_their_own_names(
 def test_kernels_have_such_a_cache_and_others_keep_theirs() -> None:
     from accelsim.kernels import clocks
 
-    assert isinstance(clocks.signals._cache._cache_file, kernels.OneAtATime)
-    assert caching.IndexDataCacheFile is not kernels.OneAtATime
+    assert isinstance(clocks.signals._cache._cache_file, OneAtATime)
+    assert caching.IndexDataCacheFile is not OneAtATime

@@ -56,16 +56,17 @@ class Both:
         )
         self.kernels = Controllers(where, where.dram, requests, TAGS, lines)
         self.m, self.c = self.kernels.dram, self.kernels.crossing
+        self.level = kernel.level(self.c)
 
     def advance(self, cycle: int) -> list[tuple[int, int]]:
-        count, begin = kernel.advance(self.m, self.c, cycle), self.c[kernel.KNOWN]
+        count, begin = kernel.advance(self.m, self.c, self.level, cycle), self.c[kernel.KNOWN]
         known = self.c[begin : begin + 2 * count].reshape(-1, 2).tolist()
         expected = self.classes.advance(cycle)
         assert known == [list(pair) for pair in expected]
         return expected  # type: ignore[return-value]  # the owners are those that were given
 
     def exhausted(self, cycle: int) -> bool:
-        exhausted = kernel.exhausted(self.c, cycle)
+        exhausted = kernel.exhausted(self.c, self.level, cycle)
         assert exhausted == self.classes.exhausted(cycle)
         return exhausted
 
@@ -78,17 +79,17 @@ class Both:
             expected = classes.accepts(int(places.channel[0]), write=write)
             if expected:
                 classes.push(places, 0, owner, tag, write=write)
-        assert kernel.offer(self.m, self.c, line, write, covered, owner, tag, cycle) == expected
+        assert kernel.offer(self.m, self.c, self.level, line, write, covered, owner, tag, cycle) == expected
         return expected
 
     def eventful(self) -> int:
-        eventful = kernel.eventful(self.c)
+        eventful = kernel.eventful(self.c, self.level)
         assert eventful == self.classes.eventful
         return eventful
 
     def buffered(self, cycle: int) -> None:
         for tag in range(TAGS):
-            assert kernel.buffered(self.m, self.c, cycle, tag) == self.classes.buffered(cycle, tag)
+            assert kernel.buffered(self.m, self.c, self.level, cycle, tag) == self.classes.buffered(cycle, tag)
 
     def finish(self, cycle: int) -> Activity:
         over = kernel.flush(self.m, self.c, cycle)

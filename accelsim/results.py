@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
-from accelsim.isa.program import KeptInfo, RegionInfo
 from accelsim.memory.activity import Activity
 
 if TYPE_CHECKING:
@@ -87,6 +86,17 @@ class Spans(NamedTuple):
     end: Int64
 
 
+class Readable(Protocol):
+    """A value that bytes hold, as a program's header tells it."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def read(self, dram: NDArray[np.uint8], /) -> NDArray[np.generic]:
+        """Its numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """What an engine returns.
@@ -141,9 +151,9 @@ class Execution:
     reuse: Reuse | None = None
     sources: Int64 | None = None
 
-    def numbers(self, region: RegionInfo) -> NDArray[np.generic]:
+    def numbers(self, value: Readable) -> NDArray[np.generic]:
         """Numbers of a value, in DRAM after the run, or on chip when it was whole; shape (samples, features)."""
-        return self.kept[region.name] if isinstance(region, KeptInfo) else region.read(self.dram)
+        return self.kept[value.name] if value.name in self.kept else value.read(self.dram)
 
     def layer_times(self) -> LayerTimes:
         """When each layer ran, and for how long."""

@@ -17,6 +17,9 @@ from accelsim.cli.main import main
 
 Done = subprocess.CompletedProcess[str]
 
+#: Said by the first command on a machine that needs some kernels, whichever that is.
+COMPILING = "compiling kernels, once\n"
+
 
 def accelsim(*arguments: str | Path, cwd: Path | None = None) -> Done:
     """Run the command from another folder, in this process: a new one imports for longer than most commands take.
@@ -37,7 +40,7 @@ def accelsim(*arguments: str | Path, cwd: Path | None = None) -> Done:
         except SystemExit as end:
             code = end.code
         assert isinstance(code, int)
-        return Done(command, code, _all_of(out), _all_of(err))
+        return Done(command, code, _all_of(out), _all_of(err).replace(COMPILING, ""))
 
 
 def alone(*arguments: str | Path, cwd: Path | None = None) -> Done:

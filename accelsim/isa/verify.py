@@ -109,6 +109,11 @@ def _well_formed(program: Program, few: Program, file: str) -> None:
     )
     suspects = few if valid else program  # in which there is no fault of this kind
     _raise(_fields(suspects), file)
+    count = len(program.instructions)
+    late = [r for r in program.header.kept if r.whole_after >= count]
+    _raise(
+        [f"region {r.name} must be whole after an instruction of {count}, not after {r.whole_after}" for r in late], file
+    )
     _raise(_waits(suspects), file)
     _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)
     _raise([f"function {number}: {text}" for number, text in functions.faults(program.functions)], file)
@@ -146,8 +151,6 @@ def _fields(program: Program) -> list[str]:
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
                f"not at {r.address + r.bytes}"
                for r in header.regions if r.address + r.bytes > header.dram_bytes]  # fmt: skip
-    faults += [f"region {r.name} must be whole after an instruction of {len(code)}, not after {r.whole_after}"
-               for r in header.kept if r.whole_after >= len(code)]  # fmt: skip
     names = {region.name for region in (*header.regions, *header.kept)}
     faults += [f"layer {x.name}: output must be a region, not {x.output!r}" for x in header.layers
                if x.output not in names]  # fmt: skip

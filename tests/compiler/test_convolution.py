@@ -155,7 +155,7 @@ def reading(how: str) -> Iterator[None]:
     """Have products read their images in one way, where that fits, whatever it costs."""
     choose = tiling.choose
 
-    def chosen(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
+    def chosen(*flows: Dataflow) -> tiling.Cut:
         try:
             return choose(flows[-1] if how == "images" else flows[0])
         except DoesNotFitError:

@@ -98,7 +98,7 @@ STRIPS = ("weight_stationary", "output_stationary", "outer_product")
 
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4),
-    on=machines(kinds=STRIPS),
+    on=machines(kinds=STRIPS, sharing=[()]),
     batch=st.integers(1, 30),
     seed=st.integers(0, 2**32),
 )

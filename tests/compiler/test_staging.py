@@ -17,6 +17,7 @@ from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.rooms import Room
 from accelsim.compiler.slots import deal, parted
 from accelsim.compiler.tiles import Tiling
+from accelsim.compiler.tiling import Cut
 from accelsim.config.arch import Decode, Machine, Sram
 from accelsim.config.tech import Operation
 from accelsim.errors import ProgramError
@@ -55,9 +56,12 @@ def test_any_number_of_places_executes_to_the_integer_network(
     net, on = stored(net, storage), roomy(on, times)
     choose = tiling.choose
 
-    def with_places(*flows: Dataflow) -> tuple[Dataflow, Tiling]:
-        flow, chosen = choose(*flows)
-        return flow, tiling.with_slots(dataclasses.replace(chosen, staging=staging), flow) or chosen
+    def with_places(*flows: Dataflow) -> Cut:
+        chosen = choose(*flows)
+        assert chosen.flow
+        assert isinstance(chosen.tiling, Tiling)
+        staged = tiling.with_slots(dataclasses.replace(chosen.tiling, staging=staging), chosen.flow)
+        return chosen._replace(tiling=staged or chosen.tiling)
 
     x = inputs(rng, net, batch)
     with pytest.MonkeyPatch.context() as patch:

@@ -175,7 +175,7 @@ def test_a_compacted_network_executes_on_any_machine_and_names_its_features(
     for info, full, y in zip(header.layers, net.layers, net.forward(x), strict=True):
         assert info.dense_shape == (batch, full.inputs, full.outputs)
         region = header.region(info.output)
-        np.testing.assert_array_equal(region.read(execution.dram), region.of_full(y))
+        np.testing.assert_array_equal(execution.numbers(region), region.of_full(y))
 
 
 def useful_products(net: IntegerNetwork, small: Graph, x: NDArray[np.generic]) -> int:

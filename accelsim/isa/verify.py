@@ -112,7 +112,8 @@ def _well_formed(program: Program, few: Program, file: str) -> None:
     count = len(program.instructions)
     late = [r for r in program.header.kept if r.whole_after >= count]
     _raise(
-        [f"region {r.name} must be whole after an instruction of {count}, not after {r.whole_after}" for r in late], file
+        [f"region {r.name} must be whole after an instruction of {count}, not after {r.whole_after}" for r in late],
+        file,
     )
     _raise(_waits(suspects), file)
     _raise([f"descriptor {number}: {text}" for number, text in descriptors.faults(program.descriptors)], file)

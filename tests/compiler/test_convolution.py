@@ -21,7 +21,6 @@ from workload.conv_reference import convolution
 from accelsim.compiler import tiling
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.pipeline import compile_graph
-from accelsim.compiler.tiles import Tiling
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.golden.exact.rounding import ROUNDING

@@ -32,7 +32,7 @@ LOOK_S = 0.05
 
 
 #: Fields of a program's records: name here, type, and dimensions with that of the instructions.
-_FIELDS = (("u1", "u1", 1), ("i1", "i1", 2), ("i4", "i4", 2), ("i8", "i8", 2), ("layer", "i4", 1))
+_FIELDS = (("u1", "u1", 1), ("i1", "i1", 2), ("i4", "i4", 2), ("i8", "i8", 2), ("layer", "i4", 1), ("key", "i8", 1))
 
 _done: set[tuple[bool, ...]] = set()
 
@@ -147,6 +147,7 @@ def forms(needs: Needs) -> Collection[Form]:
         Form.of(clocks.reduce, 0, 0, units, words, few, 0, clock, clock, words, few, units, few),
         Form.of(clocks.write, few, units, few, units, written["i1"], written["i1"], written["i4"]),
         Form.of(classes.of_rows, written["u1"], written["i8"], few),
+        Form.of(classes.of_rows, written["key"], written["i8"], few),
         Form.of(classes.of_rows, read["u1"], read["i8"], few),
         Form.of(classes.of_rows, few, clock, few),
         Form.of(classes.of_rows, written["u1"], rows, few),

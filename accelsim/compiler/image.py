@@ -15,7 +15,7 @@ from accelsim.compiler.tiles import Cuts, Place, Span, oriented
 from accelsim.graph.ops.window import Window
 from accelsim.isa import descriptors
 from accelsim.isa.descriptors import Descriptor
-from accelsim.units import ceil_div
+from accelsim.units import Count, ceil_div
 
 Int64 = NDArray[np.int64]
 
@@ -124,6 +124,11 @@ class Image:
         begins, ends = begins[inside] // burst_bytes, ends[inside] // burst_bytes
         goes_on = np.count_nonzero(begins[1:] == ends[:-1])
         return float((ends - begins + 1).sum() - goes_on) / (len(lines) * columns)
+
+    def lines(self, rows: Count) -> Count:
+        """Padded lines of one image that rows of the product need, from the first of a line on."""
+        lines: Count = (ceil_div(rows, self.output[1]) - 1) * self.window.stride[0] + self.window.reach[0]
+        return lines
 
     def _lines(self, low: int, high: int) -> tuple[int, int]:
         """First line of the batch that rows of the product need, and the one behind the last; at least one."""

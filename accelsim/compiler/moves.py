@@ -64,10 +64,8 @@ class Moves(NamedTuple):
 
 def padded(layer: int, held: Held, step: int, tables: TableBuilder) -> list[Moves]:
     """Fill the padding around what stays on chip, before the step that forms its first numbers."""
-    byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=held.fill)
-    fills: list[tuple[int, ...]] = [
-        (0, tables.function(byte), Memory.ACTIVATION, fill.address, fill.stride, fill.rows, fill.row_bytes, 0, 0, 0)
-        for fill in held.fills()
+    fills = [
+        (0, *_filled(held.fill, tables, fill.address, fill.stride, fill.rows, fill.row_bytes)) for fill in held.fills()
     ]
     if not fills:
         return []
@@ -100,16 +98,19 @@ def gathered(image: Image, tiles: Int64, source: Place, tile: Place, tables: Tab
         for part in image.gathers((row, row + rows), (first, first + inputs), source, tile):
             at = address + part.address
             if isinstance(part, Padding):
-                byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=image.fill)
-                function = tables.function(byte)
-                where = (Memory.ACTIVATION, at, tile.pitch, part.rows, part.row_bytes)
-                fills.append((number, function, *where, 0, 0, 0))
+                fills.append((number, *_filled(image.fill, tables, at, tile.pitch, part.rows, part.row_bytes)))
             else:
                 place = tables.descriptors.number(part.descriptor)
                 dram = source.address + part.dram
                 reads.append((number, dram, place, Memory.ACTIVATION, at, part.row, part.column))
     both = ((GATHER, reads), (MOVE, fills))
     return [_instructions(opcode, records) for opcode, records in both if records]
+
+
+def _filled(value: int, tables: TableBuilder, address: int, stride: int, rows: int, row_bytes: int) -> tuple[int, ...]:
+    """Operands of a move that sets rows of bytes in the activation scratchpad to a value."""
+    byte = Function(Operation.FILL, ElementType.UINT8, 0, ElementType.UINT8, low=value)
+    return tables.function(byte), Memory.ACTIVATION, address, stride, rows, row_bytes, 0, 0, 0
 
 
 def _instructions(opcode: int, records: list[tuple[int, ...]]) -> Gathers:

@@ -47,7 +47,7 @@ PASSES = (
 
 def can_execute(graph: Graph, inputs: Inputs, machine: Machine) -> bool:
     """Whether a machine computes a graph's products and holds their tiles; parameters as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), "")
+    lowering = Lowering(graph, tuple(inputs), "", residency=False)  # what fits so, fits
     try:
         for step in PASSES:
             if step.name in _DECISIVE:

@@ -3,7 +3,7 @@
 A value can stay where results are written to the scratchpad that activations are read from. It lies there pixel by
 pixel, or row by row; around images stands the padding that its readers' windows want, so that each of the kernel's
 pixels is an address. What of the scratchpad is left is where a fusion's tiles take turns, so that values are chosen and
-fusions cut together: a value stays if that takes no more time, and fewer DRAM bursts.
+fusions cut together: a value stays if that takes fewer DRAM bursts, and hardly more time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
 
 
 def _worth(stay: Stay) -> float:
-    """DRAM traffic that a value saves, for what it keeps from others: bytes, times the fusions that it outlasts."""
+    """DRAM bytes that a value saves for each byte that it keeps from others, for as many fusions as it lasts."""
     return 1 / (stay.last - stay.first + 1)
 
 

@@ -13,7 +13,7 @@ from accelsim.compiler.image import Image
 from accelsim.compiler.tiles import Place, operands_samples, operands_shape
 from accelsim.config.arch import Machine
 from accelsim.graph.ops.window import Window
-from accelsim.units import Count, ceil_div
+from accelsim.units import Count
 
 Int64 = NDArray[np.int64]
 
@@ -150,8 +150,7 @@ class ImageReads(MatrixReads):
 
     def lines(self, samples: Count) -> Count:
         """Padded lines that rows of the product need, of one image."""
-        lines: Count = (ceil_div(samples, self.grain) - 1) * self.of.window.stride[0] + self.of.window.reach[0]
-        return lines
+        return self.of.lines(samples)
 
     def pixels(self, low: Int64, samples: Int64) -> tuple[Int64, Int64]:
         """First padded pixel of the batch that rows of the product need, and how many from there on."""

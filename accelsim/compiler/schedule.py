@@ -135,7 +135,7 @@ class ProductScheduler:
 
     def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the steps, and before which; not before what was stored of the sources is whole."""
-        if not self.flow.target:
+        if scratchpads.output and not self.flow.target:
             scratchpads.output.fill(self._output_tiles)
         factor = self.flow.product.factor
         if factor:
@@ -514,7 +514,7 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
         steps += len(layer.now)
         for stay in lowering.stays.values():
             if number in (stay.first, stay.last):
-                scratchpads.output.keep(stay.held, steps - 1 if number == stay.last else NEVER)
+                scratchpads.activation.contents.keep(stay.held, steps - 1 if number == stay.last else NEVER)
         stored[fusion.target] = layer.stored
     instructions = _in_order(layers, moves, steps, machine)
     return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)

@@ -125,18 +125,18 @@ class Scratchpad:
 
 @dataclass(frozen=True, slots=True)
 class Scratchpads:
-    """Those that tiles are loaded into, and what is held where results are formed."""
+    """Those that tiles are loaded into, and what is held where results are formed; None if nothing is loaded there."""
 
     activation: Scratchpad
     weight: Scratchpad
-    output: Contents
+    output: Contents | None
 
     @classmethod
     def of(cls, machine: Machine) -> Scratchpads:
         """Empty ones, which are one memory where the machine's are."""
         first = Contents()
-        weight, output = (first if name in machine.shared else Contents() for name in ("weight", "output"))
-        return cls(Scratchpad(first), Scratchpad(weight), output)
+        weight = first if "weight" in machine.shared else Contents()
+        return cls(Scratchpad(first), Scratchpad(weight), first if "output" in machine.shared else None)
 
 
 def _earlier(before: Int64, numbers: Int64, ahead: int) -> Int64:

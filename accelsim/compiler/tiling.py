@@ -409,8 +409,8 @@ def _activations(
     if isinstance(candidates.flow.machine.dram, BankedDram):  # whose controllers serve a burst once to all who wait
         height, width = image_read.output
         images, rest = np.divmod(candidates.tile_m, height * width)
-        lines = (ceil_div(rest, width) - 1) * image_read.window.stride[0] + image_read.window.reach[0]
-        lines = images * image_read.height + np.where(rest > 0, np.minimum(lines, image_read.height), 0)
+        lines = np.where(rest > 0, np.minimum(image_read.lines(rest), image_read.height), 0)
+        lines += images * image_read.height
         requests = np.minimum(requests, ceil_div(lines * image_read.width * pixel, burst) + 1)
     return rows, row_bytes, requests
 

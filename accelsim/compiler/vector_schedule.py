@@ -101,7 +101,7 @@ class VectorScheduler:
         moves: list[Moves] = []
         if self.placement.formed:
             moves += padded(self.number, self.placement.formed, int(self.now[0]), self.tables)
-        else:
+        elif scratchpads.output:
             sizes = np.full(len(self.now), self.tiling.result_bytes)
             scratchpads.output.fill(Fills(self.placement.results, sizes, self.now, self.now))
         for source, slots in self._loaded.items():

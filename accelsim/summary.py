@@ -271,13 +271,19 @@ def _layer(
     )
     judged, exact = None, None
     if golden:
-        region = program.header.region(info.output)
-        outputs = execution.numbers(region)
-        given = golden.typed[info.output].element.dequantize(outputs)
-        found = golden.real_of(info.output), golden.exact[info.output]
-        real, expected = (_rows(region.of_full(numbers)) for numbers in found)
-        judged = Quality(sqnr_db=quality.sqnr_db(real, given), cosine=quality.cosine(real, given), task=None)
-        exact = _identical(outputs, expected)
+        exact = True
+        given, real = [], []
+        known = golden.typed[info.output], golden.real_of(info.output), golden.exact[info.output]
+        there = 0
+        for region in program.header.regions_of(info.output):
+            outputs, expected = execution.numbers(region), region.of_full(known[2])
+            exact &= _identical(outputs, expected)
+            new = max(0, there - region.first_row)  # rows that two strips form are judged once
+            given.append(known[0].element.dequantize(outputs[new:]))
+            real.append(region.of_full(known[1])[new:])
+            there = max(there, region.first_row + region.rows)
+        both = np.concatenate(real), np.concatenate(given)
+        judged = Quality(sqnr_db=quality.sqnr_db(*both), cosine=quality.cosine(*both), task=None)
     return LayerResult(
         **figures,
         energy_pj=energy.breakdown(rows),
@@ -294,11 +300,6 @@ def _layer(
         span=[int(times.first[number]), int(times.last[number])],
         tiling=LayerTiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
-
-
-def _rows(tensor: NDArray[Any]) -> NDArray[Any]:
-    """A tensor as a matrix of samples by features, as regions hold it."""
-    return tensor.reshape(-1, tensor.shape[-1])
 
 
 def _identical(outputs: NDArray[np.generic], expected: NDArray[np.generic]) -> bool:

@@ -33,6 +33,11 @@ SIMPLE_DRAM = {
 #: A host that computes nothing, so that what no unit executes is refused.
 IDLE_HOST = {"operations_per_s": None, "operation_pj": 0.0, "operation_source": ""}
 IDEAL_DRAM = {"kind": "ideal", "capacity_bytes": 2**30, "burst_bytes": 64}
+#: Scratchpads of their own for what edge-ws keeps in one.
+APART = {
+    name: {"capacity_bytes": capacity_bytes, "banks": 4, "width_bits": 128, "ports": 1}
+    for name, capacity_bytes in (("activation", 2**17), ("weight", 2**16), ("output", 2**16))
+}
 
 
 def examples(few: int, *, campaign: int) -> settings:
@@ -41,11 +46,11 @@ def examples(few: int, *, campaign: int) -> settings:
 
 
 def machine(**changes: Any) -> Machine:
-    """edge-ws with a simple DRAM, a host that computes nothing, and some fields changed.
+    """edge-ws with scratchpads apart, a simple DRAM, a host that computes nothing, and some fields changed.
 
     Nested fields are given as matrix={"rows": 4}, whole sections by their `kind`.
     """
-    fields = {**load_machine("edge-ws").model_dump(), "dram": SIMPLE_DRAM}
+    fields = {**load_machine("edge-ws").model_dump(), **APART, "dram": SIMPLE_DRAM}
     fields["host"] = {**fields["host"], **IDLE_HOST}
     for name, value in changes.items():
         if isinstance(value, dict) and "kind" not in value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -47,7 +47,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         layout.place(name)
     parts = {tiling: tiling.weight_tiles() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     constants = [*_constants(lowering, parts)]
-    addresses = [layout.put(sizes) for sizes in constants]
+    addresses = _addresses(lowering, layout, parts, constants)
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, strict=True)
@@ -81,10 +81,30 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         places=layout.places,
         placements=tuple(placements),
         image_bytes=image_bytes,
-        compulsory_bytes=sum(map(sum, constants)) + _others_bytes(lowering),
+        compulsory_bytes=sum(map(sum, dict(zip(lowering.layers, constants)).values())) + _others_bytes(lowering),
         dram_bytes=top,
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
+
+
+def _addresses(
+    lowering: Lowering,
+    layout: _Layout,
+    parts: Mapping[Tiling, list[WeightTile]],
+    constants: Sequence[list[int]],
+) -> list[tuple[int, ...]]:
+    """Addresses of each fusion's constants; strips of the same nodes that are cut alike read the same ones."""
+    if not lowering.strips:
+        return [layout.put(sizes) for sizes in constants]
+    there: dict[Hashable, tuple[int, ...]] = {}
+    keys = [
+        (layer, tuple(parts[tiling]) if isinstance(tiling, Tiling) else None)
+        for layer, tiling in zip(lowering.layers, lowering.tilings, strict=True)
+    ]
+    for key, sizes in zip(keys, constants, strict=True):
+        if key not in there:
+            there[key] = layout.put(sizes)
+    return [there[key] for key in keys]
 
 
 def _others_bytes(lowering: Lowering) -> int:

@@ -29,6 +29,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     kept: list[KeptInfo] = []
     layers = []
     told: set[str] = set()
+    numbers = lowering.layers
     for number, fusion in enumerate(lowering.fusions):
         for name in lowering.parts_of_sources(fusion):
             if name in graph.inputs and name not in told and not lowering.places[name].leads:
@@ -36,14 +37,15 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
                 told.add(name)
         stored = lowering.stored_as(fusion.target)
         if stored in lowering.stays:
-            kept.append(_kept(graph[stored], lowering, number))
+            kept.append(_kept(lowering, stored, number))
         elif stored not in told:
-            regions.append(_region(graph[stored], "output", lowering.places[stored]))
+            regions.append(_rows_of(lowering, stored, lowering.places[stored]))
             told.add(stored)
-        layers.append(_info(lowering, number))
+        if numbers[number] == len(layers):
+            layers.append(_info(lowering, number))
     # parts of what is joined and is an output, too
     others = [name for name in graph.outputs if name not in told]
-    regions += [_region(graph[name], "output", lowering.places[name]) for name in others]
+    regions += [_rows_of(lowering, name, lowering.places[name]) for name in others]
     header = Header(
         workload=graph.name,
         recipe=lowering.recipe,
@@ -60,22 +62,33 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         computations=list(lowering.tables.computations),
     )
     tables = lowering.tables
-    program = Program(header, lowering.instructions, lowering.image, tables.descriptors, tables.functions)
+    instructions = lowering.instructions
+    if lowering.strips:
+        instructions["layer"] = np.array(numbers)[instructions["layer"]]
+    program = Program(header, instructions, lowering.image, tables.descriptors, tables.functions)
     return dataclasses.replace(lowering, program=program)
 
 
 def _info(lowering: Lowering, number: int) -> LayerInfo:
-    """What a fusion is, and how it was cut."""
+    """What a fusion is, or those of strips of the same nodes are, and how it was cut, or the first of them."""
     graph, fusion = lowering.graph, lowering.fusions[number]
     flow, tiling, placement = lowering.flows[number], lowering.tilings[number], lowering.placements[number]
-    nodes, reads = [node.name for node in fusion.nodes], _reads(lowering, number)
+    reads = _reads(lowering, number)
     target = graph[fusion.target]
+    samples, name, output = target.samples, fusion.name, lowering.stored_as(fusion.target)
+    nodes = [node.name for node in fusion.nodes]
+    if fusion.target in lowering.strips:
+        strip = lowering.strips[fusion.target]
+        assert lowering.whole  # noqa: S101 - as it has strips
+        samples, name, output = lowering.whole[strip.of].samples, _layer_name(lowering, number), strip.of
+        of_strip = {strip.prefix + node.name for node in lowering.whole.nodes}
+        nodes = [node.removeprefix(strip.prefix) for node in nodes if node in of_strip]
     if isinstance(fusion.work, HostWork):
         return LayerInfo(
-            name=fusion.name,
+            name=name,
             nodes=nodes,
             reads=reads,
-            m=target.samples,
+            m=samples,
             k=1,
             n=target.features,
             m_tile=target.samples,
@@ -86,7 +99,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             weights=0,
             macs=0,
             stored_bits=0,
-            output=lowering.stored_as(fusion.target),
+            output=output,
             unit="host",
         )
     if flow is None or not isinstance(tiling, Tiling) or not isinstance(placement, Placement):
@@ -95,10 +108,10 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         slots = {"activation": tiling.operands * tiling.slots, "output": tiling.slots}
         table = fusion.work.table
         return LayerInfo(
-            name=fusion.name,
+            name=name,
             nodes=nodes,
             reads=reads,
-            m=target.samples,
+            m=samples,
             k=window[0] * window[1],
             n=target.features,
             m_tile=tiling.pixels_formed * tiling.width,
@@ -109,7 +122,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
             weights=0,
             macs=0,
             stored_bits=0 if table is None else 8 * len(table),
-            output=lowering.stored_as(fusion.target),
+            output=output,
             unit="vector",
         )
     product, compacted = flow.product, target.survivors is not None
@@ -125,10 +138,11 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         **({"staging": tiling.staging} if tiling.staging else {}),
     }
     return LayerInfo(
-        name=fusion.name,
+        name=name,
         nodes=nodes,
         reads=reads,
-        m=product.m,
+        m=product.m * samples // target.samples,
+        formed=_rows_formed(lowering, number),
         k=product.k,
         n=product.n,
         dense_k=dense_k if compacted else None,
@@ -139,23 +153,42 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         loops=tiling.loops,
         slots=slots,
         weights=product.weights_count * full * dense_n // (features * product.n),
-        macs=product.macs_needed * full * dense_n // (features * product.n),
+        macs=product.macs_needed * samples // target.samples * full * dense_n // (features * product.n),
         stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
-        output=lowering.stored_as(fusion.target),
+        output=output,
     )
 
 
 def _reads(lowering: Lowering, number: int) -> list[str]:
     """Fusions that form what a fusion reads, in order, each once; an input of the graph is `INPUT`."""
-    former = {fusion.target: fusion.name for fusion in lowering.fusions} | dict.fromkeys(lowering.graph.inputs, INPUT)
+    targets = (fusion.target for fusion in lowering.fusions)
+    former = {target: _layer_name(lowering, number) for number, target in enumerate(targets)}
+    former |= dict.fromkeys(lowering.graph.inputs, INPUT)
     parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
 
 
-def _kept(value: Value, lowering: Lowering, number: int) -> KeptInfo:
+def _rows_formed(lowering: Lowering, number: int) -> int | None:
+    """Rows of products that strips of the same nodes form; None if that is what there is of them."""
+    fusion = lowering.fusions[number]
+    if fusion.target not in lowering.strips:
+        return None
+    layers = lowering.layers
+    products = (fusion.product for fusion, layer in zip(lowering.fusions, layers, strict=True) if layer == layers[number])
+    return sum(product.m for product in products if product)
+
+
+def _layer_name(lowering: Lowering, number: int) -> str:
+    """Name of a fusion, or of those of strips of the same nodes."""
+    fusion = lowering.fusions[number]
+    strip = lowering.strips.get(fusion.target)
+    return fusion.name.removeprefix(strip.prefix) if strip else fusion.name
+
+
+def _kept(lowering: Lowering, name: str, number: int) -> KeptInfo:
     """Where a value stays on chip, and since when it is whole: since the last instruction of its fusion."""
-    held = lowering.stays[value.name].held
-    about = _region(value, "output", held.place)
+    held = lowering.stays[name].held
+    about = _rows_of(lowering, name, held.place)
     return KeptInfo(
         **dict(about),
         whole_after=int(np.flatnonzero(lowering.instructions["layer"] == number)[-1]),
@@ -164,6 +197,13 @@ def _kept(value: Value, lowering: Lowering, number: int) -> KeptInfo:
         height=held.height,
         image_bytes=held.image,
     )
+
+
+def _rows_of(lowering: Lowering, name: str, place: Place) -> RegionInfo:
+    """Where what a fusion forms lies, and which rows of a value it is if that was cut into strips."""
+    strip = lowering.strips.get(name)
+    region = _region(lowering.graph[name], "output", place)
+    return region.model_copy(update={"value": strip.of, "first_row": strip.first}) if strip else region
 
 
 def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:

@@ -61,6 +61,10 @@ class Held:
         """The same from another byte on."""
         return replace(self, low=low)
 
+    def lines(self, first: int, count: int) -> Held:
+        """Some lines of the only image, whose neighbours lie where padding does above and below it."""
+        return self if count == self.height else replace(self, low=self.low + first * self.line, height=count)
+
     @property
     def line(self) -> int:
         """Bytes from line to line."""

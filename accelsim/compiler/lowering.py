@@ -21,6 +21,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.strips import Strip
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 from accelsim.isa.tables import Tables
@@ -146,6 +147,8 @@ class Lowering:
         How fusions are cut, and where in the scratchpads their tiles take turns; None for the host's.
     residency
         Whether values may stay on chip between fusions.
+    whole, strips
+        The graph before some of its nodes were cut into strips, and what of its values those of the strips are.
     stays
         Which do, by name.
     views, storages
@@ -170,6 +173,8 @@ class Lowering:
     tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     rooms: tuple[Rooms | None, ...] = ()
     residency: bool = True
+    whole: Graph | None = None
+    strips: Mapping[str, Strip] = field(default_factory=dict)
     stays: Mapping[str, Stay] = field(default_factory=dict)
     views: Mapping[str, View] = field(default_factory=dict)
     storages: Mapping[str, View] = field(default_factory=dict)
@@ -196,9 +201,17 @@ class Lowering:
         return tuple(dict.fromkeys(name for name in read if self.graph.constant(name)))
 
     def held(self, name: str) -> Held | None:
-        """Where a value stays on chip; None of what lies in DRAM."""
-        stay = self.stays.get(self.views[name].root)
-        return stay.held if stay else None
+        """Where a value stays on chip, perhaps as lines of another one; None of what lies in DRAM."""
+        return self.held_among(self.stays, name)
+
+    def held_among(self, stays: Mapping[str, Stay], name: str) -> Held | None:
+        """The same if those values stayed."""
+        view = self.views[name]
+        stay = stays.get(view.root)
+        if stay is None:
+            return None
+        line = stay.held.width * self.graph[view.root].features * view.bits
+        return stay.held.lines(view.offset // line, self.graph[name].samples // stay.held.width // stay.held.images)
 
     def stored_as(self, name: str) -> str:
         """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.
@@ -209,6 +222,14 @@ class Lowering:
         root = self.views[name].root
         alone = math.prod(self.storages[root].shape) == math.prod(self.views[name].shape)
         return root if alone or root in self.graph.outputs or self.places[name].leads else name
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layer of each fusion, by number: strips of the same nodes are one."""
+        numbers: dict[str, int] = {}
+        targets = (fusion.target for fusion in self.fusions)
+        names = (self.strips[name].of if name in self.strips else name for name in targets)
+        return tuple(numbers.setdefault(name, len(numbers)) for name in names)
 
     def parts_of(self, name: str) -> tuple[str, ...]:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""

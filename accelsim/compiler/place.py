@@ -23,6 +23,7 @@ from accelsim.compiler.product import Product
 from accelsim.compiler.tiling import Cut, Cutter, OnChip
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
+from accelsim.graph.value import Shape, Value
 from accelsim.units import align_up
 
 #: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile.
@@ -61,23 +62,20 @@ class _Plan:
 
     def __init__(self, cutter: Cutter, lowering: Lowering) -> None:
         self.cutter = cutter
+        self.lowering = lowering
         self.fusions = lowering.fusions
         self.capacity_bytes = cutter.machine.activation.capacity_bytes
         self.word = cutter.machine.activation.width_bytes
         self.bank = cutter.machine.activation.range_bytes
         self.stays: dict[str, Stay] = {}
-        self.roots = {name: view.root for name, view in lowering.views.items()}
         self.cuts = [cutter.cut(number, self._on_chip(number)) for number in range(len(self.fusions))]
 
     def _on_chip(self, number: int) -> OnChip:
         fusion = self.fusions[number]
-        sources = tuple(self._held(name) for name in fusion.sources)
+        sources = tuple(self.lowering.held_among(self.stays, name) for name in fusion.sources)
         lows = [stay.held.low for stay in self.stays.values() if stay.first <= number <= stay.last]
-        return OnChip(sources, self._held(fusion.target), min(lows, default=None))
-
-    def _held(self, name: str) -> Held | None:
-        stay = self.stays.get(self.roots[name])
-        return stay.held if stay else None
+        target = self.lowering.held_among(self.stays, fusion.target)
+        return OnChip(sources, target, min(lows, default=None))
 
     def keep(self, stay: Stay) -> None:
         """Keep a value at the best of the places that are free, unless that costs more than it saves."""
@@ -147,15 +145,16 @@ def _layout(  # noqa: PLR0911 - one a reason
     bits = value.features * operand_bits
     if name in graph.outputs or not whole or bits % 8 or not _forms(former):
         return None
-    images = [image for image in map(_image, readers) if image]
     if not all(_reads(lowering, name, reader) for reader in readers):
         return None
+    windows = [_Window(image, lowering.views[reader.sources[0]].offset) for reader in readers if (image := _image(reader))]
+    images = [image for image, _ in windows]
     shape = value.shape if len(value.shape) == 4 else None
     if not images:
         # pixels follow each other without gaps, so that lines of them are runs
         pitch = bits // 8 if shape else align_up(bits // 8, machine.activation.width_bytes)
         return Held(0, 1, value.samples, 1, pitch, operand_bits)
-    if shape is None or any((i.samples, i.height, i.width, i.channels) != shape for i in images):
+    if shape is None or not all(_slides(window, shape, operand_bits) for window in windows):
         return None
     border = Border(*(max(image.window.padding[side] for image in images) for side in range(4)))
     fills = {image.fill for image in images if any(image.window.padding)}
@@ -165,6 +164,23 @@ def _layout(  # noqa: PLR0911 - one a reason
     if held.lined and not all(_dense(lowering, fusion) for fusion in (former, *readers)):
         return None
     return held
+
+
+class _Window(NamedTuple):
+    """Images that a reader's windows slide over, and bits from a value's first number to theirs."""
+
+    image: Image
+    offset: int
+
+
+def _slides(window: _Window, shape: Shape, bits: int) -> bool:
+    """Whether windows slide over all lines of images, or over some of the only one without padding between these."""
+    image, offset = window
+    if (image.width, image.channels) != shape[2:] or image.samples != shape[0]:
+        return False
+    top, _, bottom, _ = image.window.padding
+    first = offset // (shape[2] * shape[3] * bits)
+    return not (top and first) and not (bottom and first + image.height < shape[1])
 
 
 def _image(fusion: Fusion) -> Image | None:
@@ -189,11 +205,19 @@ def _reads(lowering: Lowering, name: str, reader: Fusion) -> bool:
     for source in reader.sources:
         if name not in lowering.parts_of(source):
             continue
-        read = graph[source]
-        alike = (read.samples, read.features) == (value.samples, value.features)
-        if source != name and not (alike and views[source].matrix(feature_major=False) == place):
+        read, there = graph[source], views[source].matrix(feature_major=False)
+        if place is None or there is None or (read.features, there.pitch) != (value.features, place.pitch):
+            return False
+        if views[source].root != name or there.leads != place.leads:
+            return False
+        if read.samples != value.samples and not (value.shape[0] == 1 and _of_lines(read, value)):
             return False
     return True
+
+
+def _of_lines(part: Value, value: Value) -> bool:
+    """Whether a part of the only image of a value, or of its rows, is whole lines of it."""
+    return len(part.shape) == len(value.shape) and part.shape[2:] == value.shape[2:]
 
 
 def _takes_lines(fusion: Fusion) -> bool:

@@ -56,6 +56,10 @@ class LayerInfo(Frozen):
     m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
     k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
     n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)
+    formed: int | None = quantity(
+        "rows", "Rows that the layer's strips form, those at their borders several times; null for m", default=None,
+        ge=1, le=MAX_SIDE,
+    )  # fmt: skip
     dense_k: int | None = quantity(
         "features", "Inputs before compaction; null if it was not compacted", ge=1, le=MAX_SIDE, default=None
     )
@@ -72,8 +76,13 @@ class LayerInfo(Frozen):
         "count", "Products that the layer needs, before compaction; null for m k n", default=None, ge=0, le=2**62
     )
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
-    output: str = quantity("name", "Region that holds the layer's output")
+    output: str = quantity("name", "Value that it forms, which one region holds, or several some rows each")
     unit: UnitName = quantity("name", "What computes it: matrix unit, vector unit or host", default="matrix")
+
+    @property
+    def most_products(self) -> int:
+        """Products that instructions may form: m k n, of as many rows as are formed."""
+        return (self.formed or self.m) * self.k * self.n
 
     @property
     def dense_shape(self) -> tuple[int, int, int]:
@@ -108,6 +117,10 @@ class RegionInfo(Frozen):
         "bytes", "From row to row, where more than the region's own bytes lie between; null if none do", default=None,
         ge=1, le=2**31,
     )  # fmt: skip
+    value: str | None = quantity(
+        "name", "Value of the network that these are rows of; null if it is the region's own", default=None
+    )
+    first_row: int = quantity("number", "Row of that value that is the first one here", default=0, ge=0, le=MAX_SIDE)
 
     @model_validator(mode="after")
     def _every_column_is_a_feature(self) -> RegionInfo:
@@ -134,8 +147,14 @@ class RegionInfo(Frozen):
         return (self.columns, self.rows) if self.feature_major else (self.rows, self.columns)
 
     def of_full(self, tensor: NDArray[ScalarT]) -> NDArray[ScalarT]:
-        """Features of a full tensor, shape (..., features), that the region holds."""
-        return tensor if self.features is None else tensor[..., self.features]
+        """What of a full tensor, shape (..., features), the region holds; shape (rows, columns)."""
+        rows = tensor.reshape(-1, tensor.shape[-1])[self.first_row : self.first_row + self.rows]
+        return rows if self.features is None else rows[:, self.features]
+
+    @property
+    def of(self) -> str:
+        """Name of the value of the network whose rows these are."""
+        return self.value or self.name
 
     def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Integers, or float32 values, that stand in DRAM; shape (samples, features)."""
@@ -231,6 +250,11 @@ class Header(Frozen):
             if region.name == name:
                 return region
         raise KeyError(name)
+
+    def regions_of(self, value: str) -> list[RegionInfo]:
+        """Regions that hold rows of a value of the network, in the order of their first rows."""
+        found = (region for region in (*self.regions, *self.kept) if region.of == value)
+        return sorted(found, key=lambda region: region.first_row)
 
 
 class Envelope(Frozen):

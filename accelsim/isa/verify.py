@@ -152,7 +152,7 @@ def _fields(program: Program) -> list[str]:
     faults += [f"region {r.name} must end at or below dram_bytes ({header.dram_bytes}), "
                f"not at {r.address + r.bytes}"
                for r in header.regions if r.address + r.bytes > header.dram_bytes]  # fmt: skip
-    names = {region.name for region in (*header.regions, *header.kept)}
+    names = {region.of for region in (*header.regions, *header.kept)}
     faults += [f"layer {x.name}: output must be a region, not {x.output!r}" for x in header.layers
                if x.output not in names]  # fmt: skip
     return faults
@@ -399,9 +399,9 @@ def _work(program: Program, machine: Machine, kinds: Kinds) -> list[str]:
     each = opcodes.products(program.instructions[kinds.first])
     kernel.by_layer(kinds.number, program.instructions["layer"], each, counts)
     faults = [
-        f"layer {layer.name}: must form at most m k n = {layer.m * layer.k * layer.n} products, not {count}"
+        f"layer {layer.name}: must form at most m k n = {layer.most_products} products, not {count}"
         for layer, count in zip(layers, counts.tolist(), strict=True)
-        if count > layer.m * layer.k * layer.n
+        if count > layer.most_products
     ]
     if machine.matrix.kind in {"weight_stationary", "input_stationary", "structured_sparse"}:
         return faults + _folds(program, kinds, PRELOAD, MATMUL, ("depth", "columns"))

@@ -108,7 +108,7 @@ class Strips:
             return None
         found = []
         for part in parts:
-            needed = _needed(graph, nodes, {last: part})
+            needed = needed_by(graph, nodes, {last: part})
             if needed is None:
                 return None
             found.append(needed)
@@ -206,7 +206,7 @@ class _Cutter:
         return self._there[name, part]
 
 
-def _needed(graph: Graph, nodes: Sequence[Node], formed: dict[str, Part]) -> dict[str, Part] | None:
+def needed_by(graph: Graph, nodes: Sequence[Node], formed: dict[str, Part]) -> dict[str, Part] | None:
     """Parts of all values that nodes need to form others; constants are read whole. None if that can't be told."""
     needed = dict(formed)
     for node in reversed(nodes):

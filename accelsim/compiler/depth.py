@@ -1,0 +1,182 @@
+"""Depth first: which fusions are cut into strips, so that what they hand on stays on chip a strip at a time.
+
+A value that is too large to stay goes out to DRAM and comes back. If the fusions that form and read it take turns, some
+images or lines each, only a strip of it is there at once. What that costs is lines at the borders of strips, which are
+computed twice, and weights, which each strip loads. Candidates are runs of fusions; a bound of the DRAM bytes that each
+may save picks runs that don't overlap, and those are placed and cut for real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.lower.host import HostWork
+from accelsim.compiler.lowering import Lowering
+from accelsim.graph.graph import Node
+from accelsim.graph.strips import Part, Strips, lines_of, needed_by
+from accelsim.graph.value import Value
+from accelsim.units import ceil_div
+
+#: Fusions of a run, at most.
+MOST_FUSIONS = 12
+#: Part of the scratchpad that strips may fill; tiles take turns in what is left.
+FILLED = 0.75
+#: Strips of a run, at most.
+MOST_STRIPS = 256
+
+
+class Run(NamedTuple):
+    """Fusions that may be cut into strips, by number, and DRAM bytes that this saves, about."""
+
+    first: int
+    last: int
+    strips: Strips
+    saved: float
+
+
+def runs(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int) -> list[Run]:
+    """Runs of fusions, none of which overlap, that save the most.
+
+    Parameters
+    ----------
+    bytes_of
+        What each fusion moves over the DRAM's pins uncut.
+    kept
+        Values that stay on chip whole then.
+    capacity_bytes
+        Of the scratchpad that strips stay in.
+    """
+    found: dict[int, list[Run]] = {}
+    for first in range(len(lowering.fusions)):
+        for run in _from(lowering, first, bytes_of, kept, capacity_bytes):
+            found.setdefault(run.last, []).append(run)
+    best: list[tuple[float, Run | None]] = [(0.0, None)]
+    for last in range(len(lowering.fusions)):
+        ways = [(best[last][0], None), *((best[run.first][0] + run.saved, run) for run in found.get(last, ()))]
+        best.append(max(ways, key=lambda way: way[0]))
+    chosen: list[Run] = []
+    end = len(lowering.fusions)
+    while end:
+        run = best[end][1]
+        end = run.first if run else end - 1
+        chosen += [run] if run else []
+    return chosen[::-1]
+
+
+def _from(
+    lowering: Lowering, first: int, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int
+) -> Iterator[Run]:
+    """Runs that begin at a fusion and save something."""
+    for last in range(first, min(first + MOST_FUSIONS, len(lowering.fusions))):
+        fusion = lowering.fusions[last]
+        if isinstance(fusion.work, HostWork) or (fusion.product and fusion.product.factor):
+            return
+        if last == first:
+            continue
+        part = _Stretch(lowering, first, last)
+        strips = part.largest(FILLED * capacity_bytes)
+        if strips:
+            saved = sum(bytes_of[first : last + 1]) - part.moved(strips, kept)
+            if saved > 0:
+                yield Run(first, last, strips, saved)
+
+
+class _Stretch:
+    """Fusions one behind the other, and what they read and form."""
+
+    def __init__(self, lowering: Lowering, first: int, last: int) -> None:
+        self.graph = lowering.graph
+        self.fusions = lowering.fusions[first : last + 1]
+        self.target = self.fusions[-1].target
+        self.nodes = self._nodes()
+        names = {node.name for node in self.nodes}
+        formed = {fusion.target for fusion in self.fusions}
+        read = [{part for part in lowering.parts_of_sources(fusion)} for fusion in self.fusions]
+        self.inside = {
+            name
+            for name in formed
+            if name not in self.graph.outputs and all(node.name in names for node in self.graph.readers(name))
+        }
+        self.outside = [of & formed - self.inside | of - formed for of in read]
+        self.last_read = {name: number for number, of in enumerate(read) for name in of & self.inside}
+        self.weight_bytes = sum(map(_constant_bytes, self.fusions))
+
+    def _nodes(self) -> list[Node]:
+        """Nodes of the fusions, and those between them that only move what these form."""
+        held = {node.name for fusion in self.fusions for node in fusion.nodes}
+        formed: set[str] = set()
+        nodes = []
+        for node in self.graph.nodes:
+            between = node.op.moves and node.inputs[0] in formed
+            if node.name in held or (between and all(reader.name in held for reader in self.graph.readers(node.output))):
+                nodes.append(node)
+                formed |= set(node.outputs)
+        return nodes
+
+    def largest(self, most_bytes: float) -> Strips | None:
+        """The fewest strips, several, of which what is on chip at once fits; None if there are none."""
+        value = self.graph[self.target]
+        least, most, best = 1, value.shape[0] * lines_of(value) - 1, 0
+        while least <= most:
+            size = (least + most) // 2
+            parts = _parts(value, size)
+            needed = needed_by(self.graph, self.nodes, {value.name: parts[len(parts) // 2]})
+            if needed is None:
+                return None
+            if self._peak(needed) <= most_bytes:
+                best, least = size, size + 1
+            else:
+                most = size - 1
+        parts = _parts(value, best) if best else []
+        return Strips.of(self.graph, self.nodes, value.name, parts) if 1 < len(parts) <= MOST_STRIPS else None
+
+    def _peak(self, needed: Mapping[str, Part]) -> int:
+        """The most bytes of what a strip forms and reads itself that are there at once."""
+        there: dict[str, int] = {}
+        most = 0
+        for number, fusion in enumerate(self.fusions):
+            if fusion.target in self.last_read and fusion.target in needed:
+                there[fusion.target] = _bytes(self.graph[fusion.target], needed[fusion.target])
+            most = max(most, sum(there.values()))
+            there = {name: size for name, size in there.items() if self.last_read[name] > number}
+        return most
+
+    def moved(self, strips: Strips, kept: Container[str]) -> int:
+        """DRAM bytes of the strips, about: what they read of others, what others read of them, and weights."""
+        moved = len(strips.parts) * self.weight_bytes
+        for needed in strips.parts:
+            for read in self.outside:
+                moved += sum(_bytes(self.graph[name], needed[name]) for name in read if name in needed and name not in kept)
+        for name in strips.outputs:
+            value = self.graph[name]
+            moved += _bytes(value, Part.whole(value)) * (1 if name not in kept else 3)
+        return moved
+
+
+def _parts(value: Value, size: int) -> list[Part]:
+    """Parts of so many lines of a value, all about as long: of whole images, or of one image each."""
+    images, lines = value.shape[0], lines_of(value)
+    if size >= lines:
+        return [Part(of, range(lines)) for of in _even(images, ceil_div(images, size // lines))]
+    return [Part(range(image, image + 1), of) for image in range(images) for of in _even(lines, ceil_div(lines, size))]
+
+
+def _even(size: int, parts: int) -> list[range]:
+    """Parts of a range, whose sizes differ by one at most."""
+    ends = [size * number // parts for number in range(parts + 1)]
+    return [range(low, high) for low, high in pairwise(ends)]
+
+
+def _bytes(value: Value, part: Part) -> int:
+    """Bytes of a part of a value, in rows of whole bytes."""
+    rows = len(part.images) * len(part.lines) * (value.samples // (value.shape[0] * lines_of(value)))
+    return rows * ceil_div(value.features * value.element.memory_bits, 8)
+
+
+def _constant_bytes(fusion: Fusion) -> int:
+    """Bytes of a product's weights as numbers, if they are not encoded."""
+    product = fusion.product
+    return product.weights_count * product.weight.element.memory_bits // 8 if product else 0

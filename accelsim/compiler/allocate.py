@@ -15,7 +15,7 @@ from accelsim.compiler.held import Held
 from accelsim.compiler.layout import tensors_of
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement, kept_in
 from accelsim.compiler.product import Product
 from accelsim.compiler.rooms import Room, Rooms
 from accelsim.compiler.slots import Slots, deal, parted
@@ -167,8 +167,9 @@ class _Layout:
 
     def at(self, view: View) -> Place:
         """Place of a tensor, as samples by features; on chip of what stays there."""
-        if view.root in self.lowering.stays:
-            return self.lowering.stays[view.root].held.place
+        held = kept_in(self.lowering.stays, view)
+        if held:
+            return held.place
         return self._in_storage(view.root, view.matrix(feature_major=self.machine.feature_major))
 
     def factor(self, view: View, flow: Dataflow) -> Place:
@@ -367,7 +368,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     beside_given = {part for side in sides if not given.isdisjoint(side) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         _apart(placement.slots, machine)
-        stays = fusion.target in lowering.stays
+        stays = lowering.held(fusion.target)
         if placement.target.address < lowering.image.size and fusion.target not in beside_given and not stays:
             raise DefectError(f"{fusion.target} overlaps the image")
 

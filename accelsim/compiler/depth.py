@@ -16,7 +16,7 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.graph.graph import Node
-from accelsim.graph.strips import Part, Strips, lines_of, needed_by
+from accelsim.graph.strips import Part, Piece, Strips, lines_of, pieces_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
@@ -100,7 +100,6 @@ class _Stretch:
             for name in formed
             if name not in self.graph.outputs and all(node.name in names for node in self.graph.readers(name))
         }
-        self.outside = [of & formed - self.inside | of - formed for of in read]
         self.last_read = {name: number for number, of in enumerate(read) for name in of & self.inside}
         self.weight_bytes = sum(map(_constant_bytes, self.fusions))
 
@@ -123,33 +122,46 @@ class _Stretch:
         while least <= most:
             size = (least + most) // 2
             parts = _parts(value, size)
-            needed = needed_by(self.graph, self.nodes, {value.name: parts[len(parts) // 2]})
-            if needed is None:
+            pieces = self._middle(parts)
+            if pieces is None:
                 return None
-            if self._peak(needed) <= most_bytes:
+            if self._peak(pieces) <= most_bytes:
                 best, least = size, size + 1
             else:
                 most = size - 1
         parts = _parts(value, best) if best else []
         return Strips.of(self.graph, self.nodes, value.name, parts) if 1 < len(parts) <= MOST_STRIPS else None
 
-    def _peak(self, needed: Mapping[str, Part]) -> int:
-        """The most bytes of what a strip forms and reads itself that are there at once."""
+    def _middle(self, parts: Sequence[Part]) -> Mapping[str, Piece] | None:
+        """What one of the strips in the middle forms, one of no image's first lines if there are such."""
+        graph, target, number = self.graph, self.target, len(parts) // 2
+        ahead: Mapping[str, Piece] | None = {}
+        if number and parts[number - 1].images == parts[number].images:
+            ahead = pieces_of(graph, self.nodes, target, parts[number - 1], {})
+        return None if ahead is None else pieces_of(graph, self.nodes, target, parts[number], ahead)
+
+    def _peak(self, pieces: Mapping[str, Piece]) -> int:
+        """The most bytes that are there at once of what a strip forms and reads itself, kept lines twice."""
         there: dict[str, int] = {}
+        kept = 0
+        for fusion in self.fusions:
+            if fusion.target in self.last_read and fusion.target in pieces:
+                held, formed = (_bytes(self.graph[fusion.target], part) for part in pieces[fusion.target])
+                kept += held - formed
         most = 0
         for number, fusion in enumerate(self.fusions):
-            if fusion.target in self.last_read and fusion.target in needed:
-                there[fusion.target] = _bytes(self.graph[fusion.target], needed[fusion.target])
-            most = max(most, sum(there.values()))
+            if fusion.target in self.last_read and fusion.target in pieces:
+                there[fusion.target] = _bytes(self.graph[fusion.target], pieces[fusion.target].held)
+            most = max(most, kept + sum(there.values()))
             there = {name: size for name, size in there.items() if self.last_read[name] > number}
         return most
 
     def moved(self, strips: Strips, kept: Container[str]) -> int:
         """DRAM bytes of the strips, about: what they read of others, what others read of them, and weights."""
-        moved = len(strips.parts) * self.weight_bytes
-        for needed in strips.parts:
-            for read in self.outside:
-                moved += sum(_bytes(self.graph[name], needed[name]) for name in read if name in needed and name not in kept)
+        moved = len(strips.pieces) * self.weight_bytes
+        for pieces in strips.pieces:
+            for name, part in strips.reads(pieces):
+                moved += 0 if name in kept else _bytes(self.graph[name], part)
         for name in strips.outputs:
             value = self.graph[name]
             moved += _bytes(value, Part.whole(value)) * (1 if name not in kept else 3)

@@ -30,14 +30,16 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     layers = []
     told: set[str] = set()
     numbers = lowering.layers
+    whole_after = {lowering.views[fusion.target].root: number for number, fusion in enumerate(lowering.fusions)}
     for number, fusion in enumerate(lowering.fusions):
         for name in lowering.parts_of_sources(fusion):
             if name in graph.inputs and name not in told and not lowering.places[name].leads:
                 regions.append(_region(graph[name], "input", lowering.places[name]))
                 told.add(name)
-        stored = lowering.stored_as(fusion.target)
-        if stored in lowering.stays:
-            kept.append(_kept(lowering, stored, number))
+        stored, root = lowering.stored_as(fusion.target), lowering.views[fusion.target].root
+        if root in lowering.stays:
+            if whole_after[root] == number:
+                kept.append(_kept(lowering, root, number))
         elif stored not in told:
             regions.append(_rows_of(lowering, stored, lowering.places[stored]))
             told.add(stored)
@@ -142,7 +144,6 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         nodes=nodes,
         reads=reads,
         m=product.m * samples // target.samples,
-        formed=_rows_formed(lowering, number),
         k=product.k,
         n=product.n,
         dense_k=dense_k if compacted else None,
@@ -166,16 +167,6 @@ def _reads(lowering: Lowering, number: int) -> list[str]:
     former |= dict.fromkeys(lowering.graph.inputs, INPUT)
     parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
-
-
-def _rows_formed(lowering: Lowering, number: int) -> int | None:
-    """Rows of products that strips of the same nodes form; None if that is what there is of them."""
-    fusion = lowering.fusions[number]
-    if fusion.target not in lowering.strips:
-        return None
-    layers = lowering.layers
-    products = (fusion.product for fusion, layer in zip(lowering.fusions, layers, strict=True) if layer == layers[number])
-    return sum(product.m for product in products if product)
 
 
 def _layer_name(lowering: Lowering, number: int) -> str:

@@ -27,6 +27,7 @@ from accelsim.graph.layer import Layer, group_of, layers, weight_of
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
@@ -39,7 +40,7 @@ from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
 
 #: Vector nodes behind which nothing is fused.
-ALONE = (MaxPool, LookUp, IntegerSoftmax, IntegerNorm)
+ALONE = (Copy, MaxPool, LookUp, IntegerSoftmax, IntegerNorm)
 
 
 def fuse(lowering: Lowering, machine: Machine) -> Lowering:

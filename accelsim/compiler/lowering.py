@@ -131,6 +131,16 @@ class Stay(NamedTuple):
         return self.first <= other.last and other.first <= self.last
 
 
+def kept_in(stays: Mapping[str, Stay], view: View) -> Held | None:
+    """Where rows of features stay on chip if those values do; None of what lies in DRAM."""
+    stay = stays.get(view.root)
+    if stay is None:
+        return None
+    *leading, features = view.shape
+    line = stay.held.width * features * view.bits
+    return stay.held.lines(view.offset // line, math.prod(leading) // stay.held.width // stay.held.images)
+
+
 @dataclass(frozen=True)
 class Lowering:
     """A graph on its way to a program; each pass fills the next field.
@@ -202,16 +212,7 @@ class Lowering:
 
     def held(self, name: str) -> Held | None:
         """Where a value stays on chip, perhaps as lines of another one; None of what lies in DRAM."""
-        return self.held_among(self.stays, name)
-
-    def held_among(self, stays: Mapping[str, Stay], name: str) -> Held | None:
-        """The same if those values stayed."""
-        view = self.views[name]
-        stay = stays.get(view.root)
-        if stay is None:
-            return None
-        line = stay.held.width * self.graph[view.root].features * view.bits
-        return stay.held.lines(view.offset // line, self.graph[name].samples // stay.held.width // stay.held.images)
+        return kept_in(self.stays, self.views[name])
 
     def stored_as(self, name: str) -> str:
         """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.

@@ -18,7 +18,7 @@ from accelsim.compiler.held import Border, Held
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import RowFunction, VectorWork
-from accelsim.compiler.lowering import Lowering, Stay
+from accelsim.compiler.lowering import Lowering, Stay, kept_in
 from accelsim.compiler.product import Product
 from accelsim.compiler.tiling import Cut, Cutter, OnChip
 from accelsim.config.arch import Machine
@@ -41,8 +41,9 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     cutter = Cutter(lowering, machine)
     plan = _Plan(cutter, lowering)
     if lowering.residency and "output" in machine.shared and not machine.feature_major:
-        for stay in sorted(_candidates(lowering, machine), key=_worth, reverse=True):
-            plan.keep(stay)
+        candidates = _candidates(lowering, machine)
+        for name in sorted(candidates, key=lambda name: _worth(candidates[name]), reverse=True):
+            plan.keep(name, candidates[name])
     return dataclasses.replace(
         lowering,
         flows=tuple(cut.flow for cut in plan.cuts),
@@ -72,14 +73,14 @@ class _Plan:
 
     def _on_chip(self, number: int) -> OnChip:
         fusion = self.fusions[number]
-        sources = tuple(self.lowering.held_among(self.stays, name) for name in fusion.sources)
+        sources = tuple(kept_in(self.stays, self.lowering.views[name]) for name in fusion.sources)
         lows = [stay.held.low for stay in self.stays.values() if stay.first <= number <= stay.last]
-        target = self.lowering.held_among(self.stays, fusion.target)
+        target = kept_in(self.stays, self.lowering.views[fusion.target])
         return OnChip(sources, target, min(lows, default=None))
 
-    def keep(self, stay: Stay) -> None:
+    def keep(self, name: str, stay: Stay) -> None:
         """Keep a value at the best of the places that are free, unless that costs more than it saves."""
-        name, numbers = self.fusions[stay.first].target, range(stay.first, stay.last + 1)
+        numbers = range(stay.first, stay.last + 1)
         tried: list[tuple[Cost, Stay, list[Cut]]] = []
         for low in dict.fromkeys(self._lows(stay)):
             self.stays[name] = stay._replace(held=stay.held.at(low))
@@ -120,30 +121,37 @@ def _cost(cuts: Sequence[Cut]) -> Cost:
     return Cost(sum(cut.cycles for cut in cuts), sum(cut.bursts for cut in cuts))
 
 
-def _candidates(lowering: Lowering, machine: Machine) -> list[Stay]:
-    """Values that can stay, at byte 0 each."""
-    found = []
+def _candidates(lowering: Lowering, machine: Machine) -> dict[str, Stay]:
+    """Values that can stay, at byte 0 each, by name: what one fusion forms, or what several form side by side."""
+    formers: dict[str, list[int]] = {}
+    readers: dict[str, list[int]] = {}
     for number, fusion in enumerate(lowering.fusions):
-        readers = [
-            later for later in range(number + 1, len(lowering.fusions))
-            if fusion.target in lowering.parts_of_sources(lowering.fusions[later])
-        ]  # fmt: skip
-        held = _layout(lowering, fusion, [lowering.fusions[reader] for reader in readers], machine) if readers else None
+        formers.setdefault(lowering.views[fusion.target].root, []).append(number)
+        for root in dict.fromkeys(lowering.views[name].root for name in fusion.sources):
+            readers.setdefault(root, []).append(number)
+    found = {}
+    for root, forming in formers.items():
+        reading = readers.get(root, [])
+        if root not in lowering.graph.values or not reading or reading[-1] < forming[-1]:
+            continue
+        fusions = ([lowering.fusions[number] for number in numbers] for numbers in (forming, reading))
+        held = _layout(lowering, root, *fusions, machine)
         if held:
-            found.append(Stay(held, number, readers[-1]))
+            found[root] = Stay(held, forming[0], reading[-1])
     return found
 
 
 def _layout(  # noqa: PLR0911 - one a reason
-    lowering: Lowering, former: Fusion, readers: Sequence[Fusion], machine: Machine
+    lowering: Lowering, name: str, formers: Sequence[Fusion], readers: Sequence[Fusion], machine: Machine
 ) -> Held | None:
-    """How a value lies on chip so that all who read it can; None if there is no such way."""
-    name, graph = former.target, lowering.graph
+    """How a value lies on chip so that all who form it and read it can; None if there is no such way."""
+    graph = lowering.graph
     value, view = graph[name], lowering.views[name]
     operand_bits = value.element.memory_bits
-    whole = view.root == name and view.shape == lowering.storages[name].shape and lowering.in_rows(name)
     bits = value.features * operand_bits
-    if name in graph.outputs or not whole or bits % 8 or not _forms(former):
+    if name in graph.outputs or view != lowering.storages[name] or bits % 8:
+        return None
+    if not all(_forms(lowering, name, former) for former in formers):
         return None
     if not all(_reads(lowering, name, reader) for reader in readers):
         return None
@@ -159,9 +167,9 @@ def _layout(  # noqa: PLR0911 - one a reason
     border = Border(*(max(image.window.padding[side] for image in images) for side in range(4)))
     fills = {image.fill for image in images if any(image.window.padding)}
     held = Held(0, *shape[:3], bits // 8, operand_bits, border, min(fills, default=0))
-    if len(fills) > 1 or (held.lined and not all(map(_takes_lines, (former, *readers)))):
+    if len(fills) > 1 or (held.lined and not all(map(_takes_lines, (*formers, *readers)))):
         return None
-    if held.lined and not all(_dense(lowering, fusion) for fusion in (former, *readers)):
+    if held.lined and not all(_dense(lowering, fusion) for fusion in (*formers, *readers)):
         return None
     return held
 
@@ -188,36 +196,33 @@ def _image(fusion: Fusion) -> Image | None:
     return None if isinstance(fusion.work, HostWork) else fusion.work.image
 
 
-def _forms(fusion: Fusion) -> bool:
-    """Whether what a fusion forms can stay where it is formed."""
+def _forms(lowering: Lowering, name: str, fusion: Fusion) -> bool:
+    """Whether what a fusion forms can stay where it is formed, as all of a value or as lines of it."""
     work = fusion.work
-    return not isinstance(work, HostWork) and not work.period and not (isinstance(work, Product) and work.factor)
+    if isinstance(work, HostWork) or work.period or (isinstance(work, Product) and work.factor):
+        return False
+    return _lies_in(lowering, fusion.target, name)
 
 
 def _reads(lowering: Lowering, name: str, reader: Fusion) -> bool:
     """Whether a fusion can read a value where it is formed, row by row."""
-    graph, views, work = lowering.graph, lowering.views, reader.work
+    work = reader.work
     if isinstance(work, HostWork) or work.period:
         return False
     if isinstance(work, Product) and (work.factor or work.integers or len(reader.beside) > 1):
         return False
-    value, place = graph[name], views[name].matrix(feature_major=False)
-    for source in reader.sources:
-        if name not in lowering.parts_of(source):
-            continue
-        read, there = graph[source], views[source].matrix(feature_major=False)
-        if place is None or there is None or (read.features, there.pitch) != (value.features, place.pitch):
-            return False
-        if views[source].root != name or there.leads != place.leads:
-            return False
-        if read.samples != value.samples and not (value.shape[0] == 1 and _of_lines(read, value)):
-            return False
-    return True
+    return all(_lies_in(lowering, source, name) for source in reader.sources if lowering.views[source].root == name)
 
 
-def _of_lines(part: Value, value: Value) -> bool:
-    """Whether a part of the only image of a value, or of its rows, is whole lines of it."""
-    return len(part.shape) == len(value.shape) and part.shape[2:] == value.shape[2:]
+def _lies_in(lowering: Lowering, part: str, name: str) -> bool:
+    """Whether a value is all rows of another one, in order, or some lines of its only image."""
+    graph, views = lowering.graph, lowering.views
+    rows, value = graph[part], graph[name]
+    there, place = (views[of].matrix(feature_major=False) for of in (part, name))
+    if place is None or there is None or (rows.features, there.pitch) != (value.features, place.pitch):
+        return False
+    lines = len(rows.shape) == len(value.shape) and rows.shape[2:] == value.shape[2:] and value.shape[0] == 1
+    return not (there.leads or place.leads) and (rows.samples == value.samples or lines)
 
 
 def _takes_lines(fusion: Fusion) -> bool:

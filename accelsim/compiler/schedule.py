@@ -20,7 +20,7 @@ from accelsim.compiler.host_schedule import HostScheduler
 from accelsim.compiler.instructions import Instructions, each_one, issue, joined
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, Stay, VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, padded, received, runs, turned
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.residency import Turns, latest_of_slot
@@ -144,9 +144,7 @@ class ProductScheduler:
             return [*activations, *self._load_factor(scratchpads.weight, right)]
         tensors = [tensor for source in stored for tensor in source]
         activations = [] if self.flow.reads.held else self._load_activations(scratchpads.activation, tensors)
-        target = self.flow.target
-        padding = padded(self.number, target, int(self.now[0]), self.tables) if target else []
-        return [*padding, *activations, *self._load_weights(scratchpads.weight)]
+        return [*activations, *self._load_weights(scratchpads.weight)]
 
     @property
     def _output_tiles(self) -> Fills:
@@ -480,6 +478,10 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
     arrived = _received_whole(lowering) if link else set[str]()
     moves += [_receive_whole(lowering, name) for name in graph.inputs if name in arrived]
     steps, tables = 0, TableBuilder()
+    staying: list[list[Stay]] = [[] for _ in lowering.fusions]
+    for stay in lowering.stays.values():
+        for number in (stay.first, stay.last):
+            staying[number].append(stay)
     of_tiling = {tiling: Steps.of(tiling) for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
     for number, fusion in enumerate(lowering.fusions):
         tiling, placement = lowering.tilings[number], lowering.placements[number]
@@ -509,12 +511,14 @@ def schedule(lowering: Lowering, machine: Machine) -> Lowering:
              for part in lowering.parts_of(name) if part in stored]
             for name in fusion.sources
         ]  # fmt: skip
+        for stay in staying[number]:
+            if number == stay.first:
+                moves += padded(number, stay.held, steps, tables)
         moves += layer.moves(scratchpads, formers)
         layers.append(layer)
         steps += len(layer.now)
-        for stay in lowering.stays.values():
-            if number in (stay.first, stay.last):
-                scratchpads.activation.contents.keep(stay.held, steps - 1 if number == stay.last else NEVER)
+        for stay in staying[number]:
+            scratchpads.activation.contents.keep(stay.held, steps - 1 if number == stay.last else NEVER)
         stored[fusion.target] = layer.stored
     instructions = _in_order(layers, moves, steps, machine)
     return dataclasses.replace(lowering, instructions=instructions, tables=tables.tables)
@@ -617,7 +621,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
             macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS_BY_TYPE[value.element.operand].row_bytes(elements)
-        whole = 0 if fusion.target in lowering.stays else whole
+        whole = 0 if lowering.held(fusion.target) else whole
         if formed[number] != macs or stored[number] != whole:
             raise DefectError(
                 f"fusion {fusion.name}: must form {macs} products and store {whole} bytes, "

@@ -12,7 +12,7 @@ from accelsim.compiler.held import Held
 from accelsim.compiler.instructions import Instructions, issue, joined
 from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
-from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, padded, received, runs, turned
+from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
 from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
 from accelsim.compiler.slots import Slots
 from accelsim.compiler.tables import TableBuilder
@@ -99,9 +99,7 @@ class VectorScheduler:
     def moves(self, scratchpads: Scratchpads, stored: Sequence[Sequence[Stored]]) -> list[Moves]:
         """What is loaded for the tiles, and before which; not before what was stored of a source is whole."""
         moves: list[Moves] = []
-        if self.placement.formed:
-            moves += padded(self.number, self.placement.formed, int(self.now[0]), self.tables)
-        elif scratchpads.output:
+        if scratchpads.output and not self.placement.formed:
             sizes = np.full(len(self.now), self.tiling.result_bytes)
             scratchpads.output.fill(Fills(self.placement.results, sizes, self.now, self.now))
         for source, slots in self._loaded.items():

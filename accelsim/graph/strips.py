@@ -1,12 +1,12 @@
 """Cutting nodes into strips: each computes some images, or some lines of one image, of what the nodes form.
 
-A strip reads the lines that its windows reach, so that those at the borders of strips are computed twice where another
-node forms them. What a graph means does not change.
+Windows reach lines that the strip before has formed: those are kept, and copied in front of the ones that a strip forms
+itself. So every line is formed once, and what a graph means does not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import MatMul
@@ -27,7 +28,7 @@ from accelsim.graph.ops.slice import Slice
 from accelsim.graph.value import Value
 
 #: Operators that do the same to each pixel.
-_POINTWISE = (Add, Cast, Function, LookUp, Mul, Relu)
+_POINTWISE = (Add, Cast, Copy, Function, LookUp, Mul, Relu)
 
 
 class Part(NamedTuple):
@@ -67,63 +68,83 @@ def lines_of(value: Value) -> int:
     return value.shape[1] if len(value.shape) > 2 else 1  # noqa: PLR2004 - samples and features
 
 
+class Piece(NamedTuple):
+    """Of a value, what is there for a strip to read, and what of that the strip forms itself, the last lines."""
+
+    held: Part
+    formed: Part
+
+
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """Nodes of a graph, and the part of each value that each strip forms of what they form or reads of what they read.
+    """Nodes of a graph, and what each strip forms of the values that they form.
 
     Parameters
     ----------
     outputs
         Values that others read, or the network gives: strips form each line of them once.
+    pieces
+        Of each strip, by value.
     """
 
     graph: Graph
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    parts: tuple[Mapping[str, Part], ...]
+    pieces: tuple[Mapping[str, Piece], ...]
 
     @classmethod
-    def of(cls, graph: Graph, nodes: Sequence[Node], last: str, parts: Iterable[Part]) -> Strips | None:
+    def of(cls, graph: Graph, nodes: Sequence[Node], last: str, parts: Sequence[Part]) -> Strips | None:
         """Cut nodes so that the strips form these parts of one of their values; None if they can't be cut so.
 
         Parameters
         ----------
         nodes
-            In the graph's order, with all that lie between them; the rest of the graph reads none of what they form
-            before the last of them.
+            In the graph's order; the rest of the graph reads none of what they form before the last of them.
         last
             A value that they form.
         parts
             All lines of it, image by image.
         """
-        formed = {output for node in nodes for output in node.outputs}
         names = {node.name for node in nodes}
         outputs = tuple(
-            name
+            node.output
             for node in nodes
-            for name in node.outputs
-            if name in graph.outputs or any(reader.name not in names for reader in graph.readers(name))
+            if node.output in graph.outputs or any(reader.name not in names for reader in graph.readers(node.output))
         )
         if last not in outputs:
             return None
-        found = []
-        for part in parts:
-            needed = needed_by(graph, nodes, {last: part})
-            if needed is None:
+        pieces: list[Mapping[str, Piece]] = []
+        for number, part in enumerate(parts):
+            ahead = pieces[-1] if number and parts[number - 1].images == part.images else {}
+            found = pieces_of(graph, nodes, last, part, ahead)
+            if found is None:
                 return None
-            found.append(needed)
-        strips = cls(graph, tuple(nodes), outputs, tuple(found))
-        return strips if all(strips._once(name) for name in outputs) and formed else None
+            pieces.append(found)
+        strips = cls(graph, tuple(nodes), outputs, tuple(pieces))
+        return strips if all(map(strips._once, outputs)) else None
 
     def _once(self, name: str) -> bool:
-        """Whether strips form each line of a value once, image by image."""
-        value, next_row = self.graph[name], 0
-        for needed in self.parts:
-            part = needed.get(name)
-            if part is None or not _rows_are_one(part, value) or _first(part, value) != next_row:
+        """Whether strips form each line of a value once, image by image, and read none that others form."""
+        value, next_line = self.graph[name], 0
+        for pieces in self.pieces:
+            if name not in pieces:
                 return False
-            next_row += len(part.images) * len(part.lines)
-        return next_row == value.shape[0] * lines_of(value)
+            held, part = pieces[name]
+            rows_are_one = len(part.images) == 1 or len(part.lines) == lines_of(value)
+            if held != part or not rows_are_one or _first(part, value) != next_line:
+                return False
+            next_line += len(part.images) * len(part.lines)
+        return next_line == value.shape[0] * lines_of(value)
+
+    def reads(self, pieces: Mapping[str, Piece]) -> Iterator[tuple[str, Part]]:
+        """Parts of values that a strip reads of what others form, one for each time that a node reads it."""
+        graph, formed = self.graph, {node.output for node in self.nodes}
+        for node in self.nodes:
+            for place, name in enumerate(node.inputs):
+                if node.output in pieces and name not in formed and not graph.constant(name):
+                    part = _read_of(node.op, graph[name], graph[node.output], pieces[node.output].formed, place)
+                    if part:
+                        yield name, part
 
     def cut(self, number: int) -> tuple[Graph, dict[str, Strip]]:
         """The graph with its strips one after the other, and what of the values before those of the strips are.
@@ -133,24 +154,17 @@ class Strips:
         number
             Of the first strip; names begin with those.
         """
-        graph, strips, nodes = self.graph, dict[str, Strip](), list[Node]()
-        known: dict[str, Value] = {}
-        pieces: dict[str, list[tuple[Part, str]]] = {name: [] for name in self.outputs}
-        for offset, needed in enumerate(self.parts):
-            strip = _Cutter(graph, f"strip{number + offset}.", needed)
+        writer = _Writer(self.graph)
+        joined: dict[str, list[tuple[Part, str]]] = {name: [] for name in self.outputs}
+        for offset, pieces in enumerate(self.pieces):
+            writer.begin(f"strip{number + offset}.", pieces)
             for node in self.nodes:
-                if node.output in needed:
-                    strip.cut(node)
-                    value, part = graph[node.output], needed[node.output]
-                    name = strip.prefix + value.name
-                    known[name] = replace(value, name=name)
-                    strips[name] = Strip(value.name, _first(part, value) * _pixels(value), strip.prefix)
-                    if value.name in pieces:
-                        pieces[value.name].append((part, name))
-            nodes += strip.nodes
-        for name, parts in pieces.items():
-            nodes += _joined(name, parts)
-        return self._with(nodes, known), strips
+                if node.output in pieces:
+                    formed = writer.cut(node)
+                    if node.output in joined:
+                        joined[node.output].append((pieces[node.output].formed, formed))
+        nodes = [*writer.nodes, *(node for name, parts in joined.items() for node in _joined(name, parts))]
+        return self._with(nodes, writer.known), writer.strips
 
     def _with(self, strips: Sequence[Node], known: Mapping[str, Value]) -> Graph:
         """The graph with strips in the place of the last of the nodes, and what reads them behind."""
@@ -168,61 +182,118 @@ class Strips:
         return Graph.formed(graph.name, {**graph.values, **known}, nodes, graph.inputs, graph.outputs)
 
 
-class _Cutter:
-    """Writes the nodes of a strip; their names, and those of what they form, begin with its prefix."""
+class _Writer:
+    """Writes the nodes of strips, one strip after the other.
 
-    def __init__(self, graph: Graph, prefix: str, needed: Mapping[str, Part]) -> None:
+    Attributes
+    ----------
+    nodes, known, strips
+        What is written; what is known of what it forms; and what of the values before that is.
+    """
+
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.prefix = prefix
-        self.needed = needed
         self.nodes: list[Node] = []
+        self.known: dict[str, Value] = {}
+        self.strips: dict[str, Strip] = {}
+        self._prefix = ""
+        self._pieces: Mapping[str, Piece] = {}
+        self._before: tuple[str, Mapping[str, Piece]] = ("", {})
         self._there: dict[tuple[str, Part], str] = {}
 
-    def cut(self, node: Node) -> None:
-        """Write what forms the part that is needed of what a node forms."""
-        graph, formed = self.graph, self.graph[node.output]
-        part = self.needed[formed.name]
+    def begin(self, prefix: str, pieces: Mapping[str, Piece]) -> None:
+        """Begin with the next strip; names of what it forms begin with the prefix."""
+        self._before = (self._prefix, self._pieces)
+        self._prefix, self._pieces, self._there = prefix, pieces, {}
+
+    def cut(self, node: Node) -> str:
+        """Write what forms a strip of what a node forms; return the name of that."""
+        graph, value = self.graph, self.graph[node.output]
+        held, part = self._pieces[value.name]
         inputs = []
         for place, name in enumerate(node.inputs):
-            read = None if graph.constant(name) else _read_of(node.op, graph[name], formed, part, place)
+            read = None if graph.constant(name) else _read_of(node.op, graph[name], value, part, place)
             inputs.append(name if read is None else self._read(name, read))
-        op = _op_of(node.op, graph[node.inputs[0]], formed, part)
-        self.nodes.append(Node(self.prefix + node.name, op, tuple(inputs), (self.prefix + formed.name,)))
-        self._there[formed.name, part] = self.prefix + formed.name
+        name = formed = self._prefix + value.name
+        if held != part:
+            formed = f"{self._prefix}new.{value.name}"
+        op = _op_of(node.op, graph[node.inputs[0]], value, part)
+        self._write(node.name, op, tuple(inputs), formed, value, part)
+        if held != part:
+            kept = self._keep(node, value, range(held.lines.start, part.lines.start))
+            self._write(f"{node.name}.joined", Concat(1), (kept, formed), name, value, held)
+        self._there[value.name, held] = name
+        return name
+
+    def _keep(self, node: Node, value: Value, lines: range) -> str:
+        """Copy lines from the strip before."""
+        prefix, before = self._before
+        held = before[value.name].held
+        start = lines.start - held.lines.start
+        from_before = Slice(1, start, start + len(lines))
+        last, kept = f"{self._prefix}last.{value.name}", f"{self._prefix}kept.{value.name}"
+        self.nodes.append(Node(last, from_before, (prefix + value.name,), (last,)))
+        self._write(f"{node.name}.kept", Copy(), (last,), kept, value, Part(held.images, lines))
+        return kept
+
+    def _write(self, name: str, op: Op, inputs: tuple[str, ...], formed: str, value: Value, part: Part) -> None:
+        """A node, and what its output is of a value."""
+        self.nodes.append(Node(self._prefix + name, op, inputs, (formed,)))
+        self.known[formed] = replace(value, name=formed)
+        pixels = value.samples // (value.shape[0] * lines_of(value))
+        self.strips[formed] = Strip(value.name, _first(part, value) * pixels, self._prefix)
 
     def _read(self, name: str, part: Part) -> str:
         """Name of a part of a value, sliced from what there is of it."""
         if (name, part) not in self._there:
-            inside = (name, self.needed[name]) in self._there
-            there = self.needed[name] if inside else Part.whole(self.graph[name])
+            inside = name in self._pieces
+            there = self._pieces[name].held if inside else Part.whole(self.graph[name])
             last = self._there[name, there] if inside else name
+            text = f"{self._prefix}{part.images.start}_{part.lines.start}_{part.lines.stop}"
             for axis, (of, whole) in enumerate(zip(part, there, strict=True)):
                 if of != whole:
                     start = of.start - whole.start
-                    sliced = f"{last if inside or axis else self.prefix + last}.{start}_{start + len(of)}"
+                    sliced = f"{text}.{'lines' if axis else 'images'}.{name}"
                     self.nodes.append(Node(sliced, Slice(axis, start, start + len(of)), (last,), (sliced,)))
                     last = sliced
             self._there[name, part] = last
         return self._there[name, part]
 
 
-def needed_by(graph: Graph, nodes: Sequence[Node], formed: dict[str, Part]) -> dict[str, Part] | None:
-    """Parts of all values that nodes need to form others; constants are read whole. None if that can't be told."""
-    needed = dict(formed)
+def pieces_of(
+    graph: Graph, nodes: Sequence[Node], last: str, part: Part, ahead: Mapping[str, Piece]
+) -> dict[str, Piece] | None:
+    """What a strip forms of each value to form a part of one; None if that can't be told.
+
+    Parameters
+    ----------
+    ahead
+        The same of the strip before, of the same images; none of the first one of images.
+    """
+    needed, pieces = {last: part}, dict[str, Piece]()
+    formed = {node.output for node in nodes}
     for node in reversed(nodes):
-        part = needed.get(node.output)
-        if part is None:
+        if node.output not in needed:
             continue
+        held = needed[node.output]
         if len(node.outputs) > 1 or not graph[node.output].shape:
             return None
+        before = ahead[node.output].held.lines if node.output in ahead else range(0)
+        lines = range(max(held.lines.start, before.stop), held.lines.stop)
+        kept = lines.start > held.lines.start
+        if not lines or (kept and (node.op.moves or held.lines.start < before.start)):
+            return None
+        new = Part(held.images, lines)
+        pieces[node.output] = Piece(held, new)
         for place, name in enumerate(node.inputs):
             if graph.constant(name):
                 continue
-            read = _read_of(node.op, graph[name], graph[node.output], part, place)
+            read = _read_of(node.op, graph[name], graph[node.output], new, place)
             if read is None:
                 return None
-            needed[name] = read.union(needed[name]) if name in needed else read
-    return needed
+            if name in formed:
+                needed[name] = read.union(needed[name]) if name in needed else read
+    return pieces
 
 
 def _read_of(op: Op, given: Value, formed: Value, part: Part, place: int) -> Part | None:
@@ -259,16 +330,6 @@ def _op_of(op: Op, given: Value, formed: Value, part: Part) -> Op:
         case Reshape():
             return Reshape((len(part.images), *formed.shape[1:]))
     return op
-
-
-def _pixels(value: Value) -> int:
-    """Rows of a line."""
-    return value.samples // (value.shape[0] * lines_of(value))
-
-
-def _rows_are_one(part: Part, value: Value) -> bool:
-    """Whether the lines of a part follow each other: those of one image, or all of several ones."""
-    return len(part.images) == 1 or len(part.lines) == lines_of(value)
 
 
 def _first(part: Part, value: Value) -> int:

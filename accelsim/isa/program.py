@@ -56,10 +56,6 @@ class LayerInfo(Frozen):
     m: int = quantity("rows", "Rows of activations (batch)", ge=1, le=MAX_SIDE)
     k: int = quantity("features", "Inputs", ge=1, le=MAX_SIDE)
     n: int = quantity("features", "Outputs", ge=1, le=MAX_SIDE)
-    formed: int | None = quantity(
-        "rows", "Rows that the layer's strips form, those at their borders several times; null for m", default=None,
-        ge=1, le=MAX_SIDE,
-    )  # fmt: skip
     dense_k: int | None = quantity(
         "features", "Inputs before compaction; null if it was not compacted", ge=1, le=MAX_SIDE, default=None
     )
@@ -78,11 +74,6 @@ class LayerInfo(Frozen):
     stored_bits: int = quantity("bits", "What stands in memory for the weights, scales included", ge=0, le=2**62)
     output: str = quantity("name", "Value that it forms, which one region holds, or several some rows each")
     unit: UnitName = quantity("name", "What computes it: matrix unit, vector unit or host", default="matrix")
-
-    @property
-    def most_products(self) -> int:
-        """Products that instructions may form: m k n, of as many rows as are formed."""
-        return (self.formed or self.m) * self.k * self.n
 
     @property
     def dense_shape(self) -> tuple[int, int, int]:

@@ -399,9 +399,9 @@ def _work(program: Program, machine: Machine, kinds: Kinds) -> list[str]:
     each = opcodes.products(program.instructions[kinds.first])
     kernel.by_layer(kinds.number, program.instructions["layer"], each, counts)
     faults = [
-        f"layer {layer.name}: must form at most m k n = {layer.most_products} products, not {count}"
+        f"layer {layer.name}: must form at most m k n = {layer.m * layer.k * layer.n} products, not {count}"
         for layer, count in zip(layers, counts.tolist(), strict=True)
-        if count > layer.most_products
+        if count > layer.m * layer.k * layer.n
     ]
     if machine.matrix.kind in {"weight_stationary", "input_stationary", "structured_sparse"}:
         return faults + _folds(program, kinds, PRELOAD, MATMUL, ("depth", "columns"))

@@ -1,4 +1,4 @@
-"""Conversions and ReLU that end no layer."""
+"""Conversions, ReLU that ends no layer, and copies."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
@@ -29,4 +30,5 @@ LOWER: dict[type[Op], Callable[[Graph, Layer], VectorWork]] = {
     IntegerNorm: norm.lower,
     Cast: convert.lower,
     Relu: convert.lower,
+    Copy: convert.lower,
 }

@@ -25,6 +25,7 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
@@ -63,6 +64,7 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         IntegerNorm: rows.normalize,
         Cast: casts.cast,
         DynamicQuantize: casts.dynamic_quantize,
+        Copy: shapes.copy,
         Slice: shapes.slice_,
         Concat: shapes.concat,
         Reshape: shapes.reshape,

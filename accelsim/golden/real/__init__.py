@@ -15,6 +15,7 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
@@ -44,6 +45,7 @@ MEANINGS: dict[type[Op], Meaning] = {
     LayerNorm: rows.layer_norm,
     RmsNorm: rows.rms_norm,
     Softmax: rows.softmax,
+    Copy: shapes.copy,
     Slice: shapes.slice_,
     Concat: shapes.concat,
     Reshape: shapes.reshape,

@@ -24,6 +24,11 @@ def slice_(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  #
     return (given[0][tuple(part)],)
 
 
+def copy(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The same numbers."""
+    return (given[0],)
+
+
 def concat(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
     """One tensor behind the other."""
     op = node.op

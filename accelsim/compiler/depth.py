@@ -8,15 +8,19 @@ may save picks runs that don't overlap, and those are placed and cut for real.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from accelsim.compiler.fuse import fuse
 from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.layout import arrange
+from accelsim.compiler.legalize import legalize
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.graph.graph import Node
-from accelsim.graph.strips import Part, Piece, Strips, lines_of, pieces_of
+from accelsim.graph.strips import Part, Piece, Strip, Strips, lines_of, pieces_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
@@ -64,6 +68,20 @@ def runs(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], ca
         end = run.first if run else end - 1
         chosen += [run] if run else []
     return chosen[::-1]
+
+
+def cut(lowering: Lowering, chosen: Sequence[Run], machine: Machine) -> Lowering:
+    """Cut runs into strips, and form fusions of them."""
+    graph, strips = lowering.graph, dict[str, Strip]()
+    number = 0
+    for run in chosen:
+        graph, of_run = dataclasses.replace(run.strips, graph=graph).cut(number)
+        strips |= of_run
+        number += len(run.strips.pieces)
+    whole = Lowering(
+        graph, lowering.inputs, lowering.recipe, residency=lowering.residency, whole=lowering.graph, strips=strips
+    )
+    return arrange(legalize(fuse(whole, machine), machine), machine)
 
 
 def _from(

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from accelsim.compiler import tiling
+from accelsim.compiler import depth, tiling
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.held import Border, Held
 from accelsim.compiler.image import Image
@@ -38,12 +38,10 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     DoesNotFitError
         If not even the smallest tiles of a fusion fit.
     """
-    cutter = Cutter(lowering, machine)
-    plan = _Plan(cutter, lowering)
+    plan = _planned(lowering, machine)
     if lowering.residency and "output" in machine.shared and not machine.feature_major:
-        candidates = _candidates(lowering, machine)
-        for name in sorted(candidates, key=lambda name: _worth(candidates[name]), reverse=True):
-            plan.keep(name, candidates[name])
+        plan = _in_strips(plan, machine)
+        lowering = plan.lowering
     return dataclasses.replace(
         lowering,
         flows=tuple(cut.flow for cut in plan.cuts),
@@ -51,6 +49,32 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
         rooms=tuple(cut.rooms for cut in plan.cuts),
         stays=plan.stays,
     )
+
+
+def _planned(lowering: Lowering, machine: Machine) -> _Plan:
+    """Choose what stays on chip of a graph as it is, and cut its fusions."""
+    plan = _Plan(Cutter(lowering, machine), lowering)
+    if lowering.residency and "output" in machine.shared and not machine.feature_major:
+        candidates = _candidates(lowering, machine)
+        for name in sorted(candidates, key=lambda name: _worth(candidates[name]), reverse=True):
+            plan.keep(name, candidates[name])
+    return plan
+
+
+def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
+    """Cut runs of fusions into strips, unless that costs more than it saves."""
+    burst = machine.dram.burst_bytes
+    moved = [cut.bursts * burst for cut in plan.cuts]
+    found = depth.runs(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
+    if not found:
+        return plan
+    cut = _planned(depth.cut(plan.lowering, found, machine), machine)
+    before, after = _cost(plan.cuts), _cost(cut.cuts)
+    if DEBUG: print("strips", before, after)
+    return cut if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts else plan
+
+
+DEBUG = False
 
 
 def _worth(stay: Stay) -> float:

@@ -157,7 +157,8 @@ class Strips:
         writer = _Writer(self.graph)
         joined: dict[str, list[tuple[Part, str]]] = {name: [] for name in self.outputs}
         for offset, pieces in enumerate(self.pieces):
-            writer.begin(f"strip{number + offset}.", pieces)
+            behind = self.pieces[offset + 1] if offset + 1 < len(self.pieces) else {}
+            writer.begin(f"strip{number + offset}.", pieces, behind)
             for node in self.nodes:
                 if node.output in pieces:
                     formed = writer.cut(node)
@@ -198,13 +199,13 @@ class _Writer:
         self.strips: dict[str, Strip] = {}
         self._prefix = ""
         self._pieces: Mapping[str, Piece] = {}
-        self._before: tuple[str, Mapping[str, Piece]] = ("", {})
+        self._behind: Mapping[str, Piece] = {}
+        self._saved: dict[str, str] = {}
         self._there: dict[tuple[str, Part], str] = {}
 
-    def begin(self, prefix: str, pieces: Mapping[str, Piece]) -> None:
-        """Begin with the next strip; names of what it forms begin with the prefix."""
-        self._before = (self._prefix, self._pieces)
-        self._prefix, self._pieces, self._there = prefix, pieces, {}
+    def begin(self, prefix: str, pieces: Mapping[str, Piece], behind: Mapping[str, Piece]) -> None:
+        """Begin with the next strip, behind which comes another; names of what it forms begin with the prefix."""
+        self._prefix, self._pieces, self._behind, self._there = prefix, pieces, behind, {}
 
     def cut(self, node: Node) -> str:
         """Write what forms a strip of what a node forms; return the name of that."""
@@ -220,21 +221,24 @@ class _Writer:
         op = _op_of(node.op, graph[node.inputs[0]], value, part)
         self._write(node.name, op, tuple(inputs), formed, value, part)
         if held != part:
-            kept = self._keep(node, value, range(held.lines.start, part.lines.start))
+            kept = f"{self._prefix}kept.{value.name}"
+            ahead = Part(held.images, range(held.lines.start, part.lines.start))
+            self._write(f"{node.name}.kept", Copy(), (self._saved[value.name],), kept, value, ahead)
             self._write(f"{node.name}.joined", Concat(1), (kept, formed), name, value, held)
         self._there[value.name, held] = name
+        if value.name in self._behind:
+            self._save(node, value, held)
         return name
 
-    def _keep(self, node: Node, value: Value, lines: range) -> str:
-        """Copy lines from the strip before."""
-        prefix, before = self._before
-        held = before[value.name].held
-        start = lines.start - held.lines.start
-        from_before = Slice(1, start, start + len(lines))
-        last, kept = f"{self._prefix}last.{value.name}", f"{self._prefix}kept.{value.name}"
-        self.nodes.append(Node(last, from_before, (prefix + value.name,), (last,)))
-        self._write(f"{node.name}.kept", Copy(), (last,), kept, value, Part(held.images, lines))
-        return kept
+    def _save(self, node: Node, value: Value, held: Part) -> None:
+        """Copy the last lines for the strip behind, if it keeps some: what they are copied from need not stay."""
+        later, formed = self._behind[value.name]
+        kept = range(later.lines.start, formed.lines.start)
+        if later.images != held.images or not kept:
+            return
+        last = self._read(value.name, Part(held.images, kept))
+        self._saved[value.name] = f"{self._prefix}saved.{value.name}"
+        self._write(f"{node.name}.saved", Copy(), (last,), self._saved[value.name], value, Part(held.images, kept))
 
     def _write(self, name: str, op: Op, inputs: tuple[str, ...], formed: str, value: Value, part: Part) -> None:
         """A node, and what its output is of a value."""
@@ -303,9 +307,11 @@ def _read_of(op: Op, given: Value, formed: Value, part: Part, place: int) -> Par
     lines = range(lines_of(given))
     match op:
         case Conv(window) | MaxPool(window) | AveragePool(window) if place == 0:
-            low = max(0, part.lines.start * window.stride[0] - window.padding[0])
+            low = part.lines.start * window.stride[0] - window.padding[0]
             high = (part.lines.stop - 1) * window.stride[0] - window.padding[0] + window.reach[0]
-            lines = range(low, min(high, len(lines)))
+            if part.lines.stop == lines_of(formed):  # lines that no window reaches come with the last ones
+                high = len(lines)
+            lines = range(max(0, low) if part.lines.start else 0, min(high, len(lines)))
             return Part(part.images, lines) if lines else None
         case GlobalAveragePool() | Reshape():
             return Part(part.images, lines) if len(part.lines) == lines_of(formed) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from accelsim.golden import quality
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.cast import Cast
 from accelsim.isa.opcodes import DECODE
-from accelsim.isa.program import LayerInfo, Program
+from accelsim.isa.program import LayerInfo, Program, RegionInfo
 from accelsim.isa.vector_work import vector_work
 from accelsim.results import (
     Bytes,
@@ -271,19 +272,15 @@ def _layer(
     )
     judged, exact = None, None
     if golden:
-        exact = True
-        given, real = [], []
-        known = golden.typed[info.output], golden.real_of(info.output), golden.exact[info.output]
-        there = 0
-        for region in program.header.regions_of(info.output):
-            outputs, expected = execution.numbers(region), region.of_full(known[2])
-            exact &= _identical(outputs, expected)
-            new = max(0, there - region.first_row)  # rows that two strips form are judged once
-            given.append(known[0].element.dequantize(outputs[new:]))
-            real.append(region.of_full(known[1])[new:])
-            there = max(there, region.first_row + region.rows)
-        both = np.concatenate(real), np.concatenate(given)
-        judged = Quality(sqnr_db=quality.sqnr_db(*both), cosine=quality.cosine(*both), task=None)
+        known = golden.exact[info.output]
+        regions = program.header.regions_of(info.output)
+        found = [(region, execution.numbers(region)) for region in regions]
+        exact = all(_identical(numbers, region.of_full(known)) for region, numbers in found)
+        outputs = _joined(found, known.shape)
+        real = golden.real_of(info.output)
+        wanted = regions[0].of_full(real) if len(regions) == 1 else real.reshape(outputs.shape)
+        given = golden.typed[info.output].element.dequantize(outputs)
+        judged = Quality(sqnr_db=quality.sqnr_db(wanted, given), cosine=quality.cosine(wanted, given), task=None)
     return LayerResult(
         **figures,
         energy_pj=energy.breakdown(rows),
@@ -300,6 +297,18 @@ def _layer(
         span=[int(times.first[number]), int(times.last[number])],
         tiling=LayerTiling(m=info.m_tile, k=info.k_tile, n=info.n_tile, loops=info.loops, slots=info.slots),
     )
+
+
+def _joined(found: Sequence[tuple[RegionInfo, NDArray[Any]]], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Numbers of a value from those of the regions that hold some of its rows or features."""
+    (first, numbers), *others = found
+    if not others:
+        return numbers
+    joined = np.empty((math.prod(shape[:-1]), shape[-1]), numbers.dtype)
+    for region, some in found:
+        rows = slice(region.first_row, region.first_row + region.rows)
+        joined[rows, slice(None) if region.features is None else region.features] = some
+    return joined
 
 
 def _identical(outputs: NDArray[np.generic], expected: NDArray[np.generic]) -> bool:

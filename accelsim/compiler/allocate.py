@@ -81,7 +81,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         places=layout.places,
         placements=tuple(placements),
         image_bytes=image_bytes,
-        compulsory_bytes=sum(map(sum, dict(zip(lowering.layers, constants)).values())) + _others_bytes(lowering),
+        compulsory_bytes=sum(map(sum, dict(zip(lowering.constants_of, constants)).values())) + _others_bytes(lowering),
         dram_bytes=top,
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
@@ -98,8 +98,8 @@ def _addresses(
         return [layout.put(sizes) for sizes in constants]
     there: dict[Hashable, tuple[int, ...]] = {}
     keys = [
-        (layer, tuple(parts[tiling]) if isinstance(tiling, Tiling) else None)
-        for layer, tiling in zip(lowering.layers, lowering.tilings, strict=True)
+        (constants_of, tuple(parts[tiling]) if isinstance(tiling, Tiling) else None)
+        for constants_of, tiling in zip(lowering.constants_of, lowering.tilings, strict=True)
     ]
     for key, sizes in zip(keys, constants, strict=True):
         if key not in there:

@@ -20,7 +20,7 @@ from accelsim.compiler.legalize import legalize
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.graph.graph import Node
-from accelsim.graph.strips import Part, Piece, Strip, Strips, lines_of, pieces_of
+from accelsim.graph.strips import Part, Piece, Strip, Strips, behind, lines_of, pieces_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
@@ -28,6 +28,8 @@ from accelsim.units import ceil_div
 MOST_FUSIONS = 12
 #: Part of the scratchpad that strips may fill; tiles take turns in what is left.
 FILLED = 0.75
+#: Features that strips of features are multiples of: a burst of them, and columns of an array.
+BLOCK = 64
 #: Strips of a run, at most.
 MOST_STRIPS = 256
 
@@ -94,10 +96,11 @@ def _from(
             return
         if last == first:
             continue
-        part = _Stretch(lowering, first, last)
-        strips = part.largest(FILLED * capacity_bytes)
-        if strips:
-            saved = sum(bytes_of[first : last + 1]) - part.moved(strips, kept)
+        part, moved = _Stretch(lowering, first, last), sum(bytes_of[first : last + 1])
+        if part.inside <= kept or moved <= part.least_moved(kept):
+            continue
+        for strips in part.largest(FILLED * capacity_bytes):
+            saved = moved - part.moved(strips, kept)
             if saved > 0:
                 yield Run(first, last, strips, saved)
 
@@ -120,6 +123,8 @@ class _Stretch:
         }
         self.last_read = {name: number for number, of in enumerate(read) for name in of & self.inside}
         self.weight_bytes = sum(map(_constant_bytes, self.fusions))
+        self._read = [name for of in read for name in of - formed]
+        self._outputs = [name for name in formed - self.inside if name in lowering.graph.values]
 
     def _nodes(self) -> list[Node]:
         """Nodes of the fusions, and those between them that only move what these form."""
@@ -133,28 +138,31 @@ class _Stretch:
                 formed |= set(node.outputs)
         return nodes
 
-    def largest(self, most_bytes: float) -> Strips | None:
-        """The fewest strips, several, of which what is on chip at once fits; None if there are none."""
+    def largest(self, most_bytes: float) -> Iterator[Strips]:
+        """The fewest strips, several, of which what is on chip at once fits: of rows, and of features."""
         value = self.graph[self.target]
-        least, most, best = 1, value.shape[0] * lines_of(value) - 1, 0
-        while least <= most:
-            size = (least + most) // 2
-            parts = _parts(value, size)
-            pieces = self._middle(parts)
-            if pieces is None:
-                return None
-            if self._peak(pieces) <= most_bytes:
-                best, least = size, size + 1
-            else:
-                most = size - 1
-        parts = _parts(value, best) if best else []
-        return Strips.of(self.graph, self.nodes, value.name, parts) if 1 < len(parts) <= MOST_STRIPS else None
+        for size_of, parts_of in ((_lines, _parts), (_features, _blocks)):
+            least, most, best = 1, size_of(value) - 1, 0
+            while least <= most:
+                size = (least + most) // 2
+                pieces = self._middle(parts_of(value, size))
+                if pieces is None:
+                    best = 0
+                    break
+                if self._peak(pieces) <= most_bytes:
+                    best, least = size, size + 1
+                else:
+                    most = size - 1
+            parts = parts_of(value, best) if best else []
+            strips = Strips.of(self.graph, self.nodes, value.name, parts) if 1 < len(parts) <= MOST_STRIPS else None
+            if strips:
+                yield strips
 
     def _middle(self, parts: Sequence[Part]) -> Mapping[str, Piece] | None:
         """What one of the strips in the middle forms, one of no image's first lines if there are such."""
         graph, target, number = self.graph, self.target, len(parts) // 2
         ahead: Mapping[str, Piece] | None = {}
-        if number and parts[number - 1].images == parts[number].images:
+        if number and behind(parts[number - 1], parts[number]):
             ahead = pieces_of(graph, self.nodes, target, parts[number - 1], {})
         return None if ahead is None else pieces_of(graph, self.nodes, target, parts[number], ahead)
 
@@ -174,9 +182,18 @@ class _Stretch:
             there = {name: size for name, size in there.items() if self.last_read[name] > number}
         return most
 
+    def least_moved(self, kept: Container[str]) -> int:
+        """DRAM bytes that strips move at least."""
+        return self.weight_bytes + sum(
+            _bytes(self.graph[name], Part.whole(self.graph[name]))
+            for name in (*self._read, *self._outputs)
+            if name not in kept
+        )
+
     def moved(self, strips: Strips, kept: Container[str]) -> int:
         """DRAM bytes of the strips, about: what they read of others, what others read of them, and weights."""
-        moved = len(strips.pieces) * self.weight_bytes
+        by_feature = len(strips.pieces[0][self.target].formed.features) < self.graph[self.target].features
+        moved = self.weight_bytes * (1 if by_feature else len(strips.pieces))
         for pieces in strips.pieces:
             for name, part in strips.reads(pieces):
                 moved += 0 if name in kept else _bytes(self.graph[name], part)
@@ -186,12 +203,30 @@ class _Stretch:
         return moved
 
 
+def _lines(value: Value) -> int:
+    """Lines of all images of a value."""
+    return value.shape[0] * lines_of(value)
+
+
 def _parts(value: Value, size: int) -> list[Part]:
     """Parts of so many lines of a value, all about as long: of whole images, or of one image each."""
-    images, lines = value.shape[0], lines_of(value)
+    images, lines, features = value.shape[0], lines_of(value), range(value.features)
     if size >= lines:
-        return [Part(of, range(lines)) for of in _even(images, ceil_div(images, size // lines))]
-    return [Part(range(image, image + 1), of) for image in range(images) for of in _even(lines, ceil_div(lines, size))]
+        return [Part(of, range(lines), features) for of in _even(images, ceil_div(images, size // lines))]
+    cut = _even(lines, ceil_div(lines, size))
+    return [Part(range(image, image + 1), of, features) for image in range(images) for of in cut]
+
+
+def _features(value: Value) -> int:
+    """Blocks of features of a value."""
+    return ceil_div(value.features, BLOCK)
+
+
+def _blocks(value: Value, size: int) -> list[Part]:
+    """Parts of so many blocks of features."""
+    whole = Part.whole(value)
+    lows = range(0, value.features, size * BLOCK)
+    return [whole._replace(features=range(low, min(low + size * BLOCK, value.features))) for low in lows]
 
 
 def _even(size: int, parts: int) -> list[range]:
@@ -203,7 +238,7 @@ def _even(size: int, parts: int) -> list[range]:
 def _bytes(value: Value, part: Part) -> int:
     """Bytes of a part of a value, in rows of whole bytes."""
     rows = len(part.images) * len(part.lines) * (value.samples // (value.shape[0] * lines_of(value)))
-    return rows * ceil_div(value.features * value.element.memory_bits, 8)
+    return rows * ceil_div(len(part.features) * value.element.memory_bits, 8)
 
 
 def _constant_bytes(fusion: Fusion) -> int:

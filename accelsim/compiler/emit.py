@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,8 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
             regions.append(_rows_of(lowering, stored, lowering.places[stored]))
             told.add(stored)
         if numbers[number] == len(layers):
-            layers.append(_info(lowering, number))
+            alike = (other for other, layer in enumerate(numbers) if layer == numbers[number])
+            layers.append(_of_layer([_info(lowering, one) for one in alike if one == number or _of_features(lowering, one)]))
     # parts of what is joined and is an output, too
     others = [name for name in graph.outputs if name not in told]
     regions += [_rows_of(lowering, name, lowering.places[name]) for name in others]
@@ -69,6 +71,18 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         instructions["layer"] = np.array(numbers)[instructions["layer"]]
     program = Program(header, instructions, lowering.image, tables.descriptors, tables.functions)
     return dataclasses.replace(lowering, program=program)
+
+
+def _of_features(lowering: Lowering, number: int) -> bool:
+    """Whether a fusion forms some features of what its layer does."""
+    strip = lowering.strips.get(lowering.fusions[number].target)
+    return strip is not None and strip.features is not None
+
+
+def _of_layer(infos: Sequence[LayerInfo]) -> LayerInfo:
+    """A layer, from those that form features of it each."""
+    sums = {name: sum(getattr(info, name) or 0 for info in infos) for name in ("n", "weights", "macs", "stored_bits")}
+    return infos[0] if len(infos) == 1 else infos[0].model_copy(update=sums)
 
 
 def _info(lowering: Lowering, number: int) -> LayerInfo:
@@ -194,7 +208,10 @@ def _rows_of(lowering: Lowering, name: str, place: Place) -> RegionInfo:
     """Where what a fusion forms lies, and which rows of a value it is if that was cut into strips."""
     strip = lowering.strips.get(name)
     region = _region(lowering.graph[name], "output", place)
-    return region.model_copy(update={"value": strip.of, "first_row": strip.first}) if strip else region
+    if strip is None:
+        return region
+    about = {"value": strip.of, "first_row": strip.first}
+    return region.model_copy(update=about if strip.features is None else about | {"features": [*strip.features]})
 
 
 def _region(value: Value, role: Literal["input", "output"], place: Place) -> RegionInfo:

@@ -232,6 +232,13 @@ class Lowering:
         names = (self.strips[name].of if name in self.strips else name for name in targets)
         return tuple(numbers.setdefault(name, len(numbers)) for name in names)
 
+    @property
+    def constants_of(self) -> tuple[tuple[int, int], ...]:
+        """Whose constants each fusion reads: those of a layer, from a feature on; strips of rows read the same ones."""
+        strips = (self.strips.get(fusion.target) for fusion in self.fusions)
+        first = (strip.features.start if strip and strip.features else 0 for strip in strips)
+        return tuple(zip(self.layers, first, strict=True))
+
     def parts_of(self, name: str) -> tuple[str, ...]:
         """Values that fusions form of which a value consists: itself, or those that it joins or is a part of."""
         node = self.moved_by(name)

@@ -1,4 +1,4 @@
-"""Cutting nodes into strips: each computes some images, or some lines of one image, of what the nodes form.
+"""Cutting nodes into strips: each computes some images, some lines of one image, or some features of all.
 
 Windows reach lines that the strip before has formed: those are kept, and copied in front of the ones that a strip forms
 itself. So every line is formed once, and what a graph means does not change.
@@ -32,34 +32,37 @@ _POINTWISE = (Add, Cast, Copy, Function, LookUp, Mul, Relu)
 
 
 class Part(NamedTuple):
-    """Images of a value, the first axis, and lines of each, the second one; one line of what is no image."""
+    """Images of a value, the first axis; lines of each, the second one, one line of what is no image; and features."""
 
     images: range
     lines: range
+    features: range
 
     @classmethod
     def whole(cls, value: Value) -> Part:
         """All of a value."""
-        return cls(range(value.shape[0]), range(lines_of(value)))
+        return cls(range(value.shape[0]), range(lines_of(value)), range(value.features))
 
     def union(self, other: Part) -> Part:
         """The smallest part that holds both."""
         pairs = zip(self, other, strict=True)
-        images, lines = (range(min(a.start, b.start), max(a.stop, b.stop)) for a, b in pairs)
-        return Part(images, lines)
+        return Part(*(range(min(a.start, b.start), max(a.stop, b.stop)) for a, b in pairs))
 
 
 class Strip(NamedTuple):
-    """What a value of a cut graph is: rows of a value of the graph before, from the first one on.
+    """What a value of a cut graph is: rows of a value of the graph before, from the first one on, or features of it.
 
     Parameters
     ----------
+    features
+        Which; None for all.
     prefix
         What the names of the strip's nodes and values begin with.
     """
 
     of: str
     first: int
+    features: range | None
     prefix: str
 
 
@@ -115,7 +118,7 @@ class Strips:
             return None
         pieces: list[Mapping[str, Piece]] = []
         for number, part in enumerate(parts):
-            ahead = pieces[-1] if number and parts[number - 1].images == part.images else {}
+            ahead = pieces[-1] if number and behind(parts[number - 1], part) else {}
             found = pieces_of(graph, nodes, last, part, ahead)
             if found is None:
                 return None
@@ -124,17 +127,25 @@ class Strips:
         return strips if all(map(strips._once, outputs)) else None
 
     def _once(self, name: str) -> bool:
-        """Whether strips form each line of a value once, image by image, and read none that others form."""
-        value, next_line = self.graph[name], 0
+        """Whether strips form each number of a value once, in order, and read none that others form."""
+        value, next_line, next_feature = self.graph[name], 0, 0
+        whole = Part.whole(value)
         for pieces in self.pieces:
             if name not in pieces:
                 return False
             held, part = pieces[name]
+            if held != part:
+                return False
+            if part.features != whole.features:
+                if part[:2] != whole[:2] or part.features.start != next_feature or next_line:
+                    return False
+                next_feature = part.features.stop
+                continue
             rows_are_one = len(part.images) == 1 or len(part.lines) == lines_of(value)
-            if held != part or not rows_are_one or _first(part, value) != next_line:
+            if not rows_are_one or _first(part, value) != next_line:
                 return False
             next_line += len(part.images) * len(part.lines)
-        return next_line == value.shape[0] * lines_of(value)
+        return next_feature == value.features or next_line == value.shape[0] * lines_of(value)
 
     def reads(self, pieces: Mapping[str, Piece]) -> Iterator[tuple[str, Part]]:
         """Parts of values that a strip reads of what others form, one for each time that a node reads it."""
@@ -142,7 +153,7 @@ class Strips:
         for node in self.nodes:
             for place, name in enumerate(node.inputs):
                 if node.output in pieces and name not in formed and not graph.constant(name):
-                    part = _read_of(node.op, graph[name], graph[node.output], pieces[node.output].formed, place)
+                    part = _read_of(node, graph, pieces[node.output].formed, place)
                     if part:
                         yield name, part
 
@@ -213,8 +224,8 @@ class _Writer:
         held, part = self._pieces[value.name]
         inputs = []
         for place, name in enumerate(node.inputs):
-            read = None if graph.constant(name) else _read_of(node.op, graph[name], value, part, place)
-            inputs.append(name if read is None else self._read(name, read))
+            read = None if graph.constant(name) else _read_of(node, graph, part, place)
+            inputs.append(self._constant(name, value, part.features) if read is None else self._read(name, read))
         name = formed = self._prefix + value.name
         if held != part:
             formed = f"{self._prefix}new.{value.name}"
@@ -222,7 +233,7 @@ class _Writer:
         self._write(node.name, op, tuple(inputs), formed, value, part)
         if held != part:
             kept = f"{self._prefix}kept.{value.name}"
-            ahead = Part(held.images, range(held.lines.start, part.lines.start))
+            ahead = held._replace(lines=range(held.lines.start, part.lines.start))
             self._write(f"{node.name}.kept", Copy(), (self._saved[value.name],), kept, value, ahead)
             self._write(f"{node.name}.joined", Concat(1), (kept, formed), name, value, held)
         self._there[value.name, held] = name
@@ -233,19 +244,32 @@ class _Writer:
     def _save(self, node: Node, value: Value, held: Part) -> None:
         """Copy the last lines for the strip behind, if it keeps some: what they are copied from need not stay."""
         later, formed = self._behind[value.name]
-        kept = range(later.lines.start, formed.lines.start)
-        if later.images != held.images or not kept:
+        kept = held._replace(lines=range(later.lines.start, formed.lines.start))
+        if later.images != held.images or not kept.lines:
             return
-        last = self._read(value.name, Part(held.images, kept))
+        last = self._read(value.name, kept)
         self._saved[value.name] = f"{self._prefix}saved.{value.name}"
-        self._write(f"{node.name}.saved", Copy(), (last,), self._saved[value.name], value, Part(held.images, kept))
+        self._write(f"{node.name}.saved", Copy(), (last,), self._saved[value.name], value, kept)
+
+    def _constant(self, name: str, formed: Value, features: range) -> str:
+        """Name of what of a constant belongs to some features of what is formed."""
+        value = self.graph[name]
+        if features == range(formed.features) or not value.shape or value.features == 1:
+            return name
+        part = f"{self._prefix}{name}"
+        which = slice(features.start, features.stop)
+        step = value.step if value.step is None or value.step.size == 1 else value.step[which]
+        shape = (*value.shape[:-1], len(features))
+        self.known[part] = replace(value, name=part, shape=shape, data=value.numbers[..., which], step=step)
+        return part
 
     def _write(self, name: str, op: Op, inputs: tuple[str, ...], formed: str, value: Value, part: Part) -> None:
         """A node, and what its output is of a value."""
         self.nodes.append(Node(self._prefix + name, op, inputs, (formed,)))
         self.known[formed] = replace(value, name=formed)
         pixels = value.samples // (value.shape[0] * lines_of(value))
-        self.strips[formed] = Strip(value.name, _first(part, value) * pixels, self._prefix)
+        features = None if len(part.features) == value.features else part.features
+        self.strips[formed] = Strip(value.name, _first(part, value) * pixels, features, self._prefix)
 
     def _read(self, name: str, part: Part) -> str:
         """Name of a part of a value, sliced from what there is of it."""
@@ -253,11 +277,11 @@ class _Writer:
             inside = name in self._pieces
             there = self._pieces[name].held if inside else Part.whole(self.graph[name])
             last = self._there[name, there] if inside else name
-            text = f"{self._prefix}{part.images.start}_{part.lines.start}_{part.lines.stop}"
-            for axis, (of, whole) in enumerate(zip(part, there, strict=True)):
+            number = len(self._there)
+            for axis, of, whole in zip((0, 1, -1), part, there, strict=True):
                 if of != whole:
                     start = of.start - whole.start
-                    sliced = f"{text}.{'lines' if axis else 'images'}.{name}"
+                    sliced = f"{self._prefix}{Part._fields[axis]}{number}.{name}"
                     self.nodes.append(Node(sliced, Slice(axis, start, start + len(of)), (last,), (sliced,)))
                     last = sliced
             self._there[name, part] = last
@@ -276,6 +300,8 @@ def pieces_of(
     """
     needed, pieces = {last: part}, dict[str, Piece]()
     formed = {node.output for node in nodes}
+    if part.features != range(graph[last].features) and not all(_takes_features(graph, node) for node in nodes):
+        return None
     for node in reversed(nodes):
         if node.output not in needed:
             continue
@@ -287,24 +313,44 @@ def pieces_of(
         kept = lines.start > held.lines.start
         if not lines or (kept and (node.op.moves or held.lines.start < before.start)):
             return None
-        new = Part(held.images, lines)
+        new = held._replace(lines=lines)
         pieces[node.output] = Piece(held, new)
         for place, name in enumerate(node.inputs):
             if graph.constant(name):
                 continue
-            read = _read_of(node.op, graph[name], graph[node.output], new, place)
+            read = _read_of(node, graph, new, place)
             if read is None:
                 return None
             if name in formed:
+                if read.features != held.features and held.features != range(graph[node.output].features):
+                    return None  # each strip would form all of it anew
                 needed[name] = read.union(needed[name]) if name in needed else read
     return pieces
 
 
-def _read_of(op: Op, given: Value, formed: Value, part: Part, place: int) -> Part | None:
-    """Part of a value that an operator reads to form a part of another one; None if that can't be told."""
+def behind(before: Part, part: Part) -> bool:
+    """Whether a part is lines of the image that another one is the lines before of."""
+    return before.images == part.images and before.lines.stop == part.lines.start
+
+
+def _takes_features(graph: Graph, node: Node) -> bool:
+    """Whether a node forms some features from constants' features, and all or the same ones of what it reads."""
+    for name in filter(graph.constant, node.inputs):
+        value = graph[name]
+        if value.storage or value.groups or value.pattern != (1, 1):
+            return False
+    values = (graph[name] for name in (*node.inputs, node.output))
+    whole = all(value.survivors is None for value in values)
+    one_group = not isinstance(node.op, Conv) or node.op.groups == 1
+    return whole and one_group and isinstance(node.op, (Conv, MatMul, MaxPool, AveragePool, *_POINTWISE))
+
+
+def _read_of(node: Node, graph: Graph, part: Part, place: int) -> Part | None:
+    """Part of a value that a node reads to form a part of another one; None if that can't be told."""
+    op, given, formed = node.op, graph[node.inputs[place]], graph[node.output]
     if not given.shape or given.shape[0] != formed.shape[0]:
         return None
-    lines = range(lines_of(given))
+    lines, features = range(lines_of(given)), range(given.features)
     match op:
         case Conv(window) | MaxPool(window) | AveragePool(window) if place == 0:
             low = part.lines.start * window.stride[0] - window.padding[0]
@@ -312,15 +358,15 @@ def _read_of(op: Op, given: Value, formed: Value, part: Part, place: int) -> Par
             if part.lines.stop == lines_of(formed):  # lines that no window reaches come with the last ones
                 high = len(lines)
             lines = range(max(0, low) if part.lines.start else 0, min(high, len(lines)))
-            return Part(part.images, lines) if lines else None
+            return Part(part.images, lines, features if isinstance(op, Conv) else part.features) if lines else None
         case GlobalAveragePool() | Reshape():
-            return Part(part.images, lines) if len(part.lines) == lines_of(formed) else None
-        case MatMul() if place in {0, 2}:
-            return part if given.shape[:-1] == formed.shape[:-1] else None
-        case _ if isinstance(op, _POINTWISE):
+            return Part(part.images, lines, features) if len(part.lines) == lines_of(formed) else None
+        case MatMul() if given.shape[:-1] == formed.shape[:-1] and graph.constant(node.inputs[1]):
+            return part._replace(features=features) if place == 0 else part
+        case _ if isinstance(op, _POINTWISE) and given.features == formed.features:
             if given.shape[:-1] == formed.shape[:-1]:
                 return part
-            return Part(part.images, lines) if len(lines) == 1 else None
+            return part._replace(lines=lines) if len(lines) == 1 else None
     return None
 
 
@@ -344,7 +390,9 @@ def _first(part: Part, value: Value) -> int:
 
 
 def _joined(name: str, parts: Sequence[tuple[Part, str]]) -> list[Node]:
-    """Nodes that join parts of a value, one behind the other: lines to images, and images to all of it."""
+    """Nodes that join parts of a value, one behind the other: lines to images, images to all of it; or features."""
+    if len({part.features for part, _ in parts}) > 1:
+        return [Node(f"join.{name}", Concat(-1), tuple(piece for _, piece in parts), (name,))]
     by_image: dict[range, list[str]] = {}
     for part, piece in parts:
         by_image.setdefault(part.images, []).append(piece)

@@ -1,15 +1,17 @@
 """Depth first: which fusions are cut into strips, so that what they hand on stays on chip a strip at a time.
 
 A value that is too large to stay goes out to DRAM and comes back. If the fusions that form and read it take turns, some
-images or lines each, only a strip of it is there at once. What that costs is lines at the borders of strips, which are
-computed twice, and weights, which each strip loads. Candidates are runs of fusions; a bound of the DRAM bytes that each
-may save picks runs that don't overlap, and those are placed and cut for real.
+images, lines or features each, only a strip of it is there at once. Strips of rows load the weights each; strips of
+features read all of what the first fusion reads each. Candidates are runs of fusions, by what they save, about: lines
+and bytes of a strip follow from strides and reaches of windows alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,8 +21,9 @@ from accelsim.compiler.layout import arrange
 from accelsim.compiler.legalize import legalize
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import Lowering
-from accelsim.graph.graph import Node
-from accelsim.graph.strips import Part, Piece, Strip, Strips, behind, lines_of, pieces_of
+from accelsim.config.arch import Machine
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.strips import Part, Strips, cut_all, lines_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
@@ -35,16 +38,38 @@ MOST_STRIPS = 256
 
 
 class Run(NamedTuple):
-    """Fusions that may be cut into strips, by number, and DRAM bytes that this saves, about."""
+    """Fusions that may be cut into strips, by number; what each strip forms of the last value; DRAM bytes saved."""
 
     first: int
     last: int
-    strips: Strips
+    target: str
+    parts: tuple[Part, ...]
     saved: float
 
+    @property
+    def numbers(self) -> range:
+        """The fusions."""
+        return range(self.first, self.last + 1)
 
-def runs(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int) -> list[Run]:
-    """Runs of fusions, none of which overlap, that save the most.
+
+class InStrips(NamedTuple):
+    """A lowering whose runs are cut into strips.
+
+    Parameters
+    ----------
+    runs
+        Those that could be.
+    of_run
+        Fusions of each run's strips, by number.
+    """
+
+    lowering: Lowering
+    runs: list[Run]
+    of_run: list[list[int]]
+
+
+def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int) -> list[Run]:
+    """Runs that save something.
 
     Parameters
     ----------
@@ -55,171 +80,246 @@ def runs(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], ca
     capacity_bytes
         Of the scratchpad that strips stay in.
     """
-    found: dict[int, list[Run]] = {}
-    for first in range(len(lowering.fusions)):
-        for run in _from(lowering, first, bytes_of, kept, capacity_bytes):
-            found.setdefault(run.last, []).append(run)
-    best: list[tuple[float, Run | None]] = [(0.0, None)]
-    for last in range(len(lowering.fusions)):
-        ways = [(best[last][0], None), *((best[run.first][0] + run.saved, run) for run in found.get(last, ()))]
-        best.append(max(ways, key=lambda way: way[0]))
+    steps = [_Step.of(lowering, fusion) for fusion in lowering.fusions]
+    found = []
+    for first in range(len(steps)):
+        for last in range(first, min(first + MOST_FUSIONS, len(steps))):
+            if not steps[last].cuts:
+                break
+            stretch = _Stretch(lowering, steps[first : last + 1])
+            moved = sum(bytes_of[first : last + 1])
+            if first == last or stretch.inside <= kept or moved <= stretch.least_moved(kept):
+                continue
+            for parts, moved_in_strips in stretch.ways(FILLED * capacity_bytes, kept):
+                if moved_in_strips < moved:
+                    found.append(Run(first, last, stretch.target, tuple(parts), moved - moved_in_strips))
+    return found
+
+
+def best(runs: Sequence[Run], fusions: int) -> list[Run]:
+    """Those that save the most of so many fusions' bytes, of which no two overlap."""
+    ending: dict[int, list[Run]] = {}
+    for run in runs:
+        ending.setdefault(run.last, []).append(run)
+    most: list[tuple[float, Run | None]] = [(0.0, None)]
+    for last in range(fusions):
+        ways = [(most[last][0], None), *((most[run.first][0] + run.saved, run) for run in ending.get(last, ()))]
+        most.append(max(ways, key=lambda way: way[0]))
     chosen: list[Run] = []
-    end = len(lowering.fusions)
+    end = fusions
     while end:
-        run = best[end][1]
-        end = run.first if run else end - 1
-        chosen += [run] if run else []
+        chosen_run = most[end][1]
+        end = chosen_run.first if chosen_run else end - 1
+        chosen += [chosen_run] if chosen_run else []
     return chosen[::-1]
 
 
-def cut(lowering: Lowering, chosen: Sequence[Run], machine: Machine) -> Lowering:
-    """Cut runs into strips, and form fusions of them."""
-    graph, strips = lowering.graph, dict[str, Strip]()
-    number = 0
-    for run in chosen:
-        graph, of_run = dataclasses.replace(run.strips, graph=graph).cut(number)
-        strips |= of_run
-        number += len(run.strips.pieces)
-    whole = Lowering(
-        graph, lowering.inputs, lowering.recipe, residency=lowering.residency, whole=lowering.graph, strips=strips
+def cut(lowering: Lowering, runs: Sequence[Run], machine: Machine) -> InStrips:
+    """Cut runs into strips, and form fusions of them; those that can't be cut stay whole."""
+    found: list[tuple[Run, Strips]] = []
+    for run in runs:
+        nodes = _nodes(lowering.graph, lowering.fusions[run.first : run.last + 1])
+        strips = Strips.of(lowering.graph, nodes, run.target, run.parts)
+        if strips:
+            found.append((run, strips))
+    graph, strips_of = cut_all(lowering.graph, [strips for _, strips in found])
+    fresh = Lowering(
+        graph, lowering.inputs, lowering.recipe, residency=lowering.residency, whole=lowering.graph, strips=strips_of
     )
-    return arrange(legalize(fuse(whole, machine), machine), machine)
+    arranged = arrange(legalize(fuse(fresh, machine), machine), machine)
+    run_of = {node.output: number for number, (_, strips) in enumerate(found) for node in strips.nodes}
+    of_run: list[list[int]] = [[] for _ in found]
+    for number, fusion in enumerate(arranged.fusions):
+        if fusion.target in strips_of:
+            of_run[run_of[strips_of[fusion.target].of]].append(number)
+    return InStrips(arranged, [run for run, _ in found], of_run)
 
 
-def _from(
-    lowering: Lowering, first: int, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int
-) -> Iterator[Run]:
-    """Runs that begin at a fusion and save something."""
-    for last in range(first, min(first + MOST_FUSIONS, len(lowering.fusions))):
-        fusion = lowering.fusions[last]
-        if isinstance(fusion.work, HostWork) or (fusion.product and fusion.product.factor):
-            return
-        if last == first:
-            continue
-        part, moved = _Stretch(lowering, first, last), sum(bytes_of[first : last + 1])
-        if part.inside <= kept or moved <= part.least_moved(kept):
-            continue
-        for strips in part.largest(FILLED * capacity_bytes):
-            saved = moved - part.moved(strips, kept)
-            if saved > 0:
-                yield Run(first, last, strips, saved)
+def _nodes(graph: Graph, fusions: Sequence[Fusion]) -> list[Node]:
+    """Nodes of fusions, and those between them that only move what these form."""
+    held = {node.name for fusion in fusions for node in fusion.nodes}
+    formed: set[str] = set()
+    nodes = []
+    for node in graph.nodes:
+        between = node.op.moves and node.inputs[0] in formed
+        if node.name in held or (between and all(reader.name in held for reader in graph.readers(node.output))):
+            nodes.append(node)
+            formed |= set(node.outputs)
+    return nodes
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What strips of a fusion read and form.
+
+    Parameters
+    ----------
+    reads
+        Values that it reads.
+    target
+        What it forms.
+    down, reach
+        Lines from window to window, and lines that one has; 1 and 1 of a function of pixels.
+    whole
+        Whether it reads all lines of an image for each one that it forms.
+    weight_bytes
+        Bytes of its constant factor.
+    cuts, by_feature
+        Whether strips of rows can be cut at all, and whether those of features may begin with it.
+    """
+
+    reads: tuple[str, ...]
+    target: str
+    down: int
+    reach: int
+    whole: bool
+    weight_bytes: int
+    cuts: bool
+    by_feature: bool
+
+    @classmethod
+    def of(cls, lowering: Lowering, fusion: Fusion) -> _Step:
+        """That of a fusion."""
+        graph, product = lowering.graph, fusion.product
+        image = None if isinstance(fusion.work, HostWork) else fusion.work.image
+        value, reads = graph[fusion.target], lowering.parts_of_sources(fusion)
+        lines = {lines_of(graph[name]) for name in reads} - {lines_of(value)}
+        down, reach = (image.window.stride[0], image.window.reach[0]) if image else (1, 1)
+        constants = product.weights_count * product.weight.element.memory_bits // 8 if product else 0
+        cuts = not isinstance(fusion.work, HostWork) and not (product and product.factor) and bool(value.shape)
+        return cls(
+            reads,
+            fusion.target,
+            down,
+            reach,
+            whole=bool(lines) and (image is None or lines_of(value) == 1),
+            weight_bytes=constants,
+            cuts=cuts,
+            by_feature=bool(product) and image is None,
+        )
+
+
+class _Lines(NamedTuple):
+    """Lines of a value that a strip has on chip, and how many of these it forms itself."""
+
+    held: int
+    formed: int
 
 
 class _Stretch:
     """Fusions one behind the other, and what they read and form."""
 
-    def __init__(self, lowering: Lowering, first: int, last: int) -> None:
-        self.graph = lowering.graph
-        self.fusions = lowering.fusions[first : last + 1]
-        self.target = self.fusions[-1].target
-        self.nodes = self._nodes()
-        names = {node.name for node in self.nodes}
-        formed = {fusion.target for fusion in self.fusions}
-        read = [{part for part in lowering.parts_of_sources(fusion)} for fusion in self.fusions]
-        self.inside = {
-            name
-            for name in formed
-            if name not in self.graph.outputs and all(node.name in names for node in self.graph.readers(name))
+    def __init__(self, lowering: Lowering, steps: Sequence[_Step]) -> None:
+        self.graph = graph = lowering.graph
+        self.steps = steps
+        self.target = steps[-1].target
+        formed = {step.target for step in steps}
+        readers = lowering.readers
+        within = {step.target: number for number, step in enumerate(steps)}
+        self.inside = frozenset(
+            name for name in formed if name not in graph.outputs and all(r in within for r in readers.get(name, ()))
+        )
+        self.last_read = {
+            name: number for number, step in enumerate(steps) for name in step.reads if name in self.inside
         }
-        self.last_read = {name: number for number, of in enumerate(read) for name in of & self.inside}
-        self.weight_bytes = sum(map(_constant_bytes, self.fusions))
-        self._read = [name for of in read for name in of - formed]
-        self._outputs = [name for name in formed - self.inside if name in lowering.graph.values]
+        self.weight_bytes = sum(step.weight_bytes for step in steps)
+        self.outputs = [name for name in formed if name not in self.inside]
 
-    def _nodes(self) -> list[Node]:
-        """Nodes of the fusions, and those between them that only move what these form."""
-        held = {node.name for fusion in self.fusions for node in fusion.nodes}
-        formed: set[str] = set()
-        nodes = []
-        for node in self.graph.nodes:
-            between = node.op.moves and node.inputs[0] in formed
-            if node.name in held or (between and all(reader.name in held for reader in self.graph.readers(node.output))):
-                nodes.append(node)
-                formed |= set(node.outputs)
-        return nodes
-
-    def largest(self, most_bytes: float) -> Iterator[Strips]:
-        """The fewest strips, several, of which what is on chip at once fits: of rows, and of features."""
-        value = self.graph[self.target]
-        for size_of, parts_of in ((_lines, _parts), (_features, _blocks)):
-            least, most, best = 1, size_of(value) - 1, 0
-            while least <= most:
-                size = (least + most) // 2
-                pieces = self._middle(parts_of(value, size))
-                if pieces is None:
-                    best = 0
-                    break
-                if self._peak(pieces) <= most_bytes:
-                    best, least = size, size + 1
-                else:
-                    most = size - 1
-            parts = parts_of(value, best) if best else []
-            strips = Strips.of(self.graph, self.nodes, value.name, parts) if 1 < len(parts) <= MOST_STRIPS else None
-            if strips:
-                yield strips
-
-    def _middle(self, parts: Sequence[Part]) -> Mapping[str, Piece] | None:
-        """What one of the strips in the middle forms, one of no image's first lines if there are such."""
-        graph, target, number = self.graph, self.target, len(parts) // 2
-        ahead: Mapping[str, Piece] | None = {}
-        if number and behind(parts[number - 1], parts[number]):
-            ahead = pieces_of(graph, self.nodes, target, parts[number - 1], {})
-        return None if ahead is None else pieces_of(graph, self.nodes, target, parts[number], ahead)
-
-    def _peak(self, pieces: Mapping[str, Piece]) -> int:
-        """The most bytes that are there at once of what a strip forms and reads itself, kept lines twice."""
-        there: dict[str, int] = {}
-        kept = 0
-        for fusion in self.fusions:
-            if fusion.target in self.last_read and fusion.target in pieces:
-                held, formed = (_bytes(self.graph[fusion.target], part) for part in pieces[fusion.target])
-                kept += held - formed
-        most = 0
-        for number, fusion in enumerate(self.fusions):
-            if fusion.target in self.last_read and fusion.target in pieces:
-                there[fusion.target] = _bytes(self.graph[fusion.target], pieces[fusion.target].held)
-            most = max(most, kept + sum(there.values()))
-            there = {name: size for name, size in there.items() if self.last_read[name] > number}
-        return most
+    @cached_property
+    def outside(self) -> list[tuple[str, int]]:
+        """What fusions read of others, and lines that their windows reach beyond the step from one to the next."""
+        return [
+            (name, max(0, step.reach - step.down)) for step in self.steps for name in step.reads if name not in self.inside
+        ]
 
     def least_moved(self, kept: Container[str]) -> int:
         """DRAM bytes that strips move at least."""
-        return self.weight_bytes + sum(
-            _bytes(self.graph[name], Part.whole(self.graph[name]))
-            for name in (*self._read, *self._outputs)
-            if name not in kept
-        )
+        names = (*(name for name, _ in self.outside), *self.outputs)
+        return self.weight_bytes + sum(_bytes(self.graph[name]) for name in names if name not in kept)
 
-    def moved(self, strips: Strips, kept: Container[str]) -> int:
-        """DRAM bytes of the strips, about: what they read of others, what others read of them, and weights."""
-        by_feature = len(strips.pieces[0][self.target].formed.features) < self.graph[self.target].features
-        moved = self.weight_bytes * (1 if by_feature else len(strips.pieces))
-        for pieces in strips.pieces:
-            for name, part in strips.reads(pieces):
-                moved += 0 if name in kept else _bytes(self.graph[name], part)
-        for name in strips.outputs:
-            value = self.graph[name]
-            moved += _bytes(value, Part.whole(value)) * (1 if name not in kept else 3)
-        return moved
+    def ways(self, most_bytes: float, kept: Container[str]) -> Iterator[tuple[list[Part], float]]:
+        """The fewest strips of which what is on chip at once fits, of rows and of features, and DRAM bytes they move."""
+        value = self.graph[self.target]
+        images, lines, features = value.shape[0], lines_of(value), value.features
+        written = sum(_bytes(self.graph[name]) * (3 if name in kept else 1) for name in self.outputs)
+        outside = [(name, beyond) for name, beyond in self.outside if name not in kept]
+        read = sum(_bytes(self.graph[name]) for name, _ in outside)
+        size = _largest(images * lines, lambda size: self._peak(size) <= most_bytes)
+        parts = _rows(value, size) if size else []
+        if 1 < len(parts) <= MOST_STRIPS:
+            within_images = len(parts) - images if size < lines else 0
+            again = sum(beyond * _bytes(self.graph[name]) // lines_of(self.graph[name]) for name, beyond in outside)
+            again = again * within_images // images
+            yield parts, written + read + again + len(parts) * self.weight_bytes
+        first, *others = self.steps
+        if not first.by_feature or any(step.weight_bytes or step.whole or step.reach > 1 for step in others):
+            return
+        size = _largest(ceil_div(features, BLOCK), lambda size: self._block(size * BLOCK) <= most_bytes)
+        parts = _blocks(value, size) if size else []
+        if 1 < len(parts) <= MOST_STRIPS:
+            again = sum(_bytes(self.graph[name]) for name in first.reads if name not in kept) * (len(parts) - 1)
+            yield parts, written + read + again + self.weight_bytes
+
+    def _lines(self, size: int) -> Mapping[str, _Lines] | None:
+        """Lines on chip of each value, in a strip of so many lines; None if they would be less than an image's."""
+        last = lines_of(self.graph[self.target])
+        if size >= last:
+            return {name: _Lines(*[size // last * lines_of(self.graph[name])] * 2) for name in self.inside}
+        formed, held = {self.target: size}, {self.target: size}
+        for step in reversed(self.steps):
+            new = formed.get(step.target, 0)
+            for name in step.reads:
+                if name in self.inside and step.whole:
+                    return None
+                lines = lines_of(self.graph[name])
+                held[name] = max(held.get(name, 0), min(lines, (new - 1) * step.down + step.reach))
+                formed[name] = max(formed.get(name, 0), min(lines, new * step.down))
+        found = {name: (held.get(name, 0), formed.get(name, 0)) for name in self.inside}
+        return {name: _Lines(max(both), both[1]) for name, both in found.items()}
+
+    def _peak(self, size: int) -> float:
+        """The most bytes that are there at once of what a strip forms and reads itself, kept lines twice."""
+        lines = self._lines(size)
+        if lines is None:
+            return float("inf")
+        line = {name: _bytes(self.graph[name]) // (self.graph[name].shape[0] * lines_of(self.graph[name])) for name in lines}
+        saved = sum((lines[name].held - lines[name].formed) * line[name] for name in lines)
+        return saved + self._most({name: lines[name].held * line[name] for name in lines})
+
+    def _block(self, features: int) -> float:
+        """The most bytes that are there at once of what a strip of so many features forms and reads itself."""
+        of_all = {name: _bytes(self.graph[name]) * features // self.graph[name].features for name in self.inside}
+        return self._most(of_all)
+
+    def _most(self, sizes: Mapping[str, int]) -> int:
+        """The most bytes of values that are there at once."""
+        there, most = 0, 0
+        for number, step in enumerate(self.steps):
+            there += sizes.get(step.target, 0)
+            most = max(most, there)
+            there -= sum(size for name, size in sizes.items() if self.last_read.get(name) == number)
+        return most
 
 
-def _lines(value: Value) -> int:
-    """Lines of all images of a value."""
-    return value.shape[0] * lines_of(value)
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """The largest size below `most` that fits; 0 if none does."""
+    least, best_size, most = 1, 0, most - 1
+    while least <= most:
+        size = (least + most) // 2
+        if fits(size):
+            best_size, least = size, size + 1
+        else:
+            most = size - 1
+    return best_size
 
 
-def _parts(value: Value, size: int) -> list[Part]:
+def _rows(value: Value, size: int) -> list[Part]:
     """Parts of so many lines of a value, all about as long: of whole images, or of one image each."""
     images, lines, features = value.shape[0], lines_of(value), range(value.features)
     if size >= lines:
         return [Part(of, range(lines), features) for of in _even(images, ceil_div(images, size // lines))]
-    cut = _even(lines, ceil_div(lines, size))
-    return [Part(range(image, image + 1), of, features) for image in range(images) for of in cut]
-
-
-def _features(value: Value) -> int:
-    """Blocks of features of a value."""
-    return ceil_div(value.features, BLOCK)
+    of_image = _even(lines, ceil_div(lines, size))
+    return [Part(range(image, image + 1), of, features) for image in range(images) for of in of_image]
 
 
 def _blocks(value: Value, size: int) -> list[Part]:
@@ -235,13 +335,6 @@ def _even(size: int, parts: int) -> list[range]:
     return [range(low, high) for low, high in pairwise(ends)]
 
 
-def _bytes(value: Value, part: Part) -> int:
-    """Bytes of a part of a value, in rows of whole bytes."""
-    rows = len(part.images) * len(part.lines) * (value.samples // (value.shape[0] * lines_of(value)))
-    return rows * ceil_div(len(part.features) * value.element.memory_bits, 8)
-
-
-def _constant_bytes(fusion: Fusion) -> int:
-    """Bytes of a product's weights as numbers, if they are not encoded."""
-    product = fusion.product
-    return product.weights_count * product.weight.element.memory_bits // 8 if product else 0
+def _bytes(value: Value) -> int:
+    """Bytes of a value, in rows of whole bytes."""
+    return value.samples * ceil_div(value.features * value.element.memory_bits, 8)

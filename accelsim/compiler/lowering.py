@@ -259,6 +259,15 @@ class Lowering:
         return beside and all(map(self.in_rows, node.inputs))
 
     @cached_property
+    def readers(self) -> Mapping[str, list[str]]:
+        """What fusions form that read a value, by the value; what reads it in no fusion is not among them."""
+        found: dict[str, list[str]] = {}
+        for fusion in self.fusions:
+            for part in self.parts_of_sources(fusion):
+                found.setdefault(part, []).append(fusion.target)
+        return found
+
+    @cached_property
     def _formed(self) -> set[str]:
         """Values that fusions form."""
         return {fusion.target for fusion in self.fusions}

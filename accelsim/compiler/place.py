@@ -51,9 +51,9 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     )
 
 
-def _planned(lowering: Lowering, machine: Machine) -> _Plan:
-    """Choose what stays on chip of a graph as it is, and cut its fusions."""
-    plan = _Plan(Cutter(lowering, machine), lowering)
+def _planned(lowering: Lowering, machine: Machine, former: Cutter | None = None) -> _Plan:
+    """Choose what stays on chip of a graph as it is, and cut its fusions, those alike as another cutter has."""
+    plan = _Plan(Cutter(lowering, machine, former), lowering)
     if lowering.residency and "output" in machine.shared and not machine.feature_major:
         candidates = _candidates(lowering, machine)
         for name in sorted(candidates, key=lambda name: _worth(candidates[name]), reverse=True):
@@ -62,18 +62,36 @@ def _planned(lowering: Lowering, machine: Machine) -> _Plan:
 
 
 def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
-    """Cut runs of fusions into strips, unless that costs more than it saves."""
-    burst = machine.dram.burst_bytes
+    """Cut runs of fusions into strips, those that save DRAM bursts and hardly take more time."""
+    burst, chosen = machine.dram.burst_bytes, plan
     moved = [cut.bursts * burst for cut in plan.cuts]
-    found = depth.runs(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
-    if not found:
-        return plan
-    cut = _planned(depth.cut(plan.lowering, found, machine), machine)
-    before, after = _cost(plan.cuts), _cost(cut.cuts)
-    if DEBUG: print("strips", before, after)
-    return cut if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts else plan
+    runs = depth.candidates(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
+    for _ in range(ROUNDS):
+        best = depth.best(runs, len(plan.cuts))
+        if not best:
+            break
+        found = depth.cut(plan.lowering, best, machine)
+        cut = _planned(found.lowering, machine, plan.cutter)
+        good = []
+        for run, numbers in zip(found.runs, found.of_run, strict=True):
+            before = _cost([plan.cuts[number] for number in run.numbers])
+            after = _cost([cut.cuts[number] for number in numbers])
+            if DEBUG: print([plan.fusions[i].name for i in run.numbers], len(run.parts), before, after)
+            if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
+                good.append(run)
+        before, after = _cost(chosen.cuts), _cost(cut.cuts)
+        if DEBUG: print("strips", before, after)
+        if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
+            chosen = cut
+        if len(good) == len(best):
+            break
+        bad = [run for run in best if run not in good]
+        runs = [run for run in runs if run not in bad]
+    return chosen
 
 
+#: Times that runs are chosen anew because some of those before save nothing.
+ROUNDS = 4
 DEBUG = False
 
 
@@ -142,7 +160,7 @@ class Cost(NamedTuple):
 
 
 def _cost(cuts: Sequence[Cut]) -> Cost:
-    return Cost(sum(cut.cycles for cut in cuts), sum(cut.bursts for cut in cuts))
+    return Cost(sum(cut.cycles - cut.ahead for cut in cuts), sum(cut.bursts for cut in cuts))
 
 
 def _candidates(lowering: Lowering, machine: Machine) -> dict[str, Stay]:

@@ -64,26 +64,40 @@ class OnChip(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How a fusion is cut, and what that is estimated to take: core cycles, and DRAM bursts."""
+    """How a fusion is cut, and what that is estimated to take: core cycles, and DRAM bursts.
+
+    Parameters
+    ----------
+    ahead
+        Cycles of its first load of weights, which hide behind the fusion before if there is one.
+    """
 
     flow: Dataflow | None
     rooms: Rooms | None
     tiling: Tiling | VectorTiling | None
     cycles: float = 0.0
     bursts: float = 0.0
+    ahead: float = 0.0
 
 
 class Cutter:
-    """Cuts fusions, each in its datapath's dataflow, once for all that are alike; see `choose`."""
+    """Cuts fusions, each in its datapath's dataflow, once for all that are alike; see `choose`.
 
-    def __init__(self, lowering: Lowering, machine: Machine) -> None:
+    Parameters
+    ----------
+    former
+        One for other fusions of the machine, which has cut some that may be alike.
+    """
+
+    def __init__(self, lowering: Lowering, machine: Machine, former: Cutter | None = None) -> None:
         self.lowering = lowering
+        self.former = former
         self.machine = machine
         # flows live as long as what they are like: some are like themselves alone
         self._flows = [
             dataflow(fusion.work, machine) if isinstance(fusion.work, Product) else None for fusion in lowering.fusions
         ]
-        self._cuts: dict[Hashable, Cut] = {}
+        self._cuts: dict[Hashable, Cut] = former._cuts if former else {}
 
     def cut(self, number: int, on_chip: OnChip) -> Cut:
         """Choose how a fusion is cut.
@@ -162,7 +176,7 @@ def choose(*flows: Dataflow) -> Cut:
     estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
     least = min(float(of_flow.cycles.min()) for of_flow in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
-    for number, (candidates, (cycles, bursts)) in enumerate(zip(tried, estimates, strict=True)):
+    for number, (candidates, (cycles, bursts, _)) in enumerate(zip(tried, estimates, strict=True)):
         near = np.flatnonzero(cycles <= least * SLACK)
         if not len(near):
             continue
@@ -174,9 +188,9 @@ def choose(*flows: Dataflow) -> Cut:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    flow, (cycles, bursts) = tried[number].flow, estimates[number]
+    flow, (cycles, bursts, ahead) = tried[number].flow, estimates[number]
     tiling = tried[number].tiling(first, counts[number])
-    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]))
+    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]), float(ahead[first]))
 
 
 def _candidates(flow: Dataflow) -> Candidates:
@@ -290,6 +304,7 @@ class Estimates(NamedTuple):
 
     cycles: Float64
     bursts: Int64
+    ahead: Float64
 
 
 def estimate(candidates: Candidates, counts: Counts) -> Estimates:
@@ -353,7 +368,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
     if flow.reads.held and _meet(flow.reads.held.banks(flow.memory), flow.rooms.weight.banks(flow.memory)):
         clashes = clashes + weights * load_w
-    return Estimates(exposed + clashes + started + _with_results(candidates, least), bursts)
+    return Estimates(exposed + clashes + started + _with_results(candidates, least), bursts, load_w)
 
 
 def _with_results(candidates: Candidates, cycles: Float64) -> Float64:

@@ -6,7 +6,7 @@ itself. So every line is formed once, and what a graph means does not change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -147,51 +147,49 @@ class Strips:
             next_line += len(part.images) * len(part.lines)
         return next_feature == value.features or next_line == value.shape[0] * lines_of(value)
 
-    def reads(self, pieces: Mapping[str, Piece]) -> Iterator[tuple[str, Part]]:
-        """Parts of values that a strip reads of what others form, one for each time that a node reads it."""
-        graph, formed = self.graph, {node.output for node in self.nodes}
-        for node in self.nodes:
-            for place, name in enumerate(node.inputs):
-                if node.output in pieces and name not in formed and not graph.constant(name):
-                    part = _read_of(node, graph, pieces[node.output].formed, place)
-                    if part:
-                        yield name, part
-
-    def cut(self, number: int) -> tuple[Graph, dict[str, Strip]]:
-        """The graph with its strips one after the other, and what of the values before those of the strips are.
-
-        Parameters
-        ----------
-        number
-            Of the first strip; names begin with those.
-        """
-        writer = _Writer(self.graph)
+    def _write(self, writer: _Writer, number: int) -> list[Node]:
+        """Nodes of the strips one after the other, and of what joins them; names begin with the strips' numbers."""
+        before = len(writer.nodes)
         joined: dict[str, list[tuple[Part, str]]] = {name: [] for name in self.outputs}
         for offset, pieces in enumerate(self.pieces):
-            behind = self.pieces[offset + 1] if offset + 1 < len(self.pieces) else {}
-            writer.begin(f"strip{number + offset}.", pieces, behind)
+            later = self.pieces[offset + 1] if offset + 1 < len(self.pieces) else {}
+            writer.begin(f"strip{number + offset}.", pieces, later)
             for node in self.nodes:
                 if node.output in pieces:
                     formed = writer.cut(node)
                     if node.output in joined:
                         joined[node.output].append((pieces[node.output].formed, formed))
-        nodes = [*writer.nodes, *(node for name, parts in joined.items() for node in _joined(name, parts))]
-        return self._with(nodes, writer.known), writer.strips
+        joins = (node for name, parts in joined.items() for node in _joined(name, parts))
+        return [*writer.nodes[before:], *joins]
 
-    def _with(self, strips: Sequence[Node], known: Mapping[str, Value]) -> Graph:
-        """The graph with strips in the place of the last of the nodes, and what reads them behind."""
-        graph, gone = self.graph, {node.name for node in self.nodes}
-        formed = {output for node in self.nodes for output in node.outputs}
-        last = max(place for place, node in enumerate(graph.nodes) if node.name in gone)
-        before, behind = list[Node](), list[Node]()
-        for node in graph.nodes[: last + 1]:
-            if node.name in gone:
-                continue
-            late = not formed.isdisjoint(node.inputs)
-            formed |= set(node.outputs) if late else set()
-            (behind if late else before).append(node)
-        nodes = (*before, *strips, *behind, *graph.nodes[last + 1 :])
-        return Graph.formed(graph.name, {**graph.values, **known}, nodes, graph.inputs, graph.outputs)
+
+def cut_all(graph: Graph, cuts: Sequence[Strips]) -> tuple[Graph, dict[str, Strip]]:
+    """Cut nodes of a graph into their strips, each node at most once.
+
+    Returns
+    -------
+    The graph, and what of the values before those of the strips are.
+    """
+    writer, nodes, number = _Writer(graph), graph.nodes, 0
+    for strips in cuts:
+        nodes = _replaced(nodes, strips.nodes, strips._write(writer, number))
+        number += len(strips.pieces)
+    known = {**graph.values, **writer.known}
+    return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs), writer.strips
+
+
+def _replaced(nodes: Sequence[Node], old: Sequence[Node], new: Sequence[Node]) -> tuple[Node, ...]:
+    """Nodes with others in the place of the last of some, and what reads them behind."""
+    gone, formed = {node.name for node in old}, {output for node in old for output in node.outputs}
+    last = max(place for place, node in enumerate(nodes) if node.name in gone)
+    before, late = list[Node](), list[Node]()
+    for node in nodes[: last + 1]:
+        if node.name in gone:
+            continue
+        reads = not formed.isdisjoint(node.inputs)
+        formed |= set(node.outputs) if reads else set()
+        (late if reads else before).append(node)
+    return (*before, *new, *late, *nodes[last + 1 :])
 
 
 class _Writer:

@@ -153,8 +153,9 @@ class Dataflow(ABC):
         Inputs of a fold of the floats beside them.
     resident_groups
         Whether the groups of a row can lie side by side in a tile.
-    rooms, memory
-        Where tiles take turns; `machine` has no more than that of the memory that activations are read from.
+    rooms, memory, whole
+        Where tiles take turns; `machine` has no more than that of the memory that activations are read from, and of
+        the whole machine.
     target
         Where results stay on chip; None if they go to DRAM. What is read from there `reads` says.
     partial_sums
@@ -188,6 +189,7 @@ class Dataflow(ABC):
         self.machine = machine
         self.rooms = options(machine)[0]
         self.memory = machine.activation
+        self.whole = machine
         self.target: Held | None = None
         self.run = 0
         self.reads = MatrixReads(product.image, machine, product.period)

@@ -76,6 +76,12 @@ def whole(sram: Sram, count: Int64) -> Parts:
     return Parts(np.full_like(count, sram.capacity_bytes), np.full_like(count, sram.ranges))
 
 
+def apart(sram: Sram, count: int, size: int) -> bool:
+    """Whether a slot of a size shares no bank with the one filled after it, of so many."""
+    (alone,) = whole(sram, np.array([count])).neighbours_apart(np.array([count]), np.array([size]))
+    return bool(alone)
+
+
 def fronts(sram: Sram, count: Int64, size: Int64, staging: Int64, staged: Int64) -> Parts:
     """Parts of a memory for `count` slots of `size` bytes, before those for `staging` places of `staged` bytes."""
     undivided = whole(sram, count)

@@ -18,6 +18,7 @@ from accelsim.compiler.held import Held
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.ports import Ports
 from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.rooms import Rooms, options
@@ -368,6 +369,12 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
     if flow.reads.held and _meet(flow.reads.held.banks(flow.memory), flow.rooms.weight.banks(flow.memory)):
         clashes = clashes + weights * load_w
+    ports = Ports[Float64](flow.whole)
+    ports.hold(flow.reads.held or flow.rooms.activation, compute if flow.reads.held else activations * load_x + compute)
+    ports.hold(flow.rooms.weight, weights * load_w)
+    results = np.full_like(compute, product.batches * product.m * product.n / machine.vector.lanes)
+    ports.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
+    least = np.maximum(least, ports.busiest)
     return Estimates(exposed + clashes + started + _with_results(candidates, least), bursts, load_w)
 
 

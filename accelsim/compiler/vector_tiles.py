@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from accelsim.compiler.held import Held
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.work import RowFunction, VectorWork
+from accelsim.compiler.ports import Ports
 from accelsim.compiler.rooms import Rooms
+from accelsim.compiler.slots import apart as slots_apart
 from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
 from accelsim.errors import CompileError, DoesNotFitError
@@ -198,7 +200,7 @@ def choose(
     machine: Machine,
     rooms: Sequence[Rooms],
 ) -> Chosen:
-    """Find the rooms and the tiling with the largest tiles, two at a time rather than one; see `_largest_tiles`.
+    """Find the rooms and the tiling that take the least time, of the largest tiles in each; see `_largest_tiles`.
 
     Parameters
     ----------
@@ -214,21 +216,28 @@ def choose(
     CompileError
         If rows would have to be turned to more bytes.
     """
-    fitting: list[tuple[Rooms, VectorTiling]] = []
+    fitting: list[Chosen] = []
     refused: list[DoesNotFitError] = []
     for room in rooms:
         try:
-            fitting.append((room, _largest_tiles(work, name, value, sources, target, room.within(machine))))
+            tiling = _largest_tiles(work, name, value, sources, target, room.within(machine))
         except DoesNotFitError as error:
             refused.append(error)
+        else:
+            fitting.append(Chosen(room, tiling, *_estimate(work, value, sources, target, machine, room, tiling)))
     if not fitting:
         raise refused[0]
-    room, tiling = max(fitting, key=lambda found: (found[1].tile_samples, found[1].tile_lines))
-    return Chosen(room, tiling, *_estimate(work, value, sources, target, machine))
+    return min(fitting, key=lambda way: (way.cycles, -way.tiling.tile_samples, -way.tiling.tile_lines))
 
 
 def _estimate(
-    work: VectorWork, value: Value, sources: Sequence[Held | None], target: Held | None, machine: Machine
+    work: VectorWork,
+    value: Value,
+    sources: Sequence[Held | None],
+    target: Held | None,
+    machine: Machine,
+    rooms: Rooms,
+    tiling: VectorTiling,
 ) -> tuple[float, float]:
     """Core cycles and DRAM bursts, as if every number passed the lanes once."""
     numbers, burst = value.samples * value.features, machine.dram.burst_bytes
@@ -236,12 +245,25 @@ def _estimate(
     if work.image:
         read = work.image.samples * work.image.height * work.image.width * work.image.channels
     types = work.function.types
-    moved = sum(read * element.bits for element, held in zip(types, sources, strict=False) if held is None)
-    moved += 0 if target else numbers * types[2].bits
-    bursts = moved / 8 / burst
+    loaded = sum(read * element.bits for element, held in zip(types, sources, strict=False) if held is None) / 8 / burst
+    stored = 0.0 if target else numbers * types[2].bits / 8 / burst
     window = math.prod(work.image.window.kernel) if work.image else 1
     lanes = numbers * window / machine.vector.lanes
-    return max(lanes, bursts * machine.dram.burst_period_fs / machine.clock_period_fs), bursts
+    period = machine.dram.burst_period_fs / machine.clock_period_fs
+    # two slots whose banks are not the same take turns
+    count = tiling.operands * tiling.slots
+    apart = slots_apart(rooms.activation.sram, count, tiling.source_bytes) if count else True
+    cycles = max(lanes, (loaded + stored) * period)
+    if tiling.slots == 1 or not apart:
+        cycles = max(cycles, loaded * period + lanes)
+    ports = Ports[float](machine)
+    for held in sources:
+        if held:
+            ports.hold(held, lanes)
+    if count:
+        ports.hold(rooms.activation, loaded * period + lanes)
+    ports.hold(target or rooms.output, lanes if target else lanes + stored * period)
+    return max(cycles, float(ports.busiest)), loaded + stored
 
 
 def _largest_tiles(

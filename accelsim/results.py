@@ -53,12 +53,17 @@ class Timeline:
     waited: Int64
 
     def layer_cycles(self, layers: int, total: int) -> Int64:
-        """What each layer adds to the running maximum of ends; the last one carries what comes after all ends."""
-        last = np.zeros(layers, np.int64)
-        np.maximum.at(last, self.layer, self.end)
-        reached = np.maximum.accumulate(last)
-        reached[-1:] = total
-        return np.diff(reached, prepend=0)
+        """What each layer adds to the running maximum of ends; the last one carries what comes after all ends.
+
+        Instructions of a layer that follow each other add as one; those of strips come back.
+        """
+        cycles = np.zeros(layers, np.int64)
+        if len(self.layer):
+            begins = np.flatnonzero(np.diff(self.layer, prepend=-1))
+            reached = np.maximum.accumulate(np.maximum.reduceat(self.end, begins))
+            np.add.at(cycles, self.layer[begins], np.diff(reached, prepend=0))
+        cycles[-1:] += total - cycles.sum()
+        return cycles
 
 
 class Spans(NamedTuple):

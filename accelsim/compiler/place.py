@@ -76,7 +76,7 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
         for run, numbers in zip(found.runs, found.of_run, strict=True):
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
-            if DEBUG: print([plan.fusions[i].name for i in run.numbers], len(run.parts), before, after)
+
             if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
                 good.append(run)
         before, after = _cost(chosen.cuts), _cost(cut.cuts)

@@ -367,31 +367,15 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     clashes = clashes + np.where(_weight_tiles_apart(candidates, counts.weights), 0.0, waits_w)
     started = LOAD_CYCLES * (activations + weights)
     least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
-    if flow.reads.held and _meet(flow.reads.held.banks(flow.memory), flow.rooms.weight.banks(flow.memory)):
-        clashes = clashes + weights * load_w
+    results = np.full_like(compute, product.batches * product.m * product.n / machine.vector.lanes)
+    if flow.target:
+        results = _result_cycles(candidates, flow.target)
+        least = np.maximum(least, results)
     ports = Ports[Float64](flow.whole)
     ports.hold(flow.reads.held or flow.rooms.activation, compute if flow.reads.held else activations * load_x + compute)
     ports.hold(flow.rooms.weight, weights * load_w)
-    results = np.full_like(compute, product.batches * product.m * product.n / machine.vector.lanes)
     ports.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
-    least = np.maximum(least, ports.busiest)
-    return Estimates(exposed + clashes + started + _with_results(candidates, least), bursts, load_w)
-
-
-def _with_results(candidates: Candidates, cycles: Float64) -> Float64:
-    """Cycles with those of results that stay on chip, which the vector unit writes while the array reads, if it can."""
-    flow, source = candidates.flow, candidates.flow.reads.held
-    if flow.target is None:
-        return cycles
-    results = _result_cycles(candidates, flow.target)
-    shares = source and _meet(source.banks(flow.memory), flow.target.banks(flow.memory))
-    longest: Float64 = cycles + results if shares else np.maximum(cycles, results)
-    return longest
-
-
-def _meet(one: range, other: range) -> bool:
-    """Whether two runs of numbers have any in common."""
-    return one.start < other.stop and other.start < one.stop
+    return Estimates(exposed + clashes + started + np.maximum(least, ports.busiest), bursts, load_w)
 
 
 def _result_cycles(candidates: Candidates, target: Held) -> Float64:

@@ -237,7 +237,7 @@ def _vector_placement(
     (sources, target), (held, formed) = in_dram, on_chip
     slots = deal(rooms.activation, tiling.slots * tiling.operands, tiling.source_bytes)
     operands = tuple(
-        Slots(Memory.ACTIVATION, slots.addresses[number :: tiling.operands], slots.bytes)
+        Slots(Memory.ACTIVATION, slots.addresses[number * tiling.slots : (number + 1) * tiling.slots], slots.bytes)
         for number in range(tiling.operands)
     )
     results = deal(rooms.output, tiling.slots, tiling.result_bytes)

@@ -328,7 +328,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     x_pitch, y_pitch = (
         of.row_bytes(elements) for of, elements in zip((machine.operand, flow.result), pitches, strict=True)
     )
-    x_rows, x_bytes, activation = _activations(candidates, x_rows, x_bytes, whole_x, x_pitch)
+    x_rows, x_bytes, requests, activation = _activations(candidates, x_rows, x_bytes, whole_x, x_pitch)
     output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
     weight_tile = ceil_div(weight_bytes, burst) + 1
@@ -346,6 +346,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:
     )
     # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
     load_x = np.maximum(activation * burst_cycles, x_rows * _words(x_bytes, machine.activation))
+    load_x = np.maximum(load_x, requests)  # one a cycle
     load_w = np.maximum(weight_tile * burst_cycles, _words(weight_bytes, machine.weight))
     store = np.maximum(output * burst_cycles, 0 if flow.target else y_rows * _words(y_bytes, machine.output))
     transfer = np.maximum(activations * load_x + weights * load_w, outputs * store)
@@ -398,27 +399,32 @@ def _factor_bursts(candidates: Candidates) -> Int64:
 
 def _activations(
     candidates: Candidates, rows: Int64, row_bytes: Int64, whole: Bools, pitch: int
-) -> tuple[Int64, Int64, Int64]:
-    """Rows on chip of a tile of activations, bytes of a row, and its DRAM bursts."""
+) -> tuple[Int64, Int64, Int64, Int64]:
+    """Rows on chip of a tile of activations, bytes of a row, requests of the DMA for it, and its DRAM bursts."""
     reads, burst = candidates.flow.reads, candidates.flow.machine.dram.burst_bytes
     if isinstance(reads, ImageReads):
         lines = reads.lines(candidates.tile_m)
         line = np.full_like(lines, reads.line_bytes)
         image = reads.of.width * reads.pixel_bytes
-        return lines, line, ceil_div(np.minimum(lines, reads.of.height) * image, burst) + 1
+        bursts = ceil_div(np.minimum(lines, reads.of.height) * image, burst) + 1
+        return lines, line, bursts, bursts
     image_read = reads.image
     if image_read is None or candidates.flow.machine.feature_major:
-        return rows, row_bytes, _tile_bursts(rows, row_bytes, whole, pitch, burst)
+        bursts = _tile_bursts(rows, row_bytes, whole, pitch, burst)
+        return rows, row_bytes, bursts, bursts
     pixel = image_read.channels * candidates.flow.machine.operand.bits // 8
     each = image_read.bursts_a_row(pixel, burst) * candidates.features / candidates.flow.product.k
-    requests = np.ceil(rows * each).astype(np.int64)
+    requests = bursts = np.ceil(rows * each).astype(np.int64)
     if isinstance(candidates.flow.machine.dram, BankedDram):  # whose controllers serve a burst once to all who wait
         height, width = image_read.output
         images, rest = np.divmod(candidates.tile_m, height * width)
         lines = np.where(rest > 0, np.minimum(image_read.lines(rest), image_read.height), 0)
         lines += images * image_read.height
-        requests = np.minimum(requests, ceil_div(lines * image_read.width * pixel, burst) + 1)
-    return rows, row_bytes, requests
+        # while a burst is under way the DMA asks for it again with each row that has it
+        latency = candidates.flow.machine.cycles(candidates.flow.machine.dram.latency_fs)
+        again = (requests * np.minimum(1.0, each / latency)).astype(np.int64)
+        bursts = np.minimum(requests, np.maximum(again, ceil_div(lines * image_read.width * pixel, burst) + 1))
+    return rows, row_bytes, requests, bursts
 
 
 def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:

@@ -281,8 +281,8 @@ def _blocker(e: Int64, u: int, i: int) -> int:
 
 
 @inner
-def _try(e: Int64, d: Int64, grants: Int8, u: int) -> None:
-    """Start a unit's next instruction, or note what blocks it."""
+def _try(e: Int64, d: Int64, grants: Int8, u: int, last: int) -> None:
+    """Start a unit's next instruction, or note what blocks it; units up to the last one had their turn in this cycle."""
     i, cycle = e[HEAD + u], e[CYCLE]
     if e[BLOCKED + u] >= 0:
         _spend(e, i, u, e[BLOCKED + u], cycle - e[SINCE + u])
@@ -290,11 +290,11 @@ def _try(e: Int64, d: Int64, grants: Int8, u: int) -> None:
     e[SINCE + u] = cycle
     e[BLOCKED + u] = _blocker(e, u, i)
     if e[BLOCKED + u] < 0:
-        _start(e, d, grants, u)
+        _start(e, d, grants, u, last)
 
 
 @inner
-def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
+def _start(e: Int64, d: Int64, grants: Int8, u: int, last: int) -> None:
     """Start a unit's next instruction."""
     i, cycle = e[HEAD + u], e[CYCLE]
     e[i + START] = cycle
@@ -306,7 +306,7 @@ def _start(e: Int64, d: Int64, grants: Int8, u: int) -> None:
     for k in range(held + 1, held + 1 + e[held]):
         e[e[k] + TAKEN] += 1
     if e[form + SIGNAL + AT_START] >= 0:
-        _raise(e, e[form + SIGNAL + AT_START], u)
+        _raise(e, e[form + SIGNAL + AT_START], last)
     if e[form + TAKES_BURSTS] and d[MODEL] != IDEAL:
         _transfer(e, d, u, i)
     else:
@@ -531,9 +531,12 @@ def loop(
         if e[HOST_AT] == cycle:
             _host(e, min(_next(e), e[MEMORY_AT]))
             cycle = e[CYCLE]
+        for u in range(UNIT_SLOTS):  # those that waited for ports come first
+            if e[TRY_AT + u] == cycle and e[BLOCKED + u] == WAIT_UNIT + e[UNITS]:
+                _try(e, d, grants, u, -1)
         for u in range(UNIT_SLOTS):
             if e[TRY_AT + u] == cycle:
-                _try(e, d, grants, u)
+                _try(e, d, grants, u, u)
         soonest = _next(e)
         if returned or d[ARRIVED]:
             if simple is not None:

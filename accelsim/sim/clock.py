@@ -6,8 +6,10 @@ Simulated time is cycle * SLOTS + slot, and each actor has its own slot. In a cy
 2. ends and their signals, by unit number;
 3. ports released at `free`, and the signals of `free`, by unit number;
 4. the host issues;
-5. instructions start, by unit number, and give the signals of `start`;
-6. DRAM bursts are granted, those of transfers that started in this cycle included.
+5. instructions that waited for a port start, by unit number, and give the signals of `start`: who streams through a
+   bank instruction by instruction lets others in between;
+6. all other instructions start likewise;
+7. DRAM bursts are granted, those of transfers that started in this cycle included.
 
 So what ends at t lets others start at t.
 """
@@ -21,7 +23,8 @@ from accelsim.isa.opcodes import UNITS
 RETURN = 0
 END, FREE = 1, 1 + UNITS
 HOST = 1 + 2 * UNITS
-START = HOST + 1
+RESUME = HOST + 1
+START = RESUME + UNITS
 GRANT = START + UNITS
 SLOTS = GRANT + 1
 

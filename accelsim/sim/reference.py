@@ -32,7 +32,7 @@ from accelsim.isa.verify import name_of, verify
 from accelsim.memory.region import Region, overlap
 from accelsim.results import Execution
 from accelsim.sim import states
-from accelsim.sim.clock import END, FREE, HOST, START, Clock, Condition
+from accelsim.sim.clock import END, FREE, HOST, RESUME, START, Clock, Condition
 from accelsim.sim.dma import Dmas
 from accelsim.sim.machine import Core
 from accelsim.sim.memories import Bank
@@ -283,7 +283,7 @@ class _Engine:
             return states.WAIT_UNIT + Unit.MATRIX, self.clock.at(self.swapped, START + u)
         for bank in banks:
             if not self.free_ports[bank]:
-                return states.WAIT_PORT, self.port_freed.wait(START + u)
+                return states.WAIT_PORT, self.port_freed.wait(RESUME + u)
         return None
 
     def _start(self, i: int, u: int, banks: tuple[Bank, ...], cycle: int) -> Timing:

@@ -29,8 +29,8 @@ from accelsim.units import ceil_div
 
 #: Fusions of a run, at most.
 MOST_FUSIONS = 12
-#: Part of the scratchpad that strips may fill; tiles take turns in what is left.
-FILLED = 0.75
+#: Parts of the scratchpad that strips may fill; tiles take turns in what is left.
+FILLED = (0.6, 0.3)
 #: Features that strips of features are multiples of: a burst of them, and columns of an array.
 BLOCK = 64
 #: Strips of a run, at most.
@@ -90,10 +90,11 @@ def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[st
             moved = sum(bytes_of[first : last + 1])
             if first == last or stretch.inside <= kept or moved <= stretch.least_moved(kept):
                 continue
-            for parts, moved_in_strips in stretch.ways(FILLED * capacity_bytes, kept):
-                if moved_in_strips < moved:
-                    found.append(Run(first, last, stretch.target, tuple(parts), moved - moved_in_strips))
-    return found
+            for filled in FILLED:
+                for parts, moved_in_strips in stretch.ways(filled * capacity_bytes, kept):
+                    if moved_in_strips < moved:
+                        found.append(Run(first, last, stretch.target, tuple(parts), moved - moved_in_strips))
+    return list(dict.fromkeys(found))
 
 
 def best(runs: Sequence[Run], fusions: int) -> list[Run]:
@@ -323,10 +324,12 @@ def _rows(value: Value, size: int) -> list[Part]:
 
 
 def _blocks(value: Value, size: int) -> list[Part]:
-    """Parts of so many blocks of features."""
-    whole = Part.whole(value)
-    lows = range(0, value.features, size * BLOCK)
-    return [whole._replace(features=range(low, min(low + size * BLOCK, value.features))) for low in lows]
+    """Parts of so many blocks of features at most, all about as large."""
+    whole, blocks = Part.whole(value), ceil_div(value.features, BLOCK)
+    cut = _even(blocks, ceil_div(blocks, size))
+    return [
+        whole._replace(features=range(of.start * BLOCK, min(of.stop * BLOCK, value.features))) for of in cut
+    ]
 
 
 def _even(size: int, parts: int) -> list[range]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from accelsim.compiler import depth, tiling
+from accelsim.compiler.depth import Run
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.held import Border, Held
 from accelsim.compiler.image import Image
@@ -62,36 +63,37 @@ def _planned(lowering: Lowering, machine: Machine, former: Cutter | None = None)
 
 
 def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
-    """Cut runs of fusions into strips, those that save DRAM bursts and hardly take more time."""
+    """Cut runs of fusions into strips, those that save DRAM bursts and hardly take more time.
+
+    What a run saves is known when it is placed and cut; until then it is taken to be what `depth` expects.
+    """
     burst, chosen = machine.dram.burst_bytes, plan
     moved = [cut.bursts * burst for cut in plan.cuts]
     runs = depth.candidates(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
+    known: set[Run] = set()
     for _ in range(ROUNDS):
         best = depth.best(runs, len(plan.cuts))
-        if not best:
+        if known.issuperset(best):
             break
         found = depth.cut(plan.lowering, best, machine)
         cut = _planned(found.lowering, machine, plan.cutter)
-        good = []
+        runs = [run for run in runs if run not in best]
         for run, numbers in zip(found.runs, found.of_run, strict=True):
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
-
+            if DEBUG: print([plan.fusions[i].name for i in run.numbers], len(run.parts), run.parts[0].features, before, after)
             if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
-                good.append(run)
+                known.add(run._replace(saved=burst * (before.bursts - after.bursts)))
+        runs += known.difference(runs)
         before, after = _cost(chosen.cuts), _cost(cut.cuts)
         if DEBUG: print("strips", before, after)
-        if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
+        if after.cycles <= _cost(plan.cuts).cycles * SLACK and after.bursts < before.bursts:
             chosen = cut
-        if len(good) == len(best):
-            break
-        bad = [run for run in best if run not in good]
-        runs = [run for run in runs if run not in bad]
     return chosen
 
 
-#: Times that runs are chosen anew because some of those before save nothing.
-ROUNDS = 4
+#: Times that runs are chosen anew because some of those before save less than expected.
+ROUNDS = 5
 DEBUG = False
 
 

@@ -28,9 +28,9 @@ from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
 #: Fusions of a run, at most.
-MOST_FUSIONS = 12
+MOST_FUSIONS = 4
 #: Parts of the scratchpad that strips may fill; tiles take turns in what is left.
-FILLED = (0.6, 0.3)
+FILLED = (0.45, 0.3, 0.2)
 #: Features that strips of features are multiples of: a burst of them, and columns of an array.
 BLOCK = 64
 #: Strips of a run, at most.

@@ -81,20 +81,17 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
         for run, numbers in zip(found.runs, found.of_run, strict=True):
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
-            if DEBUG: print([plan.fusions[i].name for i in run.numbers], len(run.parts), run.parts[0].features, before, after)
             if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
                 known.add(run._replace(saved=burst * (before.bursts - after.bursts)))
         runs += known.difference(runs)
         before, after = _cost(chosen.cuts), _cost(cut.cuts)
-        if DEBUG: print("strips", before, after)
         if after.cycles <= _cost(plan.cuts).cycles * SLACK and after.bursts < before.bursts:
             chosen = cut
     return chosen
 
 
 #: Times that runs are chosen anew because some of those before save less than expected.
-ROUNDS = 5
-DEBUG = False
+ROUNDS = 8
 
 
 def _worth(stay: Stay) -> float:

@@ -118,6 +118,8 @@ class Execution:
         Bytes of the DRAM after the run; none if none were moved.
     grants
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
+    requested
+        int64, shape (layers, 2): bursts that each layer's transfers asked to be read, and to be written.
     tail
         int64, shape (layers,): cycles that the DRAM needs at its full rate for the writes of a layer that still wait in
         its buffers when the layer's last transfer ends; for the last layer, for all dirty lines of a second level too.
@@ -145,6 +147,7 @@ class Execution:
     kept: Mapping[str, NDArray[np.generic]]
     dram: NDArray[np.uint8]
     grants: NDArray[np.int8]
+    requested: Int64
     tail: Int64
     activity: Activity | None
     array_units: tuple[int, ...]
@@ -281,6 +284,13 @@ class Bytes(Frozen):
     l2_read: int = quantity("bytes", "Those read from the second level; 0 without one", default=0)
     l2_write: int = quantity("bytes", "Those written to the second level, fills included; 0 without one", default=0)
     io: int = quantity("bytes", "What crossed the host's link")
+    requested_read: int = quantity(
+        "bytes",
+        "Whole bursts that the DMA units and the host asked for; `dram_read` is less where the controllers of a banked "
+        "DRAM serve several requests of a burst at once, and other where a second level stands between",
+        default=0,
+    )
+    requested_write: int = quantity("bytes", "Whole bursts that they asked to be written, as for reads", default=0)
 
 
 class BytesOfAll(Bytes):

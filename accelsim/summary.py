@@ -249,6 +249,8 @@ def _layer(
     moved: bool,
 ) -> LayerResult:
     rows = energy.price(counters, technology, machine)
+    read, write = (machine.dram.burst_bytes * execution.requested[number]).tolist()
+    requested = {"requested_read": read, "requested_write": write}
     executed = energy.products(counters)
     dense = info.dense_macs
     figures = _figures(
@@ -266,7 +268,7 @@ def _layer(
         pairs=energy.pairs(counters, machine),
         vector_work=vector_work,
         host_operations=energy.host_operations(counters),
-        moved=energy.moved(counters),
+        moved=energy.moved(counters).model_copy(update=requested),
         units=_units(execution, execution.attribution[number]),
     )
     judged, exact = None, None

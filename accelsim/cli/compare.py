@@ -24,6 +24,7 @@ def compare(
         ),
     ] = None,
     engine: options.EngineName = options.Engine.FAST,
+    residency: options.Residency = True,
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for compare.json and compare.parquet.")
     ] = None,
@@ -36,7 +37,7 @@ def compare(
 
     chosen = recipes.split(",") if recipes is not None else dse.DEFAULT_RECIPES
     with output.ProgressBar() as progress:
-        found = dse.compare(workload, chosen, arch, engine=engine, progress=progress)
+        found = dse.compare(workload, chosen, arch, engine=engine, residency=residency, progress=progress)
     if folder:
         from accelsim.report import dashboard, sources
 

@@ -40,6 +40,7 @@ def sweep(
     export: Annotated[
         Path | None, typer.Option("--export", help="Table of all points to write: .parquet or .csv.")
     ] = None,
+    residency: options.Residency = True,
     as_json: options.Json = False,
 ) -> None:
     """Simulate many designs on all cores or a cluster, each once, and show those that no other one beats.
@@ -55,7 +56,7 @@ def sweep(
         require_table(export)
     for path in filter(None, (export, store)):
         output.require_file(path)
-    asked = Sweep(file)
+    asked = Sweep(file, residency=residency)
     with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
         if folder:
             output.require_folder(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,6 +37,7 @@ from accelsim.results import (
     Summary,
     Task,
 )
+from accelsim.sim.occupancy import occupancy
 from accelsim.workload.network import Network
 
 #: Bits of a weight that is not compressed.
@@ -173,7 +175,8 @@ def summarize(
             "seed": origin.seed,
         },
     )
-    return RunResult(summary, execution)
+    copied = execution.sources is not None
+    return RunResult(summary, execution, None if copied else partial(occupancy, program, machine, execution))
 
 
 def _infos(program: Program, execution: Execution) -> list[LayerInfo]:

@@ -51,6 +51,8 @@ def compare(
     for table in (comparison.schemes, comparison.energy):
         output.show(table(found))
         typer.echo()
+    if not residency:
+        typer.echo("nothing stays on chip between layers, as asked")
     for refused in found.refused:
         able = f"; machines that can: {', '.join(refused.machines)}" if refused.machines else ""
         typer.echo(f"refused: {refused.recipe} on {refused.arch}: {refused.reason}{able}")

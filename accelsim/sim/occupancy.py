@@ -88,7 +88,7 @@ def occupancy(program: Program, machine: Machine, execution: Execution) -> tuple
             stays = []
             for kept in program.header.kept if memory == Memory.ACTIVATION else ():
                 mine = _of_kept(touches, kept, program)
-                stays.append(_held(touches.take(mine), kept))
+                stays.append(_held(touches.take(mine)))
                 stay |= mine
             parts = _over_time(stays, _apart(_fills(touches.take(~stay))), execution.cycles)
             held.append(Held(memory.name.lower(), capacity_bytes(machine, memory), *parts))
@@ -102,12 +102,14 @@ def _of_kept(touches: _Touches, kept: KeptInfo, program: Program) -> Bools:
     readers = [number for number, info in enumerate(layers) if layers[first].name in info.reads]
     meanwhile = (touches.layer >= first) & (touches.layer <= max(readers, default=first))
     there: Bools = meanwhile & (touches.low < kept.address + kept.bytes) & (touches.high > kept.address)
-    return there
+    # its readers' windows begin and end in the padding around it, which is filled before
+    mine = touches.take(there)
+    return meanwhile & (touches.low < int(mine.high.max())) & (touches.high > int(mine.low.min()))
 
 
-def _held(touches: _Touches, kept: KeptInfo) -> tuple[int, int, int]:
-    """When a value is there, and its bytes."""
-    return int(touches.start.min()), int(touches.end.max()), kept.bytes
+def _held(touches: _Touches) -> tuple[int, int, int]:
+    """When a value is there, and its bytes with those of its padding."""
+    return int(touches.start.min()), int(touches.end.max()), int(touches.high.max() - touches.low.min())
 
 
 def _fills(touches: _Touches) -> _Fills:

@@ -112,6 +112,8 @@ def _show(found: Results) -> None:
         f"constraints; {counts['pareto']} that no other one beats in "
         + ", ".join(objective.figure for objective in spec.objectives)
     )
+    if not spec.residency:
+        typer.echo("nothing stays on chip between layers, as asked")
     typer.echo()
     figures = [objective.figure for objective in spec.objectives]
     bounded = [constraint.of for constraint in spec.constraints if constraint.of in found.frame]

@@ -98,6 +98,16 @@ def test_the_command_prints_a_line_a_fusion(one: Path) -> None:
     assert banked.startswith("digits-mlp as int8 on edge-ws: 0 values stay on chip; ")
 
 
+def test_the_readme_has_what_is_printed(tmp_path: Path) -> None:
+    fields = YAML_.load(shipped.path_of("arch", "edge-ws"))
+    activation = {**fields["activation"], "capacity_bytes": 2**18, "banks": 4}
+    shared = {"activation": activation, "weight": "activation", "output": "activation"}
+    with (tmp_path / "edge-one.yaml").open("w") as file:
+        YAML_.dump({**fields, "name": "edge-one", **shared}, file)
+    first = accelsim("explain", "digits-mlp", "--plan", "--arch", tmp_path / "edge-one.yaml").stdout.splitlines()[0]
+    assert first in (Path(__file__).parents[2] / "README.md").read_text().splitlines()
+
+
 def test_a_plan_and_a_result_are_not_asked_together() -> None:
     assert refused("explain", "digits-mlp", "--plan", "--workload", "w") == [
         "--workload: must go without --plan, whose argument is the workload"

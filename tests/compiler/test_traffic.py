@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from compiler.test_computed import EIGHT, Typed, attention
-from compiler.test_graphs import PACKED_STEPS, grown, packed_machines, recipes, roomier, typed
+from compiler.test_graphs import PACKED_STEPS, SAME, Growing, grown, packed_machines, recipes, roomier, typed
 from compiler.test_host import LINK, drawn, floats
 from compiler.test_host import typed as typed_floats
 from compiler.test_mixed import mixed
@@ -17,6 +17,7 @@ from compiler.test_storage import STORAGES, stored, with_decoder
 from float_networks import network as float_network
 from float_networks import recipe
 from float_networks import typed as typed_by
+from graph_runs import small
 from harness import examples, inputs, machine
 from harness import network as integer_network
 from hypothesis import assume, given, settings
@@ -32,9 +33,13 @@ from accelsim.compiler.traffic import Traffic, _activation_passes, _weight_passe
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import BankedDram, Machine
 from accelsim.config.tech import Operation
-from accelsim.errors import CompileError
+from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.formats.storage import Storage
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.pool import GlobalAveragePool, MaxPool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.window import Window
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
@@ -95,7 +100,7 @@ def assert_as_planned_if_it_fits(graph: Graph, inputs: Inputs, on: Machine, *, r
 
 #: Scratchpads that are one memory with that for activations.
 SHARING = [(), ("output",), ("weight", "output"), ("weight",)]
-TIMES = st.sampled_from([4, 8, 32])
+TIMES = st.sampled_from([1, 2, 4, 32])
 
 
 @pytest.mark.parametrize("kind", DATAPATHS)
@@ -106,6 +111,51 @@ def test_what_a_plan_expects_is_what_runs(
 ) -> None:
     on = roomier(data.draw(machines(kinds=[kind], sharing=SHARING)), times)
     assert_as_planned_if_it_fits(*typed(network, by), on, residency=residency)
+
+
+@pytest.mark.parametrize("kind", DATAPATHS)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4), batch=st.integers(1, 40), seed=st.integers(0, 2**32),
+    data=st.data(),
+)  # fmt: skip
+@settings(max_examples=12)
+def test_tiles_that_hardly_fit_are_brought_again(
+    kind: str, sizes: list[int], batch: int, seed: int, data: st.DataObject
+) -> None:
+    rng, on = np.random.default_rng(seed), data.draw(machines(kinds=[kind], sharing=SHARING))
+    net = integer_network(rng, sizes)
+    assert_as_planned_if_it_fits(net.graph(batch), (inputs(rng, net, batch),), on)
+
+
+@pytest.mark.parametrize("kind", DATAPATHS)
+@pytest.mark.parametrize(("residency", "host"), [(True, {}), (True, LINK), (False, {})])
+@pytest.mark.parametrize("kilobytes", [2, 8, 64])
+def test_images_are_cut_into_lines(kind: str, residency: bool, kilobytes: int, host: dict[str, float]) -> None:
+    """Convolutions, a sum and pools of 2 images of 13 x 11, of which a tile has some lines, some images or all."""
+    grow = Growing(np.random.default_rng(3), (2, 13, 11, 3))
+    grow.conv(*grow.images[0], SAME, 8, 1, Relu())
+    stem, shape = grow.images[-1]
+    grow.conv(stem, shape, SAME, 8, 1, None)
+    total = grow.put("sum", Add(), shape, stem, grow.images[-1][0])
+    largest = grow.put("max", MaxPool(Window((3, 3), (2, 2), (1, 1, 1, 1))), (2, 7, 6, 8), total)
+    grow.conv(largest, (2, 7, 6, 8), Window((3, 3), (2, 2), (1, 1, 0, 0)), 5, 1, None)
+    mean = grow.put("mean", GlobalAveragePool(), (2, 5), grow.images[-1][0])
+    graph, given_ = typed(grow.network(grow.linear(mean, 5, 3, relu=False)), recipe({"scheme": "int8"}))
+    memory = {"capacity_bytes": 1024 * kilobytes}
+    apart = small(kind)
+    on = machine(
+        matrix=apart.matrix.model_dump(),
+        host=host,
+        activation={**memory, "banks": 2},
+        output="activation" if residency else memory,
+    )
+    try:
+        program = assert_as_planned(graph, given_, on, residency=residency)
+    except DoesNotFitError:
+        assert kilobytes < 4
+        return
+    if kilobytes == 64 and residency and not on.feature_major and kind != "input_stationary":
+        assert program.header.kept
 
 
 @pytest.mark.slow

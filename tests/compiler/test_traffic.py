@@ -129,7 +129,7 @@ def test_tiles_that_hardly_fit_are_brought_again(
 
 @pytest.mark.parametrize("kind", DATAPATHS)
 @pytest.mark.parametrize(("residency", "host"), [(True, {}), (True, LINK), (False, {})])
-@pytest.mark.parametrize("kilobytes", [2, 8, 64])
+@pytest.mark.parametrize("kilobytes", [1, 2, 8, 64])
 def test_images_are_cut_into_lines(kind: str, residency: bool, kilobytes: int, host: dict[str, float]) -> None:
     """Convolutions, a sum and pools of 2 images of 13 x 11, of which a tile has some lines, some images or all."""
     grow = Growing(np.random.default_rng(3), (2, 13, 11, 3))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from accelsim import provenance
 from accelsim.compiler import alike
 from accelsim.compiler.pipeline import can_execute, compile_graph
+from accelsim.compiler.plan import plan_graph
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
@@ -29,6 +30,7 @@ from accelsim.graph.value import without_numbers
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import ahead
+from accelsim.plan import Plan
 from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
@@ -212,10 +214,10 @@ def simulate(
 
 
 def critical_path(
-    prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE
+    prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE, residency: bool = True
 ) -> tuple[dict[tuple[str, str, str], int], int]:
     """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
-    program, execution = _simulate(prepared, machine, engine, None, timing_only=True, residency=True)
+    program, execution = _simulate(prepared, machine, engine, None, timing_only=True, residency=residency)
     found: dict[tuple[int, str, str], int] = {}
     for link in paths.of(program, machine, execution):
         key = (link.layer, link.unit, link.what)
@@ -242,6 +244,25 @@ def compile_workload(
     program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
     verify(program, machine)
     return program
+
+
+def plan(
+    workload: str,
+    arch: str = DEFAULT_ARCH,
+    recipe: str | None = None,
+    *,
+    residency: bool = True,
+    progress: Progress | None = None,
+) -> Plan:
+    """What the compiler decides about a network on a machine: tiles, what stays on chip, and the DRAM bytes of it.
+
+    No instruction is formed. Arguments and errors as for `run`.
+    """
+    machine = load_machine(arch)
+    chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    executed = _executed(workload, chosen, values=needs_values(machine, chosen, timing_only=True))
+    named = _named(progress, "planning")
+    return plan_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
 
 
 def graph(workload: str, recipe: str | None = None) -> Graph:
@@ -324,9 +345,10 @@ def compiled_for(program: Program) -> Machine:
     raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
 
 
-def _executed(workload: str, recipe: Recipe) -> Compiled:
-    """What is compiled of a workload by a recipe."""
-    return _compacted(_typed(rewritten(load_network(workload, recipe.weights), recipe), recipe), recipe)
+def _executed(workload: str, recipe: Recipe, *, values: bool = True) -> Compiled:
+    """What is compiled of a workload by a recipe; synthetic weights are drawn if their values matter."""
+    network = load_network(workload, recipe.weights, values=values)
+    return _compacted(_typed(rewritten(network, recipe), recipe), recipe)
 
 
 def _typed(network: Network, recipe: Recipe) -> Compiled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -25,7 +25,7 @@ Int64 = NDArray[np.int64]
 #: Operations of a multiply-accumulate.
 OPS_PER_MAC = 2
 #: Files of a result in its folder.
-FILES = ("result.json", "layers.parquet", "timeline.parquet")
+FILES = ("result.json", "layers.parquet", "timeline.parquet", "occupancy.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,26 @@ class Spans(NamedTuple):
     end: Int64
 
 
+class Held(NamedTuple):
+    """What an on-chip memory holds over time.
+
+    Parameters
+    ----------
+    memory, capacity_bytes
+        Name and size.
+    cycle
+        Core cycles in which the parts of the run begin, int64, shape (parts,).
+    kept, tiles
+        Bytes of values that stay, and of tiles in their slots, when both together are the most of that part.
+    """
+
+    memory: str
+    capacity_bytes: int
+    cycle: Int64
+    kept: Int64
+    tiles: Int64
+
+
 class Readable(Protocol):
     """A value that bytes hold, as a program's header tells it."""
 
@@ -123,6 +143,8 @@ class Execution:
         Bytes of the DRAM after the run; none if none were moved.
     grants
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
+    requested
+        int64, shape (layers, 2): bursts that each layer's transfers asked to be read, and to be written.
     tail
         int64, shape (layers,): cycles that the DRAM needs at its full rate for the writes of a layer that still wait in
         its buffers when the layer's last transfer ends; for the last layer, for all dirty lines of a second level too.
@@ -150,6 +172,7 @@ class Execution:
     kept: Mapping[str, NDArray[np.generic]]
     dram: NDArray[np.uint8]
     grants: NDArray[np.int8]
+    requested: Int64
     tail: Int64
     activity: Activity | None
     array_units: tuple[int, ...]
@@ -286,6 +309,13 @@ class Bytes(Frozen):
     l2_read: int = quantity("bytes", "Those read from the second level; 0 without one", default=0)
     l2_write: int = quantity("bytes", "Those written to the second level, fills included; 0 without one", default=0)
     io: int = quantity("bytes", "What crossed the host's link")
+    requested_read: int = quantity(
+        "bytes",
+        "Whole bursts that the DMA units and the host asked for; `dram_read` is less where the controllers of a banked "
+        "DRAM serve several requests of a burst at once, and other where a second level stands between",
+        default=0,
+    )
+    requested_write: int = quantity("bytes", "Whole bursts that they asked to be written, as for reads", default=0)
 
 
 class BytesOfAll(Bytes):
@@ -458,10 +488,18 @@ class Summary(Figures, RunIdentity):
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run: its summary, and the execution behind it."""
+    """A run: its summary, and the execution behind it.
+
+    Parameters
+    ----------
+    find_held
+        Works out what on-chip memories hold, which a run that nobody keeps can do without; None where layers were
+        copied, which have no instructions.
+    """
 
     summary: Summary
     execution: Execution
+    find_held: Callable[[], tuple[Held, ...]] | None = None
 
     @property
     def cycles(self) -> int:
@@ -498,8 +536,22 @@ class RunResult:
             }
         )
 
+    @cached_property
+    def occupancy(self) -> pd.DataFrame:
+        """One row a part of the run and on-chip memory: memory, capacity_bytes, cycle, kept_bytes, tile_bytes."""
+        import pandas as pd
+
+        held = self.find_held() if self.find_held else ()
+        columns = [
+            np.concatenate([np.zeros(0, np.int64), *(np.broadcast_to(one[i], one.cycle.shape) for one in held)])
+            for i in range(1, len(Held._fields))
+        ]
+        memory = [one.memory for one in held for _ in one.cycle]
+        names = ("capacity_bytes", "cycle", "kept_bytes", "tile_bytes")
+        return pd.DataFrame({"memory": memory, **dict(zip(names, columns, strict=True))})
+
     def save(self, folder: Path, also: Files | None = None) -> list[Path]:
-        """Write result.json, layers.parquet and timeline.parquet, and what else is given; all or none.
+        """Write the files of a result, and what else is given; all or none.
 
         Raises
         ------
@@ -510,5 +562,6 @@ class RunResult:
             lambda path: path.write_text(self.to_json() + "\n"),
             lambda path: self.layers.to_parquet(path, index=False),
             lambda path: self.timeline.to_parquet(path, index=False),
+            lambda path: self.occupancy.to_parquet(path, index=False),
         )
         return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **(also or {})})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +38,7 @@ from accelsim.results import (
     Summary,
     Task,
 )
+from accelsim.sim.occupancy import occupancy
 from accelsim.workload.network import Network
 
 #: Bits of a weight that is not compressed.
@@ -174,7 +176,8 @@ def summarize(
             "seed": origin.seed,
         },
     )
-    return RunResult(summary, execution)
+    copied = execution.sources is not None
+    return RunResult(summary, execution, None if copied else partial(occupancy, program, machine, execution))
 
 
 def _infos(program: Program, execution: Execution) -> list[LayerInfo]:
@@ -250,6 +253,8 @@ def _layer(
     moved: bool,
 ) -> LayerResult:
     rows = energy.price(counters, technology, machine)
+    read, write = (machine.dram.burst_bytes * execution.requested[number]).tolist()
+    requested = {"requested_read": read, "requested_write": write}
     executed = energy.products(counters)
     dense = info.dense_macs
     figures = _figures(
@@ -267,7 +272,7 @@ def _layer(
         pairs=energy.pairs(counters, machine),
         vector_work=vector_work,
         host_operations=energy.host_operations(counters),
-        moved=energy.moved(counters),
+        moved=energy.moved(counters).model_copy(update=requested),
         units=_units(execution, execution.attribution[number]),
     )
     judged, exact = None, None

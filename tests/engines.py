@@ -22,7 +22,7 @@ def assert_equal(found: Execution, expected: Execution) -> None:
     for field in dataclasses.fields(expected.timeline):
         mine, theirs = getattr(found.timeline, field.name), getattr(expected.timeline, field.name)
         np.testing.assert_array_equal(mine, theirs, f"{field.name} of the timeline")
-    for name in ("attribution", "dram", "grants", "tail"):
+    for name in ("attribution", "dram", "grants", "requested", "tail"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
     for name in ("cycles", "unit_names", "opcode_names", "layer_names", "states", "counters", "effectual"):
         assert getattr(found, name) == getattr(expected, name), name

@@ -132,7 +132,8 @@ def test_json_has_the_promised_keys(result: RunResult) -> None:
     energy = "total mac register_file sram dram requantize decode vector host static"
     assert set(data["energy_pj"]) == set(energy.split())
     assert set(data["macs"]) == {"dense", "executed", "skipped", "skippable"}
-    moved = {"dram_read", "dram_write", "sram_read", "sram_write", "l2_read", "l2_write", "io"}
+    moved = {"dram_read", "dram_write", "sram_read", "sram_write", "l2_read", "l2_write", "io", "requested_read",
+             "requested_write"}  # fmt: skip
     assert set(data["bytes"]) == {*moved, "compulsory"}
     roofline = "ops_per_byte attained_ops_per_s peak_ops_per_s peak_bytes_per_s bound balance"
     assert set(roofline.split()) <= set(data["roofline"])

@@ -42,6 +42,7 @@ def executions(draw: st.DrawFn) -> Execution:
         kept={},
         dram=np.zeros(0, np.uint8),
         grants=np.zeros(0, np.int8),
+        requested=np.zeros((layers, 2), np.int64),
         tail=np.zeros(layers, np.int64),
         activity=None,
         array_units=ARRAY_UNITS,

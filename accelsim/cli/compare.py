@@ -24,6 +24,7 @@ def compare(
         ),
     ] = None,
     engine: options.EngineName = options.Engine.FAST,
+    residency: options.Residency = True,
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for compare.json and compare.parquet.")
     ] = None,
@@ -36,7 +37,7 @@ def compare(
 
     chosen = recipes.split(",") if recipes is not None else dse.DEFAULT_RECIPES
     with output.ProgressBar() as progress:
-        found = dse.compare(workload, chosen, arch, engine=engine, progress=progress)
+        found = dse.compare(workload, chosen, arch, engine=engine, residency=residency, progress=progress)
     if folder:
         from accelsim.report import dashboard, sources
 
@@ -50,6 +51,8 @@ def compare(
     for table in (comparison.schemes, comparison.energy):
         output.show(table(found))
         typer.echo()
+    if not residency:
+        typer.echo("nothing stays on chip between layers, as asked")
     for refused in found.refused:
         able = f"; machines that can: {', '.join(refused.machines)}" if refused.machines else ""
         typer.echo(f"refused: {refused.recipe} on {refused.arch}: {refused.reason}{able}")

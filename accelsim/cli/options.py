@@ -33,7 +33,9 @@ Residency = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option("-o", "--output", help="Folder for result.json, layers.parquet and timeline.parquet."),
+    typer.Option(
+        "-o", "--output", help="Folder for result.json, layers.parquet, timeline.parquet and occupancy.parquet."
+    ),
 ]
 Trace = Annotated[
     Path | None,

@@ -46,7 +46,8 @@ def report(result: RunResult, *, as_json: bool, folder: Path | None, trace: Path
     if folder:
         from accelsim.report import dashboard, sources
 
-        drawn = dashboard.beside([sources.Source((result.summary,), result.timeline)])
+        held = result.occupancy if len(result.occupancy) else None
+        drawn = dashboard.beside([sources.Source((result.summary,), result.timeline, held)])
         for path in result.save(folder, drawn):
             typer.echo(f"wrote {path}", err=True)
     if as_json:

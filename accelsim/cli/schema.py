@@ -11,7 +11,7 @@ from accelsim.errors import ConfigError, unknown_name
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, sweep, result or program.")],
+    kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, sweep, result, plan or program.")],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools."""
     from pydantic import BaseModel
@@ -22,6 +22,7 @@ def schema(
     from accelsim.config.tech import Technology
     from accelsim.dse.spec import SweepSpec
     from accelsim.isa.program import Header
+    from accelsim.plan import Plan
     from accelsim.results import Summary
     from accelsim.workload.load import WorkloadSpec
 
@@ -33,6 +34,7 @@ def schema(
         "workload": WorkloadSpec,
         "sweep": SweepSpec,
         "result": Summary,
+        "plan": Plan,
         "program": Header,
     }
     if kind not in models:

@@ -40,6 +40,7 @@ def sweep(
     export: Annotated[
         Path | None, typer.Option("--export", help="Table of all points to write: .parquet or .csv.")
     ] = None,
+    residency: options.Residency = True,
     as_json: options.Json = False,
 ) -> None:
     """Simulate many designs on all cores or a cluster, each once, and show those that no other one beats.
@@ -55,7 +56,7 @@ def sweep(
         require_table(export)
     for path in filter(None, (export, store)):
         output.require_file(path)
-    asked = Sweep(file)
+    asked = Sweep(file, residency=residency)
     with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
         if folder:
             output.require_folder(folder)
@@ -111,6 +112,8 @@ def _show(found: Results) -> None:
         f"constraints; {counts['pareto']} that no other one beats in "
         + ", ".join(objective.figure for objective in spec.objectives)
     )
+    if not spec.residency:
+        typer.echo("nothing stays on chip between layers, as asked")
     typer.echo()
     figures = [objective.figure for objective in spec.objectives]
     bounded = [constraint.of for constraint in spec.constraints if constraint.of in found.frame]

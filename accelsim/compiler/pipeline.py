@@ -31,6 +31,8 @@ class Pass(NamedTuple):
 
 #: Passes that find whether a machine can compute the graph at all, and hold its tiles.
 _DECISIVE = ("fuse", "legalize", "layout", "place")
+#: Passes that decide all that a plan says, places in DRAM included.
+_PLANNING = (*_DECISIVE, "allocate")
 
 PASSES = (
     Pass("fuse", fuse.fuse, fuse.check),
@@ -55,6 +57,20 @@ def can_execute(graph: Graph, inputs: Inputs, machine: Machine) -> bool:
     except CompileError:
         return False
     return True
+
+
+def planned(
+    graph: Graph,
+    inputs: Inputs,
+    machine: Machine,
+    recipe: str = "none",
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    residency: bool = True,
+) -> Lowering:
+    """Decide all about a graph without forming an instruction; parameters and errors as of `compile_graph`."""
+    lowering = Lowering(graph, tuple(inputs), recipe, residency=residency)
+    return _run([step for step in PASSES if step.name in _PLANNING], lowering, machine, progress)
 
 
 def compile_graph(
@@ -90,12 +106,20 @@ def compile_graph(
         If a fusion does not fit the machine, or can't be computed on it.
     """
     lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency)
-    for number, step in enumerate(PASSES, start=1):
+    lowering = _run(PASSES, lowering, machine, progress)
+    assert lowering.program  # noqa: S101 - the last pass makes it
+    return lowering.program
+
+
+def _run(
+    steps: Sequence[Pass], lowering: Lowering, machine: Machine, progress: Callable[[int, int], None] | None
+) -> Lowering:
+    """Run passes, each with its check."""
+    for number, step in enumerate(steps, start=1):
         lowering = step.run(lowering, machine)
         if step.check:
             step.check(lowering, machine)
         if progress:
-            progress(number, len(PASSES))
+            progress(number, len(steps))
         logger.debug("pass %s: %d instructions", step.name, len(lowering.instructions))
-    assert lowering.program  # noqa: S101 - the last pass makes it
-    return lowering.program
+    return lowering

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -66,6 +66,8 @@ class VectorTiling:
     turned
         Whether tiles that lie so are turned on chip for a function of rows, and its results turned back: a second place
         of each tile holds its rows, which the function overwrites.
+    most_slots
+        Tiles of each kind that fit.
     """
 
     samples: int
@@ -83,6 +85,7 @@ class VectorTiling:
     period: int = 0
     turned: bool = False
     width: int = 1
+    most_slots: int = SLOTS
 
     @property
     def boxes(self) -> Boxes:
@@ -155,7 +158,7 @@ class VectorTiling:
     @property
     def slots(self) -> int:
         """Tiles of each kind that there is room for."""
-        return min(SLOTS, len(self.rows.low))
+        return min(self.most_slots, len(self.rows.low))
 
     @property
     def loops(self) -> str:
@@ -319,10 +322,10 @@ def _largest_tiles(
     for slots in (SLOTS, 1):
         most_held = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
         if most_held:
-            return tiling(most_held, lines)
+            return replace(tiling(most_held, lines), most_slots=slots)
         most_held = _largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
         if most_held:
-            return tiling(1, most_held)
+            return replace(tiling(1, most_held), most_slots=slots)
     smallest = tiling(1, 1)
     raise DoesNotFitError(
         f"layer {name}: the activation and output memories of {machine.name} must hold the smallest tile, "

@@ -58,6 +58,7 @@ def compare(
     arch: str | None = None,
     *,
     engine: str = api.DEFAULT_ENGINE,
+    residency: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Comparison:
     """Run a network by many recipes.
@@ -68,6 +69,8 @@ def compare(
         Shipped names or paths, each with `@` and a machine if it is not for `arch`; the first one is the baseline.
     arch
         Machine of all recipes that name none after `@`; if absent, that which each recipe is meant for.
+    residency
+        Whether values may stay on chip between layers; each row says so.
     progress
         Called with what is going on, how many recipes are done, and of how many.
 
@@ -90,7 +93,7 @@ def compare(
         if progress:
             progress("comparing", number, len(schemes))
         try:
-            found.append(api.run(workload, scheme.arch, scheme.recipe, engine=engine).summary)
+            found.append(api.run(workload, scheme.arch, scheme.recipe, engine=engine, residency=residency).summary)
         except (CompileError, ConfigError, WorkloadError) as error:
             if not load_recipe(scheme.recipe).weights and isinstance(error, WorkloadError):
                 raise

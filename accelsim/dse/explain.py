@@ -67,11 +67,11 @@ def explain(
             progress("explaining", done, steps)
 
     tell(0)
-    path, cycles = api.critical_path(prepared, machine)
+    path, cycles = api.critical_path(prepared, machine, residency=summary.residency)
     gains = []
     for number, (name, changes) in enumerate(trials.items(), start=1):
         tell(number)
-        gains.append(_gain(name, changes, cycles, prepared, machine, technology))
+        gains.append(_gain(name, changes, cycles, prepared, machine, technology, residency=summary.residency))
     tell(steps)
     gains.sort(key=lambda gain: -(gain.saved or 0.0))
     return Explanation(
@@ -175,11 +175,19 @@ def changed(machine: Machine, changes: Changes) -> Machine:
 
 
 def _gain(
-    name: str, changes: Changes, before: int, prepared: api.Prepared, machine: Machine, technology: Technology
+    name: str,
+    changes: Changes,
+    before: int,
+    prepared: api.Prepared,
+    machine: Machine,
+    technology: Technology,
+    *,
+    residency: bool,
 ) -> Gain:
     """Simulate a changed machine."""
     try:
-        cycles = api.simulate(prepared, changed(machine, changes), technology, timing_only=True).cycles
+        other = changed(machine, changes)
+        cycles = api.simulate(prepared, other, technology, timing_only=True, residency=residency).cycles
     except ValidationError as error:
         return Gain(twice=name, changed=changes, cycles=None, saved=None, why_not=wording(error.errors()[0]))
     except AccelSimError as error:

@@ -49,6 +49,7 @@ class Job:
     inputs: Inputs
     engine: str
     timing_only: bool
+    residency: bool
 
 
 def simulate(job: Job) -> str:
@@ -59,7 +60,14 @@ def simulate(job: Job) -> str:
     AccelSimError
         If the network can't be compressed so, or be executed on the machine.
     """
-    result = api.simulate(_prepared(job), job.machine, job.technology, engine=job.engine, timing_only=job.timing_only)
+    result = api.simulate(
+        _prepared(job),
+        job.machine,
+        job.technology,
+        engine=job.engine,
+        timing_only=job.timing_only,
+        residency=job.residency,
+    )
     return result.summary.model_dump_json(exclude=LEFT_OUT)
 
 

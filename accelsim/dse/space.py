@@ -120,9 +120,8 @@ class Space:
         name = fields.get("workload", self.spec.workload)
         workload, workload_hash, _ = self._resolved("workload", name, given["workload"])
         inputs = Inputs(arch_hash, tech_hash, recipe_hash, workload_hash)
-        engine, timing_only = self.spec.engine, self.spec.timing_only
-        key = _key({"inputs": inputs, "engine": engine, "timing_only": timing_only})
-        return Job(key, machine, technology, chosen, workload, inputs, engine, timing_only)
+        asked = {name: getattr(self.spec, name) for name in ("engine", "timing_only", "residency")}
+        return Job(_key({"inputs": inputs, **asked}), machine, technology, chosen, workload, inputs, **asked)
 
     def violation(self, job: Job) -> float:
         """Sum of what a point exceeds its constraints by, relative to each bound; 0 if it keeps to all.

@@ -148,6 +148,9 @@ class SweepSpec(Frozen):
     timing_only: bool = quantity(
         "flag", "Whether cycles, traffic and energy are asked for, and no outputs", default=False
     )
+    residency: bool = quantity(
+        "flag", "Whether values may stay on chip between layers; else all go through DRAM", default=True
+    )
     method: Literal["grid", "random", "sobol", "nsga2", "tpe"] = quantity(
         "name",
         "Points: all combinations, the last axis varying fastest; or a count of random ones; or of a Sobol sequence, "

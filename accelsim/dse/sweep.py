@@ -35,6 +35,11 @@ Progress = Callable[[str, int, int], None]
 Report = Callable[["Generation"], None]
 
 
+def _asked(spec: SweepSpec, *, residency: bool) -> SweepSpec:
+    """A sweep in which values may stay on chip only if they may by both."""
+    return spec.model_copy(update={"residency": spec.residency and residency})
+
+
 class Sweep:
     """Many designs, simulated on all cores, each once.
 
@@ -42,6 +47,8 @@ class Sweep:
     ----------
     source
         Shipped name or path of a sweep file, or the model of one.
+    residency
+        False to send all values through DRAM between layers, whatever the file says.
 
     Raises
     ------
@@ -51,13 +58,14 @@ class Sweep:
         If it is a search, and there is no Optuna.
     """
 
-    def __init__(self, source: str | Path | SweepSpec) -> None:
+    def __init__(self, source: str | Path | SweepSpec, *, residency: bool = True) -> None:
         if isinstance(source, SweepSpec):
-            self.space = Space(checked(source, Document("", {}, {})))
+            self.space = Space(checked(_asked(source, residency=residency), Document("", {}, {})))
         else:
             path = shipped.path_of("sweep", str(source))
             document = read_yaml(path)
-            self.space = Space(checked(validate(document, SweepSpec), document), str(path), document)
+            spec = _asked(validate(document, SweepSpec), residency=residency)
+            self.space = Space(checked(spec, document), str(path), document)
         if self.spec.searches:
             with needs_extra("search"):
                 import accelsim.dse.search  # noqa: F401, PLC0415 - Optuna may be absent

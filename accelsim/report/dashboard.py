@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from accelsim.files import Files, write_all
-from accelsim.report import figures
+from accelsim.report import figures, held
 from accelsim.report.below import Below
 from accelsim.report.layout import MOST
 from accelsim.report.roofs import LEVELS, Level, Work
@@ -79,6 +79,7 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
         sections.append(_section("Energy against quality", told, built.chart(figures.pareto(others))))
     if len({(one.run.compression.ratio, one.quality) for one in figures.judged(runs)[0]}) > 1:
         sections.append(_section("Compression against quality", "", built.chart(figures.compression(runs))))
+    sections += _held(built, sources)
     tiles = [(run, source.timeline) for source in sources for run in source.runs if source.timeline is not None]
     if tiles:
         shown = [(label(run), built.chart(figures.timeline(frame), 340)) for run, frame in tiles]
@@ -229,6 +230,17 @@ def _shown(runs: Sequence[Summary]) -> str:
 def _cycles(built: _Page, runs: Sequence[Summary]) -> str:
     shown = runs if len(runs) <= DETAILED else sorted(runs, key=lambda run: not is_best(run))[:DETAILED]
     return built.views("result", [(label(run), built.chart(figures.unit_cycles(run), 380)) for run in shown])
+
+
+def _held(built: _Page, sources: Sequence[Source]) -> list[str]:
+    """What on-chip memories hold over the runs whose results say so."""
+    known = [(run, source.occupancy) for source in sources for run in source.runs if source.occupancy is not None]
+    if not known:
+        return []
+    told = "Bytes that each memory holds, of each part of the run the most: of values that stay there from layer to "
+    told += "layer, and of tiles from the load to the last use. Dashed: capacity."
+    shown = [(label(run), built.chart(held.occupancy(frame), held.height(frame))) for run, frame in known]
+    return [_section("On-chip memory", told, built.views("result", shown))]
 
 
 #: Columns of the table of runs; those that are empty are left out.

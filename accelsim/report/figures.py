@@ -81,7 +81,7 @@ def roofline(runs: Sequence[Summary], work: Work, level: Level, below: Below | N
     xs = [*(point.x for point in layers), *(x for _, x, _ in whole)]
     _roofs(figure, (below or Below.of(runs)).shown, xs, work, level, scatter)
     _axes(figure, work, level)
-    return _styled(figure)
+    return styled(figure)
 
 
 class _Point(NamedTuple):
@@ -148,7 +148,7 @@ def vector_roofline(runs: Sequence[Summary]) -> go.Figure:
     _roofs(figure, _vector_roofs(runs), [point.x for point in layers], "executed", "dram", scatter, "numbers/s")
     figure.update_xaxes(type="log", title="vector work over DRAM bytes, numbers a byte", exponentformat="SI")
     figure.update_yaxes(type="log", title="vector work, numbers a second", exponentformat="SI")
-    return _styled(figure)
+    return styled(figure)
 
 
 def _vector_roofs(runs: Sequence[Summary]) -> list[Roofed]:
@@ -331,7 +331,7 @@ def graph(run: Summary) -> go.Figure:
         showline=False,
         zeroline=False,
     )
-    return _styled(figure, above=True).update_layout(dragmode=False, legend_y=1, margin_b=8, meta={"lane": LANE})
+    return styled(figure, above=True).update_layout(dragmode=False, legend_y=1, margin_b=8, meta={"lane": LANE})
 
 
 def graph_height(run: Summary) -> int:
@@ -400,7 +400,7 @@ def _stacked(names: list[str], parts: list[dict[str, float]], title: str, ticks:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(type="category", labelalias=dict(zip(places, ticks or names, strict=True)))
     figure.update_yaxes(title=title)
-    return _styled(figure, above=True)
+    return styled(figure, above=True)
 
 
 def unit_cycles(run: Summary) -> go.Figure:
@@ -428,7 +428,7 @@ def unit_cycles(run: Summary) -> go.Figure:
     figure.update_layout(barmode="stack")
     figure.update_xaxes(title="core cycles")
     figure.update_yaxes(autorange="reversed")
-    return _styled(figure, above=True)
+    return styled(figure, above=True)
 
 
 def balance(runs: Sequence[Summary]) -> go.Figure:
@@ -455,7 +455,7 @@ def balance(runs: Sequence[Summary]) -> go.Figure:
         )
     figure.add_hline(y=1, line={"color": palette.ROOF, "dash": "dash", "width": 1})
     figure.update_yaxes(type="log", title="compute time over memory time")
-    return _styled(figure)
+    return styled(figure)
 
 
 class Judged(NamedTuple):
@@ -504,7 +504,7 @@ def pareto(runs: Sequence[Summary]) -> go.Figure:
         )
     figure.update_xaxes(title="energy, uJ", type="log")
     figure.update_yaxes(title=title)
-    return _styled(figure)
+    return styled(figure)
 
 
 def _beats(one: Judged, other: Judged) -> bool:
@@ -557,7 +557,7 @@ def objectives(points: Sequence[Swept], sought: Sought, x: Objective, y: Objecti
         )
     figure.update_xaxes(title=_axis(x), type=_scale(known, x), exponentformat="power")
     figure.update_yaxes(title=_axis(y), type=_scale(known, y), exponentformat="power")
-    return _styled(figure)
+    return styled(figure)
 
 
 def search(sought: Sought) -> go.Figure:
@@ -574,7 +574,7 @@ def search(sought: Sought) -> go.Figure:
     )
     figure.update_xaxes(title="proposals", rangemode="tozero")
     figure.update_yaxes(title="hypervolume")
-    return _styled(figure)
+    return styled(figure)
 
 
 def _axis(one: Objective) -> str:
@@ -611,7 +611,7 @@ def compression(runs: Sequence[Summary]) -> go.Figure:
     )
     figure.update_xaxes(title="float32 bits over stored bits", type="log")
     figure.update_yaxes(title=title)
-    return _styled(figure)
+    return styled(figure)
 
 
 def timeline(frame: pd.DataFrame, shown: int = SHOWN) -> go.Figure:
@@ -643,10 +643,10 @@ def timeline(frame: pd.DataFrame, shown: int = SHOWN) -> go.Figure:
     figure.update_layout(barmode="overlay", showlegend=False)
     figure.update_xaxes(title="core cycles")
     figure.update_yaxes(autorange="reversed")
-    return _styled(figure)
+    return styled(figure)
 
 
-def _styled(figure: go.Figure, *, above: bool = False) -> go.Figure:
+def styled(figure: go.Figure, *, above: bool = False) -> go.Figure:
     """What all charts share, the legend above or below; the page sets the colours of text and grid by its theme."""
     place = {"yanchor": "bottom", "y": 1.02} if above else {"yref": "container", "yanchor": "bottom", "y": 0}
     figure.update_layout(

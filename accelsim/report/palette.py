@@ -59,6 +59,8 @@ UNITS = {
     "vector": _PURPLE,
     "decode": _VERMILION,
 }
+#: What an on-chip memory holds.
+HELD = {"kept_bytes": _VERMILION, "tile_bytes": _SKY}
 #: Marker of each result, in turn.
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "triangle-down", "x", "pentagon")
 #: Points that another one beats.

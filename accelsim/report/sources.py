@@ -23,6 +23,9 @@ MAX_BYTES = 2**28
 NAMES = ("result.json", "compare.json")
 #: Columns of a timeline, in the order in which `RunResult.timeline` has them.
 TIMELINE = ["layer", "unit", "opcode", "issue", "start", "free", "end"]
+#: On-chip memories, and columns of an occupancy, as `RunResult.occupancy` has them.
+MEMORIES = ("activation", "weight", "output", "accumulator")
+OCCUPANCY = ["memory", "capacity_bytes", "cycle", "kept_bytes", "tile_bytes"]
 #: Digits of a whole number, at most.
 MAX_DIGITS = 32
 #: Characters of a point's name where there is little room.
@@ -97,17 +100,20 @@ class Source:
         Summaries: one of a run, those of a comparison, or of the points of a sweep that did not fail.
     timeline
         Instructions of a run, a row each, from the file beside it; None if there is none.
+    occupancy
+        What on-chip memories hold over a run, likewise.
     sought
         What was sought, if the runs are points of a sweep.
     """
 
     runs: tuple[Summary, ...]
     timeline: pd.DataFrame | None = None
+    occupancy: pd.DataFrame | None = None
     sought: Sought | None = None
 
 
 def read(path: Path) -> Source:
-    """Read a result.json, a compare.json or what `sweep --json` prints, and the timeline beside a run.
+    """Read a result.json, a compare.json or what `sweep --json` prints, and the tables beside a run.
 
     Raises
     ------
@@ -140,7 +146,8 @@ def read(path: Path) -> Source:
         raise AccelSimError(*faults) from None
     if isinstance(checked, Comparison):
         return Source(tuple(checked.rows))
-    return Source((checked,), _timeline(file.with_name("timeline.parquet"), checked))
+    timeline = _timeline(file.with_name("timeline.parquet"), checked)
+    return Source((checked,), timeline, _occupancy(file.with_name("occupancy.parquet")))
 
 
 def _whole(digits: str) -> int:
@@ -202,6 +209,20 @@ def _timeline(file: Path, run: Summary) -> pd.DataFrame | None:
     if not set(frame["layer"].astype(str).unique()) <= known:
         raise AccelSimError(Fault(f"must be the timeline of {run.workload}, whose layers it does not have", str(file)))
     return frame
+
+
+def _occupancy(file: Path) -> pd.DataFrame | None:
+    """What on-chip memories hold over a run, if that stands beside it."""
+    if not file.is_file():
+        return None
+    try:
+        frame = pd.read_parquet(file, columns=OCCUPANCY)
+    except (OSError, ValueError) as error:  # pyarrow's faults are ValueErrors
+        raise AccelSimError(Fault(f"must be an occupancy: {str(error).splitlines()[0]}", str(file))) from None
+    known, numbers = frame["memory"].isin(MEMORIES), frame[OCCUPANCY[1:]].dtypes
+    if not known.all() or not all(map(pd.api.types.is_integer_dtype, numbers)):
+        raise AccelSimError(Fault(f"must be an occupancy, in whole numbers, of {', '.join(MEMORIES)}", str(file)))
+    return frame if len(frame) else None
 
 
 def label(run: Summary) -> str:

@@ -91,12 +91,11 @@ class Loop:
             if isinstance(machine.dram, BankedDram)
             else None
         )
-        times = np.bincount(timings.kind, minlength=len(timings.takes))
-        bursts = int(times @ timings.takes[:, record.TAKES_BURSTS])
+        self.requested = _requested(program, timings)
         nothing = np.zeros(0, np.int64)
         lists = _Lists.of(program) if self.controllers else None
         self.state = _State(program, machine, timings, ports, lists)
-        self.grants = np.zeros(bursts, np.int8)
+        self.grants = np.zeros(int(self.requested.sum()), np.int8)
         self.arrays = (
             self.state.words,
             _dma_state(machine, lists),
@@ -133,10 +132,20 @@ class Loop:
             waited=state.waited(),
             attribution=state.attribution(),
             grants=self.grants,
+            requested=self.requested,
             tail=tail,
             total=total,
             activity=activity,
         )
+
+
+def _requested(program: Program, timings: Timings) -> Int64:
+    """Bursts that each layer's transfers read and write; shape (layers, 2)."""
+    layer, layers = program.instructions["layer"], len(program.header.layers)
+    bursts, writes = timings.takes[:, record.TAKES_BURSTS], timings.takes[:, record.TAKES_WRITES] > 0
+    columns = (np.where(writes, 0, bursts), np.where(writes, bursts, 0))
+    # sums of whole numbers, which floats hold exactly
+    return np.stack([np.bincount(layer, each[timings.kind], layers).astype(np.int64) for each in columns], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Found:
     attribution
         Cycles by layer, unit and state, int64, shape (layers, units + 1, states), as far as instructions account for
         them; completed in place.
-    grants, tail
+    grants, requested, tail
         As `Execution` has them.
     total
         Cycle in which the last instruction has ended and the DRAM has served all writes.
@@ -46,6 +46,7 @@ class Found:
     waited: Int64
     attribution: Int64
     grants: NDArray[np.int8]
+    requested: Int64
     tail: Int64
     total: int
     activity: Activity | None
@@ -88,6 +89,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         kept=core.kept,
         effectual=tuple(core.effectual),
         grants=found.grants,
+        requested=found.requested,
         tail=found.tail,
         activity=found.activity,
         array_units=(Unit.MATRIX, Unit.PRELOAD),

@@ -181,6 +181,7 @@ class _Engine:
         self.ended = 0
         self.blocked: dict[int, int] = {}
         self.tail = np.zeros(len(program.header.layers), np.int64)
+        self.requested = np.zeros((len(program.header.layers), 2), np.int64)
         self.attribution = [[[0] * len(states.STATES) for _ in range(UNITS + 1)] for _ in program.header.layers]
 
     def spend(self, i: int, row: int, state: int, cycles: int) -> None:
@@ -207,6 +208,7 @@ class _Engine:
             **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end", "waited")},
             attribution=np.array(self.attribution, np.int64),
             grants=np.array(self.dmas.grants if self.dmas else self.grants, np.int8),
+            requested=self.requested,
             tail=self.tail,
             total=total,
             activity=activity,
@@ -295,6 +297,7 @@ class _Engine:
             self.free_ports[bank] -= 1
         self.in_flight.begin(i, u, self.accesses[i])
         timing = self._execute(i)
+        self.requested[self.layer[i], int(timing.writes)] += timing.bursts
         self._raise(i, Moment.START)
         return timing
 

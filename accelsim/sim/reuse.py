@@ -72,6 +72,7 @@ def extend(execution: Execution, program: Program, machine: Machine, blocks: Blo
         counters=counters,
         effectual=tuple(execution.effectual[source] for source in sources.tolist()),
         grants=copies.grants(program, execution, machine, moment if exact else None),
+        requested=execution.requested[sources],
         tail=execution.tail[sources],
         activity=copies.activity(execution.activity, counters, sources),
         reuse=Reuse(

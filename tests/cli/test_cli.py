@@ -35,6 +35,7 @@ def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
     assert sorted(f.name for f in folder.iterdir()) == [
         "dashboard.html",
         "layers.parquet",
+        "occupancy.parquet",
         "result.json",
         "timeline.parquet",
     ]
@@ -171,8 +172,8 @@ def test_help_and_version() -> None:
         (["run", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
         (["exec", "none.acs"], "none.acs: must be a readable file: No such file or directory"),
         (["check", "none.yaml"], "none.yaml: must be a readable file: No such file or directory"),
-        (["schema", "xyz"], "must be a known kind, not 'xyz'; known are arch, dram, program, recipe, result, sweep, "
-                            "tech, workload"),
+        (["schema", "xyz"], "must be a known kind, not 'xyz'; known are arch, dram, plan, program, recipe, result, "
+                            "sweep, tech, workload"),
     ],
 )  # fmt: skip
 def test_wrong_names_are_one_line(arguments: list[str], expected: str, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiler.test_graphs import assert_executed, grown, recipes, roomier, typed
+from compiler.test_graphs import Growing, assert_executed, grown, recipes, roomier, typed
 from compiler.test_passes import SAME, Drawn, Typed
+from float_networks import recipe
 from graph_runs import executed
 from harness import examples, machine
 from hypothesis import assume, given, settings
@@ -27,6 +28,10 @@ from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.errors import DoesNotFitError, ProgramError
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.pool import GlobalAveragePool, MaxPool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.window import Window
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.sim import fast
@@ -209,3 +214,17 @@ def test_the_plan_is_within_a_tenth_of_the_best_of_all(network: Network, by: Rec
         plan.keep(stay)
     cycles = place._cost(plan.cuts).cycles
     assert cycles <= 1.1 * least(plan, stays)
+
+
+def test_a_tile_of_which_but_one_fits_has_one_slot() -> None:
+    grow = Growing(np.random.default_rng(3), (2, 13, 11, 3))
+    grow.conv(*grow.images[0], SAME, 8, 1, Relu())
+    total = grow.put("sum", Add(), (2, 13, 11, 8), grow.images[-1][0], grow.images[-1][0])
+    largest = grow.put("max", MaxPool(Window((3, 3), (2, 2), (1, 1, 1, 1))), (2, 7, 6, 8), total)
+    mean = grow.put("mean", GlobalAveragePool(), (2, 8), largest)
+    network = grow.network(grow.linear(mean, 8, 3, relu=False))
+    small = {"capacity_bytes": 1024, "banks": 2}
+    program, _ = assert_executed(network, recipe({"scheme": "int8"}), sharing(activation=small))
+    (pool,) = (info for info in program.header.layers if info.name == "max3")
+    assert pool.slots == {"activation": 1, "output": 1}
+    assert pool.m_tile < pool.m

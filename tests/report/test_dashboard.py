@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from command_line import accelsim, alone, refused
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ import accelsim as package
 from accelsim.comparison import Comparison
 from accelsim.config.load import load_machine
 from accelsim.dse.compare import compare
-from accelsim.report import dashboard, figures, palette, sources
+from accelsim.report import dashboard, figures, held, palette, sources
 from accelsim.report.below import Below, roofs_of
 from accelsim.report.roofs import Roofs
 from accelsim.report.sources import Source
@@ -206,6 +207,23 @@ def test_the_first_tiles_lie_on_their_units(run: RunResult) -> None:
     assert sorted(bars) == sorted(zip(first["unit"].astype(str), first["start"], first["free"], strict=True))
 
 
+def test_on_chip_memories_are_filled_to_what_the_result_has(run: RunResult) -> None:
+    frame = run.occupancy
+    figure = json.loads(held.occupancy(frame).to_json())
+    names = list(frame["memory"].unique())
+    assert len(figure["data"]) == 3 * len(names)
+    for memory, traces in zip(names, zip(*[iter(figure["data"])] * 3, strict=True), strict=True):
+        mine = frame[frame["memory"] == memory]
+        stays, tiles, capacity = traces
+        assert (stays["y"], tiles["y"]) == (mine["kept_bytes"].tolist(), mine["tile_bytes"].tolist())
+        assert stays["stackgroup"] == tiles["stackgroup"] == memory
+        assert tiles["x"] == mine["cycle"].tolist()
+        assert set(capacity["y"]) == {getattr(load_machine("edge-ws"), memory).capacity_bytes}
+    page = dashboard.page([Source((run.summary,), run.timeline, frame)])
+    assert "<h2>On-chip memory</h2>" in page
+    assert "On-chip memory" not in dashboard.page([Source((run.summary,))])
+
+
 def test_names_do_not_become_markup(found: Comparison) -> None:
     text = found.model_dump()
     text["rows"][0]["workload"] = "</script><b>x"
@@ -253,6 +271,16 @@ def test_missing_results_and_strange_timelines_are_one_line(tmp_path: Path) -> N
     (tmp_path / "one" / "timeline.parquet").write_bytes(b"PAR1 no")
     (line,) = refused("dashboard", "one", "-o", "d.html", cwd=tmp_path)
     assert line.startswith("one/timeline.parquet: must be a timeline: ")
+    assert accelsim("run", "-o", "one", cwd=tmp_path).returncode == 0
+    file = tmp_path / "one" / "occupancy.parquet"
+    strange = pd.read_parquet(file).replace({"memory": {"weight": "</script>"}})
+    strange.to_parquet(file)
+    assert refused("dashboard", "one", "-o", "d.html", cwd=tmp_path) == [
+        "one/occupancy.parquet: must be an occupancy, in whole numbers, of activation, weight, output, accumulator"
+    ]
+    file.write_bytes(b"PAR1 no")
+    (line,) = refused("dashboard", "one", "-o", "d.html", cwd=tmp_path)
+    assert line.startswith("one/occupancy.parquet: must be an occupancy: ")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ const ink = (name) => getComputedStyle(document.documentElement).getPropertyValu
 function styled(layout, width) {
   const axis = { gridcolor: ink("--line"), linecolor: ink("--line"), zerolinecolor: ink("--line"), automargin: true };
   const styled = { ...layout, font: { ...layout.font, color: ink("--ink"), size: narrow() ? 11 : 13 } };
-  for (const name of ["xaxis", "yaxis"]) styled[name] = { ...layout[name], ...axis };
+  const axes = new Set(["xaxis", "yaxis", ...Object.keys(layout).filter((name) => /^[xy]axis\d+$/.test(name))]);
+  for (const name of axes) styled[name] = { ...layout[name], ...axis };
   if (layout.meta && layout.meta.lane) { // a graph's lanes are not spread over a page that is wider than they need
     const [low, high] = layout.xaxis.range;
     styled.xaxis.range = [low, Math.max(high, low + width / layout.meta.lane)];

@@ -21,6 +21,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 from accelsim.isa.tables import Tables
@@ -188,6 +189,11 @@ class Lowering:
     def has_numbers(self) -> bool:
         """Whether weights and inputs have numbers."""
         return self.graph.has_numbers
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Which instructions differ."""
+        return Kinds.of(self.instructions)
 
     @property
     def read_constants(self) -> tuple[str, ...]:

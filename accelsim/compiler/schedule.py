@@ -46,13 +46,13 @@ from accelsim.isa.opcodes import (
     DECODE,
     INSTRUCTION,
     LOAD,
-    NONE,
     RECEIVE,
     REQUANTIZE,
     SEND,
     STORE,
     Memory,
 )
+from accelsim.kernels import records
 from accelsim.units import NEVER, Count, align_up
 
 Int64 = NDArray[np.int64]
@@ -580,8 +580,6 @@ def _in_order(layers: Sequence[Scheduler], moves: list[Moves], steps: int, machi
     count = len(before) + int(issued[-1])
     _require_memory(count, machine)
     instructions = np.zeros(count, INSTRUCTION)
-    instructions["signal"] = NONE
-    instructions["wait"] = NONE
     ends = np.cumsum([len(move.before) for move in moves])
     for move, at in zip(moves, np.split(places, ends[:-1]) if moves else (), strict=True):
         _put(instructions, at, move.layer, move.code)
@@ -596,20 +594,21 @@ def _in_order(layers: Sequence[Scheduler], moves: list[Moves], steps: int, machi
 
 def _put(instructions: NDArray[np.void], starts: Int64, layer: int, code: Instructions) -> None:
     """Write each step's instructions one after the other from its start on."""
-    places = starts[:, None] + np.arange(len(code.opcodes))
-    instructions["opcode"][places] = code.opcodes
-    instructions["layer"][places] = layer
-    instructions["operands"][places] = code.operands
+    fields = (instructions[name] for name in ("opcode", "layer", "signal", "wait", "operands"))
+    records.put(*fields, starts, code.opcodes, layer, np.ascontiguousarray(code.operands))
 
 
 def check(lowering: Lowering, machine: Machine) -> None:
     """All products are formed once, and every byte of every output is stored once."""
-    code = lowering.instructions
-    formed, stored = np.zeros((2, len(lowering.fusions)), np.int64)
-    np.add.at(formed, code["layer"], opcodes.products(code))
+    code, kinds = lowering.instructions, lowering.kinds
+    few = code[kinds.first]
+    formed, stored, received = np.zeros((3, len(lowering.fusions)), np.int64)
+    moved = few["operands"][:, 2] * few["operands"][:, 3]  # rows of bytes, of transfers
+    each = (opcodes.products(few), moved * (few["opcode"] == STORE), moved * (few["opcode"] == RECEIVE))
+    for total, amount in zip((formed, stored, received), each, strict=True):
+        records.by_layer(kinds.number, code["layer"], amount, total)
     hosted = np.array([isinstance(fusion.work, HostWork) for fusion in lowering.fusions])
-    stores = code[(code["opcode"] == STORE) | ((code["opcode"] == RECEIVE) & hosted[code["layer"]])]
-    np.add.at(stored, stores["layer"], stores["operands"][:, 2] * stores["operands"][:, 3])
+    stored += received * hosted
     for number, fusion in enumerate(lowering.fusions):
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
         if isinstance(tiling, Tiling):

@@ -153,8 +153,13 @@ def forms(needs: Needs) -> Collection[Form]:
         Form.of(classes.of_rows, written["u1"], rows, few),
         Form.of(classes.in_order, units, words, few),
         Form.of(classes.rests, written["u1"], written["i8"], rows, written["i8"]),
+        Form.of(
+            records.put, written["u1"], written["layer"], written["i1"], written["i1"], written["i8"], words,
+            np.zeros(0, np.uint8), 0, np.zeros((0, 0, 0), np.int64),
+        ),
         Form.of(records.valid, read["u1"], read["layer"], read["i1"], read["i1"], read["i4"], 0, 0),
         Form.of(records.by_layer, few, read["layer"], words, words),
+        Form.of(records.by_layer, few, written["layer"], words, words),
         Form.of(records.folds_fit, few, table, table, rows),
         Form.of(records.held, few, words, table, written["layer"]),
         Form.of(engine.put, rows, 0, units, few, 0, read["i4"], table, 0, words),
@@ -175,7 +180,7 @@ def _program() -> tuple[Any, ...]:
     halves, sums = np.zeros(0, np.uint16), np.zeros(0, np.int32)
     return (
         execute.Stream(bytes_, words, bytes_, np.zeros(0, np.int32), operands, fixed, fixed, words),
-        execute.Memories(bytes_, bytes_, bytes_, bytes_, halves, bytes_, sums, sent),
+        execute.Memories(bytes_, bytes_, bytes_, bytes_, halves, bytes_, sums, sent, sent, 0),
         execute.Matrix(words, bytes_, bytes_),
         held(0, 0, 0, vnni=False),
         room(0),

@@ -12,6 +12,39 @@ Int8 = NDArray[np.int8]
 
 
 @njit(cache=True)
+def put(
+    opcode: NDArray[np.uint8],
+    layer: Int32,
+    signal: Int8,
+    wait: Int8,
+    operands: Int64,
+    starts: Int64,
+    opcodes: NDArray[np.uint8],
+    number: int,
+    given: Int64,
+) -> None:
+    """Write what several steps issue, each the same opcodes, one instruction after the other from its start on.
+
+    Parameters
+    ----------
+    opcode, layer, signal, wait, operands
+        Fields of the records: results, shapes (n,), (n, moments), (n, waits) and (n, operands).
+    starts
+        Number of each step's first instruction, shape (steps,).
+    opcodes, number, given
+        Opcodes of a step, shape (instructions,); number of the layer, and operands, shape (steps, instructions,
+        operands).
+    """
+    for step in range(np.uint64(len(starts))):
+        for k in range(np.uint64(len(opcodes))):
+            i = np.uint64(starts[step]) + k
+            opcode[i], layer[i] = opcodes[k], number
+            signal[i] = wait[i] = -1
+            for j in range(np.uint64(operands.shape[1])):
+                operands[i, j] = given[step, k, j]
+
+
+@njit(cache=True)
 def valid(
     opcode: NDArray[np.uint8], layer: Int32, signal: Int8, wait: Int8, value: Int32, opcodes: int, layers: int
 ) -> bool:

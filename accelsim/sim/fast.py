@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import DeadlockError
 from accelsim.isa.descriptors import Descriptor, window
-from accelsim.isa.opcodes import DMAS, GATHER, MOMENTS, NONE, SCATTER, SEMAPHORES, UNIT_OF, UNITS, WAITS, Unit
+from accelsim.isa.opcodes import DMAS, GATHER, NONE, ORDERED, SCATTER, SEMAPHORES, UNIT_OF, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import classes, dma, engine
@@ -285,9 +285,8 @@ class _State:
 
 def _forms(code: NDArray[np.void], timings: Timings, ports: Ports) -> tuple[Int32, Int64]:
     """Form of each instruction, int32, shape (n,), and the first instruction of each: see `kernels.engine_records`."""
-    columns = np.empty((len(code), 1 + MOMENTS + WAITS), np.int32)
-    columns[:, 0] = ports.held
-    columns[:, 1 : 1 + MOMENTS], columns[:, 1 + MOMENTS :] = code["signal"], code["wait"]
+    columns = np.empty((len(code), 3), np.int32)
+    columns[:, 0], columns[:, 1:] = ports.held, code.view(ORDERED)["order"]
     form = np.empty(len(code), np.int32)
     return form, classes.of_rows(timings.kind, columns, form)
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
-from accelsim.isa.opcodes import OPCODES, UNIT_OF, UNITS, Memory, Unit
+from accelsim.isa.opcodes import OPCODES, UNIT_OF, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.memory.activity import Activity
-from accelsim.results import Execution, Timeline
+from accelsim.results import NO_DRAM, Execution, Timeline
 from accelsim.sim import states
 from accelsim.sim.machine import Core
 
@@ -84,7 +84,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         timeline=timeline,
         attribution=attribution,
         counters=tuple(core.counters),
-        dram=core.memories.arrays[Memory.DRAM] if core.values else np.zeros(0, np.uint8),
+        memory=core.memories.dram if core.values else NO_DRAM,
         kept=core.kept,
         effectual=tuple(core.effectual),
         grants=found.grants,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from accelsim.compiler.held import Held
 from accelsim.compiler.layout import tensors_of
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, StoredTiles, VectorPlacement
 from accelsim.compiler.product import Product
 from accelsim.compiler.rooms import Room, Rooms
 from accelsim.compiler.slots import Slots, deal, parted
@@ -33,6 +33,8 @@ from accelsim.isa.opcodes import Memory
 from accelsim.memory.region import Region, view
 from accelsim.units import align_up, ceil_div
 
+Int64 = NDArray[np.int64]
+
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     """Lay out DRAM (inputs, each fusion's constants, then the outputs) and spread the slots over the banks.
@@ -45,8 +47,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     layout = _Layout(lowering, machine)
     for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
-    parts = {tiling: tiling.weight_tiles() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
-    constants = [*_constants(lowering, parts)]
+    constants = [*_constants(lowering)]
     addresses = [layout.put(sizes) for sizes in constants]
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
@@ -57,13 +58,13 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         sources, target = tuple(map(layout.at, tensors.sources)), layout.at(tensors.target)
         if flow and isinstance(tiling, Tiling):
             factor = None if tensors.factor is None else layout.factor(tensors.factor, flow)
-            placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
+            placements.append(_product_placement(flow, tiling, at, sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             assert rooms  # noqa: S101 - as it has a tiling
             held = tuple(lowering.held(name) for name in fusion.sources), lowering.held(fusion.target)
             placements.append(_vector_placement(fusion.work, tiling, at, (sources, target), held, rooms))
         elif isinstance(fusion.work, HostWork):
-            host = zip((graph[name] for name in fusion.work.constants), at, strict=True)
+            host = zip((graph[name] for name in fusion.work.constants), at.tolist(), strict=True)
             known = tuple(_constant_place(value, address) for value, address in host)
             placements.append(HostPlacement(sources, known, target))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
@@ -81,7 +82,7 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         places=layout.places,
         placements=tuple(placements),
         image_bytes=image_bytes,
-        compulsory_bytes=sum(map(sum, constants)) + _others_bytes(lowering),
+        compulsory_bytes=sum(int(sizes.sum()) for sizes in constants) + _others_bytes(lowering),
         dram_bytes=top,
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
@@ -94,17 +95,18 @@ def _others_bytes(lowering: Lowering) -> int:
     return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
 
 
-def _constants(lowering: Lowering, parts: Mapping[Tiling, list[WeightTile]]) -> Iterator[list[int]]:
+def _constants(lowering: Lowering) -> Iterator[Int64]:
     """Bytes of what each fusion's constants stand as, one by one."""
     for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
         if flow and isinstance(tiling, Tiling):
-            yield [stored_bytes(flow, weight_tile) for weight_tile in parts[tiling]]
+            table, (weights, offset) = tiling.weight_tiles_of_batch, _stored(flow, tiling)
+            yield np.where(table.last, offset + flow.machine.constant_bytes * table.n_size, weights)
         elif isinstance(fusion.work, HostWork):
             constants = (lowering.graph[name] for name in fusion.work.constants)
-            yield [value.samples * _constant_place(value, 0).pitch for value in constants]
+            yield np.array([value.samples * _constant_place(value, 0).pitch for value in constants], np.int64)
         else:
-            table = fusion.work.table if isinstance(fusion.work, VectorWork) else None
-            yield [] if table is None else [len(table)]
+            entries = fusion.work.table if isinstance(fusion.work, VectorWork) else None
+            yield np.array([] if entries is None else [len(entries)], np.int64)
 
 
 def _constant_place(value: Value, address: int) -> Place:
@@ -131,13 +133,14 @@ class _Layout:
         self.end = 0
         self._storages: dict[str, int] = {}
 
-    def put(self, sizes: Iterable[int]) -> tuple[int, ...]:
+    def put(self, sizes: Int64) -> Int64:
         """Addresses of constants of these sizes, each at a burst."""
-        addresses = []
-        for size in sizes:
-            addresses.append(align_up(self.end, self.machine.dram.burst_bytes))
-            self.end = addresses[-1] + size
-        return tuple(addresses)
+        burst = self.machine.dram.burst_bytes
+        ends = align_up(self.end, burst) + np.cumsum(align_up(sizes, burst))
+        addresses = ends - align_up(sizes, burst)
+        if len(sizes):
+            self.end = int(addresses[-1] + sizes[-1])
+        return addresses
 
     def place(self, name: str) -> Place:
         """Place of a value, as samples by features; the first one in a storage makes room for all of it."""
@@ -163,7 +166,8 @@ class _Layout:
     def _address(self, root: str) -> int:
         """First byte of a storage."""
         if root not in self._storages:
-            (self._storages[root],) = self.put([_bytes(self.lowering.storages[root], self.machine)])
+            self._storages[root] = align_up(self.end, self.machine.dram.burst_bytes)
+            self.end = self._storages[root] + _bytes(self.lowering.storages[root], self.machine)
         return self._storages[root]
 
 
@@ -179,8 +183,7 @@ def _bytes(storage: View, machine: Machine) -> int:
 def _product_placement(
     flow: Dataflow,
     tiling: Tiling,
-    parts: list[WeightTile],
-    weight_tiles: tuple[int, ...],
+    weight_tiles: Int64,
     source: Place,
     target: Place,
     factor: Place | None,
@@ -196,8 +199,7 @@ def _product_placement(
         accumulator=accumulator,
         partial=partial,
         output=deal(flow.rooms.output, tiling.outputs, flow.footprint(tiling).output),
-        parts=parts,
-        weight_tiles=weight_tiles,
+        weight_tiles=StoredTiles(weight_tiles, *_stored(flow, tiling)),
         source=source,
         target=target,
         factor=factor,
@@ -207,7 +209,7 @@ def _product_placement(
 def _vector_placement(
     work: Product | VectorWork | HostWork,
     tiling: VectorTiling,
-    table: tuple[int, ...],
+    table: Int64,
     in_dram: tuple[tuple[Place, ...], Place],
     on_chip: tuple[tuple[Held | None, ...], Held | None],
     rooms: Rooms,
@@ -222,7 +224,7 @@ def _vector_placement(
     results = deal(rooms.output, tiling.slots, tiling.result_bytes)
     entries = 0 if work.table is None else len(work.table)
     table_slot = Slots(Memory.WEIGHT, (rooms.weight.base,) if entries else (), entries)
-    first = table[0] if table else 0
+    first = int(table[0]) if len(table) else 0
     return VectorPlacement(sources, target, operands, held, results, formed, first, table_slot)
 
 
@@ -232,10 +234,12 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     given = [*zip(lowering.graph.inputs, lowering.inputs, strict=True)]
     for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
         _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
-    for fusion, flow, placement in zip(lowering.fusions, lowering.flows, lowering.placements, strict=True):
-        if flow and isinstance(placement, Placement):
-            for weight_tile, address in zip(placement.parts, placement.weight_tiles, strict=True):
-                _fill_weight_tile(image, address, flow, weight_tile)
+    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    for fusion, flow, tiling, placement in fusions:
+        if flow and isinstance(tiling, Tiling) and isinstance(placement, Placement):
+            stored = (column.tolist() for column in placement.weight_tiles)
+            for weight_tile, *place in zip(tiling.weight_tiles(), *stored, strict=True):
+                _fill_weight_tile(image, flow, weight_tile, *place)
         elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
             _fill(image, placement.table, fusion.work.table)
@@ -299,20 +303,25 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
-def _fill_weight_tile(image: Bytes, address: int, flow: Dataflow, weight_tile: WeightTile) -> None:
+def _fill_weight_tile(
+    image: Bytes, flow: Dataflow, weight_tile: WeightTile, address: int, size: int, offset: int
+) -> None:
     """Put a weight tile where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
 
     The weights as the dataflow wants them, or those encoded; then, for the last tile of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     Behind encoded weights they begin at a burst, because the two are loaded apart; before those of a factor that is
     formed at run time stands nothing, or what the dataflow wants beside it.
+
+    Parameters
+    ----------
+    address, size, offset
+        As `StoredTiles` has them.
     """
     results = flow.product.results
     weights = flow.stored(weight_tile)
-    if weights.size != flow.stored_weights_bytes(weight_tile):
-        raise DefectError(
-            f"weights of {weight_tile} must take {flow.stored_weights_bytes(weight_tile)} bytes, not {weights.size}"
-        )
+    if weights.size != size:
+        raise DefectError(f"weights of {weight_tile} must take {size} bytes, not {weights.size}")
     _fill(image, address, weights)
     if not weight_tile.last:
         return
@@ -321,21 +330,16 @@ def _fill_weight_tile(image: Bytes, address: int, flow: Dataflow, weight_tile: W
     if results.multiplier is not None and results.shift is not None:
         constants += [results.multiplier[columns].astype("<i4"), results.shift[columns].astype(np.int8)]
     packed = b"".join(block.tobytes() for block in constants)
-    _fill(image, address + stored_constants_offset(flow, weight_tile), np.frombuffer(packed, np.uint8))
+    _fill(image, address + offset, np.frombuffer(packed, np.uint8))
 
 
-def stored_constants_offset(flow: Dataflow, weight_tile: WeightTile) -> int:
-    """Where a weight tile's constants begin in DRAM."""
+def _stored(flow: Dataflow, tiling: Tiling) -> tuple[Int64, Int64]:
+    """Bytes of the weights of each weight tile of a batch as they stand in DRAM, and where its constants begin."""
     if flow.encoder is None and flow.product.factor is None:
-        return flow.constants_offset(weight_tile)
-    return align_up(flow.stored_weights_bytes(weight_tile), flow.machine.dram.burst_bytes)
-
-
-def stored_bytes(flow: Dataflow, weight_tile: WeightTile) -> int:
-    """Length of a weight tile in DRAM, as it stands there."""
-    if not weight_tile.last:
-        return flow.stored_weights_bytes(weight_tile)
-    return stored_constants_offset(flow, weight_tile) + flow.machine.constant_bytes * weight_tile.n.size
+        weights = flow.all_weights_bytes(tiling.weight_tiles_of_batch)
+        return weights, align_up(weights, flow.machine.weight.width_bytes)
+    weights = np.array([flow.stored_weights_bytes(weight_tile) for weight_tile in tiling.weight_tiles()], np.int64)
+    return weights, align_up(weights, flow.machine.dram.burst_bytes)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

@@ -431,10 +431,6 @@ class Dataflow(ABC):
         """1 if activations are signed."""
         return int(self.product.input.signed)
 
-    def constants_offset(self, weight_tile: WeightTile) -> int:
-        """Where a weight tile's constants begin: after its weights, at a whole word."""
-        return align_up(self.weights_bytes(weight_tile), self.machine.weight.width_bytes)
-
     def all_weights_bytes(self, weight_tiles: WeightTiles) -> Int64:
         """`weights_bytes` of each weight tile; shape (weight tiles,)."""
         over = self.columns + 1

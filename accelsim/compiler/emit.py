@@ -140,7 +140,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         slots=slots,
         weights=product.weights_count * full * dense_n // (features * product.n),
         macs=product.macs_needed * full * dense_n // (features * product.n),
-        stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
+        stored_bits=product.results.scale_bits + 8 * int(placement.weight_tiles.weights.sum()),
         output=lowering.stored_as(fusion.target),
     )
 

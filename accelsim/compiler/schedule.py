@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.dataflow import Dataflow, Matrices, Tiles
 from accelsim.compiler.dataflows.mixed import MixedFlow, Quantized
 from accelsim.compiler.encoding import Encoder
@@ -233,7 +232,7 @@ class ProductScheduler:
         whole = np.where(self.steps.weight_tiles.last, self._constants_offset + self._constants_bytes, self.w_bytes)[
             weight_tile
         ]
-        dram = np.array(self.placement.weight_tiles)[weight_tile]
+        dram = self.placement.weight_tiles.address[weight_tile]
         storage, encoder = self.flow.product.storage, self.flow.encoder
         if storage and encoder:
             return self._expand_weights(scratchpad, storage, encoder, weight_tile, dram, whole)
@@ -289,11 +288,12 @@ class ProductScheduler:
                 Tile(Memory.WEIGHT, fills.addresses[:, None], machine.operand.rows_bytes(lines)[:, None]),
             )
             moves.append(Moves(self.number, before, fills.first, move))
-        number = weight_tile % len(self.placement.parts)
-        fixed = np.array([flow.stored_weights_bytes(part) for part in self.placement.parts])[number]
+        stored_tiles = self.placement.weight_tiles
+        number = weight_tile % len(stored_tiles.address)
+        fixed = stored_tiles.weights[number]
         some = fixed > 0
         if some.any():  # what the dataflow wants behind each tile
-            dram = np.array(self.placement.weight_tiles)[number]
+            dram = stored_tiles.address[number]
             at = fills.addresses + self.w_bytes[weight_tile] - fixed
             moves.append(Moves(self.number, before[some], fills.first[some], runs(dram[some], at[some], fixed[some])))
         return [*moves, self._load_constants(fills, weight_tile, before)]
@@ -301,11 +301,10 @@ class ProductScheduler:
     def _load_constants(self, fills: Fills, weight_tile: Int64, before: Int64) -> Moves:
         """Load the constants of each column block's last tile, the same for all batches, apart from its weights."""
         last = np.flatnonzero(self.steps.weight_tiles.last[weight_tile])
-        column, parts = weight_tile[last], self.placement.parts
-        number = column % len(parts)
-        offsets = np.array([stored_constants_offset(self.flow, parts[i]) for i in number.tolist()], np.int64)
+        column, stored = weight_tile[last], self.placement.weight_tiles
+        number = column % len(stored.address)
         constants = runs(
-            np.array(self.placement.weight_tiles)[number] + offsets,
+            stored.address[number] + stored.constants[number],
             fills.addresses[last] + self._constants_offset[column],
             self._constants_bytes[column],
         )
@@ -318,7 +317,7 @@ class ProductScheduler:
 
         The tile before in a shared place is expanded earlier in the program, so that its bytes are not overwritten.
         """
-        stored = np.array([self.flow.stored_weights_bytes(part) for part in self.placement.parts])[weight_tile]
+        stored = self.placement.weight_tiles.weights[weight_tile]
         if self.tiling.staging:
             places = self.placement.staging
             fills = self._fills(self.steps.weights, self.placement.weight, whole)

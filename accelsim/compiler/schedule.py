@@ -601,13 +601,13 @@ def check(lowering: Lowering, machine: Machine) -> None:
     """All products are formed once, and every byte of every output is stored once."""
     code, kinds = lowering.instructions, lowering.kinds
     few = code[kinds.first]
-    formed, stored, received = np.zeros((3, len(lowering.fusions)), np.int64)
     moved = few["operands"][:, 2] * few["operands"][:, 3]  # rows of bytes, of transfers
     each = (opcodes.products(few), moved * (few["opcode"] == STORE), moved * (few["opcode"] == RECEIVE))
-    for total, amount in zip((formed, stored, received), each, strict=True):
-        records.by_layer(kinds.number, code["layer"], amount, total)
+    totals = np.zeros((len(lowering.fusions), len(each)), np.int64)
+    records.by_layer(kinds.number, code["layer"], np.stack(each, axis=1), totals)
+    formed, stored, received = totals.T
     hosted = np.array([isinstance(fusion.work, HostWork) for fusion in lowering.fusions])
-    stored += received * hosted
+    stored = stored + received * hosted
     for number, fusion in enumerate(lowering.fusions):
         value, tiling, macs = lowering.graph[fusion.target], lowering.tilings[number], 0
         if isinstance(tiling, Tiling):

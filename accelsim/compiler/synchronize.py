@@ -37,7 +37,7 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
 
 def _waits(lowering: Lowering, machine: Machine) -> tuple[Int32, Int8, Int32]:
     """Who waits for which unit and moment, unit * MOMENTS + moment, of which instruction: sorted, shape (waits,)."""
-    queues = hazards.Queues.of(lowering.instructions)
+    queues = hazards.Queues.of(lowering.instructions, lowering.kinds)
     touched = accesses.of_program(lowering.instructions, machine, lowering.tables, lowering.kinds)
     known = np.empty((len(queues.unit), clocks.WORDS), np.int32)
     previous = np.full(UNITS, -1, np.int64)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import UNITS, Memory, Unit
 from accelsim.kernels import classes, strides
 from accelsim.kernels import hazards as kernel
@@ -46,9 +47,10 @@ class Queues:
     by_unit: Int32
 
     @classmethod
-    def of(cls, instructions: NDArray[np.void]) -> Queues:
-        """Queues of a program whose opcodes are valid."""
-        unit = opcodes.UNIT_OF[instructions["opcode"]]
+    def of(cls, instructions: NDArray[np.void], kinds: Kinds | None = None) -> Queues:
+        """Queues of a program whose opcodes are valid; `kinds` says which instructions differ, if that is known."""
+        kinds = kinds or Kinds.of(instructions)
+        unit = opcodes.UNIT_OF[instructions["opcode"][kinds.first]][kinds.number]
         first, by_unit = np.zeros(UNITS + 1, np.int64), np.empty(len(unit), np.int32)
         classes.in_order(unit, first, by_unit)
         return cls(unit, first, by_unit)

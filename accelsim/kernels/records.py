@@ -70,20 +70,22 @@ def valid(
 
 
 @njit(cache=True)
-def by_layer(kind: Int32, layer: Int32, amount: Int64, total: Int64) -> None:
+def by_layer(kind: Int32, layer: Int32, amounts: Int64, totals: Int64) -> None:
     """Sum what instructions have by layer.
 
     Parameters
     ----------
     kind, layer
         Of each instruction, shape (n,).
-    amount
-        What an instruction of each kind has, shape (kinds,).
-    total
-        Result, zeros, shape (layers,).
+    amounts
+        What an instruction of each kind has, shape (kinds, columns).
+    totals
+        Result, zeros, shape (layers, columns).
     """
-    for i in range(len(kind)):
-        total[layer[i]] += amount[kind[i]]
+    for i in range(np.uint64(len(kind))):
+        k, at = np.uint64(kind[i]), np.uint64(layer[i])
+        for j in range(np.uint64(amounts.shape[1])):
+            totals[at, j] += amounts[k, j]
 
 
 @njit(cache=True)

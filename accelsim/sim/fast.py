@@ -201,9 +201,9 @@ class _State:
         self, program: Program, machine: Machine, timings: Timings, ports: Ports, lists: _Lists | None
     ) -> None:
         code = program.instructions
-        unit = UNIT_OF[code["opcode"]]
-        self.transfers = np.flatnonzero(_TRANSFERS[unit])
         form, first = _forms(code, timings, ports)
+        unit = UNIT_OF[code["opcode"][first]][form]
+        self.transfers = np.flatnonzero(_TRANSFERS[unit])
         layer_words = record.ATTRIBUTION + (UNITS + 1) * len(states.STATES)
         sizes = (
             SEMAPHORES * record.SEMAPHORE_WORDS,

@@ -71,7 +71,9 @@ class Memories:
         self._machine = machine
         self._touched = touched
         #: Whether the host has a memory that is written; else what it sends stands in the image.
-        self.host_computes = bool((program.instructions["opcode"] == COMPUTE).any())
+        few = program.instructions[touched.kinds.first] if touched else program.instructions
+        self.host_computes = bool((few["opcode"] == COMPUTE).any())
+        self._received = few["operands"][few["opcode"] == RECEIVE, :4].tolist()
         self.tiles = Tiles(machine, program.tables)
         self._type = machine.matrix.operands
         kind = "f" if machine.operand.is_float else "i"
@@ -105,8 +107,7 @@ class Memories:
             ) from None
         dram[self.unwritten : image.size] = image[self.unwritten :]
         # what the host sends is not there before it has come
-        received = self._program.instructions[self._program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
-        for region in received.tolist():
+        for region in self._received:
             view(dram, Region(*region))[:] = 0
         return arrays
 

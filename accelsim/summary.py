@@ -115,10 +115,11 @@ def summarize(
         static.with_static(part, cycles, technology, machine)
         for part, cycles in zip(execution.counters, times.cycles.tolist(), strict=True)
     ]
+    prices = energy.Prices(technology, machine)
     infos = _infos(program, execution)
     moved = not header.timing_only and (not origin.timing_only or _data_decide(program, machine))
     layers = [
-        _layer(i, info, charged[i], times, program, execution, machine, technology, golden, numbers, moved=moved)
+        _layer(i, info, charged[i], times, program, execution, machine, prices, golden, numbers, moved=moved)
         for i, (info, numbers) in enumerate(zip(infos, _vector_work(program, execution), strict=True))
     ]
     array_cycles = sum(layer.array_cycles for layer in layers)
@@ -151,7 +152,7 @@ def summarize(
         residency=header.residency,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(infos),
-        counters=energy.price(counters, technology, machine),
+        counters=energy.price(counters, prices),
         quality=_quality(golden, layers[-1].quality, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
         workload=header.workload,
@@ -230,8 +231,7 @@ def _dram(execution: Execution) -> DramFigures | None:
 
 def _data_decide(program: Program, machine: Machine) -> bool:
     """Whether what takes time depends on bytes, so that a run for its time alone moves them too."""
-    opcodes = {*np.unique(program.instructions["opcode"]).tolist()}
-    return machine.matrix.skips_zeros or DECODE in opcodes
+    return machine.matrix.skips_zeros or bool((program.instructions["opcode"] == DECODE).any())
 
 
 def _layer(
@@ -242,13 +242,13 @@ def _layer(
     program: Program,
     execution: Execution,
     machine: Machine,
-    technology: Technology,
+    prices: energy.Prices,
     golden: Reference | None,
     vector_work: int,
     *,
     moved: bool,
 ) -> LayerResult:
-    rows = energy.price(counters, technology, machine)
+    rows = energy.price(counters, prices)
     executed = energy.products(counters)
     dense = info.dense_macs
     figures = _figures(

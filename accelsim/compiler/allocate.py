@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,18 +48,22 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     layout = _Layout(lowering, machine)
     for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
-    constants = [*_constants(lowering)]
+    stored = [
+        _stored(flow, tiling) if flow and isinstance(tiling, Tiling) else None
+        for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True)
+    ]
+    constants = [*_constants(lowering, stored)]
     addresses = [layout.put(sizes) for sizes in constants]
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
-    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, strict=True)
-    for fusion, flow, tiling, rooms, at in fusions:
+    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, stored, strict=True)
+    for fusion, flow, tiling, rooms, at, weights in fusions:
         layout.place(fusion.target)
         tensors = tensors_of(fusion, lowering.views)
         sources, target = tuple(map(layout.at, tensors.sources)), layout.at(tensors.target)
-        if flow and isinstance(tiling, Tiling):
+        if flow and isinstance(tiling, Tiling) and weights:
             factor = None if tensors.factor is None else layout.factor(tensors.factor, flow)
-            placements.append(_product_placement(flow, tiling, at, sources[0], target, factor))
+            placements.append(_product_placement(flow, tiling, weights.at(at), sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             assert rooms  # noqa: S101 - as it has a tiling
             held = tuple(lowering.held(name) for name in fusion.sources), lowering.held(fusion.target)
@@ -95,12 +100,23 @@ def _others_bytes(lowering: Lowering) -> int:
     return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
 
 
-def _constants(lowering: Lowering) -> Iterator[Int64]:
+class _Stored(NamedTuple):
+    """Weight tiles of a batch as they stand in DRAM: as `StoredTiles`, and all bytes of each."""
+
+    weights: Int64
+    constants: Int64
+    bytes: Int64
+
+    def at(self, address: Int64) -> StoredTiles:
+        """The same tiles, where they stand."""
+        return StoredTiles(address, self.weights, self.constants)
+
+
+def _constants(lowering: Lowering, stored: Sequence[_Stored | None]) -> Iterator[Int64]:
     """Bytes of what each fusion's constants stand as, one by one."""
-    for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
-        if flow and isinstance(tiling, Tiling):
-            table, (weights, offset) = tiling.weight_tiles_of_batch, _stored(flow, tiling)
-            yield np.where(table.last, offset + flow.machine.constant_bytes * table.n_size, weights)
+    for fusion, weights in zip(lowering.fusions, stored, strict=True):
+        if weights:
+            yield weights.bytes
         elif isinstance(fusion.work, HostWork):
             constants = (lowering.graph[name] for name in fusion.work.constants)
             yield np.array([value.samples * _constant_place(value, 0).pitch for value in constants], np.int64)
@@ -183,7 +199,7 @@ def _bytes(storage: View, machine: Machine) -> int:
 def _product_placement(
     flow: Dataflow,
     tiling: Tiling,
-    weight_tiles: Int64,
+    weight_tiles: StoredTiles,
     source: Place,
     target: Place,
     factor: Place | None,
@@ -199,7 +215,7 @@ def _product_placement(
         accumulator=accumulator,
         partial=partial,
         output=deal(flow.rooms.output, tiling.outputs, flow.footprint(tiling).output),
-        weight_tiles=StoredTiles(weight_tiles, *_stored(flow, tiling)),
+        weight_tiles=weight_tiles,
         source=source,
         target=target,
         factor=factor,
@@ -333,13 +349,17 @@ def _fill_weight_tile(
     _fill(image, address + offset, np.frombuffer(packed, np.uint8))
 
 
-def _stored(flow: Dataflow, tiling: Tiling) -> tuple[Int64, Int64]:
-    """Bytes of the weights of each weight tile of a batch as they stand in DRAM, and where its constants begin."""
+def _stored(flow: Dataflow, tiling: Tiling) -> _Stored:
+    """How a product's weight tiles stand in DRAM: behind encoded weights, and factors', constants begin at a burst."""
+    table = tiling.weight_tiles_of_batch
     if flow.encoder is None and flow.product.factor is None:
-        weights = flow.all_weights_bytes(tiling.weight_tiles_of_batch)
-        return weights, align_up(weights, flow.machine.weight.width_bytes)
-    weights = np.array([flow.stored_weights_bytes(weight_tile) for weight_tile in tiling.weight_tiles()], np.int64)
-    return weights, align_up(weights, flow.machine.dram.burst_bytes)
+        weights, aligned = flow.all_weights_bytes(table), flow.machine.weight.width_bytes
+    else:
+        each = [flow.stored_weights_bytes(weight_tile) for weight_tile in tiling.weight_tiles()]
+        weights, aligned = np.array(each, np.int64), flow.machine.dram.burst_bytes
+    constants = align_up(weights, aligned)
+    every = np.where(table.last, constants + flow.machine.constant_bytes * table.n_size, weights)
+    return _Stored(weights, constants, every)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

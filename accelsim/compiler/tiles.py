@@ -216,7 +216,7 @@ class Tiling:
     groups: ChannelGroups | None = None
     batches: int = 1
 
-    @property
+    @cached_property
     def parts_m(self) -> Cuts:
         """Rows of the row tiles."""
         return cuts_anew(self.m, self.tile_m, self.period)
@@ -226,7 +226,7 @@ class Tiling:
         """Inputs of a weight tile of floats, at most."""
         return int(whole_folds(self.tile_k, self.fold)) if self.split else self.tile_k
 
-    @property
+    @cached_property
     def parts_k(self) -> Cuts:
         """Inputs of the weight tiles of a column block."""
         return cuts_apart(self.k, self.tile_k, self.split, self.wide_k)

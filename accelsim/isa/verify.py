@@ -182,7 +182,7 @@ def _waits(program: Program) -> list[str]:
 
 def _operands(program: Program) -> list[str]:
     faults: list[str] = []
-    for number in np.unique(program.instructions["opcode"]).tolist():
+    for number in np.flatnonzero(np.bincount(program.instructions["opcode"], minlength=1)).tolist():
         opcode = OPCODES[number]
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         operands = program.instructions["operands"][index]

@@ -72,7 +72,7 @@ class Timings:
 def _learn(core: Core, code: NDArray[np.void]) -> None:
     """Have the tiles of instructions worked out opcode by opcode."""
     opcode = code["opcode"]
-    for number in np.unique(opcode).tolist():
+    for number in np.flatnonzero(np.bincount(opcode)).tolist():
         if not core.depends_on_data(number):
             core.memories.tiles.learn(number, code["operands"][opcode == number])
 
@@ -126,7 +126,7 @@ def _takes(core: Core, code: NDArray[np.void], i: int, preload: int, times: int)
     if core.depends_on_data(int(code["opcode"][i])):
         return (0,) * record.TAKES  # each of them has a row of its own
     once: Counters = {}
-    if preload >= 0 and code["opcode"][i] == MATMUL:
+    if preload >= 0 and core.matrix.knows_fold and code["opcode"][i] == MATMUL:
         core.take({}, code[preload])  # so that the unit knows what its array holds
     timing = core.take(once, code[i])
     for event, n in once.items():

@@ -162,6 +162,7 @@ def forms(needs: Needs) -> Collection[Form]:
         Form.of(records.by_layer, few, written["layer"], rows, rows),
         Form.of(records.folds_fit, few, table, table, rows),
         Form.of(records.held, few, words, table, written["layer"]),
+        Form.of(engine.times, rows, rows),
         Form.of(engine.put, rows, 0, units, few, 0, read["i4"], table, 0, words),
     ]  # fmt: skip
     if needs.banked:

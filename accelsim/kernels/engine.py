@@ -492,6 +492,14 @@ def put(
         last[u] = i
 
 
+@njit(cache=True)
+def times(records: Int64, found: Int64) -> None:
+    """Read the cycles of all moments out of the records of instructions; shapes (n, INSTRUCTION_WORDS) and (4, n)."""
+    for i in range(np.uint64(len(records))):
+        for moment in range(4):
+            found[moment, i] = records[i, ISSUE + moment]
+
+
 def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> bool:
     """Go on until `until` instructions have ended, or all.
 

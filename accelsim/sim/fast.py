@@ -117,7 +117,9 @@ class Loop:
     def found(self) -> Found:
         """Serve what is still buffered, and sum up."""
         machine, state = self.machine, self.state
-        tail, total = state.layers[:, record.TAIL], int(state.instructions[:, record.END].max(initial=0))
+        issue, start, free, end = times = np.empty((4, len(state.instructions)), np.int64)
+        engine.times(state.instructions, times)
+        tail, total = state.layers[:, record.TAIL], int(end.max(initial=0))
         activity: Activity | None = None
         if self.controllers:
             total = int(crossing_kernel.flush(self.controllers.dram, self.controllers.crossing, total))
@@ -126,10 +128,12 @@ class Loop:
             each = machine.dram.burst_bytes / machine.dram.bandwidth_bytes_per_s * machine.clock_hz
             tail = np.ceil(tail * each).astype(np.int64)
         return Found(
-            issue=state.instructions[:, record.ISSUE].copy(),
-            start=state.instructions[:, record.START].copy(),
-            free=state.instructions[:, record.FREE].copy(),
-            end=state.instructions[:, record.END].copy(),
+            opcode=state.opcode,
+            layer=state.layer,
+            issue=issue,
+            start=start,
+            free=free,
+            end=end,
             waited=state.waited(),
             attribution=state.attribution(),
             grants=self.grants,
@@ -192,6 +196,8 @@ class _State:
     ----------
     words
         All of it, int64.
+    opcode, layer
+        Of each instruction, int64, shape (n,).
     instructions, layers, moved
         Records of the instructions, of the layers and of the transfers, shapes (n, INSTRUCTION_WORDS), (layers, words)
         and (transfers, MOVED_WORDS): views.
@@ -202,7 +208,8 @@ class _State:
     ) -> None:
         code = program.instructions
         form, first = _forms(code, timings, ports)
-        unit = UNIT_OF[code["opcode"][first]][form]
+        self.opcode, self.layer = (code[name][first].astype(np.int64)[form] for name in ("opcode", "layer"))
+        unit = UNIT_OF[self.opcode]
         self.transfers = np.flatnonzero(_TRANSFERS[unit])
         layer_words = record.ATTRIBUTION + (UNITS + 1) * len(states.STATES)
         sizes = (

@@ -24,6 +24,8 @@ class Found:
 
     Parameters
     ----------
+    opcode, layer
+        Of each instruction, int64, shape (n,).
     issue, start, free, end
         Cycles of each instruction, int64, shape (n,).
     waited
@@ -39,6 +41,8 @@ class Found:
         What a banked DRAM did, or None.
     """
 
+    opcode: Int64
+    layer: Int64
     issue: Int64
     start: Int64
     free: Int64
@@ -53,18 +57,18 @@ class Found:
 
 def outcome(engine: str, program: Program, machine: Machine, core: Core, found: Found) -> Execution:
     """Complete what an engine found: the host's last interval, drained units, what DRAM commands are charged to."""
-    code, attribution = program.instructions, found.attribution
-    if len(code):  # the interval after the last issue may outlast the program
+    attribution = found.attribution
+    if len(found.layer):  # the interval after the last issue may outlast the program
         interval = machine.host.issue_interval_cycles
         rest = min(interval, found.total - int(found.issue[-1]))
-        attribution[code["layer"][-1], states.HOST, states.BUSY] += rest
+        attribution[found.layer[-1], states.HOST, states.BUSY] += rest
     for row in range(UNITS + 1):
         # after its last instruction a unit is drained; the last layer carries it
         attribution[-1, row, states.DRAINED] = found.total - attribution[:, row].sum()
     timeline = Timeline(
-        unit=UNIT_OF[code["opcode"]].astype(np.int64),
-        opcode=code["opcode"].astype(np.int64),
-        layer=code["layer"].astype(np.int64),
+        unit=UNIT_OF.astype(np.int64)[found.opcode],
+        opcode=found.opcode,
+        layer=found.layer,
         issue=found.issue,
         start=found.start,
         free=found.free,

@@ -20,7 +20,7 @@ from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, Store
 from accelsim.compiler.product import Product
 from accelsim.compiler.rooms import Room, Rooms
 from accelsim.compiler.slots import Slots, deal, parted
-from accelsim.compiler.tiles import Place, Tiling, WeightTile, oriented
+from accelsim.compiler.tiles import Place, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
@@ -31,6 +31,7 @@ from accelsim.graph.value import Value
 from accelsim.isa.accesses import capacity_bytes, held_in
 from accelsim.isa.computations import packed
 from accelsim.isa.opcodes import Memory
+from accelsim.kernels import blocks
 from accelsim.memory.region import Region, view
 from accelsim.units import align_up, ceil_div
 
@@ -253,9 +254,7 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
     for fusion, flow, tiling, placement in fusions:
         if flow and isinstance(tiling, Tiling) and isinstance(placement, Placement):
-            stored = (column.tolist() for column in placement.weight_tiles)
-            for weight_tile, *place in zip(tiling.weight_tiles(), *stored, strict=True):
-                _fill_weight_tile(image, flow, weight_tile, *place)
+            _fill_weight_tiles(image, flow, tiling, placement.weight_tiles)
         elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
             _fill(image, placement.table, fusion.work.table)
@@ -319,34 +318,40 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
-def _fill_weight_tile(
-    image: Bytes, flow: Dataflow, weight_tile: WeightTile, address: int, size: int, offset: int
-) -> None:
-    """Put a weight tile where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
+def _fill_weight_tiles(image: Bytes, flow: Dataflow, tiling: Tiling, stored: StoredTiles) -> None:
+    """Put weight tiles where they stand in DRAM; unless they are encoded, so they do in the scratchpad.
 
     The weights as the dataflow wants them, or those encoded; then, for the last tile of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     Behind encoded weights they begin at a burst, because the two are loaded apart; before those of a factor that is
     formed at run time stands nothing, or what the dataflow wants beside it.
-
-    Parameters
-    ----------
-    address, size, offset
-        As `StoredTiles` has them.
     """
+    table, rows = tiling.weight_tiles_of_batch, flow.in_rows()
+    sides = (table.k_low, table.k_size, table.n_low, table.n_size)
+    if rows is not None:
+        if not np.array_equal(table.k_size * table.n_size, stored.weights):
+            raise DefectError(f"weights of {flow.product.name} must take {stored.weights} bytes in rows")
+        blocks.put(rows.reshape(-1), rows.shape[1], *sides, image, stored.address)
+    else:
+        places = zip(stored.address.tolist(), stored.weights.tolist(), strict=True)
+        for weight_tile, (address, size) in zip(tiling.weight_tiles(), places, strict=True):
+            weights = flow.stored(weight_tile)
+            if weights.size != size:
+                raise DefectError(f"weights of {weight_tile} must take {size} bytes, not {weights.size}")
+            _fill(image, address, weights)
+    last = np.flatnonzero(table.last)
+    ends = (table.n_low, table.n_low + table.n_size, stored.address + stored.constants)
+    for low, high, address in zip(*(column[last].tolist() for column in ends), strict=True):
+        _fill(image, address, _constants_of(flow, slice(low, high)))
+
+
+def _constants_of(flow: Dataflow, columns: slice) -> Bytes:
+    """Constants of some outputs as they stand in DRAM."""
     results = flow.product.results
-    weights = flow.stored(weight_tile)
-    if weights.size != size:
-        raise DefectError(f"weights of {weight_tile} must take {size} bytes, not {weights.size}")
-    _fill(image, address, weights)
-    if not weight_tile.last:
-        return
-    columns = slice(weight_tile.n.low, weight_tile.n.high)
     constants: list[NDArray[np.generic]] = [results.bias[columns].astype(results.bias.dtype.newbyteorder("<"))]
     if results.multiplier is not None and results.shift is not None:
         constants += [results.multiplier[columns].astype("<i4"), results.shift[columns].astype(np.int8)]
-    packed = b"".join(block.tobytes() for block in constants)
-    _fill(image, address + offset, np.frombuffer(packed, np.uint8))
+    return np.frombuffer(b"".join(block.tobytes() for block in constants), np.uint8)
 
 
 def _stored(flow: Dataflow, tiling: Tiling) -> _Stored:

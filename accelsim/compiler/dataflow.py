@@ -314,6 +314,10 @@ class Dataflow(ABC):
             return self.behind_factor(weight_tile)
         return self.encoded(weight_tile, self.encoder).data if self.encoder else self.pack(weight_tile)
 
+    def in_rows(self) -> NDArray[np.uint8] | None:
+        """All weights, inputs by outputs, a byte each, if a weight tile stands in DRAM as its rows of them alone."""
+        return None
+
     def stored_weights_bytes(self, weight_tile: WeightTile) -> int:
         """Length of `stored`, whose bytes are formed only where they are few or encoded."""
         return self.stored(weight_tile).size if self.encoder or self.product.factor else self.weights_bytes(weight_tile)

@@ -20,7 +20,18 @@ import numpy as np
 from numba.core.targetconfig import TargetConfig
 
 from accelsim.computer import cores
-from accelsim.kernels import blocks, classes, clocks, engine, execute, handover, hazards, occupied, records, second_level
+from accelsim.kernels import (
+    blocks,
+    classes,
+    clocks,
+    engine,
+    execute,
+    handover,
+    hazards,
+    occupied,
+    records,
+    second_level,
+)
 from accelsim.kernels.cache import CACHE_FOLDER, Kernel, claim
 from accelsim.kernels.products import held
 from accelsim.kernels.requantize import room

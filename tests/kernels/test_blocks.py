@@ -10,7 +10,9 @@ from accelsim.kernels import blocks
 
 
 @given(rows=st.integers(1, 9), columns=st.integers(1, 9), gap=st.integers(0, 3), data=st.data())
-def test_each_block_is_one_run_and_nothing_else_is_written(rows: int, columns: int, gap: int, data: st.DataObject) -> None:
+def test_each_block_is_one_run_and_nothing_else_is_written(
+    rows: int, columns: int, gap: int, data: st.DataObject
+) -> None:
     matrix = np.random.default_rng(rows).integers(0, 256, (rows, columns), dtype=np.uint8)
     cuts = [
         [sorted(data.draw(st.tuples(st.integers(0, size), st.integers(0, size)))) for size in (rows, columns)]

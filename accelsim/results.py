@@ -118,8 +118,42 @@ class Readable(Protocol):
     def name(self) -> str:
         """Its name."""
 
+    @property
+    def address(self) -> int:
+        """Its first byte."""
+
     def read(self, dram: NDArray[np.uint8], /) -> NDArray[np.generic]:
         """Its numbers."""
+
+
+@dataclass(frozen=True)
+class Dram:
+    """The DRAM after a run, of which the first bytes may still be those of the program's image.
+
+    Parameters
+    ----------
+    image
+        Those bytes.
+    array
+        All bytes, zeros in the place of those.
+    """
+
+    image: NDArray[np.uint8]
+    array: NDArray[np.uint8]
+
+    @cached_property
+    def bytes(self) -> NDArray[np.uint8]:
+        """All bytes."""
+        self.array[: self.image.size] = self.image
+        return self.array
+
+    def read(self, value: Readable) -> NDArray[np.generic]:
+        """Numbers of a value, which no other bytes are fetched for."""
+        return value.read(self.array if value.address >= self.image.size else self.bytes)
+
+
+#: No bytes.
+NO_DRAM = Dram(np.zeros(0, np.uint8), np.zeros(0, np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +173,8 @@ class Execution:
         Products of each layer whose factors are both nonzero.
     kept
         Numbers of the values that stayed on chip, by name, when they were whole; shape (samples, features).
-    dram
-        Bytes of the DRAM after the run; none if none were moved.
+    memory
+        The DRAM after the run; without bytes if none were moved.
     grants
         int8, shape (bursts,): number of the unit that each DRAM burst was granted to, in order.
     requested
@@ -170,7 +204,7 @@ class Execution:
     counters: tuple[Counters, ...]
     effectual: tuple[int, ...]
     kept: Mapping[str, NDArray[np.generic]]
-    dram: NDArray[np.uint8]
+    memory: Dram
     grants: NDArray[np.int8]
     requested: Int64
     tail: Int64
@@ -181,7 +215,12 @@ class Execution:
 
     def numbers(self, value: Readable) -> NDArray[np.generic]:
         """Numbers of a value, in DRAM after the run, or on chip when it was whole; shape (samples, features)."""
-        return self.kept[value.name] if value.name in self.kept else value.read(self.dram)
+        return self.kept[value.name] if value.name in self.kept else self.memory.read(value)
+
+    @property
+    def dram(self) -> NDArray[np.uint8]:
+        """Bytes of the DRAM after the run; none if none were moved."""
+        return self.memory.bytes
 
     def layer_times(self) -> LayerTimes:
         """When each layer ran, and for how long."""

@@ -118,10 +118,11 @@ def summarize(
         static.with_static(part, cycles, technology, machine)
         for part, cycles in zip(execution.counters, times.cycles.tolist(), strict=True)
     ]
+    prices = energy.Prices(technology, machine)
     infos = _infos(program, execution)
     moved = not header.timing_only and (not origin.timing_only or _data_decide(program, machine))
     layers = [
-        _layer(i, info, charged[i], times, program, execution, machine, technology, golden, numbers, moved=moved)
+        _layer(i, info, charged[i], times, program, execution, machine, prices, golden, numbers, moved=moved)
         for i, (info, numbers) in enumerate(zip(infos, _vector_work(program, execution), strict=True))
     ]
     array_cycles = sum(layer.array_cycles for layer in layers)
@@ -154,7 +155,7 @@ def summarize(
         residency=header.residency,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(infos),
-        counters=energy.price(counters, technology, machine),
+        counters=energy.price(counters, prices),
         quality=_quality(golden, layers[-1].quality, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
         workload=header.workload,
@@ -234,8 +235,7 @@ def _dram(execution: Execution) -> DramFigures | None:
 
 def _data_decide(program: Program, machine: Machine) -> bool:
     """Whether what takes time depends on bytes, so that a run for its time alone moves them too."""
-    opcodes = {*np.unique(program.instructions["opcode"]).tolist()}
-    return machine.matrix.skips_zeros or DECODE in opcodes
+    return machine.matrix.skips_zeros or bool((program.instructions["opcode"] == DECODE).any())
 
 
 def _layer(
@@ -246,13 +246,13 @@ def _layer(
     program: Program,
     execution: Execution,
     machine: Machine,
-    technology: Technology,
+    prices: energy.Prices,
     golden: Reference | None,
     vector_work: int,
     *,
     moved: bool,
 ) -> LayerResult:
-    rows = energy.price(counters, technology, machine)
+    rows = energy.price(counters, prices)
     read, write = (machine.dram.burst_bytes * execution.requested[number]).tolist()
     requested = {"requested_read": read, "requested_write": write}
     executed = energy.products(counters)
@@ -306,10 +306,9 @@ def _layer(
 
 def _joined(found: Sequence[tuple[RegionInfo, NDArray[Any]]], shape: tuple[int, ...]) -> NDArray[Any]:
     """Numbers of a value from those of the regions that hold some of its rows or features."""
-    (first, numbers), *others = found
-    if not others:
-        return numbers
-    joined = np.empty((math.prod(shape[:-1]), shape[-1]), numbers.dtype)
+    if len(found) == 1:
+        return found[0][1]
+    joined = np.empty((math.prod(shape[:-1]), shape[-1]), found[0][1].dtype)
     for region, some in found:
         rows = slice(region.first_row, region.first_row + region.rows)
         joined[rows, slice(None) if region.features is None else region.features] = some

@@ -31,6 +31,7 @@ from accelsim.graph.layer import layers
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.relu import Relu
+from accelsim.isa.accesses import Accesses
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import lanes
@@ -141,8 +142,10 @@ def exact() -> Iterator[Row]:
         sides = square_array.matrix.model_copy(update={"rows": side, "columns": side})
         machine = square_array.model_copy(update={"matrix": sides})
         program = compile_graph(graph, inputs, machine)
+        found = verify(program, machine)
         data = [
-            seconds(partial(_move, program, machine, vnni=vnni)) for vnni in ((False, True) if lanes.VNNI else (False,))
+            seconds(partial(_move, program, machine, found, vnni=vnni))
+            for vnni in ((False, True) if lanes.VNNI else (False,))
         ]
         # what the engine chooses is the last one
         rest = seconds(partial(whole, graph, inputs, machine)) - data[-1]
@@ -155,8 +158,8 @@ def exact() -> Iterator[Row]:
             )
 
 
-def _move(program: Program, machine: Machine, *, vnni: bool) -> None:
-    move_all(Core(program, machine), program, vnni=vnni)
+def _move(program: Program, machine: Machine, found: Accesses, *, vnni: bool) -> None:
+    move_all(Core(program, machine, found), program, vnni=vnni)
 
 
 def transformer() -> Iterator[Row]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import accelsim
 from accelsim.errors import AccelSimError
-from accelsim.results import Execution, Timeline
+from accelsim.results import NO_DRAM, Execution, Timeline
 
 ARRAY_UNITS = (2, 3)
 
@@ -40,7 +40,7 @@ def executions(draw: st.DrawFn) -> Execution:
         counters=tuple({} for _ in range(layers)),
         effectual=(),
         kept={},
-        dram=np.zeros(0, np.uint8),
+        memory=NO_DRAM,
         grants=np.zeros(0, np.int8),
         requested=np.zeros((layers, 2), np.int64),
         tail=np.zeros(layers, np.int64),

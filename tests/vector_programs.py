@@ -102,7 +102,7 @@ class Draft:
         graph = network(np.random.default_rng(0), [1, 1]).graph(1)
         lowering = Lowering(
             graph, (np.zeros((1, 1), np.uint8),), "none", image=image, image_bytes=image.size,
-            instructions=program.instructions, tables=program.tables,
+            instructions=program.instructions.copy(), tables=program.tables,
         )  # fmt: skip
         return Program(
             program.header, synchronize(lowering, machine).instructions, image, program.descriptors, program.functions

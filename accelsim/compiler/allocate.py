@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,11 @@ from accelsim.compiler.held import Held
 from accelsim.compiler.layout import tensors_of
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement, kept_in
+from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, StoredTiles, VectorPlacement, kept_in
 from accelsim.compiler.product import Product
 from accelsim.compiler.rooms import Room, Rooms
 from accelsim.compiler.slots import Slots, deal, parted
-from accelsim.compiler.tiles import Place, Tiling, WeightTile, oriented
+from accelsim.compiler.tiles import Place, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
@@ -30,8 +31,11 @@ from accelsim.graph.value import Value
 from accelsim.isa.accesses import capacity_bytes, held_in
 from accelsim.isa.computations import packed
 from accelsim.isa.opcodes import Memory
+from accelsim.kernels import blocks
 from accelsim.memory.region import Region, view
 from accelsim.units import align_up, ceil_div
+
+Int64 = NDArray[np.int64]
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
@@ -45,25 +49,28 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
     layout = _Layout(lowering, machine)
     for name in (*graph.inputs, *lowering.read_constants):
         layout.place(name)
-    parts = {tiling: tiling.weight_tiles() for tiling in dict.fromkeys(lowering.tilings) if isinstance(tiling, Tiling)}
-    constants = [*_constants(lowering, parts)]
-    addresses = _addresses(lowering, layout, parts, constants)
+    stored = [
+        _stored(flow, tiling) if flow and isinstance(tiling, Tiling) else None
+        for flow, tiling in zip(lowering.flows, lowering.tilings, strict=True)
+    ]
+    constants = [*_constants(lowering, stored)]
+    addresses = _addresses(lowering, layout, constants)
     image_bytes = layout.end
     placements: list[Placement | VectorPlacement | HostPlacement] = []
-    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, strict=True)
-    for fusion, flow, tiling, rooms, at in fusions:
+    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.rooms, addresses, stored, strict=True)
+    for fusion, flow, tiling, rooms, at, weights in fusions:
         layout.place(fusion.target)
         tensors = tensors_of(fusion, lowering.views)
         sources, target = tuple(map(layout.at, tensors.sources)), layout.at(tensors.target)
-        if flow and isinstance(tiling, Tiling):
+        if flow and isinstance(tiling, Tiling) and weights:
             factor = None if tensors.factor is None else layout.factor(tensors.factor, flow)
-            placements.append(_product_placement(flow, tiling, parts[tiling], at, sources[0], target, factor))
+            placements.append(_product_placement(flow, tiling, weights.at(at), sources[0], target, factor))
         elif isinstance(tiling, VectorTiling):
             assert rooms  # noqa: S101 - as it has a tiling
             held = tuple(lowering.held(name) for name in fusion.sources), lowering.held(fusion.target)
             placements.append(_vector_placement(fusion.work, tiling, at, (sources, target), held, rooms))
         elif isinstance(fusion.work, HostWork):
-            host = zip((graph[name] for name in fusion.work.constants), at, strict=True)
+            host = zip((graph[name] for name in fusion.work.constants), at.tolist(), strict=True)
             known = tuple(_constant_place(value, address) for value, address in host)
             placements.append(HostPlacement(sources, known, target))
     for fusion in lowering.fusions:  # what is joined, or turned, is read by name in the end
@@ -81,30 +88,31 @@ def allocate(lowering: Lowering, machine: Machine) -> Lowering:
         places=layout.places,
         placements=tuple(placements),
         image_bytes=image_bytes,
-        compulsory_bytes=sum(map(sum, dict(zip(lowering.constants_of, constants)).values())) + _others_bytes(lowering),
+        compulsory_bytes=_constant_bytes(lowering, constants) + _others_bytes(lowering),
         dram_bytes=top,
     )
     return dataclasses.replace(placed, image=draw_image(placed, machine)) if lowering.has_numbers else placed
 
 
-def _addresses(
-    lowering: Lowering,
-    layout: _Layout,
-    parts: Mapping[Tiling, list[WeightTile]],
-    constants: Sequence[list[int]],
-) -> list[tuple[int, ...]]:
+def _addresses(lowering: Lowering, layout: _Layout, constants: Sequence[Int64]) -> list[Int64]:
     """Addresses of each fusion's constants; strips of the same nodes that are cut alike read the same ones."""
     if not lowering.strips:
         return [layout.put(sizes) for sizes in constants]
-    there: dict[Hashable, tuple[int, ...]] = {}
-    keys = [
-        (constants_of, tuple(parts[tiling]) if isinstance(tiling, Tiling) else None)
-        for constants_of, tiling in zip(lowering.constants_of, lowering.tilings, strict=True)
-    ]
+    there: dict[Hashable, Int64] = {}
+    keys: list[Hashable] = []
+    for constants_of, tiling in zip(lowering.constants_of, lowering.tilings, strict=True):
+        cut = (tiling.columns, tiling.tile_k, tiling.tile_n, tiling.resident) if isinstance(tiling, Tiling) else ()
+        keys.append((constants_of, cut))
     for key, sizes in zip(keys, constants, strict=True):
         if key not in there:
             there[key] = layout.put(sizes)
     return [there[key] for key in keys]
+
+
+def _constant_bytes(lowering: Lowering, constants: Sequence[Int64]) -> int:
+    """Bytes of all constants, those that several strips read once."""
+    each = dict(zip(lowering.constants_of, constants, strict=True))
+    return sum(int(sizes.sum()) for sizes in each.values())
 
 
 def _others_bytes(lowering: Lowering) -> int:
@@ -114,17 +122,29 @@ def _others_bytes(lowering: Lowering) -> int:
     return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
 
 
-def _constants(lowering: Lowering, parts: Mapping[Tiling, list[WeightTile]]) -> Iterator[list[int]]:
+class _Stored(NamedTuple):
+    """Weight tiles of a batch as they stand in DRAM: as `StoredTiles`, and all bytes of each."""
+
+    weights: Int64
+    constants: Int64
+    bytes: Int64
+
+    def at(self, address: Int64) -> StoredTiles:
+        """The same tiles, where they stand."""
+        return StoredTiles(address, self.weights, self.constants)
+
+
+def _constants(lowering: Lowering, stored: Sequence[_Stored | None]) -> Iterator[Int64]:
     """Bytes of what each fusion's constants stand as, one by one."""
-    for fusion, flow, tiling in zip(lowering.fusions, lowering.flows, lowering.tilings, strict=True):
-        if flow and isinstance(tiling, Tiling):
-            yield [stored_bytes(flow, weight_tile) for weight_tile in parts[tiling]]
+    for fusion, weights in zip(lowering.fusions, stored, strict=True):
+        if weights:
+            yield weights.bytes
         elif isinstance(fusion.work, HostWork):
             constants = (lowering.graph[name] for name in fusion.work.constants)
-            yield [value.samples * _constant_place(value, 0).pitch for value in constants]
+            yield np.array([value.samples * _constant_place(value, 0).pitch for value in constants], np.int64)
         else:
-            table = fusion.work.table if isinstance(fusion.work, VectorWork) else None
-            yield [] if table is None else [len(table)]
+            entries = fusion.work.table if isinstance(fusion.work, VectorWork) else None
+            yield np.array([] if entries is None else [len(entries)], np.int64)
 
 
 def _constant_place(value: Value, address: int) -> Place:
@@ -151,13 +171,14 @@ class _Layout:
         self.end = 0
         self._storages: dict[str, int] = {}
 
-    def put(self, sizes: Iterable[int]) -> tuple[int, ...]:
+    def put(self, sizes: Int64) -> Int64:
         """Addresses of constants of these sizes, each at a burst."""
-        addresses = []
-        for size in sizes:
-            addresses.append(align_up(self.end, self.machine.dram.burst_bytes))
-            self.end = addresses[-1] + size
-        return tuple(addresses)
+        burst = self.machine.dram.burst_bytes
+        ends = align_up(self.end, burst) + np.cumsum(align_up(sizes, burst))
+        addresses = ends - align_up(sizes, burst)
+        if len(sizes):
+            self.end = int(addresses[-1] + sizes[-1])
+        return addresses
 
     def place(self, name: str) -> Place:
         """Place of a value, as samples by features; the first one in a storage makes room for all of it."""
@@ -184,7 +205,8 @@ class _Layout:
     def _address(self, root: str) -> int:
         """First byte of a storage."""
         if root not in self._storages:
-            (self._storages[root],) = self.put([_bytes(self.lowering.storages[root], self.machine)])
+            self._storages[root] = align_up(self.end, self.machine.dram.burst_bytes)
+            self.end = self._storages[root] + _bytes(self.lowering.storages[root], self.machine)
         return self._storages[root]
 
 
@@ -200,8 +222,7 @@ def _bytes(storage: View, machine: Machine) -> int:
 def _product_placement(
     flow: Dataflow,
     tiling: Tiling,
-    parts: list[WeightTile],
-    weight_tiles: tuple[int, ...],
+    weight_tiles: StoredTiles,
     source: Place,
     target: Place,
     factor: Place | None,
@@ -217,7 +238,6 @@ def _product_placement(
         accumulator=accumulator,
         partial=partial,
         output=deal(flow.rooms.output, tiling.outputs, flow.footprint(tiling).output),
-        parts=parts,
         weight_tiles=weight_tiles,
         source=source,
         target=target,
@@ -228,7 +248,7 @@ def _product_placement(
 def _vector_placement(
     work: Product | VectorWork | HostWork,
     tiling: VectorTiling,
-    table: tuple[int, ...],
+    table: Int64,
     in_dram: tuple[tuple[Place, ...], Place],
     on_chip: tuple[tuple[Held | None, ...], Held | None],
     rooms: Rooms,
@@ -243,7 +263,7 @@ def _vector_placement(
     results = deal(rooms.output, tiling.slots, tiling.result_bytes)
     entries = 0 if work.table is None else len(work.table)
     table_slot = Slots(Memory.WEIGHT, (rooms.weight.base,) if entries else (), entries)
-    first = table[0] if table else 0
+    first = int(table[0]) if len(table) else 0
     return VectorPlacement(sources, target, operands, held, results, formed, first, table_slot)
 
 
@@ -253,10 +273,10 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     given = [*zip(lowering.graph.inputs, lowering.inputs, strict=True)]
     for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
         _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
-    for fusion, flow, placement in zip(lowering.fusions, lowering.flows, lowering.placements, strict=True):
-        if flow and isinstance(placement, Placement):
-            for weight_tile, address in zip(placement.parts, placement.weight_tiles, strict=True):
-                _fill_weight_tile(image, address, flow, weight_tile)
+    fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    for fusion, flow, tiling, placement in fusions:
+        if flow and isinstance(tiling, Tiling) and isinstance(placement, Placement):
+            _fill_weight_tiles(image, flow, tiling, placement.weight_tiles)
         elif isinstance(fusion.work, VectorWork) and fusion.work.table is not None:
             assert isinstance(placement, VectorPlacement)  # noqa: S101 - as its work is
             _fill(image, placement.table, fusion.work.table)
@@ -320,43 +340,53 @@ def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
     return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
 
 
-def _fill_weight_tile(image: Bytes, address: int, flow: Dataflow, weight_tile: WeightTile) -> None:
-    """Put a weight tile where it stands in DRAM; unless it is encoded, so it does in the scratchpad.
+def _fill_weight_tiles(image: Bytes, flow: Dataflow, tiling: Tiling, stored: StoredTiles) -> None:
+    """Put weight tiles where they stand in DRAM; unless they are encoded, so they do in the scratchpad.
 
     The weights as the dataflow wants them, or those encoded; then, for the last tile of a column block and at a whole
     word, n bias as wide as sums, n multipliers int32 and n shifts int8, little-endian; of floats n bias float32 alone.
     Behind encoded weights they begin at a burst, because the two are loaded apart; before those of a factor that is
     formed at run time stands nothing, or what the dataflow wants beside it.
     """
+    table, rows = tiling.weight_tiles_of_batch, flow.in_rows()
+    sides = (table.k_low, table.k_size, table.n_low, table.n_size)
+    if rows is not None:
+        if not np.array_equal(table.k_size * table.n_size, stored.weights):
+            raise DefectError(f"weights of {flow.product.name} must take {stored.weights} bytes in rows")
+        blocks.put(rows.reshape(-1), rows.shape[1], *sides, image, stored.address)
+    else:
+        places = zip(stored.address.tolist(), stored.weights.tolist(), strict=True)
+        for weight_tile, (address, size) in zip(tiling.weight_tiles(), places, strict=True):
+            weights = flow.stored(weight_tile)
+            if weights.size != size:
+                raise DefectError(f"weights of {weight_tile} must take {size} bytes, not {weights.size}")
+            _fill(image, address, weights)
+    last = np.flatnonzero(table.last)
+    ends = (table.n_low, table.n_low + table.n_size, stored.address + stored.constants)
+    for low, high, address in zip(*(column[last].tolist() for column in ends), strict=True):
+        _fill(image, address, _constants_of(flow, slice(low, high)))
+
+
+def _constants_of(flow: Dataflow, columns: slice) -> Bytes:
+    """Constants of some outputs as they stand in DRAM."""
     results = flow.product.results
-    weights = flow.stored(weight_tile)
-    if weights.size != flow.stored_weights_bytes(weight_tile):
-        raise DefectError(
-            f"weights of {weight_tile} must take {flow.stored_weights_bytes(weight_tile)} bytes, not {weights.size}"
-        )
-    _fill(image, address, weights)
-    if not weight_tile.last:
-        return
-    columns = slice(weight_tile.n.low, weight_tile.n.high)
     constants: list[NDArray[np.generic]] = [results.bias[columns].astype(results.bias.dtype.newbyteorder("<"))]
     if results.multiplier is not None and results.shift is not None:
         constants += [results.multiplier[columns].astype("<i4"), results.shift[columns].astype(np.int8)]
-    packed = b"".join(block.tobytes() for block in constants)
-    _fill(image, address + stored_constants_offset(flow, weight_tile), np.frombuffer(packed, np.uint8))
+    return np.frombuffer(b"".join(block.tobytes() for block in constants), np.uint8)
 
 
-def stored_constants_offset(flow: Dataflow, weight_tile: WeightTile) -> int:
-    """Where a weight tile's constants begin in DRAM."""
+def _stored(flow: Dataflow, tiling: Tiling) -> _Stored:
+    """How a product's weight tiles stand in DRAM: behind encoded weights, and factors', constants begin at a burst."""
+    table = tiling.weight_tiles_of_batch
     if flow.encoder is None and flow.product.factor is None:
-        return flow.constants_offset(weight_tile)
-    return align_up(flow.stored_weights_bytes(weight_tile), flow.machine.dram.burst_bytes)
-
-
-def stored_bytes(flow: Dataflow, weight_tile: WeightTile) -> int:
-    """Length of a weight tile in DRAM, as it stands there."""
-    if not weight_tile.last:
-        return flow.stored_weights_bytes(weight_tile)
-    return stored_constants_offset(flow, weight_tile) + flow.machine.constant_bytes * weight_tile.n.size
+        weights, aligned = flow.all_weights_bytes(table), flow.machine.weight.width_bytes
+    else:
+        each = [flow.stored_weights_bytes(weight_tile) for weight_tile in tiling.weight_tiles()]
+        weights, aligned = np.array(each, np.int64), flow.machine.dram.burst_bytes
+    constants = align_up(weights, aligned)
+    every = np.where(table.last, constants + flow.machine.constant_bytes * table.n_size, weights)
+    return _Stored(weights, constants, every)
 
 
 def check(lowering: Lowering, machine: Machine) -> None:

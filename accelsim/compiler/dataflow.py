@@ -316,6 +316,10 @@ class Dataflow(ABC):
             return self.behind_factor(weight_tile)
         return self.encoded(weight_tile, self.encoder).data if self.encoder else self.pack(weight_tile)
 
+    def in_rows(self) -> NDArray[np.uint8] | None:
+        """All weights, inputs by outputs, a byte each, if a weight tile stands in DRAM as its rows of them alone."""
+        return None
+
     def stored_weights_bytes(self, weight_tile: WeightTile) -> int:
         """Length of `stored`, whose bytes are formed only where they are few or encoded."""
         return self.stored(weight_tile).size if self.encoder or self.product.factor else self.weights_bytes(weight_tile)
@@ -432,10 +436,6 @@ class Dataflow(ABC):
     def signed(self) -> int:
         """1 if activations are signed."""
         return int(self.product.input.signed)
-
-    def constants_offset(self, weight_tile: WeightTile) -> int:
-        """Where a weight tile's constants begin: after its weights, at a whole word."""
-        return align_up(self.weights_bytes(weight_tile), self.machine.weight.width_bytes)
 
     def all_weights_bytes(self, weight_tiles: WeightTiles) -> Int64:
         """`weights_bytes` of each weight tile; shape (weight tiles,)."""

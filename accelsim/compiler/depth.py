@@ -8,7 +8,6 @@ and bytes of a strip follow from strides and reaches of windows alone.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -229,9 +228,8 @@ class _Stretch:
     @cached_property
     def outside(self) -> list[tuple[str, int]]:
         """What fusions read of others, and lines that their windows reach beyond the step from one to the next."""
-        return [
-            (name, max(0, step.reach - step.down)) for step in self.steps for name in step.reads if name not in self.inside
-        ]
+        reads = ((name, step) for step in self.steps for name in step.reads)
+        return [(name, max(0, step.reach - step.down)) for name, step in reads if name not in self.inside]
 
     def least_moved(self, kept: Container[str]) -> int:
         """DRAM bytes that strips move at least."""
@@ -239,7 +237,7 @@ class _Stretch:
         return self.weight_bytes + sum(_bytes(self.graph[name]) for name in names if name not in kept)
 
     def ways(self, most_bytes: float, kept: Container[str]) -> Iterator[tuple[list[Part], float]]:
-        """The fewest strips of which what is on chip at once fits, of rows and of features, and DRAM bytes they move."""
+        """The fewest strips of which what is on chip at once fits, of rows and of features, and their DRAM bytes."""
         value = self.graph[self.target]
         images, lines, features = value.shape[0], lines_of(value), value.features
         written = sum(_bytes(self.graph[name]) * (3 if name in kept else 1) for name in self.outputs)
@@ -283,7 +281,8 @@ class _Stretch:
         lines = self._lines(size)
         if lines is None:
             return float("inf")
-        line = {name: _bytes(self.graph[name]) // (self.graph[name].shape[0] * lines_of(self.graph[name])) for name in lines}
+        values = map(self.graph.__getitem__, lines)
+        line = {value.name: _bytes(value) // (value.shape[0] * lines_of(value)) for value in values}
         saved = sum((lines[name].held - lines[name].formed) * line[name] for name in lines)
         return saved + self._most({name: lines[name].held * line[name] for name in lines})
 
@@ -327,9 +326,7 @@ def _blocks(value: Value, size: int) -> list[Part]:
     """Parts of so many blocks of features at most, all about as large."""
     whole, blocks = Part.whole(value), ceil_div(value.features, BLOCK)
     cut = _even(blocks, ceil_div(blocks, size))
-    return [
-        whole._replace(features=range(of.start * BLOCK, min(of.stop * BLOCK, value.features))) for of in cut
-    ]
+    return [whole._replace(features=range(of.start * BLOCK, min(of.stop * BLOCK, value.features))) for of in cut]
 
 
 def _even(size: int, parts: int) -> list[range]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,7 +27,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     graph = lowering.graph
     regions: list[RegionInfo] = []
     kept: list[KeptInfo] = []
-    layers = []
+    layers: list[LayerInfo] = []
     told: set[str] = set()
     numbers = lowering.layers
     whole_after = {lowering.views[fusion.target].root: number for number, fusion in enumerate(lowering.fusions)}
@@ -45,8 +44,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
             regions.append(_rows_of(lowering, stored, lowering.places[stored]))
             told.add(stored)
         if numbers[number] == len(layers):
-            alike = (other for other, layer in enumerate(numbers) if layer == numbers[number])
-            layers.append(_of_layer([_info(lowering, one) for one in alike if one == number or _of_features(lowering, one)]))
+            layers.append(_of_layer(lowering, number))
     # parts of what is joined and is an output, too
     others = [name for name in graph.outputs if name not in told]
     regions += [_rows_of(lowering, name, lowering.places[name]) for name in others]
@@ -79,8 +77,11 @@ def _of_features(lowering: Lowering, number: int) -> bool:
     return strip is not None and strip.features is not None
 
 
-def _of_layer(infos: Sequence[LayerInfo]) -> LayerInfo:
-    """A layer, from those that form features of it each."""
+def _of_layer(lowering: Lowering, number: int) -> LayerInfo:
+    """A layer by its first fusion, and by those that form other features of it."""
+    layers = lowering.layers
+    alike = (other for other, layer in enumerate(layers) if layer == layers[number])
+    infos = [_info(lowering, one) for one in alike if one == number or _of_features(lowering, one)]
     sums = {name: sum(getattr(info, name) or 0 for info in infos) for name in ("n", "weights", "macs", "stored_bits")}
     return infos[0] if len(infos) == 1 else infos[0].model_copy(update=sums)
 
@@ -169,7 +170,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
         slots=slots,
         weights=product.weights_count * full * dense_n // (features * product.n),
         macs=product.macs_needed * samples // target.samples * full * dense_n // (features * product.n),
-        stored_bits=product.results.scale_bits + 8 * sum(map(flow.stored_weights_bytes, placement.parts)),
+        stored_bits=product.results.scale_bits + 8 * int(placement.weight_tiles.weights.sum()),
         output=output,
     )
 

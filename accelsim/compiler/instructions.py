@@ -37,12 +37,14 @@ def issue(opcode: int, steps: int, times: int = 1, **operands: int | Int64) -> I
         (steps, times).
     """
     names, usual = OPCODES[opcode].operands._fields, OPCODES[opcode].operands._field_defaults
-    if operands.keys() | usual.keys() != set(names):
+    if {*operands, *usual} != {*names}:
         raise TypeError(f"operands of {OPCODES[opcode].mnemonic} must be {names}, not {tuple(operands)}")
-    table = np.zeros((steps, times, OPERANDS), np.int64)
+    table = np.empty((steps, times, OPERANDS), np.int64)
+    same = [value if isinstance(value := operands.get(name, 0), int) else 0 for name in names]
+    table[:] = same + [0] * (OPERANDS - len(names))
     for place, name in enumerate(names):
         value = operands.get(name, 0)
-        if not (isinstance(value, int) and value == 0):
+        if not isinstance(value, int):
             table[:, :, place] = value
     return Instructions(np.full(times, opcode, np.uint8), table)
 

@@ -16,15 +16,36 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.held import Held
 from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiles import Place, Tiling, WeightTile
+from accelsim.compiler.tiles import Place, Tiling
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.strips import Strip
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import INSTRUCTION
 from accelsim.isa.program import Program
 from accelsim.isa.tables import Tables
+
+Int64 = NDArray[np.int64]
+
+
+class StoredTiles(NamedTuple):
+    """How the weight tiles of a batch stand in DRAM, in the order of `Tiling.weight_tiles`; shape (weight tiles,).
+
+    Parameters
+    ----------
+    address
+        First byte of each.
+    weights
+        Bytes of its weights as they stand there.
+    constants
+        Where its constants begin, from its first byte on.
+    """
+
+    address: Int64
+    weights: Int64
+    constants: Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +60,8 @@ class Placement:
         Places in the weight scratchpad for encoded tiles, shared or one for each slot; none if weights are dense.
     partial
         Places in the accumulator for sums of integers that are still to be scaled; none if all of them are one type.
-    parts, weight tiles
-        The weight tiles, as `Tiling.weight_tiles` lists them, and each one's DRAM address.
+    weight_tiles
+        The weight tiles in DRAM.
     source, target
         The layer's input and output in DRAM.
     factor
@@ -54,8 +75,7 @@ class Placement:
     accumulator: Slots
     partial: Slots
     output: Slots
-    parts: list[WeightTile]
-    weight_tiles: tuple[int, ...]
+    weight_tiles: StoredTiles
     source: Place
     target: Place
     factor: Place | None = None
@@ -203,6 +223,11 @@ class Lowering:
     def has_numbers(self) -> bool:
         """Whether weights and inputs have numbers."""
         return self.graph.has_numbers
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Which instructions differ."""
+        return Kinds.of(self.instructions)
 
     @property
     def read_constants(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from accelsim.compiler.product import Product
 from accelsim.compiler.tiling import Cut, Cutter, OnChip
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
-from accelsim.graph.value import Shape, Value
+from accelsim.graph.value import Shape
 from accelsim.units import align_up
 
 #: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile.
@@ -175,8 +175,8 @@ def _candidates(lowering: Lowering, machine: Machine) -> dict[str, Stay]:
         reading = readers.get(root, [])
         if root not in lowering.graph.values or not reading or reading[-1] < forming[-1]:
             continue
-        fusions = ([lowering.fusions[number] for number in numbers] for numbers in (forming, reading))
-        held = _layout(lowering, root, *fusions, machine)
+        formed_by, read_by = ([lowering.fusions[number] for number in numbers] for numbers in (forming, reading))
+        held = _layout(lowering, root, formed_by, read_by, machine)
         if held:
             found[root] = Stay(held, forming[0], reading[-1])
     return found
@@ -196,7 +196,9 @@ def _layout(  # noqa: PLR0911 - one a reason
         return None
     if not all(_reads(lowering, name, reader) for reader in readers):
         return None
-    windows = [_Window(image, lowering.views[reader.sources[0]].offset) for reader in readers if (image := _image(reader))]
+    windows = [
+        _Window(image, lowering.views[reader.sources[0]].offset) for reader in readers if (image := _image(reader))
+    ]
     images = [image for image, _ in windows]
     shape = value.shape if len(value.shape) == 4 else None
     if not images:

@@ -38,4 +38,7 @@ class Ports(Generic[CyclesT]):
     @property
     def busiest(self) -> CyclesT:
         """Cycles of the busiest bank."""
-        return np.maximum.reduce([*self._busy.values()])  # type: ignore[no-any-return]
+        busiest, *others = self._busy.values()
+        for cycles in others:
+            busiest = np.maximum(busiest, cycles)
+        return busiest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,23 +20,23 @@ def synchronize(lowering: Lowering, machine: Machine) -> Lowering:
     """Find all hazards, strike those that the queues or other waits imply, and make semaphores of the rest.
 
     There is one semaphore for each unit and moment that anybody waits for. Only the instructions that are waited
-    for raise it.
+    for raise it. All of that is written into the records that the pass before has made, and left empty.
     """
     waiter, pair, producer = _waits(lowering, machine)
     semaphore = np.full(clocks.WORDS, NONE, np.int8)
     pairs = np.flatnonzero(np.bincount(pair))
     semaphore[pairs] = np.arange(len(pairs))
-    code = lowering.instructions.copy()
+    code = lowering.instructions
     full = clocks.write(waiter, pair, producer, semaphore, code["signal"], code["wait"], code["value"])
     if full >= 0:
         raise DefectError(f"instruction {full} needs more than {WAITS} waits")
-    return dataclasses.replace(lowering, instructions=code)
+    return lowering
 
 
 def _waits(lowering: Lowering, machine: Machine) -> tuple[Int32, Int8, Int32]:
     """Who waits for which unit and moment, unit * MOMENTS + moment, of which instruction: sorted, shape (waits,)."""
-    queues = hazards.Queues.of(lowering.instructions)
-    touched = accesses.of_program(lowering.instructions, machine, lowering.tables)
+    queues = hazards.Queues.of(lowering.instructions, lowering.kinds)
+    touched = accesses.of_program(lowering.instructions, machine, lowering.tables, lowering.kinds)
     known = np.empty((len(queues.unit), clocks.WORDS), np.int32)
     previous = np.full(UNITS, -1, np.int64)
     room = hazards.TOGETHER * clocks.WORDS

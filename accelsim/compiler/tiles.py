@@ -10,6 +10,7 @@ all have slots loads them once, whatever the number of row tiles.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -215,7 +216,7 @@ class Tiling:
     groups: ChannelGroups | None = None
     batches: int = 1
 
-    @property
+    @cached_property
     def parts_m(self) -> Cuts:
         """Rows of the row tiles."""
         return cuts_anew(self.m, self.tile_m, self.period)
@@ -225,7 +226,7 @@ class Tiling:
         """Inputs of a weight tile of floats, at most."""
         return int(whole_folds(self.tile_k, self.fold)) if self.split else self.tile_k
 
-    @property
+    @cached_property
     def parts_k(self) -> Cuts:
         """Inputs of the weight tiles of a column block."""
         return cuts_apart(self.k, self.tile_k, self.split, self.wide_k)
@@ -269,14 +270,14 @@ class Tiling:
     @cached_property
     def weight_tile_table(self) -> WeightTiles:
         """All weight tiles, batch by batch, as arrays."""
-        weight_tiles = self._weight_tiles_of_batch
+        weight_tiles = self.weight_tiles_of_batch
         if self.batches == 1:
             return weight_tiles
         batch, number = np.divmod(np.arange(self.batches * len(weight_tiles.tile)), len(weight_tiles.tile))
         return weight_tiles.take(number)._replace(batch=batch)
 
     @cached_property
-    def _weight_tiles_of_batch(self) -> WeightTiles:
+    def weight_tiles_of_batch(self) -> WeightTiles:
         """The weight tiles of the first product."""
         k_low, k_size = self.parts_k
         n_low, n_size = cuts(self.n, self.columns)
@@ -299,18 +300,16 @@ class Tiling:
         sizes = (k_low, k_size[part], n_low[block], n_size[block])
         return WeightTiles(*sizes, tile, first, last, done, integers, scaled, np.zeros_like(tile))
 
-    def weight_tiles(self) -> list[WeightTile]:
-        """The weight tiles of a batch, one by one."""
-        table = self._weight_tiles_of_batch
+    def weight_tiles(self) -> Iterator[WeightTile]:
+        """The weight tiles of a batch, one by one: as objects that all exist at once they would take long to make."""
+        table = self.weight_tiles_of_batch
         ends = (table.k_low, table.k_low + table.k_size, table.n_low, table.n_low + table.n_size, table.last)
-        return [
-            WeightTile(Span(k_low, k_high), Span(n_low, n_high), last)
-            for k_low, k_high, n_low, n_high, last in zip(*(x.tolist() for x in ends), strict=True)
-        ]
+        for k_low, k_high, n_low, n_high, last in zip(*(x.tolist() for x in ends), strict=True):
+            yield WeightTile(Span(k_low, k_high), Span(n_low, n_high), last)
 
     def order(self) -> Order:
         """All steps: weight tiles of all column tiles, or of one after the other, for each row tile; batch by batch."""
-        rows, tile = np.arange(self.tiles_m)[:, None], self._weight_tiles_of_batch.tile
+        rows, tile = np.arange(self.tiles_m)[:, None], self.weight_tiles_of_batch.tile
         ends = [len(tile)] if self.rows_outer else np.flatnonzero(np.append(np.diff(tile) > 0, True)) + 1
         pairs = [np.broadcast_arrays(rows, np.arange(low, high)) for low, high in pairwise([0, *ends])]
         row, weight_tile = (np.concatenate([pair[i].ravel() for pair in pairs]) for i in (0, 1))

@@ -308,7 +308,7 @@ class Estimates(NamedTuple):
     ahead: Float64
 
 
-def estimate(candidates: Candidates, counts: Counts) -> Estimates:
+def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0915 - one sum
     """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
     flow = candidates.flow
     product, machine, major = flow.product, flow.machine, flow.machine.feature_major

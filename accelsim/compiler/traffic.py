@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.allocate import stored_constants_offset
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.host_schedule import tensor
 from accelsim.compiler.image import Gather, Image
@@ -22,7 +21,7 @@ from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import HostPlacement, Lowering, Placement, VectorPlacement
 from accelsim.compiler.moves import fresh
 from accelsim.compiler.reads import ImageReads
-from accelsim.compiler.schedule import _received_whole
+from accelsim.compiler.schedule import received_whole
 from accelsim.compiler.tiles import Cuts, Place, Tiling, cuts, cuts_anew, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
@@ -159,17 +158,17 @@ def _activations(
 
 def _weights(channel: _Channel, flow: Dataflow, tiling: Tiling, placement: Placement) -> int:
     """Bursts of weight tiles and their constants, as often as they are brought."""
-    parts, table, machine = placement.parts, tiling.weight_tile_table, flow.machine
-    number = np.arange(len(table.tile)) % len(parts)
-    dram, last = np.array(placement.weight_tiles)[number], table.last
-    times = _weight_passes(tiling, table.tile[: len(parts)])[number]
+    tiles, table, machine = placement.weight_tiles, tiling.weight_tile_table, flow.machine
+    of_batch = len(tiles.address)
+    number = np.arange(len(table.tile)) % of_batch
+    dram, last = tiles.address[number], table.last
+    times = _weight_passes(tiling, table.tile[:of_batch])[number]
     constants = np.where(last, machine.constant_bytes * table.n_size, 0)
     if flow.encoder is None and flow.product.factor is None:
         behind = align_up(flow.all_weights_bytes(table), machine.weight.width_bytes)
         return channel.bursts(_runs(dram, np.where(last, behind + constants, flow.all_weights_bytes(table))), times)
-    stored = np.array([flow.stored_weights_bytes(part) for part in parts])[number]
-    offsets = np.array([stored_constants_offset(flow, part) for part in parts])[number]
-    bursts = channel.bursts(_runs(dram, stored), times) + channel.bursts(_runs(dram + offsets, constants), times)
+    bursts = channel.bursts(_runs(dram, tiles.weights[number]), times)
+    bursts += channel.bursts(_runs(dram + tiles.constants[number], constants), times)
     if placement.factor:
         rows, row_bytes = flow.factor_rows(table.k_size, table.n_size)
         row, column = oriented(table.k_low, table.n_low, feature_major=flow.reads_outputs)
@@ -285,7 +284,7 @@ class _Link:
         self._lowering = lowering
         self._inputs = {*lowering.graph.inputs} if machine.host.io_bandwidth_bytes_per_s is not None else set[str]()
         self._linked = machine.host.io_bandwidth_bytes_per_s is not None
-        self._whole = _received_whole(lowering) if self._linked else set[str]()
+        self._whole = received_whole(lowering) if self._linked else set[str]()
         self._arrived = {*self._whole}
         self._known = {*self._inputs}
 

@@ -42,7 +42,8 @@ def pack_rows(values: NDArray[np.generic], operand: OperandType) -> NDArray[np.u
         return _bytes(values.astype(_FLOATS[operand]))
     bits = OPERANDS[operand].bits
     if bits >= 8:
-        return _bytes(values.astype(f"<i{bits // 8}", copy=False))  # signed and unsigned share their bits
+        there = values.dtype == f"<u{bits // 8}"  # signed and unsigned share their bits
+        return _bytes(values if there else values.astype(f"<i{bits // 8}", copy=False))
     fields = (
         (values.astype(np.int8) > 0).astype(np.uint8) if operand == "binary" else values.astype(np.int8).view(np.uint8)
     )

@@ -68,7 +68,7 @@ class Strip(NamedTuple):
 
 def lines_of(value: Value) -> int:
     """Lines of an image; 1 of a matrix of samples by features."""
-    return value.shape[1] if len(value.shape) > 2 else 1  # noqa: PLR2004 - samples and features
+    return value.shape[1] if len(value.shape) > 2 else 1
 
 
 class Piece(NamedTuple):
@@ -286,7 +286,7 @@ class _Writer:
         return self._there[name, part]
 
 
-def pieces_of(
+def pieces_of(  # noqa: C901 - one line of reasoning
     graph: Graph, nodes: Sequence[Node], last: str, part: Part, ahead: Mapping[str, Piece]
 ) -> dict[str, Piece] | None:
     """What a strip forms of each value to form a part of one; None if that can't be told.
@@ -343,7 +343,9 @@ def _takes_features(graph: Graph, node: Node) -> bool:
     return whole and one_group and isinstance(node.op, (Conv, MatMul, MaxPool, AveragePool, *_POINTWISE))
 
 
-def _read_of(node: Node, graph: Graph, part: Part, place: int) -> Part | None:
+def _read_of(  # noqa: PLR0911 - one an operator
+    node: Node, graph: Graph, part: Part, place: int
+) -> Part | None:
     """Part of a value that a node reads to form a part of another one; None if that can't be told."""
     op, given, formed = node.op, graph[node.inputs[place]], graph[node.output]
     if not given.shape or given.shape[0] != formed.shape[0]:
@@ -376,7 +378,7 @@ def _op_of(op: Op, given: Value, formed: Value, part: Part) -> Op:
             end = (part.lines.stop - 1) * window.stride[0] - top + window.reach[0]
             top = max(0, top - part.lines.start * window.stride[0])
             bottom = max(0, end - lines_of(given))
-            return replace(op, window=replace(window, padding=(top, left, bottom, right)))  # type: ignore[call-arg]
+            return replace(op, window=replace(window, padding=(top, left, bottom, right)))
         case Reshape():
             return Reshape((len(part.images), *formed.shape[1:]))
     return op
@@ -399,8 +401,9 @@ def _joined(name: str, parts: Sequence[tuple[Part, str]]) -> list[Node]:
         if len(pieces) > 1:
             joined = name if len(by_image) == 1 else f"join{number}.{name}"
             nodes.append(Node(f"join{number}.{name}", Concat(1), tuple(pieces), (joined,)))
-            pieces = [joined]
-        images += pieces
+            images.append(joined)
+        else:
+            images += pieces
     if len(images) > 1:
         nodes.append(Node(f"join.{name}", Concat(0), tuple(images), (name,)))
     return nodes

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
 from accelsim.isa import accesses, opcodes
+from accelsim.isa.kinds import Kinds
 from accelsim.isa.opcodes import UNITS, Memory, Unit
 from accelsim.kernels import classes, strides
 from accelsim.kernels import hazards as kernel
@@ -46,9 +47,10 @@ class Queues:
     by_unit: Int32
 
     @classmethod
-    def of(cls, instructions: NDArray[np.void]) -> Queues:
-        """Queues of a program whose opcodes are valid."""
-        unit = opcodes.UNIT_OF[instructions["opcode"]]
+    def of(cls, instructions: NDArray[np.void], kinds: Kinds | None = None) -> Queues:
+        """Queues of a program whose opcodes are valid; `kinds` says which instructions differ, if that is known."""
+        kinds = kinds or Kinds.of(instructions)
+        unit = opcodes.UNIT_OF[instructions["opcode"][kinds.first]][kinds.number]
         first, by_unit = np.zeros(UNITS + 1, np.int64), np.empty(len(unit), np.int32)
         classes.in_order(unit, first, by_unit)
         return cls(unit, first, by_unit)
@@ -96,7 +98,7 @@ def find(unit: Int8, found: accesses.Accesses, image_bytes: int, machine: Machin
         until=found.until,
         ranges=ranges,
         shapes=np.stack([rows, stride, row_bytes], axis=1),
-        image=bases[memory] + np.where(np.isin(memory, (Memory.DRAM, Memory.HOST)), image_bytes, 0),
+        image=bases[memory] + np.where((memory == Memory.DRAM) | (memory == Memory.HOST), image_bytes, 0),
         bucket=bucket,
         span=span,
         first=np.cumsum(span) - span,
@@ -121,10 +123,13 @@ def _buckets(memory: Int64, ranges: Int64) -> tuple[Int64, Int64, int]:
     First bucket of each region and how many it lies in, shape (regions,); buckets of all memories.
     """
     bucket, last, buckets = np.empty_like(memory), np.empty_like(memory), 0
-    for m in np.unique(memory).tolist():
-        own = memory == m
+    for m in Memory:
+        own = np.flatnonzero(memory == m)
+        if not len(own):
+            continue
         low, high = ranges[own, strides.ADDRESS], ranges[own, strides.END]
-        shift = int(np.median(high - low)).bit_length()
+        size = np.sort(high - low)
+        shift = int(size[(len(size) - 1) // 2] + size[len(size) // 2] >> 1).bit_length()  # of the median
         bottom, top = int(low.min()), int(high.max())
         while top - bottom >> shift > MAX_BUCKETS:
             shift += 1

@@ -74,6 +74,8 @@ INSTRUCTION = np.dtype(
         ("operands", "<i8", (OPERANDS,)),
     ]
 )
+#: The same records, of each its opcode, signals and waits alone, as two numbers.
+ORDERED = np.dtype({"names": ["order"], "formats": [("<i4", (2,))], "offsets": [0], "itemsize": INSTRUCTION.itemsize})
 
 
 class Span(NamedTuple):

@@ -182,7 +182,7 @@ def _waits(program: Program) -> list[str]:
 
 def _operands(program: Program) -> list[str]:
     faults: list[str] = []
-    for number in np.unique(program.instructions["opcode"]).tolist():
+    for number in np.flatnonzero(np.bincount(program.instructions["opcode"], minlength=1)).tolist():
         opcode = OPCODES[number]
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         operands = program.instructions["operands"][index]
@@ -395,12 +395,12 @@ def _addresses(program: Program, machine: Machine, found: accesses.Accesses) -> 
 def _work(program: Program, machine: Machine, kinds: Kinds) -> list[str]:
     """A layer's products are its own, and each fold in the registers is the one that its product is for."""
     layers = program.header.layers
-    counts = np.zeros(len(layers), np.int64)
+    counts = np.zeros((len(layers), 1), np.int64)
     each = opcodes.products(program.instructions[kinds.first])
-    kernel.by_layer(kinds.number, program.instructions["layer"], each, counts)
+    kernel.by_layer(kinds.number, program.instructions["layer"], each[:, None], counts)
     faults = [
         f"layer {layer.name}: must form at most m k n = {layer.m * layer.k * layer.n} products, not {count}"
-        for layer, count in zip(layers, counts.tolist(), strict=True)
+        for layer, count in zip(layers, counts[:, 0].tolist(), strict=True)
         if count > layer.m * layer.k * layer.n
     ]
     if machine.matrix.kind in {"weight_stationary", "input_stationary", "structured_sparse"}:
@@ -441,7 +441,7 @@ def _folds(program: Program, kinds: Kinds, preload: int, product: int, shared: t
 
 
 def _order(program: Program, machine: Machine, found: accesses.Accesses) -> list[str]:
-    code, queues = program.instructions, hazards.Queues.of(program.instructions)
+    code, queues = program.instructions, hazards.Queues.of(program.instructions, found.kinds)
     first, by = np.zeros(SEMAPHORES + 1, np.int64), np.empty(SEMAPHORES, np.int64)
     clocks.signals(code["signal"], first)
     given = np.empty(first[-1], np.int32)

@@ -10,6 +10,7 @@ from accelsim.kernels import cache
 
 __all__ = [
     "ahead",
+    "blocks",
     "borrowing",
     "cache",
     "classes",
@@ -43,6 +44,7 @@ __all__ = [
 with cache.decorating():
     from accelsim.kernels import (
         ahead,
+        blocks,
         borrowing,
         classes,
         clocks,

@@ -20,7 +20,18 @@ import numpy as np
 from numba.core.targetconfig import TargetConfig
 
 from accelsim.computer import cores
-from accelsim.kernels import classes, clocks, engine, execute, handover, hazards, occupied, records, second_level
+from accelsim.kernels import (
+    blocks,
+    classes,
+    clocks,
+    engine,
+    execute,
+    handover,
+    hazards,
+    occupied,
+    records,
+    second_level,
+)
 from accelsim.kernels.cache import CACHE_FOLDER, Kernel, claim
 from accelsim.kernels.products import held
 from accelsim.kernels.requantize import room
@@ -121,6 +132,8 @@ def forms(needs: Needs) -> Collection[Form]:
     words, few, table = (np.zeros(0, kind) for kind in (np.int64, np.int32, np.bool_))
     units, clock, rows = np.zeros(0, np.int8), np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int64)
     ranges, grants = (words, words, words), np.zeros(0, np.int8)
+    fixed = np.zeros(0, np.uint8)
+    fixed.flags.writeable = False
     read, written = (
         {name: _field(np.zeros(0, kind), dimensions, writeable=writeable) for name, kind, dimensions in _FIELDS}
         for writeable in (False, True)
@@ -153,10 +166,17 @@ def forms(needs: Needs) -> Collection[Form]:
         Form.of(classes.of_rows, written["u1"], rows, few),
         Form.of(classes.in_order, units, words, few),
         Form.of(classes.rests, written["u1"], written["i8"], rows, written["i8"]),
+        Form.of(blocks.put, fixed, 0, words, words, words, words, np.zeros(0, np.uint8), words),
+        Form.of(
+            records.put, written["u1"], written["layer"], written["i1"], written["i1"], written["i8"], words,
+            np.zeros(0, np.uint8), 0, np.zeros((0, 0, 0), np.int64),
+        ),
         Form.of(records.valid, read["u1"], read["layer"], read["i1"], read["i1"], read["i4"], 0, 0),
-        Form.of(records.by_layer, few, read["layer"], words, words),
+        Form.of(records.by_layer, few, read["layer"], rows, rows),
+        Form.of(records.by_layer, few, written["layer"], rows, rows),
         Form.of(records.folds_fit, few, table, table, rows),
         Form.of(records.held, few, words, table, written["layer"]),
+        Form.of(engine.times, rows, rows),
         Form.of(engine.put, rows, 0, units, few, 0, read["i4"], table, 0, words),
     ]  # fmt: skip
     if needs.banked:
@@ -175,7 +195,7 @@ def _program() -> tuple[Any, ...]:
     halves, sums = np.zeros(0, np.uint16), np.zeros(0, np.int32)
     return (
         execute.Stream(bytes_, words, bytes_, np.zeros(0, np.int32), operands, fixed, fixed, words),
-        execute.Memories(bytes_, bytes_, bytes_, bytes_, halves, bytes_, sums, sent),
+        execute.Memories(bytes_, bytes_, bytes_, bytes_, halves, bytes_, sums, sent, sent, 0),
         execute.Matrix(words, bytes_, bytes_),
         held(0, 0, 0, vnni=False),
         room(0),

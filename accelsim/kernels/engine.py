@@ -282,7 +282,7 @@ def _blocker(e: Int64, u: int, i: int) -> int:
 
 @inner
 def _try(e: Int64, d: Int64, grants: Int8, u: int, last: int) -> None:
-    """Start a unit's next instruction, or note what blocks it; units up to the last one had their turn in this cycle."""
+    """Start a unit's next instruction, or note what blocks it; units up to `last` had their turn in this cycle."""
     i, cycle = e[HEAD + u], e[CYCLE]
     if e[BLOCKED + u] >= 0:
         _spend(e, i, u, e[BLOCKED + u], cycle - e[SINCE + u])
@@ -490,6 +490,14 @@ def put(
         else:
             head[u] = at
         last[u] = i
+
+
+@njit(cache=True)
+def times(records: Int64, found: Int64) -> None:
+    """Read the cycles of all moments out of the records of instructions; shapes (n, INSTRUCTION_WORDS) and (4, n)."""
+    for i in range(np.uint64(len(records))):
+        for moment in range(4):
+            found[moment, i] = records[i, ISSUE + moment]
 
 
 def run(e: Int64, d: Int64, m: Int64, c: Int64, grants: Int8, until: int) -> bool:

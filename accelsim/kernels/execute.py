@@ -88,6 +88,8 @@ class Memories(NamedTuple):
         The output scratchpad once more, as uint16, and the accumulator as int32.
     host
         What the host has yet to send, from address 0 of the DRAM on; if it computes, as much as the DRAM.
+    image, unwritten
+        First bytes of the DRAM, and how many of them are read there, because nothing writes them.
     """
 
     dram: Bytes
@@ -98,6 +100,8 @@ class Memories(NamedTuple):
     accumulator: Bytes
     sums: NDArray[np.int32]
     host: Bytes
+    image: Bytes
+    unwritten: int
 
 
 class Matrix(NamedTuple):
@@ -158,7 +162,11 @@ def loop(  # noqa: PLR0911 - whatever is left to the core
             if not _preload(p, memories, matrix):
                 return i
         elif action == LOAD:
-            copy_rows(memories.dram, p[0], p[1], _scratchpad(memories, p[4]), p[5], p[6], p[2], p[3])
+            out = _scratchpad(memories, p[4])
+            if p[0] < memories.unwritten:
+                copy_rows(memories.image, p[0], p[1], out, p[5], p[6], p[2], p[3])
+            else:
+                copy_rows(memories.dram, p[0], p[1], out, p[5], p[6], p[2], p[3])
         elif action == STORE:
             copy_rows(_scratchpad(memories, p[4]), p[5], p[6], memories.dram, p[0], p[1], p[2], p[3])
         elif GATHER <= action <= MOVE:
@@ -205,7 +213,10 @@ def _scratchpad(memories: Memories, number: int) -> Bytes:
 def _tile(action: int, p: Int64, code: Stream, memories: Memories) -> bool:
     """Move a window, or do what the vector unit does to typed tiles, if it is known how."""
     if action == GATHER:
-        windows.gather(code.descriptors[p[1]], p[4], p[5], memories.dram, p[0], _scratchpad(memories, p[2]), p[3])
+        windows.gather(
+            code.descriptors[p[1]], p[4], p[5], memories.image, memories.unwritten, memories.dram, p[0],
+            _scratchpad(memories, p[2]), p[3],
+        )  # fmt: skip
         return True
     if action == SCATTER:
         windows.scatter(code.descriptors[p[1]], _scratchpad(memories, p[2]), p[3], memories.dram, p[0])

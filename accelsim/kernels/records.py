@@ -12,6 +12,39 @@ Int8 = NDArray[np.int8]
 
 
 @njit(cache=True)
+def put(
+    opcode: NDArray[np.uint8],
+    layer: Int32,
+    signal: Int8,
+    wait: Int8,
+    operands: Int64,
+    starts: Int64,
+    opcodes: NDArray[np.uint8],
+    number: int,
+    given: Int64,
+) -> None:
+    """Write what several steps issue, each the same opcodes, one instruction after the other from its start on.
+
+    Parameters
+    ----------
+    opcode, layer, signal, wait, operands
+        Fields of the records: results, shapes (n,), (n, moments), (n, waits) and (n, operands).
+    starts
+        Number of each step's first instruction, shape (steps,).
+    opcodes, number, given
+        Opcodes of a step, shape (instructions,); number of the layer, and operands, shape (steps, instructions,
+        operands).
+    """
+    for step in range(np.uint64(len(starts))):
+        for k in range(np.uint64(len(opcodes))):
+            i = np.uint64(starts[step]) + k
+            opcode[i], layer[i] = opcodes[k], number
+            signal[i] = wait[i] = -1
+            for j in range(np.uint64(operands.shape[1])):
+                operands[i, j] = given[step, k, j]
+
+
+@njit(cache=True)
 def valid(
     opcode: NDArray[np.uint8], layer: Int32, signal: Int8, wait: Int8, value: Int32, opcodes: int, layers: int
 ) -> bool:
@@ -37,20 +70,22 @@ def valid(
 
 
 @njit(cache=True)
-def by_layer(kind: Int32, layer: Int32, amount: Int64, total: Int64) -> None:
+def by_layer(kind: Int32, layer: Int32, amounts: Int64, totals: Int64) -> None:
     """Sum what instructions have by layer.
 
     Parameters
     ----------
     kind, layer
         Of each instruction, shape (n,).
-    amount
-        What an instruction of each kind has, shape (kinds,).
-    total
-        Result, zeros, shape (layers,).
+    amounts
+        What an instruction of each kind has, shape (kinds, columns).
+    totals
+        Result, zeros, shape (layers, columns).
     """
-    for i in range(len(kind)):
-        total[layer[i]] += amount[kind[i]]
+    for i in range(np.uint64(len(kind))):
+        k, at = np.uint64(kind[i]), np.uint64(layer[i])
+        for j in range(np.uint64(amounts.shape[1])):
+            totals[at, j] += amounts[k, j]
 
 
 @njit(cache=True)

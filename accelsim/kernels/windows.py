@@ -72,13 +72,17 @@ def _fill(out: Bytes, at: int, stride: int, runs: int, size: int, value: int) ->
 
 
 @njit(cache=True)
-def gather(d: Int64, row: int, column: int, dram: Bytes, at_dram: int, chip: Bytes, at: int) -> None:
+def gather(
+    d: Int64, row: int, column: int, start: Bytes, unwritten: int, dram: Bytes, at_dram: int, chip: Bytes, at: int
+) -> None:  # fmt: skip
     """Read a window whose first coordinates are given from DRAM, and fill what lies outside the image.
 
     Parameters
     ----------
     d
         Descriptor.
+    start, unwritten
+        First bytes of the DRAM, and how many of them are read there.
     at_dram, at
         Places of the window's first run.
     """
@@ -96,7 +100,11 @@ def gather(d: Int64, row: int, column: int, dram: Bytes, at_dram: int, chip: Byt
             _fill(chip, place[1], near, count, size, fill)
         else:
             _fill(chip, place[1], near, first, size, fill)
-            _copy(dram, place[0] + first * far, far, chip, place[1] + first * near, near, end - first, size)
+            source, to = place[0] + first * far, place[1] + first * near
+            if source < unwritten:
+                _copy(start, source, far, chip, to, near, end - first, size)
+            else:
+                _copy(dram, source, far, chip, to, near, end - first, size)
             _fill(chip, place[1] + end * near, near, count - end, size, fill)
         _step(d, index, place)
 

@@ -112,7 +112,7 @@ class _Loop:
 
     def __init__(self, core: Core, program: Program, *, vnni: bool) -> None:
         code, machine = program.instructions, core.machine
-        size = _Sizes(program, machine)
+        size = _Sizes(core.few(program), machine)
         self.code = execute.Stream(
             action=_actions(core),
             rounding=np.array([SCHEMES.get(mode, -1) for mode in MODES], np.int64),
@@ -133,6 +133,8 @@ class _Loop:
             accumulator=arrays[Memory.ACCUMULATOR],
             sums=arrays[Memory.ACCUMULATOR][: arrays[Memory.ACCUMULATOR].size // 4 * 4].view(np.int32),
             host=core.memories.host,
+            image=program.image,
+            unwritten=core.memories.unwritten,
         )
         self.matrix = execute.Matrix(
             state=_matrix_state(machine),
@@ -153,7 +155,7 @@ class _Loop:
 
 
 class _Sizes:
-    """Room that the instructions of a program need, at most.
+    """Room that some instructions need, at most.
 
     Parameters
     ----------
@@ -165,11 +167,10 @@ class _Sizes:
         Channels and columns of a requantize.
     """
 
-    def __init__(self, program: Program, machine: Machine) -> None:
+    def __init__(self, code: NDArray[np.void], machine: Machine) -> None:
         self.depth = self.columns = self.groups = self.dense = self.turned = self.channels = 0
         if machine.matrix.operands != "int8":
             return
-        code = program.instructions
         for number in (opcodes.PRELOAD, opcodes.MULTIPLY, opcodes.REQUANTIZE):
             operands = code["operands"][code["opcode"] == number]
             if not len(operands):

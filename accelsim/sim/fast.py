@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import DeadlockError
 from accelsim.isa.descriptors import Descriptor, window
-from accelsim.isa.opcodes import DMAS, GATHER, MOMENTS, NONE, SCATTER, SEMAPHORES, UNIT_OF, UNITS, WAITS, Unit
+from accelsim.isa.opcodes import DMAS, GATHER, NONE, ORDERED, SCATTER, SEMAPHORES, UNIT_OF, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import classes, dma, engine
@@ -116,7 +116,9 @@ class Loop:
     def found(self) -> Found:
         """Serve what is still buffered, and sum up."""
         machine, state = self.machine, self.state
-        tail, total = state.layers[:, record.TAIL], int(state.instructions[:, record.END].max(initial=0))
+        issue, start, free, end = times = np.empty((4, len(state.instructions)), np.int64)
+        engine.times(state.instructions, times)
+        tail, total = state.layers[:, record.TAIL], int(end.max(initial=0))
         activity: Activity | None = None
         if self.controllers:
             total = int(crossing_kernel.flush(self.controllers.dram, self.controllers.crossing, total))
@@ -125,10 +127,12 @@ class Loop:
             each = machine.dram.burst_bytes / machine.dram.bandwidth_bytes_per_s * machine.clock_hz
             tail = np.ceil(tail * each).astype(np.int64)
         return Found(
-            issue=state.instructions[:, record.ISSUE].copy(),
-            start=state.instructions[:, record.START].copy(),
-            free=state.instructions[:, record.FREE].copy(),
-            end=state.instructions[:, record.END].copy(),
+            opcode=state.opcode,
+            layer=state.layer,
+            issue=issue,
+            start=start,
+            free=free,
+            end=end,
             waited=state.waited(),
             attribution=state.attribution(),
             grants=self.grants,
@@ -201,6 +205,8 @@ class _State:
     ----------
     words
         All of it, int64.
+    opcode, layer
+        Of each instruction, int64, shape (n,).
     instructions, layers, moved
         Records of the instructions, of the layers and of the transfers, shapes (n, INSTRUCTION_WORDS), (layers, words)
         and (transfers, MOVED_WORDS): views.
@@ -210,9 +216,10 @@ class _State:
         self, program: Program, machine: Machine, timings: Timings, ports: Ports, lists: _Lists | None
     ) -> None:
         code = program.instructions
-        unit = UNIT_OF[code["opcode"]]
-        self.transfers = np.flatnonzero(_TRANSFERS[unit])
         form, first = _forms(code, timings, ports)
+        self.opcode, self.layer = (code[name][first].astype(np.int64)[form] for name in ("opcode", "layer"))
+        unit = UNIT_OF[self.opcode]
+        self.transfers = np.flatnonzero(_TRANSFERS[unit])
         layer_words = record.ATTRIBUTION + (UNITS + 1) * len(states.STATES)
         sizes = (
             SEMAPHORES * record.SEMAPHORE_WORDS,
@@ -294,9 +301,8 @@ class _State:
 
 def _forms(code: NDArray[np.void], timings: Timings, ports: Ports) -> tuple[Int32, Int64]:
     """Form of each instruction, int32, shape (n,), and the first instruction of each: see `kernels.engine_records`."""
-    columns = np.empty((len(code), 1 + MOMENTS + WAITS), np.int32)
-    columns[:, 0] = ports.held
-    columns[:, 1 : 1 + MOMENTS], columns[:, 1 + MOMENTS :] = code["signal"], code["wait"]
+    columns = np.empty((len(code), 3), np.int32)
+    columns[:, 0], columns[:, 1:] = ports.held, code.view(ORDERED)["order"]
     form = np.empty(len(code), np.int32)
     return form, classes.of_rows(timings.kind, columns, form)
 

@@ -52,6 +52,7 @@ class Core:
 
     def __init__(self, program: Program, machine: Machine, touched: Accesses | None = None) -> None:
         self.machine = machine
+        self._touched = touched
         self.values = not program.header.timing_only
         self.windows = [Descriptor.read(record) for record in program.descriptors]
         self.memories = Memories(program, machine, touched)
@@ -98,9 +99,13 @@ class Core:
             for info in self._whole_after.get(instruction, ()):
                 self.kept[info.name] = info.read(self.memories.arrays[Memory.ACTIVATION]).copy()
 
+    def few(self, program: Program) -> NDArray[np.void]:
+        """Instructions of a program, each that differs from the others at least once."""
+        return program.instructions[self._touched.kinds.first] if self._touched else program.instructions
+
     def needs_data(self, program: Program) -> bool:
         """Whether what any instruction of a program takes depends on bytes."""
-        return any(map(self.depends_on_data, np.unique(program.instructions["opcode"]).tolist()))
+        return any(map(self.depends_on_data, set(self.few(program)["opcode"].tolist())))
 
     def move(self, record: np.void) -> None:
         """Do what an instruction does whose time and events `take` tells."""
@@ -185,14 +190,14 @@ class Core:
     def _move_window(self, t: opcodes.Gather | opcodes.Scatter) -> None:
         window = self.windows[t.descriptor]
         dram, chip, there = descriptors.places(window, *t[4:])
-        outside, inside = self.memories.arrays[Memory.DRAM], self.memories.arrays[Memory(t.memory)]
+        inside = self.memories.arrays[Memory(t.memory)]
         run = np.arange(window.run_bytes)
-        read, written = (t.dram + dram[there])[:, None] + run, (t.address + chip)[:, None] + run
+        far, near = (t.dram + dram[there])[:, None] + run, (t.address + chip)[:, None] + run
         if isinstance(t, opcodes.Gather):
-            inside[written] = window.fill
-            inside[written[there]] = outside[read]
+            inside[near] = window.fill
+            inside[near[there]] = self.memories.read_from(Memory.DRAM, int(far[0, 0]))[far]
         else:
-            outside[read] = inside[written]
+            self.memories.arrays[Memory.DRAM][far] = inside[near]
 
     def _detect(self, counters: Counters, memory: Memory, values: int) -> None:
         """Charge the zero detectors of what is written to the activation scratchpad, if there are any."""

@@ -39,6 +39,8 @@ class MatrixUnit(Protocol):
 
     #: Whether what instructions take depends on the bytes that they find.
     data_dependent: bool
+    #: Whether what a product takes depends on the fold that the last preload brought.
+    knows_fold: bool
 
     def move(self, operands: opcodes.Operands) -> int:
         """Do what one verified instruction does; return the products whose factors are both nonzero."""
@@ -99,6 +101,7 @@ class _Systolic:
     """One operand stays in the array, the other streams through it: weight or input stationary."""
 
     data_dependent = False
+    knows_fold = False
 
     def __init__(
         self, array: Array, config: datapaths.WeightStationary | datapaths.InputStationary, memories: Memories
@@ -175,6 +178,7 @@ class _StructuredSparse:
     """Compressed or dense weights stay in the dot products, samples pass their multiplexers."""
 
     data_dependent = False
+    knows_fold = True
 
     def __init__(self, unit: StructuredSparse, memories: Memories) -> None:
         self.unit = unit
@@ -256,6 +260,7 @@ class _OutputStationary:
     """Sums stay in the array while inputs stream, then shift out."""
 
     data_dependent = False
+    knows_fold = False
 
     def __init__(self, array: OutputStationary, memories: Memories) -> None:
         self.array = array
@@ -282,6 +287,8 @@ class _OutputStationary:
 
 class _OuterProduct:
     """Sums stay in the array; the inputs that survive the skip bits are multiplied, one a cycle."""
+
+    knows_fold = False
 
     def __init__(self, unit: OuterProduct, memories: Memories) -> None:
         self.unit = unit
@@ -349,6 +356,7 @@ class _TensorCore:
     """Cores share a block of samples by outputs, both operands from the scratchpads."""
 
     data_dependent = False
+    knows_fold = False
 
     def __init__(self, unit: TensorCore, memories: Memories) -> None:
         self.unit = unit
@@ -393,6 +401,7 @@ class _SparseLanes:
     """Lanes multiply each nonzero activation by the entries of its column, sample after sample."""
 
     data_dependent = True
+    knows_fold = False
 
     def __init__(self, unit: SparseLanes, memories: Memories) -> None:
         self.unit = unit

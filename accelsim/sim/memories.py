@@ -20,6 +20,7 @@ from accelsim.isa.descriptors import MAX_REGIONS
 from accelsim.isa.opcodes import COMPUTE, RECEIVE, Memory
 from accelsim.isa.program import Program
 from accelsim.memory.region import Region, Runs, banks, interleaved_banks, view, words
+from accelsim.results import Dram
 from accelsim.units import align_up, ceil_div
 
 Bank = tuple[Memory, int]
@@ -70,7 +71,9 @@ class Memories:
         self._machine = machine
         self._touched = touched
         #: Whether the host has a memory that is written; else what it sends stands in the image.
-        self.host_computes = bool((program.instructions["opcode"] == COMPUTE).any())
+        few = program.instructions[touched.kinds.first] if touched else program.instructions
+        self.host_computes = bool((few["opcode"] == COMPUTE).any())
+        self._received = few["operands"][few["opcode"] == RECEIVE, :4].tolist()
         self.tiles = Tiles(machine, program.tables)
         self._type = machine.matrix.operands
         kind = "f" if machine.operand.is_float else "i"
@@ -78,7 +81,10 @@ class Memories:
 
     @cached_property
     def arrays(self) -> dict[Memory, NDArray[np.uint8]]:
-        """Bytes of the memories, which take room from the first use on; a run of timing alone needs none."""
+        """Bytes of the memories, which take room from the first use on; a run of timing alone needs none.
+
+        The first ones of the DRAM stand in the program's image alone, and are zeros here; see `unwritten`.
+        """
         image, dram_bytes = self._program.image, self._program.header.dram_bytes
         sizes = {
             memory: sram.capacity_bytes
@@ -93,18 +99,47 @@ class Memories:
         try:
             alone = {memory: np.zeros(size, np.uint8) for memory, size in sizes.items()}
             arrays = {memory: alone[held_in(self._machine, memory)] for memory in self.srams}
-            dram = arrays[Memory.DRAM] = np.empty(dram_bytes, np.uint8)
+            dram = arrays[Memory.DRAM] = np.zeros(dram_bytes, np.uint8)
         except MemoryError:
             total = sum(sizes.values()) + dram_bytes
             raise AccelSimError(
                 f"memories of {self._machine.name} must fit this computer, but {total} bytes do not"
             ) from None
-        dram[: image.size], dram[image.size :] = image, 0
+        dram[self.unwritten : image.size] = image[self.unwritten :]
         # what the host sends is not there before it has come
-        received = self._program.instructions[self._program.instructions["opcode"] == RECEIVE]["operands"][:, :4]
-        for region in received.tolist():
+        for region in self._received:
             view(dram, Region(*region))[:] = 0
         return arrays
+
+    @cached_property
+    def unwritten(self) -> int:
+        """First bytes of the DRAM that nothing writes, so that the image does for them.
+
+        What an instruction reads is either among them or not. Without knowing what is touched there are none.
+        """
+        end, found = self._program.image.size, self._touched
+        if found is None or self.host_computes:
+            return 0
+        there, first = found.memory == Memory.DRAM, found.regions[found.number, 1]
+        end = int(min(end, first[there & found.write].min(initial=end)))
+        reads = np.flatnonzero(there & ~found.write)
+        kind = np.repeat(np.arange(len(found.first) - 1), np.diff(found.first))[reads]
+        low, high = np.full(len(found.first) - 1, end), np.zeros(len(found.first) - 1, np.int64)
+        np.minimum.at(low, kind, first[reads])
+        np.maximum.at(high, kind, found.ends()[found.number[reads]])
+        while (across := (low < end) & (high > end)).any():
+            end = int(low[across].min())
+        return end
+
+    def read_from(self, memory: Memory, address: int) -> NDArray[np.uint8]:
+        """Array that has what is read from an address on."""
+        in_image = memory == Memory.DRAM and address < self.unwritten
+        return self._program.image if in_image else self.arrays[memory]
+
+    @property
+    def dram(self) -> Dram:
+        """The DRAM as it is now."""
+        return Dram(self._program.image[: self.unwritten], self.arrays[Memory.DRAM])
 
     @cached_property
     def host(self) -> NDArray[np.uint8]:
@@ -127,15 +162,15 @@ class Memories:
         return tuple(sorted(touched))
 
     def bytes(self, memory: Memory, region: Region) -> NDArray[np.uint8]:
-        """Writable window onto a region, shape (rows, row_bytes)."""
-        return view(self.arrays[memory], region)
+        """Window onto a region, shape (rows, row_bytes); writable, unless nothing writes there."""
+        return view(self.read_from(memory, region.address), region)
 
     def rows(self, memory: Memory, region: Region | Runs) -> NDArray[np.uint8]:
         """Bytes of the rows of a region, or of runs of one size; shape (rows, row_bytes)."""
         if isinstance(region, Region):
             return self.bytes(memory, region)
         places = region.address[:, None] + np.arange(region.size[0])
-        return self.arrays[memory][places]
+        return self.read_from(memory, int(places[0, 0]))[places]
 
     def words(self, memory: Memory, region: Region | Runs) -> int:
         """Accesses of a memory's port that a region takes; 0 for a port without limit."""

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
-from accelsim.isa.opcodes import OPCODES, UNIT_OF, UNITS, Memory, Unit
+from accelsim.isa.opcodes import OPCODES, UNIT_OF, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.memory.activity import Activity
-from accelsim.results import Execution, Timeline
+from accelsim.results import NO_DRAM, Execution, Timeline
 from accelsim.sim import states
 from accelsim.sim.machine import Core
 
@@ -24,6 +24,8 @@ class Found:
 
     Parameters
     ----------
+    opcode, layer
+        Of each instruction, int64, shape (n,).
     issue, start, free, end
         Cycles of each instruction, int64, shape (n,).
     waited
@@ -39,6 +41,8 @@ class Found:
         What a banked DRAM did, or None.
     """
 
+    opcode: Int64
+    layer: Int64
     issue: Int64
     start: Int64
     free: Int64
@@ -54,18 +58,18 @@ class Found:
 
 def outcome(engine: str, program: Program, machine: Machine, core: Core, found: Found) -> Execution:
     """Complete what an engine found: the host's last interval, drained units, what DRAM commands are charged to."""
-    code, attribution = program.instructions, found.attribution
-    if len(code):  # the interval after the last issue may outlast the program
+    attribution = found.attribution
+    if len(found.layer):  # the interval after the last issue may outlast the program
         interval = machine.host.issue_interval_cycles
         rest = min(interval, found.total - int(found.issue[-1]))
-        attribution[code["layer"][-1], states.HOST, states.BUSY] += rest
+        attribution[found.layer[-1], states.HOST, states.BUSY] += rest
     for row in range(UNITS + 1):
         # after its last instruction a unit is drained; the last layer carries it
         attribution[-1, row, states.DRAINED] = found.total - attribution[:, row].sum()
     timeline = Timeline(
-        unit=UNIT_OF[code["opcode"]].astype(np.int64),
-        opcode=code["opcode"].astype(np.int64),
-        layer=code["layer"].astype(np.int64),
+        unit=UNIT_OF.astype(np.int64)[found.opcode],
+        opcode=found.opcode,
+        layer=found.layer,
         issue=found.issue,
         start=found.start,
         free=found.free,
@@ -85,7 +89,7 @@ def outcome(engine: str, program: Program, machine: Machine, core: Core, found: 
         timeline=timeline,
         attribution=attribution,
         counters=tuple(core.counters),
-        dram=core.memories.arrays[Memory.DRAM] if core.values else np.zeros(0, np.uint8),
+        memory=core.memories.dram if core.values else NO_DRAM,
         kept=core.kept,
         effectual=tuple(core.effectual),
         grants=found.grants,

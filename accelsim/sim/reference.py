@@ -204,7 +204,10 @@ class _Engine:
         total, activity = max(self.end, default=0), None
         if self.dmas:
             total, activity = self.dmas.finish(total)
+        code = self.program.instructions
         found = Found(
+            opcode=code["opcode"].astype(np.int64),
+            layer=code["layer"].astype(np.int64),
             **{name: np.array(getattr(self, name), np.int64) for name in ("issue", "start", "free", "end", "waited")},
             attribution=np.array(self.attribution, np.int64),
             grants=np.array(self.dmas.grants if self.dmas else self.grants, np.int8),

@@ -18,7 +18,6 @@ from accelsim.kernels import classes, records
 from accelsim.kernels import engine_records as record
 from accelsim.memory.region import Region
 from accelsim.sim.machine import Core
-from accelsim.sim.memories import Bank
 from accelsim.sim.timing import Timing
 
 Int64 = NDArray[np.int64]
@@ -73,7 +72,7 @@ class Timings:
 def _learn(core: Core, code: NDArray[np.void]) -> None:
     """Have the tiles of instructions worked out opcode by opcode."""
     opcode = code["opcode"]
-    for number in np.unique(opcode).tolist():
+    for number in np.flatnonzero(np.bincount(opcode)).tolist():
         if not core.depends_on_data(number):
             core.memories.tiles.learn(number, code["operands"][opcode == number])
 
@@ -127,7 +126,7 @@ def _takes(core: Core, code: NDArray[np.void], i: int, preload: int, times: int)
     if core.depends_on_data(int(code["opcode"][i])):
         return (0,) * record.TAKES  # each of them has a row of its own
     once: Counters = {}
-    if preload >= 0 and code["opcode"][i] == MATMUL:
+    if preload >= 0 and core.matrix.knows_fold and code["opcode"][i] == MATMUL:
         core.take({}, code[preload])  # so that the unit knows what its array holds
     timing = core.take(once, code[i])
     for event, n in once.items():
@@ -169,24 +168,49 @@ class Ports:
     @classmethod
     def of(cls, core: Core, found: Accesses) -> Ports:
         """Find the banks from what a program's instructions touch."""
-        memories = core.memories
-        number: dict[Bank, int] = {}
+        first = np.zeros(len(Memory), np.int64)  # bank of each memory
         limit: list[int] = []
-        for memory, sram in memories.srams.items():
-            for bank in range(0 if sram.ideal else sram.banks):
-                number[memory, bank] = len(limit)
-                limit.append(sram.ports)
+        for memory, sram in core.memories.srams.items():
+            first[memory] = len(limit)
+            limit += [sram.ports] * (0 if sram.ideal else sram.banks)
         # sets of banks: of each region, then of each different combination of regions' sets that an instruction has
         sets: dict[tuple[int, ...], int] = {(): 0}
-        regions = ((Memory(memory), Region(*region)) for memory, *region in found.regions.tolist())
-        of_region = [tuple(number[bank] for bank in memories.banks([region])) for region in regions]
+        of_region = np.array(
+            [sets.setdefault(banks, len(sets)) for banks in _banks(core, found.regions, first)], np.int64
+        )
         place = np.arange(len(found.number)) - np.repeat(found.first[:-1], np.diff(found.first))
         kind = np.repeat(np.arange(len(found.first) - 1), np.diff(found.first))
         used = np.zeros((len(found.first) - 1, int(place.max(initial=0)) + 1), np.int64)
-        used[kind, place] = np.array([sets.setdefault(each, len(sets)) for each in of_region], np.int64)[found.number]
+        used[kind, place] = of_region[found.number]
         several = list(sets)
         class_ = np.empty(len(used), np.int32)
-        first = classes.of_rows(used[:, 0], used[:, 1:], class_)
-        joined = [tuple(sorted({bank for k in row for bank in several[k]})) for row in used[first].tolist()]
+        own = classes.of_rows(used[:, 0], used[:, 1:], class_)
+        joined = [tuple(sorted({bank for k in row for bank in several[k]})) for row in used[own].tolist()]
         held = np.array([sets.setdefault(each, len(sets)) for each in joined], np.int32)
         return cls(held[class_][found.kinds.number], tuple(sets), np.array(limit, np.int64))
+
+
+def _banks(core: Core, regions: Int64, first: Int64) -> list[tuple[int, ...]]:
+    """Banks of which regions need a port, numbered from the first one of each memory on."""
+    memory, address, stride, rows, row_bytes = regions.T
+    last = address + (rows - 1) * stride + row_bytes - 1
+    found: list[tuple[int, ...]] = [()] * len(regions)
+    known: dict[tuple[int, int], tuple[int, ...]] = {}
+    for name, sram in core.memories.srams.items():
+        own = np.flatnonzero(memory == name)
+        if sram.ideal or not len(own):
+            continue
+        base = int(first[name])
+        # rows that pass over no bank, of banks of addresses in a row, touch all from the first to the last
+        ranged = ((rows[own] == 1) | (stride[own] <= sram.bank_bytes)) & (sram.interleaving != "words")
+        near, others = own[ranged], own[~ranged]
+        low, high = (base + at[near] // sram.bank_bytes for at in (address, last))
+        for i, *span in zip(near.tolist(), low.tolist(), high.tolist(), strict=True):
+            key = (span[0], span[1])
+            if key not in known:
+                known[key] = tuple(range(span[0], span[1] + 1))
+            found[i] = known[key]
+        for i in others.tolist():
+            region = Region(*regions[i, 1:].tolist())
+            found[i] = tuple(base + bank for _, bank in core.memories.banks([(name, region)]))
+    return found

@@ -270,7 +270,7 @@ def test_allocate_begins_regions_at_bursts_and_keeps_their_bytes_apart() -> None
     assert all(place.address % burst == 0 for name, place in lowering.places.items() if name not in beside)
     for placement in lowering.placements:
         if isinstance(placement, Placement):
-            assert all(address % burst == 0 for address in placement.weight_tiles)
+            assert (placement.weight_tiles.address % burst == 0).all()
             assert placement.target.address >= lowering.image_bytes
     program = compile_graph(*typed, on)
     times = np.zeros(program.header.dram_bytes, np.int64)

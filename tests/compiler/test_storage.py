@@ -98,7 +98,7 @@ def test_loads_move_what_the_encoder_writes_and_no_more(storage: Storage, weight
     reads = sum(n for e, n in execution.counters[0].items() if e.operation == Operation.DRAM_READ)
     # 16 bursts of inputs; each weight tile begins a burst, and so do the 144 bytes of constants of each column
     assert reads == 16 + sum(-(-size // 64) for size in sizes) + 3 * 3
-    assert energy.breakdown(energy.price(execution.counters[0], HAN, on)).decode > 0
+    assert energy.breakdown(energy.price(execution.counters[0], energy.Prices(HAN, on))).decode > 0
 
 
 def test_sparse_weights_take_fewer_dram_bytes_and_the_same_arithmetic() -> None:

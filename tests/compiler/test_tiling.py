@@ -48,7 +48,7 @@ def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
 @settings(max_examples=60)
 def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
     chosen = cut(flow(m, k, n, on))
-    weight_tiles = chosen.weight_tiles()
+    weight_tiles = list(chosen.weight_tiles())
     times = np.zeros((m, k, n), np.int8)
     stored = np.zeros((m, n), np.int8)
     rows, columns, table = tiles.cut(m, chosen.tile_m), tiles.cut(n, chosen.tile_n), chosen.weight_tile_table
@@ -74,7 +74,7 @@ def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: 
     chosen = cut(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}
     counts = dict.fromkeys(held, 0)
-    weight_tiles = chosen.weight_tiles()
+    weight_tiles = list(chosen.weight_tiles())
     for row, weight_tile in zip(*chosen.order(), strict=True):
         part = (0, k) if chosen.resident else weight_tiles[weight_tile].k
         for name, key, slots in (
@@ -91,7 +91,7 @@ def test_weights_that_fit_are_loaded_once_for_all_row_tiles() -> None:
     whole = flow(1000, 128, 128, machine())
     chosen = cut(whole)
     assert chosen.tiles_m > 1
-    assert loads(whole, chosen)[1] == len(chosen.weight_tiles())
+    assert loads(whole, chosen)[1] == len(chosen.weight_tile_table.tile)
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -137,7 +137,7 @@ def test_a_table_for_another_dram_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=refusal + "DDR4_8Gb_x8_3200$"):
         energy.check(any_part, silent)
     with pytest.raises(ConfigError, match=refusal):
-        energy.price({COMMANDS["read"]: 1}, any_part, silent)
+        energy.price({COMMANDS["read"]: 1}, energy.Prices(any_part, silent))
     for on in (silent, machine(), machine(dram=IDEAL_DRAM)):
         energy.check(HAN, on)
         energy.check(HOROWITZ, on)
@@ -162,7 +162,7 @@ def test_leakage_and_clock_follow_from_what_the_machine_has() -> None:
         ("vector", "clock"): 16 * 3 * 32 * 0.00794,
     }
     assert found == pytest.approx(expected, rel=1e-12)
-    parts = energy.breakdown(energy.price(charged, LPDDR4, on))
+    parts = energy.breakdown(energy.price(charged, energy.Prices(LPDDR4, on)))
     assert parts.static == parts.total == pytest.approx(1000 * sum(expected.values()), rel=1e-12)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.isa.opcodes import INSTRUCTION, NONE, OPERANDS
 from accelsim.kernels import records
 
 
@@ -35,9 +36,24 @@ def test_valid_records_have_numbers_in_range_and_their_waits_first(data: st.Data
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2))))
 def test_amounts_are_summed_by_layer(given_: list[tuple[int, int]]) -> None:
     kind, layer = (np.array([pair[k] for pair in given_], np.int32) for k in range(2))
-    amount, total = np.array([1, 10, 100, 0]), np.zeros(3, np.int64)
-    records.by_layer(kind, layer, amount, total)
-    assert total.tolist() == [amount[kind[layer == k]].sum() for k in range(3)]
+    amounts, totals = np.array([[1, 4], [10, 0], [100, 7], [0, 0]]), np.zeros((3, 2), np.int64)
+    records.by_layer(kind, layer, amounts, totals)
+    assert totals.tolist() == [amounts[kind[layer == k]].sum(axis=0).tolist() for k in range(3)]
+
+
+def test_steps_put_their_instructions_from_their_starts_on_and_nothing_else() -> None:
+    code = np.zeros(7, INSTRUCTION)
+    operands = np.arange(1, 1 + 2 * 3 * OPERANDS).reshape(2, 3, OPERANDS)
+    fields = (code[name] for name in ("opcode", "layer", "signal", "wait", "operands"))
+    records.put(*fields, np.array([4, 0]), np.array([5, 6, 7], np.uint8), 9, operands)
+    assert code["opcode"].tolist() == [5, 6, 7, 0, 5, 6, 7]
+    assert code["layer"].tolist() == [9, 9, 9, 0, 9, 9, 9]
+    assert (code["signal"][[0, 1, 2, 4, 5, 6]] == NONE).all()
+    assert (code["wait"][[0, 1, 2, 4, 5, 6]] == NONE).all()
+    assert code[3] == np.zeros(1, INSTRUCTION)[0]
+    np.testing.assert_array_equal(code["operands"][4:], operands[0])
+    np.testing.assert_array_equal(code["operands"][:3], operands[1])
+    assert not code["value"].any()
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def both(given_: Case, on: Machine) -> tuple[Execution, Execution]:
 
 def assert_equal(copied: Execution, whole: Execution) -> None:
     """All but the bytes of the DRAM, of which there are fewer."""
-    engines.assert_equal(dataclasses.replace(copied, dram=whole.dram), whole)
+    engines.assert_equal(dataclasses.replace(copied, memory=whole.memory), whole)
     for mine, theirs in zip(copied.layer_times(), whole.layer_times(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 

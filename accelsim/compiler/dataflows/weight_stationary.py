@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.instructions import Instructions, in_turn, issue
@@ -50,6 +51,14 @@ class WeightStationaryFlow(Dataflow):
         packed = pack_rows(numbers.reshape(weight_tile.k.size, -1), self.machine.matrix.operands)
         data[self._shared_bytes :] = packed.reshape(-1)
         return data
+
+    def in_rows(self) -> NDArray[np.uint8] | None:
+        """Those of 8 bits that are neither encoded nor looked up."""
+        if self.machine.matrix.operands != "int8" or self.lookup or self.encoder or self.product.factor:
+            return None
+        rows = np.ascontiguousarray(pack_rows(self.product.weights, "int8")).view()
+        rows.flags.writeable = False
+        return rows
 
     @property
     def _shared_bytes(self) -> int:

@@ -26,8 +26,8 @@ from accelsim.graph.strips import Part, Strips, cut_all, lines_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div
 
-#: Fusions of a run, at most.
-MOST_FUSIONS = 4
+#: Fusions of a run, at most: of strips of whole images, and of others, which have borders.
+MOST_FUSIONS, MOST_WITH_BORDERS = 12, 4
 #: Parts of the scratchpad that strips may fill; tiles take turns in what is left.
 FILLED = (0.45, 0.3, 0.2)
 #: Features that strips of features are multiples of: a burst of them, and columns of an array.
@@ -82,7 +82,9 @@ def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[st
     steps = [_Step.of(lowering, fusion) for fusion in lowering.fusions]
     found = []
     for first in range(len(steps)):
-        for last in range(first, min(first + MOST_FUSIONS, len(steps))):
+        images = lowering.graph[steps[first].target].shape[:1]
+        most = MOST_FUSIONS if images > (1,) else MOST_WITH_BORDERS
+        for last in range(first, min(first + most, len(steps))):
             if not steps[last].cuts:
                 break
             stretch = _Stretch(lowering, steps[first : last + 1])
@@ -245,7 +247,8 @@ class _Stretch:
         read = sum(_bytes(self.graph[name]) for name, _ in outside)
         size = _largest(images * lines, lambda size: self._peak(size) <= most_bytes)
         parts = _rows(value, size) if size else []
-        if 1 < len(parts) <= MOST_STRIPS:
+        short = size >= lines or len(self.steps) <= MOST_WITH_BORDERS
+        if 1 < len(parts) <= MOST_STRIPS and short:
             within_images = len(parts) - images if size < lines else 0
             again = sum(beyond * _bytes(self.graph[name]) // lines_of(self.graph[name]) for name, beyond in outside)
             again = again * within_images // images

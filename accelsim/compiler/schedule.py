@@ -201,7 +201,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
             macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
         whole = rows * OPERANDS[value.element.operand].row_bytes(elements)
-        whole = 0 if fusion.target in lowering.stays else whole
+        whole = 0 if lowering.held(fusion.target) else whole
         if formed[number] != macs or stored[number] != whole:
             raise DefectError(
                 f"fusion {fusion.name}: must form {macs} products and store {whole} bytes, "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from accelsim import provenance
 from accelsim.compiler import alike
+from accelsim.compiler.lowering import Least
 from accelsim.compiler.pipeline import can_execute, compile_graph
 from accelsim.compiler.plan import plan_graph
 from accelsim.compress.apply import quantize, rewritten
@@ -60,6 +61,7 @@ def run(
     timing_only: bool = False,
     reuse_blocks: bool = False,
     residency: bool = True,
+    least: Least = "time",
     trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -79,6 +81,8 @@ def run(
         timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
     residency
         Whether values may stay on chip between layers; else all of them go through DRAM, for comparison.
+    least
+        What the plan looks for first, time or energy; see `compiler.pipeline.compile_graph`.
     trace
         File for a trace that Perfetto opens, see `report.perfetto`; not with `reuse_blocks`.
     progress
@@ -110,6 +114,7 @@ def run(
         timing_only=timing_only,
         reuse_blocks=reuse_blocks,
         residency=residency,
+        least=least,
         trace=trace,
         progress=progress,
     )
@@ -195,15 +200,16 @@ def simulate(
     timing_only: bool = False,
     reuse_blocks: bool = False,
     residency: bool = True,
+    least: Least = "time",
     trace: Path | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
     if reuse_blocks:
-        program, execution = _reuse(prepared, machine, engine, progress, residency=residency)
+        program, execution = _reuse(prepared, machine, engine, progress, residency=residency, least=least)
     else:
         program, execution = _simulate(
-            prepared, machine, engine, progress, timing_only=timing_only, residency=residency
+            prepared, machine, engine, progress, timing_only=timing_only, residency=residency, least=least
         )
     golden = None if timing_only else _reference(prepared, machine)
     origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
@@ -233,6 +239,7 @@ def compile_workload(
     recipe: str | None = None,
     *,
     residency: bool = True,
+    least: Least = "time",
     progress: Progress | None = None,
 ) -> Program:
     """Compile a network for a machine and verify the program; arguments and errors as for `run`."""
@@ -241,7 +248,9 @@ def compile_workload(
     compile_kernels([], progress=progress)
     executed = _executed(workload, chosen)
     named = _named(progress, "compiling")
-    program = compile_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
+    program = compile_graph(
+        executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least
+    )
     verify(program, machine)
     return program
 
@@ -252,6 +261,7 @@ def plan(
     recipe: str | None = None,
     *,
     residency: bool = True,
+    least: Least = "time",
     progress: Progress | None = None,
 ) -> Plan:
     """What the compiler decides about a network on a machine: tiles, what stays on chip, and the DRAM bytes of it.
@@ -262,7 +272,7 @@ def plan(
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     executed = _executed(workload, chosen, values=needs_values(machine, chosen, timing_only=True))
     named = _named(progress, "planning")
-    return plan_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency)
+    return plan_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
 
 
 def graph(workload: str, recipe: str | None = None) -> Graph:
@@ -377,17 +387,18 @@ def _simulate(
     *,
     timing_only: bool,
     residency: bool,
+    least: Least = "time",
 ) -> tuple[Program, Execution]:
     """Compile a graph and execute it, some fusions left out."""
     graph, inputs, recipe = prepared.executed.graph, prepared.executed.inputs, prepared.recipe.name
     program = compile_graph(
-        graph, inputs, machine, recipe, _named(progress, "compiling"), left_out, residency=residency
+        graph, inputs, machine, recipe, _named(progress, "compiling"), left_out, residency=residency, least=least
     )
     return program, ENGINES[engine](program, machine, _named(progress, "simulating"), timing_only=timing_only)
 
 
 def _reuse(
-    prepared: Prepared, machine: Machine, engine: str, progress: Progress | None, *, residency: bool
+    prepared: Prepared, machine: Machine, engine: str, progress: Progress | None, *, residency: bool, least: Least
 ) -> tuple[Program, Execution]:
     """Simulate some of the blocks of a network that repeat and copy the others; all if they can't be copied.
 
@@ -400,13 +411,15 @@ def _reuse(
     if blocks:
         left_out = blocks.left_out(reuse.SIMULATED)
         program, execution = _simulate(
-            prepared, machine, engine, progress, left_out, timing_only=True, residency=residency
+            prepared, machine, engine, progress, left_out, timing_only=True, residency=residency, least=least
         )
         try:
             return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in layers(graph)])
         except UnsteadyError as error:
             logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
-    program, execution = _simulate(prepared, machine, engine, progress, timing_only=True, residency=residency)
+    program, execution = _simulate(
+        prepared, machine, engine, progress, timing_only=True, residency=residency, least=least
+    )
     return program, reuse.none(execution, blocks)
 
 

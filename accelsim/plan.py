@@ -59,6 +59,7 @@ class Plan(Frozen):
     arch: str = quantity("name", "Machine")
     recipe: str = quantity("name", "Compression recipe")
     residency: bool = quantity("flag", "Whether values might stay on chip between fusions")
+    least: Literal["time", "energy"] = quantity("name", "What was to be least")
     burst: int = quantity("bytes", "A DRAM burst")
     fusions: list[FusionPlan] = quantity("fusions", "All fusions, in order")
     dram_read: int = quantity("bytes", "Whole bursts that all of them ask the DRAM for")

@@ -519,6 +519,7 @@ class Summary(Figures, RunIdentity):
 
     bytes: BytesOfAll
     residency: bool = quantity("flag", "Whether values might stay on chip between layers")
+    least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
     reuse: Reuse | None = quantity("section", "Blocks that were copied; null if that was not asked for")
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")

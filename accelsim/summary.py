@@ -153,6 +153,7 @@ def summarize(
         **figures,
         bytes=all_bytes,
         residency=header.residency,
+        least=header.least,
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(infos),
         counters=energy.price(counters, prices),

@@ -16,13 +16,14 @@ def compile_(
     arch: options.Arch = "edge-ws",
     recipe: options.Recipe = None,
     residency: options.Residency = True,
+    least: options.Least = "time",
 ) -> None:
     """Compile a network for a machine into a program file."""
     output.require_file(file)
     from accelsim import api
 
     with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
-        program = api.compile_workload(workload, arch, recipe, residency=residency, progress=progress)
+        program = api.compile_workload(workload, arch, recipe, residency=residency, least=least, progress=progress)
     program.save(file)
     typer.echo(
         f"wrote {file}: {len(program.instructions)} instructions, {program.image.size} bytes of DRAM image",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -36,6 +36,7 @@ def explain(
         typer.Option("--recipe", help="With --plan, the recipe: a shipped name or a path; default is the machine's."),
     ] = None,
     residency: options.Residency = True,
+    least: options.Least = "time",
     workload: Annotated[
         str | None, typer.Option("--workload", help="Without --plan, the result's network, if that is no shipped one.")
     ] = None,
@@ -45,9 +46,14 @@ def explain(
     if plan:
         if workload:
             raise AccelSimError(Fault("must go without --plan, whose argument is the workload", key="--workload"))
-        _plan(what, arch, recipe, residency=residency, as_json=as_json)
+        _plan(what, arch, recipe, residency=residency, least=least, as_json=as_json)
         return
-    given = {"--arch": arch is not None, "--recipe": recipe is not None, "--no-residency": not residency}
+    given = {
+        "--arch": arch is not None,
+        "--recipe": recipe is not None,
+        "--no-residency": not residency,
+        "--least": least != "time",
+    }
     for name in (name for name, there in given.items() if there):
         raise AccelSimError(Fault("must go with --plan: a result says itself what it was made with", key=name))
     from accelsim.dse import explain as dse
@@ -66,13 +72,23 @@ def explain(
         output.show(table)
 
 
-def _plan(workload: str, arch: str | None, recipe: str | None, *, residency: bool, as_json: bool) -> None:
+def _plan(
+    workload: str,
+    arch: str | None,
+    recipe: str | None,
+    *,
+    residency: bool,
+    least: Literal["time", "energy"],
+    as_json: bool,
+) -> None:
     """Print what the compiler decides."""
     from accelsim import api
     from accelsim.report import plan as report
 
     with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
-        found = api.plan(workload, arch or api.DEFAULT_ARCH, recipe, residency=residency, progress=progress)
+        found = api.plan(
+            workload, arch or api.DEFAULT_ARCH, recipe, residency=residency, least=least, progress=progress
+        )
     if as_json:
         typer.echo(found.to_json())
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,13 @@ Residency = Annotated[
     typer.Option(
         "--residency/--no-residency",
         help="Whether values may stay on chip between layers; else all go through DRAM, to see what that is worth.",
+    ),
+]
+Least = Annotated[
+    Literal["time", "energy"],
+    typer.Option(
+        "--least",
+        help="What the plan looks for first: the least time, and then few DRAM bytes; or the fewest DRAM bytes.",
     ),
 ]
 Folder = Annotated[

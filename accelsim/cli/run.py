@@ -26,6 +26,7 @@ def run(
         ),
     ] = False,
     residency: options.Residency = True,
+    least: options.Least = "time",
     folder: options.Folder = None,
     trace: options.Trace = None,
     as_json: options.Json = False,
@@ -47,6 +48,7 @@ def run(
             timing_only=timing_only,
             reuse_blocks=reuse_blocks,
             residency=residency,
+            least=least,
             trace=trace,
             progress=progress,
         )

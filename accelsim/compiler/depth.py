@@ -126,7 +126,13 @@ def cut(lowering: Lowering, runs: Sequence[Run], machine: Machine) -> InStrips:
             found.append((run, strips))
     graph, strips_of = cut_all(lowering.graph, [strips for _, strips in found])
     fresh = Lowering(
-        graph, lowering.inputs, lowering.recipe, residency=lowering.residency, whole=lowering.graph, strips=strips_of
+        graph,
+        lowering.inputs,
+        lowering.recipe,
+        residency=lowering.residency,
+        least=lowering.least,
+        whole=lowering.graph,
+        strips=strips_of,
     )
     arranged = arrange(legalize(fuse(fresh, machine), machine), machine)
     run_of = {node.output: number for number, (_, strips) in enumerate(found) for node in strips.nodes}

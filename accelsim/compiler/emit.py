@@ -56,6 +56,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         dram_bytes=lowering.dram_bytes,
         compulsory_bytes=lowering.compulsory_bytes,
         residency=lowering.residency,
+        least=lowering.least,
         layers=layers,
         regions=regions,
         kept=kept,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ from accelsim.isa.program import Program
 from accelsim.isa.tables import Tables
 
 Int64 = NDArray[np.int64]
+
+
+#: What a plan looks for first; DRAM bursts stand for energy, of which they are most.
+Least = Literal["time", "energy"]
 
 
 class StoredTiles(NamedTuple):
@@ -177,6 +181,8 @@ class Lowering:
         How fusions are cut, and where in the scratchpads their tiles take turns; None for the host's.
     residency
         Whether values may stay on chip between fusions.
+    least
+        What is to be least: time, then energy, or the other way.
     whole, strips
         The graph before some of its nodes were cut into strips, and what of its values those of the strips are.
     stays
@@ -203,6 +209,7 @@ class Lowering:
     tilings: tuple[Tiling | VectorTiling | None, ...] = ()
     rooms: tuple[Rooms | None, ...] = ()
     residency: bool = True
+    least: Least = "time"
     whole: Graph | None = None
     strips: Mapping[str, Strip] = field(default_factory=dict)
     stays: Mapping[str, Stay] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from accelsim.compiler import alike, allocate, emit, fuse, layout, legalize, place, schedule, synchronize
-from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.lowering import Least, Lowering
 from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
 from accelsim.graph.graph import Graph
@@ -67,9 +67,10 @@ def planned(
     progress: Callable[[int, int], None] | None = None,
     *,
     residency: bool = True,
+    least: Least = "time",
 ) -> Lowering:
     """Decide all about a graph without forming an instruction; parameters and errors as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), recipe, residency=residency)
+    lowering = Lowering(graph, tuple(inputs), recipe, residency=residency, least=least)
     return _run([step for step in PASSES if step.name in _PLANNING], lowering, machine, progress)
 
 
@@ -82,6 +83,7 @@ def compile_graph(
     left_out: range = range(0),
     *,
     residency: bool = True,
+    least: Least = "time",
 ) -> Program:
     """Compile a typed graph for a machine and a batch of inputs.
 
@@ -99,13 +101,16 @@ def compile_graph(
         Fusions that the program does not compute, though all others lie in DRAM where they do with them.
     residency
         Whether values may stay on chip between fusions; else all of them go through DRAM.
+    least
+        What tiles and places are chosen for: the least time and, of what takes hardly more, the fewest DRAM bursts; or
+        the fewest bursts, at whatever time.
 
     Raises
     ------
     CompileError
         If a fusion does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency)
+    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency, least=least)
     lowering = _run(PASSES, lowering, machine, progress)
     assert lowering.program  # noqa: S101 - the last pass makes it
     return lowering.program

@@ -9,6 +9,7 @@ fusions cut together: a value stays if that takes fewer DRAM bursts, and hardly 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.graph.value import Shape
 from accelsim.units import align_up
 
-#: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile.
+#: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile, if time is to
+#: be least.
 SLACK = 1.01
 
 
@@ -81,11 +83,11 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
         for run, numbers in zip(found.runs, found.of_run, strict=True):
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
-            if after.cycles <= before.cycles * SLACK and after.bursts < before.bursts:
+            if after.cycles <= before.cycles * plan.slack and after.bursts < before.bursts:
                 known.add(run._replace(saved=burst * (before.bursts - after.bursts)))
         runs += known.difference(runs)
         before, after = _cost(chosen.cuts), _cost(cut.cuts)
-        if after.cycles <= _cost(plan.cuts).cycles * SLACK and after.bursts < before.bursts:
+        if after.cycles <= _cost(plan.cuts).cycles * plan.slack and after.bursts < before.bursts:
             chosen = cut
     return chosen
 
@@ -105,6 +107,7 @@ class _Plan:
     def __init__(self, cutter: Cutter, lowering: Lowering) -> None:
         self.cutter = cutter
         self.lowering = lowering
+        self.slack = SLACK if lowering.least == "time" else math.inf
         self.fusions = lowering.fusions
         self.capacity_bytes = cutter.machine.activation.capacity_bytes
         self.word = cutter.machine.activation.width_bytes
@@ -133,7 +136,7 @@ class _Plan:
         self.stays.pop(name, None)
         before = _cost(self.cuts[stay.first : stay.last + 1])
         cost, kept, cuts = min(tried, key=lambda one: one[0], default=(before, stay, []))
-        if cost.cycles <= before.cycles * SLACK and cost.bursts < before.bursts:
+        if cost.cycles <= before.cycles * self.slack and cost.bursts < before.bursts:
             self.stays[name] = kept
             self.cuts[stay.first : stay.last + 1] = cuts
 

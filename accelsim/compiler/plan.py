@@ -9,7 +9,7 @@ from typing import Literal
 from accelsim import plan
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import Lowering
+from accelsim.compiler.lowering import Least, Lowering
 from accelsim.compiler.pipeline import Inputs, planned
 from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Tiling
@@ -29,9 +29,10 @@ def plan_graph(
     progress: Callable[[int, int], None] | None = None,
     *,
     residency: bool = True,
+    least: Least = "time",
 ) -> plan.Plan:
     """Plan a typed graph for a machine; parameters and errors as of `pipeline.compile_graph`."""
-    return of_lowering(planned(graph, inputs, machine, recipe, progress, residency=residency), machine)
+    return of_lowering(planned(graph, inputs, machine, recipe, progress, residency=residency, least=least), machine)
 
 
 def of_lowering(lowering: Lowering, machine: Machine) -> plan.Plan:
@@ -57,6 +58,7 @@ def of_lowering(lowering: Lowering, machine: Machine) -> plan.Plan:
         arch=machine.name,
         recipe=lowering.recipe,
         residency=lowering.residency,
+        least=lowering.least,
         burst=machine.dram.burst_bytes,
         fusions=fusions,
         dram_read=read,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ from accelsim.units import ceil_div
 PREFETCH = 4
 #: What starting a load costs beside its bursts, for the estimate: issue, a partial burst, a port that is taken.
 LOAD_CYCLES = 8
-#: Time that fewer DRAM bursts may cost, as a factor.
+#: Time that fewer DRAM bursts may cost, as a factor, if time is to be least.
 SLACK = 1.05
 
 
@@ -93,6 +94,7 @@ class Cutter:
     def __init__(self, lowering: Lowering, machine: Machine, former: Cutter | None = None) -> None:
         self.lowering = lowering
         self.former = former
+        self.slack = SLACK if lowering.least == "time" else math.inf
         self.machine = machine
         # flows live as long as what they are like: some are like themselves alone
         self._flows = [
@@ -116,7 +118,7 @@ class Cutter:
             return self._of_vector(fusion, fusion.work, on_chip)
         key = flow.likeness, on_chip.layout
         if key not in self._cuts:
-            self._cuts[key] = _of_product(flow, on_chip, self.machine)
+            self._cuts[key] = _of_product(flow, on_chip, self.machine, self.slack)
         alike = self._cuts[key]
         assert alike.flow  # noqa: S101 - as of every product
         return alike._replace(flow=flow.cut_as(alike.flow, on_chip.sources[0], on_chip.target))
@@ -134,16 +136,16 @@ class Cutter:
         return self._cuts[key]
 
 
-def _of_product(flow: Dataflow, on_chip: OnChip, machine: Machine) -> Cut:
+def _of_product(flow: Dataflow, on_chip: OnChip, machine: Machine, slack: float) -> Cut:
     """Choose a product's tiling; tiles of zeros are multiplied too where the inputs of a row don't fit together."""
     try:
-        return choose(*_ways(flow, on_chip, machine))
+        return choose(*_ways(flow, on_chip, machine), slack=slack)
     except DoesNotFitError:
         if flow.product.channel_groups is None:
             raise
     whole_product = copy.copy(flow)
     whole_product.product = dataclasses.replace(flow.product, channel_groups=None)
-    return choose(*_ways(whole_product, on_chip, machine))
+    return choose(*_ways(whole_product, on_chip, machine), slack=slack)
 
 
 def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[Dataflow]:
@@ -157,13 +159,15 @@ def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[Dataflow]:
     return [way.within(room) for way in held if way for room in rooms]
 
 
-def choose(*flows: Dataflow) -> Cut:
-    """Find the tiling that moves the fewest DRAM bursts among those within `SLACK` of the least estimated time.
+def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
+    """Find the tiling that moves the fewest DRAM bursts among those that take hardly more than the least time.
 
     Parameters
     ----------
     flows
         Ways to read the same product's activations, and rooms for its tiles.
+    slack
+        Time that fewer bursts may cost, as a factor.
 
     Raises
     ------
@@ -178,7 +182,7 @@ def choose(*flows: Dataflow) -> Cut:
     least = min(float(of_flow.cycles.min()) for of_flow in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
     for number, (candidates, (cycles, bursts, _)) in enumerate(zip(tried, estimates, strict=True)):
-        near = np.flatnonzero(cycles <= least * SLACK)
+        near = np.flatnonzero(cycles <= least * slack)
         if not len(near):
             continue
         # the least by the last key; candidates that are equal in all keeps their order

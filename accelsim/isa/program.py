@@ -204,6 +204,7 @@ class Header(Frozen):
         ge=0,
     )  # fmt: skip
     residency: bool = quantity("flag", "Whether values may stay on chip between layers", default=True)
+    least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     kept: list[KeptInfo] = quantity("regions", "Values that stay on chip", default=[])
     computations: list[Computation] = quantity("computations", "What the host computes, by number", default=[])
     timing_only: bool = quantity(

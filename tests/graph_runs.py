@@ -25,9 +25,9 @@ def executed(graph: Graph, inputs: tuple[NDArray[np.generic], ...], on: Machine)
     execution = engines.execute(program, on)
     expected = exact.evaluate(graph, inputs, on.fold_inputs)
     for info in program.header.layers:
-        found = execution.numbers(program.header.region(info.output))
-        wanted = expected[info.output]
-        np.testing.assert_array_equal(found, wanted.reshape(-1, wanted.shape[-1]), info.name)
+        for region in program.header.regions_of(info.output):
+            found = execution.numbers(region)
+            np.testing.assert_array_equal(found, region.of_full(expected[info.output]), region.name)
     assert set(graph.outputs) <= {info.output for info in program.header.layers}
     assert_accounted(execution)
     return program, execution

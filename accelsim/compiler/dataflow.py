@@ -287,12 +287,11 @@ class Dataflow(ABC):
     def likeness(self) -> Hashable:
         """What the best tiling depends on, beside the machine: products that are alike have the same.
 
-        Where the weights' values decide what a tile takes, a product is like itself alone.
+        Where the weights' values decide what a tile takes, only products of the very same weights are alike.
         """
         product = self.product
-        if self.encoder:
-            return id(self)
-        shape = (product.m, product.k, product.n, product.batches, product.period)
+        weights = (id(product.weight.data), id(product.weight.groups)) if self.encoder else ()
+        shape = (product.m, product.k, product.n, product.batches, product.period, *weights)
         factor = (self.reads_outputs, self.transposes) if product.factor else None
         return shape, factor, self.result, product.image, product.channel_groups
 

@@ -30,15 +30,15 @@ class Ports(Generic[CyclesT]):
         else:
             memory = held_in(self.machine, place.memory)
             sram = self.machine.activation if memory == Memory.ACTIVATION else place.sram
-        banks = place.banks(sram)
+        banks = () if sram.ideal else place.banks(sram)
         for bank in banks:
             shared = cycles / len(banks) / sram.ports
             self._busy[memory, bank] = self._busy[memory, bank] + shared if (memory, bank) in self._busy else shared
 
     @property
-    def busiest(self) -> CyclesT:
+    def busiest(self) -> CyclesT | float:
         """Cycles of the busiest bank."""
-        busiest, *others = self._busy.values()
-        for cycles in others:
+        busiest: CyclesT | float = 0.0
+        for cycles in self._busy.values():
             busiest = np.maximum(busiest, cycles)
         return busiest

@@ -96,11 +96,13 @@ class Cutter:
         self.former = former
         self.slack = SLACK if lowering.least == "time" else math.inf
         self.machine = machine
-        # flows live as long as what they are like: some are like themselves alone
         self._flows = [
             dataflow(fusion.work, machine) if isinstance(fusion.work, Product) else None for fusion in lowering.fusions
         ]
         self._cuts: dict[Hashable, Cut] = former._cuts if former else {}
+        # weights live as long as what is told apart by them
+        self._known = former._known if former else []
+        self._known.append(self._flows)
 
     def cut(self, number: int, on_chip: OnChip) -> Cut:
         """Choose how a fusion is cut.
@@ -404,18 +406,18 @@ def _factor_bursts(candidates: Candidates) -> Int64:
 def _activations(
     candidates: Candidates, rows: Int64, row_bytes: Int64, whole: Bools, pitch: int
 ) -> tuple[Int64, Int64, Int64, Int64]:
-    """Rows on chip of a tile of activations, bytes of a row, requests of the DMA for it, and its DRAM bursts."""
+    """Rows on chip of a tile of activations, bytes of a row, requests if runs are gathered for it, and DRAM bursts."""
     reads, burst = candidates.flow.reads, candidates.flow.machine.dram.burst_bytes
     if isinstance(reads, ImageReads):
         lines = reads.lines(candidates.tile_m)
         line = np.full_like(lines, reads.line_bytes)
         image = reads.of.width * reads.pixel_bytes
         bursts = ceil_div(np.minimum(lines, reads.of.height) * image, burst) + 1
-        return lines, line, bursts, bursts
+        return lines, line, np.zeros_like(bursts), bursts
     image_read = reads.image
     if image_read is None or candidates.flow.machine.feature_major:
         bursts = _tile_bursts(rows, row_bytes, whole, pitch, burst)
-        return rows, row_bytes, bursts, bursts
+        return rows, row_bytes, np.zeros_like(bursts), bursts
     pixel = image_read.channels * candidates.flow.machine.operand.bits // 8
     each = image_read.bursts_a_row(pixel, burst) * candidates.features / candidates.flow.product.k
     requests = bursts = np.ceil(rows * each).astype(np.int64)

@@ -264,6 +264,8 @@ class IdealDram(Frozen):
 Dram = Annotated[BankedDram | SimpleDram | IdealDram, Field(discriminator="kind")]
 
 
+#: What stands for an activation scratchpad that is not valid.
+_UNKNOWN = Sram(capacity_bytes=1, banks=1, width_bits=8, ports=1)
 #: Scratchpads that may be the one for activations.
 SHARING = ("weight", "output")
 
@@ -274,7 +276,7 @@ def _named(given: object, info: ValidationInfo) -> object:
         return given
     if given != "activation":
         raise ValueError(f"must be a memory or the name activation, not {given!r}")
-    return info.data.get("activation", given)
+    return info.data.get("activation", _UNKNOWN)  # whose faults are told where it is described
 
 
 _SramOrName = Annotated[Sram, BeforeValidator(_named, json_schema_input_type=Sram | Literal["activation"])]

@@ -50,7 +50,7 @@ Inputs = tuple[NDArray[Any], ...]
 
 
 def planned(graph: Graph, inputs: Inputs, on: Machine, *, residency: bool = True) -> tuple[list[Traffic], Program]:
-    """What the plan expects, told before an instruction is formed, and the program."""
+    """What the plan expects of each layer, told before an instruction is formed, and the program."""
     lowering = pipeline.planned(graph, inputs, on, "r", residency=residency)
     assert not len(lowering.instructions)
     expected = traffic(lowering, on)
@@ -58,7 +58,10 @@ def planned(graph: Graph, inputs: Inputs, on: Machine, *, residency: bool = True
         lowering = step.run(lowering, on)
     assert lowering.program
     verify(lowering.program, on)
-    return expected, lowering.program
+    of_layer = [Traffic(0, 0)] * len(lowering.program.header.layers)
+    for layer, part in zip(lowering.layers, expected, strict=True):
+        of_layer[layer] = Traffic(*(a + b for a, b in zip(of_layer[layer], part, strict=True)))
+    return of_layer, lowering.program
 
 
 def moved(execution: Execution) -> list[Traffic]:

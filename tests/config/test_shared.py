@@ -35,7 +35,7 @@ def test_a_machine_says_which_scratchpads_it_has(names: tuple[str, ...]) -> None
 
 
 def test_a_file_that_names_another_memory_is_refused(tmp_path: Path) -> None:
-    fields = load_machine("edge-ws").model_dump(mode="json") | {"dram": SIMPLE_DRAM, "output": "accumulator"}
+    fields = machine().model_dump(mode="json") | {"dram": SIMPLE_DRAM, "output": "accumulator"}
     path = tmp_path / "machine.yaml"
     path.write_text(yaml.safe_dump(fields))
     with pytest.raises(ConfigError, match=r"machine.yaml:\d+:\d+: .*output.* must be a memory or the name activation"):

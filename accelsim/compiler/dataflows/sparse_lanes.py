@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import cached_property
 
 import numpy as np
 
@@ -23,10 +24,13 @@ class SparseLanesFlow(Dataflow):
     def __init__(self, product: Product, machine: Machine, config: SparseLanes) -> None:
         self.unit = Unit.of(config)
         super().__init__(product, machine, grain=1, columns=self.unit.outputs, block=product.m)
-        # entries of each input and lane, for each column block; they do not depend on where K is cut
-        self.counts = {
-            n: relative.entries(product.weights[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]
-            for n in cut(product.n, self.columns)
+
+    @cached_property
+    def counts(self) -> dict[Span, Int64]:
+        """Entries of each input and lane, for each column block; they do not depend on where K is cut."""
+        return {
+            n: relative.entries(self.product.weights[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]
+            for n in cut(self.product.n, self.columns)
         }
 
     @property
@@ -75,4 +79,4 @@ class SparseLanesFlow(Dataflow):
     @property
     def likeness(self) -> Hashable:
         """A product with other weights has other weight tiles."""
-        return id(self)
+        return super().likeness, id(self.product.weight.data)

@@ -101,7 +101,7 @@ class Cutter:
         ]
         self._cuts: dict[Hashable, Cut] = former._cuts if former else {}
         # weights live as long as what is told apart by them
-        self._known = former._known if former else []
+        self._known: list[list[Dataflow | None]] = former._known if former else []
         self._known.append(self._flows)
 
     def cut(self, number: int, on_chip: OnChip) -> Cut:

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Bytes, Dataflow, Float64, Int64, Tiles, tabulate
 from accelsim.compiler.instructions import Instructions
@@ -26,7 +27,7 @@ class SparseLanesFlow(Dataflow):
         super().__init__(product, machine, grain=1, columns=self.unit.outputs, block=product.m)
 
     @cached_property
-    def counts(self) -> dict[Span, Int64]:
+    def counts(self) -> dict[Span, NDArray[np.int32]]:
         """Entries of each input and lane, for each column block; they do not depend on where K is cut."""
         return {
             n: relative.entries(self.product.weights[:, n.low : n.high], self.unit.lanes, self.unit.index_bits)[0]

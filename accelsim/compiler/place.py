@@ -92,6 +92,8 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
     return chosen
 
 
+#: Core cycles that beginning a fusion costs beside its estimate, about: latencies of DRAM and array, one after the other.
+BEGUN = 150
 #: Times that runs are chosen anew because some of those before save less than expected.
 ROUNDS = 8
 
@@ -162,7 +164,7 @@ class Cost(NamedTuple):
 
 
 def _cost(cuts: Sequence[Cut]) -> Cost:
-    return Cost(sum(cut.cycles - cut.ahead for cut in cuts), sum(cut.bursts for cut in cuts))
+    return Cost(sum(cut.cycles + BEGUN for cut in cuts), sum(cut.bursts for cut in cuts))
 
 
 def _candidates(lowering: Lowering, machine: Machine) -> dict[str, Stay]:

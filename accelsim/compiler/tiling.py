@@ -66,20 +66,13 @@ class OnChip(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """How a fusion is cut, and what that is estimated to take: core cycles, and DRAM bursts.
-
-    Parameters
-    ----------
-    ahead
-        Cycles of its first load of weights, which hide behind the fusion before if there is one.
-    """
+    """How a fusion is cut, and what that is estimated to take: core cycles, and DRAM bursts."""
 
     flow: Dataflow | None
     rooms: Rooms | None
     tiling: Tiling | VectorTiling | None
     cycles: float = 0.0
     bursts: float = 0.0
-    ahead: float = 0.0
 
 
 class Cutter:
@@ -183,7 +176,7 @@ def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
     estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
     least = min(float(of_flow.cycles.min()) for of_flow in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
-    for number, (candidates, (cycles, bursts, _)) in enumerate(zip(tried, estimates, strict=True)):
+    for number, (candidates, (cycles, bursts)) in enumerate(zip(tried, estimates, strict=True)):
         near = np.flatnonzero(cycles <= least * slack)
         if not len(near):
             continue
@@ -195,9 +188,9 @@ def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    flow, (cycles, bursts, ahead) = tried[number].flow, estimates[number]
+    flow, (cycles, bursts) = tried[number].flow, estimates[number]
     tiling = tried[number].tiling(first, counts[number])
-    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]), float(ahead[first]))
+    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]))
 
 
 def _candidates(flow: Dataflow) -> Candidates:
@@ -311,7 +304,6 @@ class Estimates(NamedTuple):
 
     cycles: Float64
     bursts: Int64
-    ahead: Float64
 
 
 def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0915 - one sum
@@ -382,7 +374,7 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0
     ports.hold(flow.reads.held or flow.rooms.activation, compute if flow.reads.held else activations * load_x + compute)
     ports.hold(flow.rooms.weight, weights * load_w)
     ports.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
-    return Estimates(exposed + clashes + started + np.maximum(least, ports.busiest), bursts, load_w)
+    return Estimates(exposed + clashes + started + np.maximum(least, ports.busiest), bursts)
 
 
 def _result_cycles(candidates: Candidates, target: Held) -> Float64:

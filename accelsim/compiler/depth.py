@@ -32,6 +32,8 @@ MOST_FUSIONS, MOST_WITH_BORDERS = 12, 4
 FILLED = (0.45, 0.3, 0.2)
 #: Features that strips of features are multiples of: a burst of them, and columns of an array.
 BLOCK = 64
+#: DRAM bytes of which strips are not asked for, as a factor of what must be moved.
+NEAR = 1.1
 #: Strips of a run, at most.
 MOST_STRIPS = 256
 
@@ -79,8 +81,13 @@ def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[st
     capacity_bytes
         Of the scratchpad that strips stay in.
     """
-    steps = [_Step.of(lowering, fusion) for fusion in lowering.fusions]
-    found = []
+    graph, steps = lowering.graph, [_Step.of(lowering, fusion) for fusion in lowering.fusions]
+    least = sum(step.weight_bytes for step in steps) + sum(
+        _bytes(graph[name]) for name in (*graph.inputs, *graph.outputs)
+    )
+    found: list[Run] = []
+    if sum(bytes_of) <= NEAR * least:
+        return found
     for first in range(len(steps)):
         images = lowering.graph[steps[first].target].shape[:1]
         most = MOST_FUSIONS if images > (1,) else MOST_WITH_BORDERS

@@ -30,7 +30,7 @@ from accelsim.units import align_up
 
 #: Time that fewer DRAM bursts may cost where a value stays, as a factor of that of the fusions meanwhile, if time is to
 #: be least.
-SLACK = 1.01
+SLACK = 1.02
 
 
 def place(lowering: Lowering, machine: Machine) -> Lowering:
@@ -69,7 +69,7 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
 
     What a run saves is known when it is placed and cut; until then it is taken to be what `depth` expects.
     """
-    burst, chosen = machine.dram.burst_bytes, plan
+    burst, chosen, slack = machine.dram.burst_bytes, plan, 1 + (plan.slack - 1) / 2
     moved = [cut.bursts * burst for cut in plan.cuts]
     runs = depth.candidates(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
     known: set[Run] = set()
@@ -83,16 +83,16 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
         for run, numbers in zip(found.runs, found.of_run, strict=True):
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
-            if after.cycles <= before.cycles * plan.slack and after.bursts < before.bursts:
+            if after.cycles <= before.cycles * slack and after.bursts < before.bursts:
                 known.add(run._replace(saved=burst * (before.bursts - after.bursts)))
         runs += known.difference(runs)
         before, after = _cost(chosen.cuts), _cost(cut.cuts)
-        if after.cycles <= _cost(plan.cuts).cycles * plan.slack and after.bursts < before.bursts:
+        if after.cycles <= _cost(plan.cuts).cycles * slack and after.bursts < before.bursts:
             chosen = cut
     return chosen
 
 
-#: Core cycles that beginning a fusion costs beside its estimate, about: latencies of DRAM and array, one after the other.
+#: Core cycles that beginning a fusion costs beside its estimate, about: latencies of DRAM and array.
 BEGUN = 150
 #: Times that runs are chosen anew because some of those before save less than expected.
 ROUNDS = 8

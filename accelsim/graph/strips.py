@@ -106,7 +106,7 @@ class Strips:
         last
             A value that they form.
         parts
-            All lines of it, image by image.
+            All lines of it, image by image, or all features; at least two.
         """
         names = {node.name for node in nodes}
         outputs = tuple(
@@ -354,8 +354,8 @@ def _read_of(  # noqa: PLR0911 - one an operator
     match op:
         case Conv(window) | MaxPool(window) | AveragePool(window) if place == 0:
             low = part.lines.start * window.stride[0] - window.padding[0]
-            high = (part.lines.stop - 1) * window.stride[0] - window.padding[0] + window.reach[0]
-            if part.lines.stop == lines_of(formed):  # lines that no window reaches come with the last ones
+            high = (part.lines.stop - 1) * window.stride[0] - window.padding[0] + max(window.reach[0], window.stride[0])
+            if part.lines.stop == lines_of(formed):  # lines that no window reaches come with those before them
                 high = len(lines)
             lines = range(max(0, low) if part.lines.start else 0, min(high, len(lines)))
             return Part(part.images, lines, features if isinstance(op, Conv) else part.features) if lines else None

@@ -1,0 +1,176 @@
+"""Graphs that are cut into strips of images, lines or features, against the graphs before, number by number."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from compiler.test_graphs import Growing, roomier, typed
+from compiler.test_place import sharing
+from float_networks import recipe
+from hypothesis import assume, event, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from accelsim.golden import exact
+from accelsim.graph.graph import Graph, Node
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.copy import Copy
+from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
+from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.window import Window
+from accelsim.graph.strips import Part, Strip, Strips, cut_all, lines_of
+from accelsim.graph.value import Value
+
+Inputs = tuple[NDArray[np.generic], ...]
+
+INT8 = recipe({"scheme": "int8"})
+SAME = Window((3, 3), padding=(1, 1, 1, 1))
+POINT = Window((1, 1))
+
+
+class Cutting(NamedTuple):
+    """A typed graph, its inputs, and which nodes of it are cut into which parts of what the last of them forms."""
+
+    graph: Graph
+    inputs: Inputs
+    nodes: tuple[Node, ...]
+    target: str
+    parts: tuple[Part, ...]
+
+    @property
+    def strips(self) -> Strips | None:
+        return Strips.of(self.graph, self.nodes, self.target, self.parts)
+
+
+def _cuts(draw: st.DrawFn, size: int) -> list[range]:
+    """A range in up to four parts."""
+    ends = draw(st.sets(st.integers(1, size - 1), min_size=1, max_size=3)) if size > 1 else set[int]()
+    return [range(*pair) for pair in itertools.pairwise([0, *sorted(ends), size])]
+
+
+#: What parts of a value may be.
+KINDS = ("lines", "images", "features")
+
+
+@st.composite
+def parts_of(draw: st.DrawFn, value: Value, kinds: tuple[str, ...] = KINDS) -> list[Part]:
+    """Parts of a value: of whole images, of lines of one each, or of features; one if it can't have more."""
+    whole = Part.whole(value)
+    sizes = {"lines": lines_of(value), "images": value.shape[0], "features": value.features}
+    kind = draw(st.sampled_from([kind for kind in kinds if sizes[kind] > 1] or ["lines"]))
+    if kind == "features":
+        return [whole._replace(features=features) for features in _cuts(draw, value.features)]
+    if kind == "images":
+        return [whole._replace(images=images) for images in _cuts(draw, value.shape[0])]
+    images = [range(image, image + 1) for image in whole.images]
+    return [whole._replace(images=image, lines=lines) for image in images for lines in _cuts(draw, lines_of(value))]
+
+
+@st.composite
+def windows(draw: st.DrawFn, height: int, width: int, *, pool: bool = False) -> Window:
+    """Windows that fit images, padded by less than they reach; each one of a pool, without gaps, has a pixel."""
+    kernel = (draw(st.sampled_from([3, 2, 1])), draw(st.sampled_from([3, 2, 1])))
+    dilations = st.sampled_from([1, 1, 1 if pool else 2])
+    dilation = (draw(dilations), draw(dilations))
+    reach = Window(kernel, dilation=dilation).reach
+    padding = tuple(draw(st.integers(0, reach[side % 2] - 1)) for side in range(4))
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 2)))
+    window = Window(kernel, stride, (padding[0], padding[1], padding[2], padding[3]), dilation)
+    assume(min(window.output(height, width)) >= 1)
+    return window
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> tuple[Graph, Inputs]:
+    """Convolutions, pools and residuals, then perhaps means and layers of features; typed."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    on = Growing(rng, (draw(st.integers(1, 3)), draw(st.sampled_from([12, 9, 6, 5])), draw(st.sampled_from([5, 4, 3])), 2))
+    ends = st.sampled_from([None, Relu()])
+    x, shape = on.images.pop()
+    on.conv(x, shape, draw(windows(*shape[1:3])), draw(st.integers(1, 5)), 1, draw(ends))
+    for _ in range(draw(st.sampled_from([2, 3, 1, 4]))):
+        x, shape = draw(st.sampled_from(on.images[-2:]))
+        match draw(st.sampled_from(["conv", "conv", "point", "max", "mean", "sum", "product", "depthwise"])):
+            case "conv":
+                on.conv(x, shape, draw(windows(*shape[1:3])), draw(st.integers(1, 5)), 1, draw(ends))
+            case "depthwise":
+                on.conv(x, shape, draw(windows(*shape[1:3])), shape[3], shape[3], draw(ends))
+            case "point":
+                on.conv(x, shape, POINT, draw(st.integers(1, 5)), 1, draw(ends))
+            case "max" | "mean" as kind:
+                window = draw(windows(*shape[1:3], pool=True))
+                op = MaxPool(window) if kind == "max" else AveragePool(window, padded=True)
+                on.put(kind, op, (shape[0], *window.output(*shape[1:3]), shape[3]), x)
+            case kind:
+                others = [name for name, other in on.images if other == shape]
+                on.put(kind, Add() if kind == "sum" else Mul(), shape, x, draw(st.sampled_from(others)), end=draw(ends))
+    last, shape = on.images[-1]
+    if draw(st.booleans()):
+        on.conv(last, shape, POINT, 3, 1, None)
+        last, shape = on.images[-1]
+    if draw(st.booleans()):
+        last = on.put("mean", GlobalAveragePool(), (shape[0], shape[3]), last)
+        last = on.linear(on.linear(last, shape[3], 5, relu=True), 5, 3, relu=False)
+    return typed(on.network(last), INT8)
+
+
+@st.composite
+def cuttings(draw: st.DrawFn) -> Cutting:
+    """Nodes of a graph that follow each other, and any parts of what the last one forms."""
+    graph, inputs = draw(networks())
+    numbers = range(len(graph.nodes))
+    images = [number for number in numbers if lines_of(graph[graph.nodes[number].output]) > 1]
+    if images and draw(st.booleans()):  # all that has lines, line by line
+        first, last, kinds = 0, images[-1], ("lines",)
+    else:
+        first = draw(st.sampled_from(numbers[: len(numbers) // 2 + 1]))
+        last, kinds = draw(st.sampled_from(numbers[first:])), KINDS
+    nodes = graph.nodes[first : last + 1]
+    target = nodes[-1].output
+    parts = draw(parts_of(graph[target], kinds))
+    assume(len(parts) > 1)
+    return Cutting(graph, inputs, nodes, target, tuple(parts))
+
+
+def _rows(tensor: NDArray[np.generic], strip: Strip, rows: int) -> NDArray[np.generic]:
+    """What a strip is of a tensor; shape (rows, features)."""
+    part = tensor.reshape(-1, tensor.shape[-1])[strip.first : strip.first + rows]
+    return part if strip.features is None else part[:, strip.features.start : strip.features.stop]
+
+
+def assert_same(cutting: Cutting, graph: Graph, strips: dict[str, Strip]) -> None:
+    """Each value of a cut graph has the numbers of what it is of the graph before, which are formed once."""
+    before, after = (exact.evaluate(of, cutting.inputs, 1) for of in (cutting.graph, graph))
+    formed = {value.name: np.zeros((value.samples, value.features), np.int64) for value in cutting.graph.values.values()
+              if value.shape}  # fmt: skip
+    for node in graph.nodes:
+        name = node.output
+        found = after[name].reshape(-1, after[name].shape[-1])
+        if name in strips:
+            strip = strips[name]
+            np.testing.assert_array_equal(found, _rows(before[strip.of], strip, len(found)), name)
+            if not isinstance(node.op, (Copy, Concat)):
+                _rows(formed[strip.of], strip, len(found))[...] += 1
+        elif name in before:
+            np.testing.assert_array_equal(after[name], before[name], name)
+    assert all((formed[node.output] == 1).all() for node in cutting.nodes)
+
+
+@given(cuttings())
+@settings(max_examples=250)
+def test_a_graph_in_strips_means_the_same_and_forms_each_number_once(cutting: Cutting) -> None:
+    strips = cutting.strips
+    event(f"can be cut: {strips is not None}")
+    if strips is None:
+        return
+    reaching = any(piece.held != piece.formed for pieces in strips.pieces for piece in pieces.values())
+    event(f"windows reach lines of the strip before: {reaching}")
+    assert_same(cutting, *cut_all(cutting.graph, [strips]))

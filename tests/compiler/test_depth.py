@@ -27,6 +27,7 @@ from accelsim.config.tech import Component, Operation
 from accelsim.golden import exact
 from accelsim.graph.graph import Graph
 from accelsim.graph.strips import Part, Strips, cut_all, lines_of
+from accelsim.graph.ops.window import Window
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
@@ -51,20 +52,15 @@ def told(layer: LayerInfo) -> LayerInfo:
 
 
 def compiled(cut: Lowering, on: Machine) -> Program:
-    """The program of a graph that is cut already."""
+    """The program of a graph that is cut already, and is not cut again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(depth, "candidates", lambda *_: [])
-        program = through_all(cut, on).program
-    assert program
-    return program
-
-
-def through_all(lowering: Lowering, on: Machine) -> Lowering:
-    for step in PASSES:
-        lowering = step.run(lowering, on)
-        if step.check:
-            step.check(lowering, on)
-    return lowering
+        for step in PASSES:
+            cut = step.run(cut, on)
+            if step.check:
+                step.check(cut, on)
+    assert cut.program
+    return cut.program
 
 
 class Runs(NamedTuple):
@@ -126,3 +122,84 @@ def test_strips_execute_to_what_the_graph_means(run: Runs) -> None:
     formed = dict(zip(layers, multiplications(execution), strict=True))
     before = multiplications(fast.execute(uncut, on))
     assert formed == dict(zip((info.name for info in uncut.header.layers), before, strict=True))
+
+
+@st.composite
+def overlapping(draw: st.DrawFn) -> tuple[int, list[Run]]:
+    """Runs of a few fusions, and how many of these there are."""
+    fusions = draw(st.integers(1, 6))
+    found = []
+    for _ in range(draw(st.integers(0, 7))):
+        first = draw(st.integers(0, fusions - 1))
+        found.append(Run(first, draw(st.integers(first, fusions - 1)), "x", (), draw(st.integers(1, 9))))
+    return fusions, found
+
+
+@given(overlapping())
+def test_the_best_runs_save_as_much_as_the_best_of_all_sets(given: tuple[int, list[Run]]) -> None:
+    fusions, found = given
+    chosen = depth.best(found, fusions)
+    numbers = [number for run in chosen for number in run.numbers]
+    assert numbers == sorted({*numbers})  # in order, and no two overlap
+    sets = itertools.chain.from_iterable(itertools.combinations(found, size) for size in range(len(found) + 1))
+    apart = (runs for runs in sets if len({n for run in runs for n in run.numbers}) == sum(len(r.numbers) for r in runs))
+    assert sum(run.saved for run in chosen) == max(sum(run.saved for run in runs) for runs in apart)
+    assert all(run in found for run in chosen)
+
+
+def deep(*, kernel: Window = SAME, images: int = 1, lines: int = 16, convolutions: int = 3) -> Typed:
+    """Convolutions of eight channels, the first of four."""
+    drawn = Drawn("deep", (images, lines, 8, 4))
+    last, channels = drawn.input, 4
+    for number in range(convolutions):
+        last, channels = drawn.conv(f"conv{number}", last, kernel, channels, 8), 8
+    return drawn.typed(last)
+
+
+def stretch(lowering: Lowering) -> depth._Stretch:
+    """All fusions."""
+    return depth._Stretch(lowering, [depth._Step.of(lowering, fusion) for fusion in lowering.fusions])
+
+
+def counted(lowering: Lowering, strips: Strips) -> list[int]:
+    """The most bytes of each strip at once, of values that only it forms and reads, and of lines that are saved."""
+    graph = lowering.graph
+    targets = [fusion.target for fusion in lowering.fusions]
+    inside = [name for name in targets if name not in strips.outputs]
+    last_read = {
+        name: max(number for number, fusion in enumerate(lowering.fusions) if name in fusion.sources) for name in inside
+    }
+    most = []
+    for number, pieces in enumerate(strips.pieces):
+        held = {name: pieces[name].held.lines for name in inside}
+        later = strips.pieces[number + 1] if number + 1 < len(strips.pieces) else pieces
+        saved = {name: len(set(later[name].held.lines) - set(later[name].formed.lines)) for name in inside}
+        line = {name: graph[name].shape[2] * graph[name].features for name in inside}
+        there = [
+            sum(len(held[name]) * line[name] for name in inside if targets.index(name) <= now <= last_read[name])
+            for now in range(len(targets))
+        ]
+        most.append(max(there) + sum(saved[name] * line[name] for name in inside))
+    return most
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size"),
+    [
+        (SAME, 3), (SAME, 4), (SAME, 8), (Window((5, 5), padding=(2, 2, 2, 2)), 6), (Window((1, 1)), 1),
+        (Window((1, 1)), 4), (Window((2, 2), (2, 1), (0, 0, 0, 1)), 1), (Window((3, 3), (2, 1), (1, 1, 0, 1)), 2),
+        (Window((1, 1), (2, 1)), 2), (Window((2, 1), dilation=(2, 1)), 5),
+    ],
+)  # fmt: skip
+def test_strips_are_expected_to_hold_what_their_pieces_do(kernel: Window, size: int) -> None:
+    """The first strip and the last one, which begin or end at the border of an image, hold no more."""
+    lowering = through(deep(kernel=kernel, lines=48), sharing(), "layout")
+    (output,) = lowering.graph.outputs
+    parts = depth._rows(lowering.graph[output], size)
+    assert max(len(part.lines) for part in parts) == size
+    nodes = depth._nodes(lowering.graph, lowering.fusions)
+    strips = Strips.of(lowering.graph, nodes, output, parts)
+    assert strips
+    found = counted(lowering, strips)
+    assert max(found[1:-1]) == stretch(lowering)._peak(size)
+    assert max(found) == max(found[1:-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,19 +15,21 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from accelsim.formats.storage import Storage
 from accelsim.golden import exact
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.strips import Part, Strip, Strips, cut_all, lines_of
-from accelsim.graph.value import Value
+from accelsim.graph.value import Shape, Value
 
 Inputs = tuple[NDArray[np.generic], ...]
 
@@ -174,3 +176,134 @@ def test_a_graph_in_strips_means_the_same_and_forms_each_number_once(cutting: Cu
     reaching = any(piece.held != piece.formed for pieces in strips.pieces for piece in pieces.values())
     event(f"windows reach lines of the strip before: {reaching}")
     assert_same(cutting, *cut_all(cutting.graph, [strips]))
+
+
+def chain(*, last: Op | None = None, given: Shape = (2, 8, 4, 3), groups: int = 1) -> tuple[Graph, Inputs]:
+    """Two convolutions with padding, of three channels each, and perhaps another node."""
+    on = Growing(np.random.default_rng(0), given)
+    for end in (Relu(), None):
+        on.conv(*on.images[-1], SAME, 3, groups, end)
+    x, shape = on.images[-1]
+    return typed(on.network(on.put("last", last, shape, x) if last else x), INT8)
+
+
+def cut_into(graph: Graph, inputs: Inputs, axis: str, size: int, nodes: tuple[Node, ...] | None = None) -> Cutting:
+    """All nodes, or some, in parts of so many images, lines of one image, or features."""
+    nodes = nodes or graph.nodes
+    value = graph[nodes[-1].output]
+    whole = Part.whole(value)
+    along = getattr(whole, axis)
+    cuts = [range(low, min(low + size, along.stop)) for low in along[::size]]
+    images = [range(image, image + 1) for image in whole.images] if axis == "lines" else [whole.images]
+    parts = [whole._replace(images=image)._replace(**{axis: cut}) for image in images for cut in cuts]
+    return Cutting(graph, inputs, nodes, value.name, tuple(parts))
+
+
+def test_lines_that_the_next_windows_reach_are_saved_and_stand_in_front_of_the_next_ones() -> None:
+    cutting = cut_into(*chain(given=(1, 8, 4, 3)), "lines", 4)
+    strips = cutting.strips
+    assert strips
+    first, second = (pieces["conv1.output"] for pieces in strips.pieces)
+    assert (first.held.lines, first.formed.lines) == (range(5), range(5))
+    assert (second.held.lines, second.formed.lines) == (range(3, 8), range(5, 8))
+    graph, names = cut_all(cutting.graph, [strips])
+    assert_same(cutting, graph, names)
+    (saved,) = (node for node in graph.nodes if node.output == "strip0.saved.conv1.output")
+    assert names[saved.output] == Strip("conv1.output", 3 * 4, None, "strip0.")
+    joined = graph.producer("strip1.conv1.output")
+    assert joined
+    assert (joined.op, joined.inputs) == (Concat(1), ("strip1.kept.conv1.output", "strip1.new.conv1.output"))
+    assert names["strip1.new.conv1.output"].first == 5 * 4
+    order = [node.output for node in graph.nodes]
+    assert order.index(saved.output) < order.index("strip1.conv1.output")
+
+
+def test_what_lines_are_kept_of_is_not_saved_for_another_image() -> None:
+    cutting = cut_into(*chain(), "lines", 4)
+    assert cutting.strips
+    graph, names = cut_all(cutting.graph, [cutting.strips])
+    assert_same(cutting, graph, names)
+    saved = [node.output for node in graph.nodes if ".saved." in node.output]
+    assert saved == ["strip0.saved.conv1.output", "strip2.saved.conv1.output"]
+
+
+def test_several_runs_of_a_graph_are_cut_at_once() -> None:
+    graph, inputs = chain(given=(1, 8, 4, 3))
+    half = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    cuttings = [cut_into(graph, inputs, "lines", 3, nodes) for nodes in (graph.nodes[:half], graph.nodes[half:])]
+    strips = [cutting.strips for cutting in cuttings]
+    in_strips, names = cut_all(graph, [found for found in strips if found])
+    for cutting in cuttings:
+        assert_same(cutting, in_strips, names)
+    assert {strip.prefix for strip in names.values()} == {f"strip{number}." for number in range(6)}
+
+
+@pytest.mark.parametrize("axis", ["images", "lines", "features"])
+def test_what_others_read_has_no_borders(axis: str) -> None:
+    """Lines of an output that windows reach would be formed in two places."""
+    graph, inputs = chain()
+    seen = graph.rebuilt(outputs=(*graph.outputs, "conv1.output"))
+    size = {"images": 1, "lines": 2, "features": 1}[axis]
+    assert bool(cut_into(graph, inputs, axis, size).strips) == (axis != "features")
+    assert bool(cut_into(seen, inputs, axis, size).strips) == (axis == "images")
+
+
+def test_a_strip_that_would_form_no_line_of_some_value_is_none() -> None:
+    """Its windows reach the last lines, which the strip before has formed."""
+    cutting = cut_into(*chain(), "lines", 1)
+    assert cutting.strips is None
+
+
+def test_products_of_all_features_are_not_formed_for_each_few() -> None:
+    graph, inputs = chain()
+    half = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    assert cut_into(graph, inputs, "features", 2, graph.nodes[half:]).strips
+    assert cut_into(graph, inputs, "features", 2).strips is None
+
+
+def test_rows_of_other_lines_are_cut_into_images_alone() -> None:
+    graph, inputs = chain(last=Reshape((0, 16, 6)))
+    assert graph[graph.outputs[0]].shape == (2, 16, 6)
+    assert cut_into(graph, inputs, "images", 1).strips
+    assert cut_into(graph, inputs, "lines", 4).strips is None
+    assert cut_into(graph, inputs, "features", 2).strips is None
+
+
+def test_means_of_all_lines_are_cut_into_images_alone() -> None:
+    graph, inputs = chain(last=GlobalAveragePool())
+    assert cut_into(graph, inputs, "images", 1).strips
+    assert cut_into(graph, inputs, "features", 1).strips is None
+    ahead = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    assert cut_into(graph, inputs, "features", 1, graph.nodes[ahead:]).strips is None
+
+
+def test_groups_of_channels_are_not_cut_into_features() -> None:
+    graph, inputs = chain(groups=3)
+    half = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    assert cut_into(graph, inputs, "lines", 3).strips
+    assert cut_into(graph, inputs, "features", 1, graph.nodes[half:]).strips is None
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("conv2.output", {"survivors": np.array([True, False, True, True])}),
+        ("conv1.output", {"survivors": np.array([True, False, True, True])}),
+        ("conv2.weight", {"pattern": (2, 4)}),
+        ("conv2.weight", {"storage": Storage("bitmask", 0)}),
+    ],
+)
+def test_what_is_compacted_or_encoded_is_not_cut_into_features(name: str, fields: dict[str, Any]) -> None:
+    graph, inputs = chain()
+    half = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    changed = graph.changed(name, **fields)
+    assert cut_into(graph, inputs, "features", 1, graph.nodes[half:]).strips
+    assert cut_into(changed, inputs, "features", 1, changed.nodes[half:]).strips is None
+    assert cut_into(changed, inputs, "lines", 3, changed.nodes[half:]).strips
+
+
+def test_parts_are_all_of_a_value_in_order() -> None:
+    cutting = cut_into(*chain(), "lines", 4)
+    for parts in (cutting.parts[:-1], cutting.parts[1:], cutting.parts[::-1], (*cutting.parts, cutting.parts[0])):
+        assert cutting._replace(parts=parts).strips is None
+    assert cutting._replace(target="conv1.output").strips is None

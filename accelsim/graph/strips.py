@@ -222,8 +222,13 @@ class _Writer:
         held, part = self._pieces[value.name]
         inputs = []
         for place, name in enumerate(node.inputs):
-            read = None if graph.constant(name) else _read_of(node, graph, part, place)
-            inputs.append(self._constant(name, value, part.features) if read is None else self._read(name, read))
+            if graph.constant(name):
+                whole = isinstance(node.op, LookUp)  # a table is of all features
+                inputs.append(name if whole else self._constant(name, value, part.features))
+            else:
+                read = _read_of(node, graph, part, place)
+                assert read  # noqa: S101 - as its pieces are known
+                inputs.append(self._read(name, read))
         name = formed = self._prefix + value.name
         if held != part:
             formed = f"{self._prefix}new.{value.name}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import engines
@@ -14,12 +14,13 @@ from compiler.test_passes import SAME, Drawn, Typed, through
 from compiler.test_place import sharing
 from graph.test_strips import KINDS, networks, parts_of
 from graph_runs import assert_formed, executed
-from harness import assert_accounted
+from harness import SIMPLE_DRAM, assert_accounted
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from accelsim.compiler import depth
 from accelsim.compiler.depth import Run
+from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.pipeline import PASSES, compile_graph
 from accelsim.config.arch import Machine
@@ -27,7 +28,9 @@ from accelsim.config.tech import Component, Operation
 from accelsim.golden import exact
 from accelsim.graph.graph import Graph
 from accelsim.graph.strips import Part, Strips, cut_all, lines_of
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.window import Window
+from accelsim.graph.value import Value
 from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
@@ -161,25 +164,29 @@ def stretch(lowering: Lowering) -> depth._Stretch:
     return depth._Stretch(lowering, [depth._Step.of(lowering, fusion) for fusion in lowering.fusions])
 
 
-def counted(lowering: Lowering, strips: Strips) -> list[int]:
+def size_of(part: Part, value: Value) -> int:
+    """Bytes of a part of a value of bytes."""
+    pixels = value.samples // (value.shape[0] * lines_of(value))
+    return len(part.images) * len(part.lines) * pixels * len(part.features)
+
+
+def counted(fusions: Sequence[Fusion], strips: Strips) -> list[int]:
     """The most bytes of each strip at once, of values that only it forms and reads, and of lines that are saved."""
-    graph = lowering.graph
-    targets = [fusion.target for fusion in lowering.fusions]
+    graph, targets = strips.graph, [fusion.target for fusion in fusions]
     inside = [name for name in targets if name not in strips.outputs]
-    last_read = {
-        name: max(number for number, fusion in enumerate(lowering.fusions) if name in fusion.sources) for name in inside
-    }
+    last_read = {name: max(n for n, fusion in enumerate(fusions) if name in fusion.sources) for name in inside}
     most = []
     for number, pieces in enumerate(strips.pieces):
-        held = {name: pieces[name].held.lines for name in inside}
-        later = strips.pieces[number + 1] if number + 1 < len(strips.pieces) else pieces
-        saved = {name: len(set(later[name].held.lines) - set(later[name].formed.lines)) for name in inside}
-        line = {name: graph[name].shape[2] * graph[name].features for name in inside}
-        there = [
-            sum(len(held[name]) * line[name] for name in inside if targets.index(name) <= now <= last_read[name])
-            for now in range(len(targets))
-        ]
-        most.append(max(there) + sum(saved[name] * line[name] for name in inside))
+        there = [0] * len(fusions)
+        for name in inside:
+            saved = 0
+            if number + 1 < len(strips.pieces):
+                held, formed = strips.pieces[number + 1][name]
+                saved = size_of(held, graph[name]) - size_of(formed, graph[name])
+            for now in range(len(fusions)):
+                stays = targets.index(name) <= now <= last_read[name]
+                there[now] += saved + (size_of(pieces[name].held, graph[name]) if stays else 0)
+        most.append(max(there))
     return most
 
 
@@ -200,6 +207,86 @@ def test_strips_are_expected_to_hold_what_their_pieces_do(kernel: Window, size: 
     nodes = depth._nodes(lowering.graph, lowering.fusions)
     strips = Strips.of(lowering.graph, nodes, output, parts)
     assert strips
-    found = counted(lowering, strips)
+    found = counted(lowering.fusions, strips)
     assert max(found[1:-1]) == stretch(lowering)._peak(size)
     assert max(found) == max(found[1:-1])
+
+
+@pytest.mark.parametrize("graph", [deep(lines=48), deep(images=6, kernel=Window((1, 1))), deep(images=6, lines=8)])
+@pytest.mark.parametrize("capacity", [2**12, 2**13, 2**15])
+def test_candidates_fit_the_scratchpad(graph: Typed, capacity: int) -> None:
+    lowering = through(graph, sharing(), "layout")
+    moved = [10_000.0] * len(lowering.fusions)
+    found = depth.candidates(lowering, moved, frozenset(), capacity)
+    assert found
+    cut = 0
+    for run in found:
+        assert 0 < run.saved < sum(moved[run.first : run.last + 1])
+        fusions = lowering.fusions[run.first : run.last + 1]
+        strips = Strips.of(lowering.graph, depth._nodes(lowering.graph, fusions), run.target, run.parts)
+        cut += strips is not None
+        if strips:
+            assert max(counted(fusions, strips)) <= max(depth.FILLED) * capacity
+    assert cut
+
+
+def moved(program: Program, on: Machine) -> int:
+    """Bytes over the DRAM's pins."""
+    return len(fast.execute(program, on, timing_only=True).grants) * on.dram.burst_bytes
+
+
+@pytest.mark.parametrize(("images", "lines"), [(1, 96), (4, 16)])
+def test_values_that_do_not_fit_whole_stay_in_strips(images: int, lines: int) -> None:
+    """All three layers but their input and output: the first as lines that the next one's windows reach, too."""
+    graph, inputs = deep(images=images, lines=lines)
+    on = tight(2**13, 4e9)
+    program, execution = executed(graph, inputs, on)
+    uncut, leaves = compiled(Lowering(graph, inputs, "r"), on), compile_graph(graph, inputs, on, residency=False)
+    assert any(region.value for region in program.header.kept)
+    assert not leaves.header.kept
+    assert moved(program, on) < 0.6 * moved(leaves, on)
+    assert moved(program, on) < moved(uncut, on)
+    layers = [[told(info) for info in of.header.layers] for of in (program, uncut)]
+    assert layers[0] == layers[1]
+    stored = [[info.stored_bits for info in of.header.layers] for of in (program, uncut)]
+    assert stored[0] == stored[1]
+    assert program.header.compulsory_bytes == uncut.header.compulsory_bytes
+    assert multiplications(execution) == multiplications(fast.execute(uncut, on))
+    code = program.instructions["layer"]
+    assert {*code.tolist()} == {0, 1, 2}
+    assert (np.diff(code) < 0).any()  # layers come back
+
+
+def test_weights_of_strips_of_lines_stand_in_dram_once() -> None:
+    """Strips of as many images each are cut alike; of others, the weights may stand in a few ways."""
+    for images, lines, ways in ((4, 16, 1), (1, 96, 2)):
+        graph, inputs = deep(images=images, lines=lines)
+        on = tight(2**13, 4e9)
+        program, uncut = compile_graph(graph, inputs, on), compiled(Lowering(graph, inputs, "r"), on)
+        weights = [len(of.image) - sum(x.size for x in inputs) for of in (program, uncut)]
+        assert weights[1] <= weights[0] <= ways * weights[1]
+        assert len(program.header.regions_of("conv1.output")) > ways
+
+
+def test_strips_of_features_are_one_layer_of_all_weights() -> None:
+    """All of what the first layer forms does not fit the scratchpad, some features do."""
+    drawn = Drawn("wide", (32, 128))
+    first = drawn.linear("first", drawn.input, 128, 256)
+    graph, inputs = drawn.typed(drawn.build.node("table", Function("gelu"), first))
+    on = tight(2**13, 16e9)
+    program, execution = executed(graph, inputs, on)
+    uncut = compiled(Lowering(graph, inputs, "r"), on)
+    assert [region.features for region in program.header.kept] == [[*range(low, low + 64)] for low in range(0, 256, 64)]
+    layers = [[told(info) for info in of.header.layers] for of in (program, uncut)]
+    assert layers[0] == layers[1]
+    stored = [[info.stored_bits for info in of.header.layers] for of in (program, uncut)]
+    assert stored[0] == stored[1]
+    assert multiplications(execution) == multiplications(fast.execute(uncut, on))
+    assert program.header.compulsory_bytes == uncut.header.compulsory_bytes
+    assert moved(program, on) < moved(uncut, on)
+
+
+def tight(capacity: int, bandwidth: float) -> Machine:
+    """A scratchpad of so many bytes that results go to and are read from, and a DRAM of so many bytes a second."""
+    activation = {"capacity_bytes": capacity, "banks": 4}
+    return sharing(activation=activation, dram={**SIMPLE_DRAM, "bandwidth_bytes_per_s": bandwidth})

@@ -21,6 +21,7 @@ from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.copy import Copy
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
@@ -100,7 +101,7 @@ def networks(draw: st.DrawFn) -> tuple[Graph, Inputs]:
     on.conv(x, shape, draw(windows(*shape[1:3])), draw(st.integers(1, 5)), 1, draw(ends))
     for _ in range(draw(st.sampled_from([2, 3, 1, 4]))):
         x, shape = draw(st.sampled_from(on.images[-2:]))
-        match draw(st.sampled_from(["conv", "conv", "point", "max", "mean", "sum", "product", "depthwise"])):
+        match draw(st.sampled_from(["conv", "conv", "point", "max", "mean", "sum", "product", "depthwise", "table"])):
             case "conv":
                 on.conv(x, shape, draw(windows(*shape[1:3])), draw(st.integers(1, 5)), 1, draw(ends))
             case "depthwise":
@@ -111,6 +112,8 @@ def networks(draw: st.DrawFn) -> tuple[Graph, Inputs]:
                 window = draw(windows(*shape[1:3], pool=True))
                 op = MaxPool(window) if kind == "max" else AveragePool(window, padded=True)
                 on.put(kind, op, (shape[0], *window.output(*shape[1:3]), shape[3]), x)
+            case "table":
+                on.put("table", Function("silu"), shape, x)
             case kind:
                 others = [name for name, other in on.images if other == shape]
                 on.put(kind, Add() if kind == "sum" else Mul(), shape, x, draw(st.sampled_from(others)), end=draw(ends))

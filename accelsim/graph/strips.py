@@ -248,7 +248,7 @@ class _Writer:
         """Copy the last lines for the strip behind, if it keeps some: what they are copied from need not stay."""
         later, formed = self._behind[value.name]
         kept = held._replace(lines=range(later.lines.start, formed.lines.start))
-        if later.images != held.images or not kept.lines:
+        if not kept.lines:
             return
         last = self._read(value.name, kept)
         self._saved[value.name] = f"{self._prefix}saved.{value.name}"

@@ -268,8 +268,20 @@ def test_rows_of_other_lines_are_cut_into_images_alone() -> None:
     graph, inputs = chain(last=Reshape((0, 16, 6)))
     assert graph[graph.outputs[0]].shape == (2, 16, 6)
     assert cut_into(graph, inputs, "images", 1).strips
-    assert cut_into(graph, inputs, "lines", 4).strips is None
-    assert cut_into(graph, inputs, "features", 2).strips is None
+    for nodes in (graph.nodes, graph.nodes[-1:]):
+        assert cut_into(graph, inputs, "lines", 4, nodes).strips is None
+        assert cut_into(graph, inputs, "features", 2, nodes).strips is None
+
+
+def test_a_table_is_of_all_features() -> None:
+    graph, inputs = chain(last=Function("gelu"))
+    half = next(number for number, node in enumerate(graph.nodes) if node.name == "conv2")
+    cutting = cut_into(graph, inputs, "features", 2, graph.nodes[half:])
+    assert cutting.strips
+    in_strips, names = cut_all(graph, [cutting.strips])
+    assert_same(cutting, in_strips, names)
+    (table,) = graph.nodes[-1].inputs[1:]
+    assert [len(node.inputs) for node in in_strips.readers(table)] == [2, 2]
 
 
 def test_means_of_all_lines_are_cut_into_images_alone() -> None:

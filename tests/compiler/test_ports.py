@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.compiler import rooms, slots
-from accelsim.compiler.held import Border, Held
+from accelsim.compiler.held import Held
 from accelsim.compiler.ports import Ports
 from accelsim.compiler.rooms import Room
 from accelsim.config.arch import Machine, Sram
@@ -36,9 +36,9 @@ def held(low: int, size: int) -> Held:
 def test_each_bank_of_a_value_is_held_for_its_share(places: list[tuple[int, int, int]]) -> None:
     ports, banks = Ports[float](ON), np.zeros(4)
     for low, size, cycles in places:
-        size = min(size, 4096 - low)
-        ports.hold(held(low, size), cycles)
-        touched = {byte // 1024 for byte in range(low, low + size)}
+        there = range(low, min(low + size, 4096))
+        ports.hold(held(low, len(there)), cycles)
+        touched = {byte // 1024 for byte in there}
         banks[[*touched]] += cycles / len(touched)
     assert ports.busiest == pytest.approx(banks.max())
 

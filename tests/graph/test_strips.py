@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from compiler.test_graphs import Growing, roomier, typed
-from compiler.test_place import sharing
+from compiler.test_graphs import Growing, typed
 from float_networks import recipe
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
@@ -27,7 +25,6 @@ from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
-from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.strips import Part, Strip, Strips, cut_all, lines_of
 from accelsim.graph.value import Shape, Value
@@ -95,7 +92,8 @@ def windows(draw: st.DrawFn, height: int, width: int, *, pool: bool = False) -> 
 def networks(draw: st.DrawFn) -> tuple[Graph, Inputs]:
     """Convolutions, pools and residuals, then perhaps means and layers of features; typed."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    on = Growing(rng, (draw(st.integers(1, 3)), draw(st.sampled_from([12, 9, 6, 5])), draw(st.sampled_from([5, 4, 3])), 2))
+    height, width = draw(st.sampled_from([12, 9, 6, 5])), draw(st.sampled_from([5, 4, 3]))
+    on = Growing(rng, (draw(st.integers(1, 3)), height, width, 2))
     ends = st.sampled_from([None, Relu()])
     x, shape = on.images.pop()
     on.conv(x, shape, draw(windows(*shape[1:3])), draw(st.integers(1, 5)), 1, draw(ends))

@@ -110,9 +110,11 @@ def _addresses(lowering: Lowering, layout: _Layout, constants: Sequence[Int64]) 
 
 
 def _constant_bytes(lowering: Lowering, constants: Sequence[Int64]) -> int:
-    """Bytes of all constants, those that several strips read once."""
-    each = dict(zip(lowering.constants_of, constants, strict=True))
-    return sum(int(sizes.sum()) for sizes in each.values())
+    """Bytes of all constants, those that several strips read once: what is copied for the next strip has none."""
+    each: dict[tuple[int, int], int] = {}
+    for key, sizes in zip(lowering.constants_of, constants, strict=True):
+        each.setdefault(key, int(sizes.sum()))
+    return sum(each.values())
 
 
 def _others_bytes(lowering: Lowering) -> int:

@@ -80,11 +80,14 @@ def _of_features(lowering: Lowering, number: int) -> bool:
 
 def _of_layer(lowering: Lowering, number: int) -> LayerInfo:
     """A layer by its first fusion, and by those that form other features of it."""
-    layers = lowering.layers
+    layers, constants = lowering.layers, lowering.constants_of
     alike = (other for other, layer in enumerate(layers) if layer == layers[number])
-    infos = [_info(lowering, one) for one in alike if one == number or _of_features(lowering, one)]
-    sums = {name: sum(getattr(info, name) or 0 for info in infos) for name in ("n", "weights", "macs", "stored_bits")}
-    return infos[0] if len(infos) == 1 else infos[0].model_copy(update=sums)
+    infos = {one: _info(lowering, one) for one in alike if one == number or _of_features(lowering, one)}
+    if len(infos) == 1:
+        return infos[number]
+    sums = {name: sum(getattr(info, name) for info in infos.values()) for name in ("n", "weights", "macs")}
+    stored = {constants[one]: info.stored_bits for one, info in infos.items()}  # a table once, as it stands
+    return infos[number].model_copy(update=sums | {"stored_bits": sum(stored.values())})
 
 
 def _info(lowering: Lowering, number: int) -> LayerInfo:

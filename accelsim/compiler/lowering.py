@@ -266,9 +266,12 @@ class Lowering:
 
     @property
     def constants_of(self) -> tuple[tuple[int, int], ...]:
-        """Whose constants each fusion reads: those of a layer, from a feature on; strips of rows read the same ones."""
-        strips = (self.strips.get(fusion.target) for fusion in self.fusions)
-        first = (strip.features.start if strip and strip.features else 0 for strip in strips)
+        """Whose constants each fusion reads: those of a layer, of a product from a feature on.
+
+        Strips of rows read the same ones, and so do those of a function of single numbers, which has one table.
+        """
+        strips = ((fusion.product, self.strips.get(fusion.target)) for fusion in self.fusions)
+        first = (strip.features.start if product and strip and strip.features else 0 for product, strip in strips)
         return tuple(zip(self.layers, first, strict=True))
 
     def parts_of(self, name: str) -> tuple[str, ...]:

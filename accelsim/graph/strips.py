@@ -106,7 +106,7 @@ class Strips:
         last
             A value that they form.
         parts
-            All lines of it, image by image.
+            All lines of it, image by image, or all features; at least two.
         """
         names = {node.name for node in nodes}
         outputs = tuple(
@@ -222,8 +222,13 @@ class _Writer:
         held, part = self._pieces[value.name]
         inputs = []
         for place, name in enumerate(node.inputs):
-            read = None if graph.constant(name) else _read_of(node, graph, part, place)
-            inputs.append(self._constant(name, value, part.features) if read is None else self._read(name, read))
+            if graph.constant(name):
+                whole = isinstance(node.op, LookUp)  # a table is of all features
+                inputs.append(name if whole else self._constant(name, value, part.features))
+            else:
+                read = _read_of(node, graph, part, place)
+                assert read  # noqa: S101 - as its pieces are known
+                inputs.append(self._read(name, read))
         name = formed = self._prefix + value.name
         if held != part:
             formed = f"{self._prefix}new.{value.name}"
@@ -243,7 +248,7 @@ class _Writer:
         """Copy the last lines for the strip behind, if it keeps some: what they are copied from need not stay."""
         later, formed = self._behind[value.name]
         kept = held._replace(lines=range(later.lines.start, formed.lines.start))
-        if later.images != held.images or not kept.lines:
+        if not kept.lines:
             return
         last = self._read(value.name, kept)
         self._saved[value.name] = f"{self._prefix}saved.{value.name}"
@@ -354,8 +359,8 @@ def _read_of(  # noqa: PLR0911 - one an operator
     match op:
         case Conv(window) | MaxPool(window) | AveragePool(window) if place == 0:
             low = part.lines.start * window.stride[0] - window.padding[0]
-            high = (part.lines.stop - 1) * window.stride[0] - window.padding[0] + window.reach[0]
-            if part.lines.stop == lines_of(formed):  # lines that no window reaches come with the last ones
+            high = (part.lines.stop - 1) * window.stride[0] - window.padding[0] + max(window.reach[0], window.stride[0])
+            if part.lines.stop == lines_of(formed):  # lines that no window reaches come with those before them
                 high = len(lines)
             lines = range(max(0, low) if part.lines.start else 0, min(high, len(lines)))
             return Part(part.images, lines, features if isinstance(op, Conv) else part.features) if lines else None

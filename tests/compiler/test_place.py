@@ -29,8 +29,10 @@ from accelsim.config.arch import Machine
 from accelsim.errors import DoesNotFitError, ProgramError
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.pool import GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
@@ -137,9 +139,9 @@ def test_padding_lies_around_what_stays_for_the_windows_of_its_readers() -> None
     assert apart >= first.image_bytes * 2  # both are there while the second is formed
 
 
-def test_a_value_that_fits_beside_no_tiles_goes_through_dram() -> None:
+def test_a_value_of_which_no_strip_fits_beside_tiles_goes_through_dram() -> None:
     program, _ = chain(
-        activation={"capacity_bytes": 2048, "banks": 1}, accumulator={"capacity_bytes": 4096, "banks": 1}
+        activation={"capacity_bytes": 1024, "banks": 1}, accumulator={"capacity_bytes": 4096, "banks": 1}
     )
     assert all(region.value for region in program.header.kept)  # strips of it stay, and not all of it
 
@@ -166,7 +168,7 @@ def test_both_engines_read_what_stays_when_it_is_whole() -> None:
     assert set(execution.kept) == names
 
 
-def placed(graph: Graph, inputs: tuple[NDArray[Any], ...], on: Machine) -> tuple[place._Plan, list[Stay]]:
+def placed(graph: Graph, inputs: tuple[NDArray[Any], ...], on: Machine) -> tuple[place._Plan, dict[str, Stay]]:
     """Nothing on chip yet, and what could stay."""
     lowering = Lowering(graph, inputs, "r")
     for step in itertools.takewhile(lambda step: step.name != "place", PASSES):
@@ -174,22 +176,22 @@ def placed(graph: Graph, inputs: tuple[NDArray[Any], ...], on: Machine) -> tuple
     return place._Plan(Cutter(lowering, on), lowering), place._candidates(lowering, on)
 
 
-def least(plan: place._Plan, stays: list[Stay]) -> float:
+def least(plan: place._Plan, stays: dict[str, Stay]) -> float:
     """Estimated cycles of the best of all choices of what stays, each at its best place beside those before it."""
-    best = place._cost(plan.cuts).cycles
+    best, numbers = place._cost(plan.cuts).cycles, range(len(plan.fusions))
     for chosen in itertools.chain(*(itertools.combinations(stays, size) for size in range(1, len(stays) + 1))):
         plan.stays = {}
-        for stay in chosen:
+        for name in chosen:
             costs = []
-            for low in dict.fromkeys(plan._lows(stay)):
-                plan.stays[plan.fusions[stay.first].target] = stay._replace(held=stay.held.at(low))
+            for low in dict.fromkeys(plan._lows(stays[name])):
+                plan.stays[name] = stays[name]._replace(held=stays[name].held.at(low))
                 with contextlib.suppress(DoesNotFitError):
-                    cuts = [plan.cutter.cut(number, plan._on_chip(number)) for number in range(len(plan.fusions))]
+                    cuts = [plan.cutter.cut(number, plan._on_chip(number)) for number in numbers]
                     costs.append((place._cost(cuts).cycles, low))
             if not costs:
                 break
             cycles, low = min(costs)
-            plan.stays[plan.fusions[stay.first].target] = stay._replace(held=stay.held.at(low))
+            plan.stays[name] = stays[name]._replace(held=stays[name].held.at(low))
         else:
             best = min(best, cycles)
     return best
@@ -210,10 +212,47 @@ def test_the_plan_is_within_a_tenth_of_the_best_of_all(network: Network, by: Rec
         assume(False)
         raise
     assume(1 <= len(stays) <= 6)
-    for stay in sorted(stays, key=place._worth, reverse=True):
-        plan.keep(stay)
+    for name in sorted(stays, key=lambda name: place._worth(stays[name]), reverse=True):
+        plan.keep(name, stays[name])
     cycles = place._cost(plan.cuts).cycles
     assert cycles <= 1.1 * least(plan, stays)
+
+
+@pytest.mark.parametrize(
+    ("lines", "padding", "stays"),
+    [
+        (range(8), (1, 1, 1, 1), True),
+        (range(2, 8), (0, 1, 1, 1), True),  # the last lines, and padding below them
+        (range(6), (1, 1, 0, 1), True),
+        (range(2, 6), (0, 1, 0, 1), True),
+        (range(2, 8), (1, 1, 1, 1), False),  # where padding is wanted stand other lines
+        (range(6), (1, 1, 1, 1), False),
+    ],
+)
+def test_windows_slide_over_lines_of_what_stays(
+    lines: range, padding: tuple[int, int, int, int], *, stays: bool
+) -> None:
+    drawn = Drawn("lines", (1, 8, 8, 4))
+    first = drawn.conv("first", drawn.input, SAME, 4, 8, relu=True)
+    some = drawn.build.node("some", Slice(1, lines.start, lines.stop), first)
+    graph, inputs = drawn.typed(drawn.conv("second", some, Window((3, 3), padding=padding), 8, 4))
+    program, _ = executed(graph, inputs, sharing())
+    assert [region.name for region in program.header.kept] == (["first.output"] if stays else [])
+
+
+def test_what_several_form_side_by_side_stays_as_one() -> None:
+    """Halves of an image, each of a convolution of its own, and of one scale when they are joined."""
+    drawn = Drawn("halves", (1, 8, 8, 4))
+    parts = [drawn.build.node(f"part{n}", Slice(1, 4 * n, 4 * n + 4), drawn.input) for n in range(2)]
+    halves = [drawn.conv(f"half{n}", part, SAME, 4, 8) for n, part in enumerate(parts)]
+    joined = drawn.build.node("joined", Concat(1), *halves)
+    program, _ = executed(*drawn.typed(drawn.conv("last", joined, SAME, 8, 4)), sharing())
+    (both,) = (region for region in program.header.kept if region.name == "joined.output")
+    assert (both.rows, both.height, both.width) == (64, 8, 8)
+    formers = [info.name for info in program.header.layers if info.output == "joined.output"]
+    (last,) = (info for info in program.header.layers if info.name == "last")
+    assert len(formers) == 2
+    assert sorted(last.reads) == sorted(formers)
 
 
 def test_a_tile_of_which_but_one_fits_has_one_slot() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,48 @@ def test_an_instruction_waits_for_a_port_of_its_bank() -> None:
     assert times(apart)[2][1] == 14
     two_ports = run(code, on(weight={"banks": 1, "ports": 2}))
     assert times(two_ports)[2][1] == 14
+
+
+PRELOAD = "preload layer=0 address=0 stride=16 depth=4 columns=4 packed=0"
+
+
+def test_who_waits_for_a_port_starts_before_the_next_of_a_stream() -> None:
+    """Loads of eight bursts follow each other through the only bank; the preload may start at 14."""
+    stream = [load(8, 1024 * number, memory="weight") for number in range(1, 4)]
+    code = program(load(1, 0, "signal=end:s0", memory="weight"), *stream, f"{PRELOAD} wait=s0>=1")
+    result = run(code, on(weight={"banks": 1}))
+    loads, preload = times(result)[1:4], times(result)[4]
+    # the second of the stream would follow at 36, but lets the preload in, and the third follows the second at once
+    assert [moments[1] for moments in loads] == [4, 52, 84]
+    assert preload[1:3] == (36, 52)
+    assert spent(result, "preload")["wait_port"] == 36 - 14
+    assert spent(result, "load")["wait_port"] == 52 - 36
+
+
+def test_streams_that_wait_for_each_other_take_turns() -> None:
+    stream = [load(2, 1024 * number, memory="weight") for number in range(1, 4)]
+    code = program(load(1, 0, "signal=end:s0", memory="weight"), *stream, *[f"{PRELOAD} wait=s0>=1"] * 3)
+    result = run(code, on(weight={"banks": 1}))
+    ports = sorted((start, free, unit) for (_, start, free, _), unit in zip(
+        times(result), result.timeline.unit.tolist(), strict=True
+    ))  # fmt: skip
+    assert all(free <= start for (_, free, _), (start, _, _) in itertools.pairwise(ports))
+    units = [unit for _, _, unit in ports]
+    assert units == [0, 0, 0, 3, 0, 3, 3]  # two loads before the data of the first are there
+
+
+def test_those_that_wait_for_a_port_start_by_unit_number() -> None:
+    """Not by how long they have waited: the next load, which began to wait behind the store, overtakes the preload."""
+    code = program(
+        load(1, 0, "signal=end:s0", memory="weight"),
+        load(8, 1024, memory="weight"),
+        load(1, 2048, memory="weight"),
+        f"{PRELOAD} wait=s0>=1",
+        store(1, 0, "wait=s0>=1"),
+    )
+    result = run(code, on(weight={"banks": 1}))
+    *_, following, preload, stored = times(result)
+    assert [moments[1:3] for moments in (stored, following, preload)] == [(36, 40), (40, 44), (44, 60)]
 
 
 FOLDS = (

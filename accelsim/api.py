@@ -78,7 +78,8 @@ def run(
         drawn where no time depends on their values.
     reuse_blocks
         Whether of blocks of layers that repeat only some are simulated, and the others are copied from those; for
-        timing-only runs. `summary.reuse` says what was copied, and how far cycles may be off.
+        timing-only runs, all of whose values go through DRAM. `summary.reuse` says what was copied, and how far cycles
+        may be off.
     residency
         Whether values may stay on chip between layers; else all of them go through DRAM, for comparison.
     least
@@ -206,7 +207,7 @@ def simulate(
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
     if reuse_blocks:
-        program, execution = _reuse(prepared, machine, engine, progress, residency=residency, least=least)
+        program, execution = _reuse(prepared, machine, engine, progress, least=least)
     else:
         program, execution = _simulate(
             prepared, machine, engine, progress, timing_only=timing_only, residency=residency, least=least
@@ -398,9 +399,11 @@ def _simulate(
 
 
 def _reuse(
-    prepared: Prepared, machine: Machine, engine: str, progress: Progress | None, *, residency: bool, least: Least
+    prepared: Prepared, machine: Machine, engine: str, progress: Progress | None, *, least: Least
 ) -> tuple[Program, Execution]:
     """Simulate some of the blocks of a network that repeat and copy the others; all if they can't be copied.
+
+    All values go through DRAM, so that no block differs from another one by what stays on chip.
 
     Returns
     -------
@@ -411,14 +414,14 @@ def _reuse(
     if blocks:
         left_out = blocks.left_out(reuse.SIMULATED)
         program, execution = _simulate(
-            prepared, machine, engine, progress, left_out, timing_only=True, residency=residency, least=least
+            prepared, machine, engine, progress, left_out, timing_only=True, residency=False, least=least
         )
         try:
             return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in layers(graph)])
         except UnsteadyError as error:
             logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
     program, execution = _simulate(
-        prepared, machine, engine, progress, timing_only=True, residency=residency, least=least
+        prepared, machine, engine, progress, timing_only=True, residency=False, least=least
     )
     return program, reuse.none(execution, blocks)
 

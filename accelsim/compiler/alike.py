@@ -24,9 +24,9 @@ def find(graph: Graph, inputs: Sequence[NDArray[Any]], machine: Machine, kept: i
     """Find the blocks of alike fusions of which most are left out if the first `kept` ones are kept.
 
     There are none where more than shapes may decide what is counted: numbers of weights and activations, or a second
-    level, whose hits depend on where in DRAM all layers lie; or what stays on chip between layers.
+    level, whose hits depend on where in DRAM all layers lie. Nothing must stay on chip between layers.
     """
-    if graph.has_numbers or machine.l2 or "output" in machine.shared:
+    if graph.has_numbers or machine.l2:
         return None
     products = [fusion.product for fusion in fuse(Lowering(graph, tuple(inputs), ""), machine).fusions]
     if any(product is None or product.factor for product in products):

@@ -49,7 +49,7 @@ PASSES = (
 
 def can_execute(graph: Graph, inputs: Inputs, machine: Machine) -> bool:
     """Whether a machine computes a graph's products and holds their tiles; parameters as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), "", residency=False)  # what fits so, fits
+    lowering = Lowering(graph, graph.given_before(inputs, None), "", residency=False)  # what fits so, fits
     try:
         for step in PASSES:
             if step.name in _DECISIVE:
@@ -67,9 +67,10 @@ def planned(
     progress: Callable[[int, int], None] | None = None,
     *,
     residency: bool = True,
+    states: Inputs | None = None,
 ) -> Lowering:
     """Decide all about a graph without forming an instruction; parameters and errors as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), recipe, residency=residency)
+    lowering = Lowering(graph, graph.given_before(inputs, states), recipe, residency=residency)
     return _run([step for step in PASSES if step.name in _PLANNING], lowering, machine, progress)
 
 
@@ -82,6 +83,7 @@ def compile_graph(
     left_out: range = range(0),
     *,
     residency: bool = True,
+    states: Inputs | None = None,
 ) -> Program:
     """Compile a typed graph for a machine and a batch of inputs.
 
@@ -99,13 +101,15 @@ def compile_graph(
         Fusions that the program does not compute, though all others lie in DRAM where they do with them.
     residency
         Whether values may stay on chip between fusions; else all of them go through DRAM.
+    states
+        What the graph's states hold before the step, in order, as inputs; what they begin with if absent.
 
     Raises
     ------
     CompileError
         If a fusion does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency)
+    lowering = Lowering(graph, graph.given_before(inputs, states), recipe, left_out=left_out, residency=residency)
     lowering = _run(PASSES, lowering, machine, progress)
     assert lowering.program  # noqa: S101 - the last pass makes it
     return lowering.program

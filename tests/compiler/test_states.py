@@ -1,0 +1,144 @@
+"""Steps of a network with a state on machines: each begins with what the step before wrote, and equals golden.exact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import engines
+import numpy as np
+import pytest
+from float_networks import recipe, typed
+from graph_runs import bytes_of, small
+from harness import assert_accounted, machine
+from recurrent import Elman
+
+from accelsim.compiler.pipeline import compile_graph, planned
+from accelsim.config.arch import Machine
+from accelsim.errors import DefectError
+from accelsim.golden import exact
+from accelsim.graph.build import Builder
+from accelsim.graph.element import Integer
+from accelsim.graph.graph import Graph
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.relu import Relu
+from accelsim.isa.opcodes import RECEIVE
+from accelsim.isa.verify import verify
+from accelsim.workload.network import Network
+
+PRUNED = {"scheme": "prune_nm", "pattern": [2, 4]}
+
+
+def steps_are_exact(graph: Graph, on: Machine, xs: list[np.ndarray], *, residency: bool = True) -> None:
+    """Every value of every step, whose state is taken from where the program of the step before left it in DRAM."""
+    states: list[np.ndarray] | None = None
+    for x in xs:
+        program = compile_graph(graph, (x,), on, "r", residency=residency, states=states)
+        verify(program, on)
+        execution = engines.execute(program, on)
+        expected = exact.evaluate(graph, (x,), on.fold_inputs, states)
+        for info in program.header.layers:
+            found = execution.numbers(program.header.region(info.output))
+            np.testing.assert_array_equal(found, expected[info.output], info.name)
+        for region in program.header.regions:
+            if region.name == "h":
+                np.testing.assert_array_equal(execution.numbers(region), expected["h"])
+        assert_accounted(execution)
+        (state,) = program.header.states
+        before, after = program.header.region(state.read), program.header.region(state.written)
+        assert (before.role, after.role) == ("input", "output")
+        assert before.scale == after.scale
+        assert before.zero_point == after.zero_point
+        assert np.intersect1d(bytes_of(before), bytes_of(after)).size == 0
+        states = [execution.numbers(after)]
+    assert states
+    assert states[0].any()
+
+
+def cell(samples: int, scheme: list[dict[str, Any]], seed: int = 11) -> tuple[Graph, list[np.ndarray]]:
+    """A typed cell, and its inputs of three steps."""
+    rng = np.random.default_rng(seed)
+    net = Elman.drawn(rng, 6, 8, 3).network(rng, samples)
+    graph, _ = typed(net, recipe(*scheme))
+    xs = [np.roll(net.calibration[0], step, axis=0)[:samples] for step in range(3)]
+    return graph, [graph["x"].element.quantize(x) for x in xs]
+
+
+@pytest.mark.parametrize("residency", [True, False])
+@pytest.mark.parametrize("kind", ["weight_stationary", "outer_product", "structured_sparse", "tensor_core"])
+def test_steps_of_integers_are_exact(kind: str, residency: bool) -> None:
+    sparse = [PRUNED] if kind == "structured_sparse" else []
+    graph, xs = cell(5, [*sparse, {"scheme": "int8"}])
+    steps_are_exact(graph, small(kind), xs, residency=residency)
+
+
+def test_steps_of_floats_are_exact() -> None:
+    on = machine(matrix={"operands": "bf16", "rows": 4, "columns": 4})
+    graph, xs = cell(5, [{"scheme": "bf16"}])
+    steps_are_exact(graph, on, xs)
+
+
+def test_a_state_is_in_dram_before_and_behind_a_step_whatever_stays_on_chip() -> None:
+    graph, (x, *_) = cell(5, [{"scheme": "int8"}])
+    on = machine()
+    (h,) = graph.initial(5)
+    assert h.any()
+    lowering = planned(graph, (x,), on)
+    assert "next.output" not in lowering.stays
+    program = compile_graph(graph, (x,), on)
+    before = program.header.region("h")
+    np.testing.assert_array_equal(before.read(program.image), h)
+    assert program.header.region("next.output").address >= program.image.size
+
+
+def test_compulsory_bytes_count_a_state_once() -> None:
+    graph, (x, *_) = cell(5, [{"scheme": "int8"}])
+    (h,) = graph.initial(5)
+    apart = Graph.formed("apart", graph.values, graph.nodes, graph.entering, graph.leaving)
+    program, other = compile_graph(graph, (x,), machine()), compile_graph(apart, (x, h), machine())
+    np.testing.assert_array_equal(program.instructions, other.instructions)
+    assert program.header.compulsory_bytes is not None
+    assert other.header.compulsory_bytes == program.header.compulsory_bytes + 5 * 8
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    graph, (x, *_) = cell(5, [{"scheme": "int8"}])
+    with pytest.raises(DefectError, match=r"h: must have shape \(5, 8\), not \(4, 8\)"):
+        compile_graph(graph, (x,), machine(), states=[np.zeros((4, 8), np.uint8)])
+
+
+def test_what_others_read_after_a_state_is_written_is_what_it_held() -> None:
+    """The old state is read again behind the new one: a place of its own keeps it."""
+    rng = np.random.default_rng(2)
+    build = Builder("late")
+    x, h = build.input("x", (5, 6)), build.state("h", (5, 6), "next.output", rng.random(6).astype(np.float32))
+    first = build.constant("w", rng.normal(size=(6, 6)).astype(np.float32))
+    later = build.linear("w", x, first, None, relu=False)
+    sums = build.node("next", Add(), later, h, output="next.sums")
+    later = build.node("next.relu", Relu(), sums, output="next.output")
+    y = build.node("y", MatMul(), later, build.constant("v", rng.normal(size=(6, 6)).astype(np.float32)))
+    out = build.node("out", Add(), y, h)
+    given, ranges = (rng.normal(size=(count, 6)).astype(np.float32) for count in (5, 32))
+    net = Network(build.graph((out,)), (given,), None, (ranges,), {})
+    graph, (q,) = typed(net, recipe({"scheme": "int8"}))
+    assert isinstance(graph["h"].element, Integer)
+    for kind in ("weight_stationary", "outer_product"):
+        steps_are_exact(graph, small(kind), [q, q])
+
+
+def test_a_link_to_the_host_brings_no_state() -> None:
+    graph, xs = cell(5, [{"scheme": "int8"}])
+    linked = machine(host={"io_bandwidth_bytes_per_s": 1e9})
+    steps_are_exact(graph, linked, xs)
+    apart = compile_graph(graph, (xs[0],), linked)
+    received = apart.instructions[apart.instructions["opcode"] == RECEIVE]["operands"]
+    assert int((received[:, 2] * received[:, 3]).sum()) == 5 * 6
+
+
+def test_steps_without_numbers_take_as_long() -> None:
+    graph, (x, *_) = cell(5, [{"scheme": "int8"}])
+    outlined = graph.rebuilt(*(replace(value, outlined=True) for value in graph.constants))
+    on = small("weight_stationary")
+    whole, timed = (compile_graph(g, (x,), on) for g in (graph, outlined))
+    np.testing.assert_array_equal(whole.instructions, timed.instructions)

@@ -21,12 +21,17 @@ from accelsim.graph.build import Builder
 from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.window import Window
 from accelsim.isa.opcodes import RECEIVE
 from accelsim.isa.verify import verify
 from accelsim.workload.network import Network
 
+HOST = {"operations_per_s": 1e9, "operation_pj": 1.0, "operation_source": "test"}
 PRUNED = {"scheme": "prune_nm", "pattern": [2, 4]}
 
 
@@ -38,12 +43,11 @@ def steps_are_exact(graph: Graph, on: Machine, xs: list[np.ndarray], *, residenc
         verify(program, on)
         execution = engines.execute(program, on)
         expected = exact.evaluate(graph, (x,), on.fold_inputs, states)
-        for info in program.header.layers:
-            found = execution.numbers(program.header.region(info.output))
-            np.testing.assert_array_equal(found, expected[info.output], info.name)
-        for region in program.header.regions:
-            if region.name == "h":
-                np.testing.assert_array_equal(execution.numbers(region), expected["h"])
+        for name in ["h", *(info.output for info in program.header.layers)]:
+            regions = program.header.regions_of(name)
+            assert regions, name
+            for region in regions:
+                np.testing.assert_array_equal(execution.numbers(region), region.of_full(expected[name]), name)
         assert_accounted(execution)
         (state,) = program.header.states
         before, after = program.header.region(state.read), program.header.region(state.written)
@@ -51,7 +55,8 @@ def steps_are_exact(graph: Graph, on: Machine, xs: list[np.ndarray], *, residenc
         assert before.scale == after.scale
         assert before.zero_point == after.zero_point
         assert np.intersect1d(bytes_of(before), bytes_of(after)).size == 0
-        states = [execution.numbers(after)]
+        states = [execution.numbers(after).reshape(graph["h"].shape)]
+        np.testing.assert_array_equal(states[0], expected[state.written])
     assert states
     assert states[0].any()
 
@@ -142,3 +147,60 @@ def test_steps_without_numbers_take_as_long() -> None:
     on = small("weight_stationary")
     whole, timed = (compile_graph(g, (x,), on) for g in (graph, outlined))
     np.testing.assert_array_equal(whole.instructions, timed.instructions)
+
+
+def images() -> tuple[Graph, list[np.ndarray]]:
+    """h' = relu(conv(x) + h), and another convolution of h', of images too large for a small memory."""
+    rng = np.random.default_rng(4)
+    build = Builder("images")
+    x, h = build.input("x", (2, 12, 12, 4)), build.state("h", (2, 12, 12, 4), "next.output")
+    filters = [build.constant(f"w{i}", rng.normal(size=(3, 3, 4, 4)).astype(np.float32) / 6) for i in range(3)]
+    same = Conv(Window((3, 3), padding=(1, 1, 1, 1)))
+    first = build.node("c0.relu", Relu(), build.node("c0", same, x, filters[0]))
+    sums = build.node("next", Add(), build.node("c1", same, first, filters[1]), h, output="next.sums")
+    later = build.node("next.relu", Relu(), sums, output="next.output")
+    out = build.node("c2", same, later, filters[2])
+    given, ranges = (rng.normal(size=(count, 12, 12, 4)).astype(np.float32) for count in (2, 4))
+    graph, (q,) = typed(Network(build.graph((out,)), (given,), None, (ranges,), {}), recipe({"scheme": "int8"}))
+    return graph, [q, q]
+
+
+def test_a_state_that_strips_form_is_stored_whole() -> None:
+    graph, xs = images()
+    on = machine(activation={"capacity_bytes": 2048, "banks": 2}, output="activation")
+    lowering = planned(graph, (xs[0],), on)
+    assert "next.output" in {strip.of for strip in lowering.strips.values()}
+    steps_are_exact(graph, on, xs)
+
+
+def moved(kind: str) -> Graph:
+    """What is written is a part of what is joined, what is joined, or a part of what a layer forms."""
+    rng = np.random.default_rng(8)
+    build = Builder(kind)
+    x, h = build.input("x", (5, 4)), build.state("h", (5, 4), "next")
+    sides = {"part": (8, 3), "joined": (4, 3), "sliced": (4, 4)}[kind]
+    weights = [build.constant(f"w{i}", rng.normal(size=(4, 4)).astype(np.float32)) for i in range(2)]
+    if kind == "part":
+        build.node("n", Relu(), build.node("a", Add(), build.node("m", MatMul(), x, weights[0]), h), output="next")
+        last = build.node("both", Concat(-1), "next", build.node("o", MatMul(), x, weights[1]))
+    elif kind == "joined":
+        older = build.node("older", Slice(-1, 2, 4), h)
+        newer = build.node("newer", MatMul(), x, build.constant("few", rng.normal(size=(4, 2)).astype(np.float32)))
+        last = build.node("join", Concat(-1), older, newer, output="next")
+    else:
+        both = build.node("m", MatMul(), x, build.constant("many", rng.normal(size=(4, 8)).astype(np.float32)))
+        build.node("slice", Slice(-1, 2, 6), both, output="next")
+        last = build.node("a", Add(), build.node("o", MatMul(), h, weights[0]), "next")
+    out = build.node("out", MatMul(), last, build.constant("v", rng.normal(size=sides).astype(np.float32)))
+    outputs = (last, out) if kind == "part" else (out,)
+    given = rng.normal(size=(32, 4)).astype(np.float32)
+    net = Network(build.graph(outputs), (given[:5],), None, (given,), {})
+    return typed(net, recipe({"scheme": "int8"}))[0]
+
+
+@pytest.mark.parametrize("kind", ["part", "joined", "sliced"])
+def test_a_state_may_be_a_part_of_others_or_hold_them(kind: str) -> None:
+    graph = moved(kind)
+    rng = np.random.default_rng(9)
+    xs = [graph["x"].element.quantize(rng.normal(size=(5, 4))) for _ in range(3)]
+    steps_are_exact(graph, machine(host=HOST), xs)

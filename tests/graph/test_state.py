@@ -17,7 +17,6 @@ from accelsim.graph.element import REAL, Float, Integer
 from accelsim.graph.fold import fold_batch_norms
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import layer_of
-from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.norm import BatchNorm
@@ -97,16 +96,20 @@ def test_what_holds_no_state_is_refused_by_name() -> None:
             graph()
 
 
-def test_what_stands_before_a_state_belongs_to_no_layer_behind_it() -> None:
-    build = Builder("g")
-    x, h = build.input("x", (2, 3)), build.state("h", (2, 3), "sums.output")
-    sums = build.linear("sums", x, build.constant("w", np.ones((3, 3), np.float32)), None, relu=False)
-    both = build.node("both", Add(), build.node("relu", Relu(), sums), h)
-    ones = [build.constant(f"p{i}", np.ones(3, np.float32)) for i in range(4)]
-    graph = build.graph((both, build.node("norm", BatchNorm(1e-5), sums, *ones)))
-    assert layer_of(graph, "sums").output.name == sums
-    alone = graph.rebuilt(outputs=("norm.output", both))
-    assert [node.name for node in fold_batch_norms(alone).nodes] == [node.name for node in alone.nodes]
+def test_a_layer_ends_where_a_state_is_written() -> None:
+    def graph(op: Op, *parts: str) -> Graph:
+        build = Builder("g")
+        x, h = build.input("x", (2, 3)), build.state("h", (2, 3), "fc.output")
+        sums = build.linear("fc", x, build.constant("w", np.ones((3, 3), np.float32)), None, relu=False)
+        for part in parts:
+            build.constant(part, np.ones(3, np.float32))
+        return build.graph((build.node("end", op, sums, *parts), build.node("old", Relu(), h)))
+
+    assert layer_of(graph(Relu()), "fc").output.name == "fc.output"
+    norm = graph(BatchNorm(1e-5), "gamma", "beta", "mean", "variance")
+    assert fold_batch_norms(norm).nodes == norm.nodes
+    without = Graph.formed("g", norm.values, norm.nodes, norm.entering, norm.outputs)
+    assert fold_batch_norms(without).nodes != without.nodes
 
 
 def test_features_of_a_state_stay_as_they_are() -> None:

@@ -173,7 +173,7 @@ def test_a_state_that_strips_form_is_stored_whole() -> None:
     steps_are_exact(graph, on, xs)
 
 
-def moved(kind: str) -> Graph:
+def moved(kind: str, scheme: str) -> Graph:
     """What is written is a part of what is joined, what is joined, or a part of what a layer forms."""
     rng = np.random.default_rng(8)
     build = Builder(kind)
@@ -195,12 +195,13 @@ def moved(kind: str) -> Graph:
     outputs = (last, out) if kind == "part" else (out,)
     given = rng.normal(size=(32, 4)).astype(np.float32)
     net = Network(build.graph(outputs), (given[:5],), None, (given,), {})
-    return typed(net, recipe({"scheme": "int8"}))[0]
+    return typed(net, recipe({"scheme": scheme}))[0]
 
 
+@pytest.mark.parametrize("scheme", ["int8", "bf16"])
 @pytest.mark.parametrize("kind", ["part", "joined", "sliced"])
-def test_a_state_may_be_a_part_of_others_or_hold_them(kind: str) -> None:
-    graph = moved(kind)
+def test_a_state_may_be_a_part_of_others_or_hold_them(kind: str, scheme: str) -> None:
+    graph = moved(kind, scheme)
     rng = np.random.default_rng(9)
     xs = [graph["x"].element.quantize(rng.normal(size=(5, 4))) for _ in range(3)]
-    steps_are_exact(graph, machine(host=HOST), xs)
+    steps_are_exact(graph, machine(host=HOST, matrix={"operands": scheme}), xs)

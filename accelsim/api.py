@@ -420,9 +420,7 @@ def _reuse(
             return program, reuse.extend(execution, program, machine, blocks, [layer.name for layer in layers(graph)])
         except UnsteadyError as error:
             logger.warning("all %d blocks are simulated: %s", blocks.repeats, error)
-    program, execution = _simulate(
-        prepared, machine, engine, progress, timing_only=True, residency=False, least=least
-    )
+    program, execution = _simulate(prepared, machine, engine, progress, timing_only=True, residency=False, least=least)
     return program, reuse.none(execution, blocks)
 
 

@@ -64,7 +64,7 @@ class Plan(Frozen):
     fusions: list[FusionPlan] = quantity("fusions", "All fusions, in order")
     dram_read: int = quantity("bytes", "Whole bursts that all of them ask the DRAM for")
     dram_write: int = quantity("bytes", "Whole bursts that all of them write to DRAM")
-    compulsory: int = quantity("bytes", "Each constant as stored, each input and each output, once")
+    compulsory: int = quantity("bytes", "Each constant as stored, each input, output and state, once")
     ratio: float | None = quantity("ratio", "DRAM traffic over what is compulsory; null if nothing is")
 
     def to_json(self) -> str:

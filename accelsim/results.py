@@ -362,7 +362,7 @@ class BytesOfAll(Bytes):
 
     compulsory: int | None = quantity(
         "bytes",
-        "Each constant as stored, each input and each output, once; null if a program does not say",
+        "Each constant as stored, each input, output and state, once; null if a program does not say",
         default=None,
     )
 

@@ -28,7 +28,9 @@ def find(graph: Graph, inputs: Sequence[NDArray[Any]], machine: Machine, kept: i
     """
     if graph.has_numbers or machine.l2:
         return None
-    products = [fusion.product for fusion in fuse(Lowering(graph, tuple(inputs), ""), machine).fusions]
+    products = [
+        fusion.product for fusion in fuse(Lowering(graph, graph.given_before(inputs, None), ""), machine).fusions
+    ]
     if any(product is None or product.factor for product in products):
         return None
     flows = [dataflow(product, machine) for product in products if product]  # all at once: one may be like itself alone

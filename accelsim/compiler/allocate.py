@@ -39,15 +39,16 @@ Int64 = NDArray[np.int64]
 
 
 def allocate(lowering: Lowering, machine: Machine) -> Lowering:
-    """Lay out DRAM (inputs, each fusion's constants, then the outputs) and spread the slots over the banks.
+    """Lay out DRAM (inputs and states, each fusion's constants, then what is formed) and spread slots over the banks.
 
-    The inputs and the constants form the image. Every region begins at a burst. Values that are read side by side share
-    a region.
+    Inputs, what states hold and constants form the image. What is written to a state has a buffer of its own, because
+    others may still read what it held; from step to step the two take turns. Every region begins at a burst. Values
+    that are read side by side share a region.
     """
     burst = machine.dram.burst_bytes
     graph = lowering.graph
     layout = _Layout(lowering, machine)
-    for name in (*graph.inputs, *lowering.read_constants):
+    for name in (*graph.entering, *lowering.read_constants):
         layout.place(name)
     stored = [
         _stored(flow, tiling) if flow and isinstance(tiling, Tiling) else None
@@ -118,9 +119,9 @@ def _constant_bytes(lowering: Lowering, constants: Sequence[Int64]) -> int:
 
 
 def _others_bytes(lowering: Lowering) -> int:
-    """Bytes of inputs, of constants that are read as activations are, and of outputs, once each."""
+    """Bytes of inputs, of constants that are read as activations are, of outputs and of states, once each."""
     graph = lowering.graph
-    values = (graph[name] for name in {*graph.inputs, *lowering.read_constants, *graph.outputs})
+    values = (graph[name] for name in {*graph.inputs, *lowering.read_constants, *graph.leaving})
     return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
 
 
@@ -270,9 +271,9 @@ def _vector_placement(
 
 
 def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
-    """Bytes of inputs and constants at their places; uint8, shape (image_bytes,), zeros between them."""
+    """Bytes of inputs, states and constants at their places; uint8, shape (image_bytes,), zeros between them."""
     image = np.zeros(lowering.image_bytes, np.uint8)
-    given = [*zip(lowering.graph.inputs, lowering.inputs, strict=True)]
+    given = [*zip(lowering.graph.entering, lowering.inputs, strict=True)]
     for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
         _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
@@ -396,7 +397,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
     graph = lowering.graph
     sides = [node.inputs for node in graph.nodes if isinstance(node.op, Concat)]
     sides += [fusion.beside for fusion in lowering.fusions]
-    given = {*graph.inputs, *lowering.read_constants}
+    given = {*graph.entering, *lowering.read_constants}
     beside_given = {part for side in sides if not given.isdisjoint(side) for part in side}
     for fusion, placement in zip(lowering.fusions, lowering.placements, strict=True):
         _apart(placement.slots, machine)

@@ -232,7 +232,7 @@ class _Stretch:
         readers = lowering.readers
         within = {step.target: number for number, step in enumerate(steps)}
         self.inside = frozenset(
-            name for name in formed if name not in graph.outputs and all(r in within for r in readers.get(name, ()))
+            name for name in formed if name not in graph.leaving and all(r in within for r in readers.get(name, ()))
         )
         self.last_read = {
             name: number for number, step in enumerate(steps) for name in step.reads if name in self.inside

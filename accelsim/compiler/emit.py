@@ -15,7 +15,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.config.operands import OPERANDS
 from accelsim.graph.value import Value
-from accelsim.isa.program import INPUT, Header, KeptInfo, LayerInfo, Program, RegionInfo
+from accelsim.isa.program import INPUT, Header, KeptInfo, LayerInfo, Program, RegionInfo, StateInfo
 from accelsim.provenance import content_hash
 
 
@@ -33,7 +33,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
     whole_after = {lowering.views[fusion.target].root: number for number, fusion in enumerate(lowering.fusions)}
     for number, fusion in enumerate(lowering.fusions):
         for name in lowering.parts_of_sources(fusion):
-            if name in graph.inputs and name not in told and not lowering.places[name].leads:
+            if name in graph.entering and name not in told and not lowering.places[name].leads:
                 regions.append(_region(graph[name], "input", lowering.places[name]))
                 told.add(name)
         stored, root = lowering.stored_as(fusion.target), lowering.views[fusion.target].root
@@ -46,7 +46,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         if numbers[number] == len(layers):
             layers.append(_of_layer(lowering, number))
     # parts of what is joined and is an output, too
-    others = [name for name in graph.outputs if name not in told]
+    others = [name for name in graph.leaving if name not in told]
     regions += [_rows_of(lowering, name, lowering.places[name]) for name in others]
     header = Header(
         workload=graph.name,
@@ -60,6 +60,7 @@ def emit(lowering: Lowering, machine: Machine) -> Lowering:
         layers=layers,
         regions=regions,
         kept=kept,
+        states=[StateInfo(read=state.read, written=state.written) for state in graph.states],
         timing_only=not lowering.has_numbers,
         image_bytes=0 if lowering.has_numbers else lowering.image_bytes,
         computations=list(lowering.tables.computations),
@@ -180,10 +181,10 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
 
 
 def _reads(lowering: Lowering, number: int) -> list[str]:
-    """Fusions that form what a fusion reads, in order, each once; an input of the graph is `INPUT`."""
+    """Fusions that form what a fusion reads, in order, each once; what is there before is `INPUT`."""
     targets = (fusion.target for fusion in lowering.fusions)
     former = {target: _layer_name(lowering, number) for number, target in enumerate(targets)}
-    former |= dict.fromkeys(lowering.graph.inputs, INPUT)
+    former |= dict.fromkeys(lowering.graph.entering, INPUT)
     parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
 

@@ -129,7 +129,7 @@ def _ends(graph: Graph, node: Node, held: set[str]) -> Iterator[Node]:
     chain = [node]
     while isinstance(chain[-1].op, Cast | Relu):
         before = graph.producer(chain[-1].inputs[0])
-        alone = before and len(graph.readers(before.output)) == 1 and before.output not in graph.outputs
+        alone = before and len(graph.readers(before.output)) == 1 and before.output not in graph.leaving
         if before is None or not alone or before.name in held:
             break
         chain.append(before)
@@ -158,10 +158,10 @@ def _name(graph: Graph, head: Node) -> str:
 def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one signature for all passes
     """Each value is formed before it is read, each output is formed, and no node is in two fusions."""
     graph = lowering.graph
-    for name, x in zip(graph.inputs, lowering.inputs, strict=True):
+    for name, x in zip(graph.entering, lowering.inputs, strict=True):
         if x.shape != graph[name].shape:
             raise DefectError(f"input {name}: must have shape {graph[name].shape}, not {x.shape}")
-    there, held = set(graph.inputs), set[str]()
+    there, held = set(graph.entering), set[str]()
     for fusion in lowering.fusions:
         for name in fusion.sources:
             for part in lowering.parts_of(name):
@@ -172,7 +172,7 @@ def check(lowering: Lowering, machine: Machine) -> None:  # noqa: ARG001 - one s
             if not node.op.moves and node.name in held:
                 raise DefectError(f"node {node.name} is in two fusions")
             held.add(node.name)
-    missing = {part for name in graph.outputs for part in lowering.parts_of(name)} - there
+    missing = {part for name in graph.leaving for part in lowering.parts_of(name)} - there
     if missing:
         raise DefectError(f"outputs are formed by no fusion: {', '.join(sorted(missing))}")
 

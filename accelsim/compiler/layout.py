@@ -125,7 +125,7 @@ class _Finder:
         moved = (
             name for node in self.graph.nodes if node.op.moves for name in node.inputs if self.graph.constant(name)
         )
-        for name in (*self.graph.inputs, *self.forming, *read, *moved):
+        for name in (*self.graph.entering, *self.forming, *read, *moved):
             if name not in self.views and not self.moved(name):
                 self.views[name] = self._store(self._dense(name))
         for node in self.graph.nodes:
@@ -145,7 +145,7 @@ class _Finder:
         while len(nodes[0].inputs) == 1 and self.moved(nodes[0].inputs[0]):
             name = nodes[0].inputs[0]
             before = self.graph.producer(name)
-            if before is None or len(self.graph.readers(name)) > 1 or name in self.graph.outputs:
+            if before is None or len(self.graph.readers(name)) > 1 or name in self.graph.leaving:
                 break
             nodes.insert(0, before)
         return tuple(nodes)
@@ -161,7 +161,7 @@ class _Finder:
             for name in fusion.sources
             if not self.readable(fusion, name, self.views.get(name))
         }
-        for name in self.graph.outputs:
+        for name in self.graph.leaving:
             if name not in self.views or (self.views[name].root != name and self.moved(name)):
                 faults[name] = where.format("the network gives", self.machine.name)
         return faults
@@ -268,7 +268,7 @@ class _Finder:
         node = self.graph.producer(name)
         place = view.matrix(feature_major=self.machine.feature_major)
         in_one = place is not None and not place.leads
-        if not self._suits(name, view) or (name in self.graph.outputs and not in_one):
+        if not self._suits(name, view) or (name in self.graph.leaving and not in_one):
             return False
         if node is None or not self.moved(name):
             return name not in self.forming or self._stores(self.forming[name], view)
@@ -304,7 +304,7 @@ class _Finder:
     def _follow(self, fusion: Fusion) -> None:
         """Have what a fusion forms lie in the order that the nodes behind it bring about, where others need that."""
         name, chain = fusion.target, list[Node]()
-        while name not in self.graph.outputs and len(self.graph.readers(name)) == 1:
+        while name not in self.graph.leaving and len(self.graph.readers(name)) == 1:
             (node,) = self.graph.readers(name)
             if not isinstance(node.op, Reshape | Transpose) or node.output in self.forming or node.output in self.views:
                 break
@@ -313,7 +313,7 @@ class _Finder:
         view: View | None = self._dense(fusion.target)
         for node in chain:
             view = self._forward(node, view)
-        if not chain or (name not in self.graph.outputs and self._suits(name, view)):
+        if not chain or (name not in self.graph.leaving and self._suits(name, view)):
             return
         for end in range(len(chain), 0, -1):
             last = chain[end - 1].output

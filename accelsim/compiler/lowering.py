@@ -172,7 +172,7 @@ class Lowering:
     Parameters
     ----------
     inputs
-        Numbers of the graph's inputs, in order, samples first.
+        Numbers of the graph's inputs, in order, then what its states hold; samples first.
     recipe
         Name of the recipe that typed the graph.
     flows
@@ -192,7 +192,7 @@ class Lowering:
     places
         Where values that fusions read or form lie in DRAM, by name.
     compulsory_bytes
-        Bytes of each constant as it is stored, each input and each output, once.
+        Bytes of each constant as it is stored, each input, each output and each state, once.
     image, image_bytes
         First bytes of DRAM, and how many they are; the bytes are left out where weights have no values.
     tables
@@ -250,11 +250,11 @@ class Lowering:
         """The value whose storage holds just the numbers of another one, in an order of its own; itself, if none does.
 
         A value that is joined to others has a part of their storage, which is named by all of it where that is an
-        output, or where the value's rows lie in several places.
+        output or a state, or where the value's rows lie in several places.
         """
         root = self.views[name].root
         alone = math.prod(self.storages[root].shape) == math.prod(self.views[name].shape)
-        return root if alone or root in self.graph.outputs or self.places[name].leads else name
+        return root if alone or root in self.graph.leaving or self.places[name].leads else name
 
     @property
     def layers(self) -> tuple[int, ...]:

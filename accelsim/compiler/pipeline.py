@@ -49,7 +49,7 @@ PASSES = (
 
 def can_execute(graph: Graph, inputs: Inputs, machine: Machine) -> bool:
     """Whether a machine computes a graph's products and holds their tiles; parameters as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), "", residency=False)  # what fits so, fits
+    lowering = Lowering(graph, graph.given_before(inputs, None), "", residency=False)  # what fits so, fits
     try:
         for step in PASSES:
             if step.name in _DECISIVE:
@@ -68,9 +68,10 @@ def planned(
     *,
     residency: bool = True,
     least: Least = "time",
+    states: Inputs | None = None,
 ) -> Lowering:
     """Decide all about a graph without forming an instruction; parameters and errors as of `compile_graph`."""
-    lowering = Lowering(graph, tuple(inputs), recipe, residency=residency, least=least)
+    lowering = Lowering(graph, graph.given_before(inputs, states), recipe, residency=residency, least=least)
     return _run([step for step in PASSES if step.name in _PLANNING], lowering, machine, progress)
 
 
@@ -84,6 +85,7 @@ def compile_graph(
     *,
     residency: bool = True,
     least: Least = "time",
+    states: Inputs | None = None,
 ) -> Program:
     """Compile a typed graph for a machine and a batch of inputs.
 
@@ -104,13 +106,16 @@ def compile_graph(
     least
         What tiles and places are chosen for: the least time and, of what takes hardly more, the fewest DRAM bursts; or
         the fewest bursts, at whatever time.
+    states
+        What the graph's states hold before the step, in order, as inputs; what they begin with if absent.
 
     Raises
     ------
     CompileError
         If a fusion does not fit the machine, or can't be computed on it.
     """
-    lowering = Lowering(graph, tuple(inputs), recipe, left_out=left_out, residency=residency, least=least)
+    given = graph.given_before(inputs, states)
+    lowering = Lowering(graph, given, recipe, left_out=left_out, residency=residency, least=least)
     lowering = _run(PASSES, lowering, machine, progress)
     assert lowering.program  # noqa: S101 - the last pass makes it
     return lowering.program

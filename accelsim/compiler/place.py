@@ -195,7 +195,7 @@ def _layout(  # noqa: PLR0911 - one a reason
     value, view = graph[name], lowering.views[name]
     operand_bits = value.element.memory_bits
     bits = value.features * operand_bits
-    if name in graph.outputs or view != lowering.storages[name] or bits % 8:
+    if name in graph.leaving or view != lowering.storages[name] or bits % 8:
         return None
     if not all(_forms(lowering, name, former) for former in formers):
         return None

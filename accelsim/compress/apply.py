@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compress.calibrate import calibrated
 from accelsim.compress.quantize import binary, dynamic, floats, integers
 from accelsim.compress.quantize.between import SCALED, Between, formed_type
 from accelsim.compress.quantize.residual import ResidualPath
@@ -19,7 +20,6 @@ from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.golden import real
 from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
@@ -83,7 +83,7 @@ def quantize(network: Network, recipe: Recipe) -> Graph:
 
 def _calibrated(network: Network, all_layers: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:
     """Real numbers of all values for the calibration data; of signs, what the layers make of signs."""
-    numbers = dict(real.evaluate(network.graph, network.calibration))
+    numbers = dict(calibrated(network))
     for layer in all_layers:
         if isinstance(steps[layer.name], binary.Signs):
             require_matrix(layer, "binary")
@@ -118,7 +118,8 @@ class _Typing:
         held = {node.name for layer in self.layers for node in layer.nodes}
         last = {layer.products[-1].name: layer for layer in self.layers}
         nodes: list[Node] = []
-        known = {name: replace(graph[name], element=self._element(name)) for name in graph.inputs}
+        known = {name: replace(graph[name], element=self._element(name)) for name in graph.entering}
+        self._require_one_type_of_states()
         known |= self._constant_factors()
         narrowed: set[str] = set()
         for node in graph.nodes:
@@ -140,7 +141,7 @@ class _Typing:
             elif node.name not in held:
                 known |= self._constants_of(node, known)
                 nodes.append(self._reading(node))
-        return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs)
+        return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs, graph.states)
 
     def _typed(self, layer: Layer) -> TypedLayer:
         """A layer by its step."""
@@ -182,7 +183,7 @@ class _Typing:
             return self._element(name)
         if not self.numbers:
             return Integer(1.0, 0, signed=True, bits=bits)
-        return integers.symmetric_type(self.numbers[name], bits)
+        return integers.symmetric_type(self._taken(name), bits)
 
     def _residual_bits(self, name: str) -> int:
         """Bits of a value of the residual path, if they are more than layers read, or 0."""
@@ -230,18 +231,24 @@ class _Typing:
                 if factor:
                     return factor
                 if self.numbers:
-                    wanted = integers.tensor_type(value, self.numbers[name], bits, step if reader else None)
+                    wanted = integers.tensor_type(value, self._taken(name), bits, step if reader else None)
                 else:
                     wanted = integers.unsigned(bits)
                 group = self._path.forming.get(name)
                 return formed_type(group.head.op, wanted) if group else wanted
             case binary.Signs() if not last:
-                return binary.tensor_type(value, self.numbers[name]) if self.numbers else Signs(1.0)
+                return binary.tensor_type(value, self._taken(name)) if self.numbers else Signs(1.0)
             case binary.Signs():
                 bits = integers.LAST_BITS
-                return integers.activation_range(self.numbers[name], bits) if self.numbers else integers.unsigned(bits)
+                return integers.activation_range(self._taken(name), bits) if self.numbers else integers.unsigned(bits)
             case _:
                 return Float(step.operand)
+
+    def _taken(self, name: str) -> Float64:
+        """Real numbers that a value takes, and what states begin with that later hold them."""
+        states = (state for state in self.float_graph.states if self._origin(state.written) == name)
+        begun = [state.initial.astype(np.float64).ravel() for state in states if state.initial.any()]
+        return np.concatenate([self.numbers[name].ravel(), *begun]) if begun else self.numbers[name]
 
     def _factor(self, name: str, bits: int) -> Integer | None:
         """Type of a factor of a product of two tensors: without a zero point, and signed if the array holds it.
@@ -253,7 +260,7 @@ class _Typing:
         if not self.numbers:
             return Integer(1.0, 0, signed=True, bits=bits) if self._factors[name] else None
         value = self.float_graph[name]
-        numbers = self.numbers[name] if value.data is None else value.numbers.astype(np.float64)
+        numbers = self._taken(name) if value.data is None else value.numbers.astype(np.float64)
         if not self._factors[name] and numbers.min() >= 0:
             return None
         return integers.symmetric_type(numbers, bits)
@@ -284,7 +291,8 @@ class _Typing:
         return constants
 
     def _origin(self, name: str) -> str:
-        """The value whose numbers a value's are, in other places, or some of them."""
+        """The value whose numbers a value's are, in other places, or some of them, or of the step before."""
+        name = self._written.get(name, name)
         node = self.float_graph.producer(name)
         if node is None or node.name in self._held or isinstance(node.op, SCALED):
             return name
@@ -307,13 +315,36 @@ class _Typing:
         """What may have more bits than layers read."""
         return ResidualPath(self.float_graph, self._groups)
 
-    def _reader(self, name: str) -> Layer | None:
-        """First layer that reads a value, directly or what is sliced of it."""
+    def _reader(self, name: str, before: frozenset[str] = frozenset()) -> Layer | None:
+        """First layer that reads a value, directly or what is sliced of it, or that does in the next step.
+
+        Parameters
+        ----------
+        before
+            Values on the way to it: states lead back to where they come from.
+        """
+        before |= {name}
         for node in self.float_graph.readers(name):
-            reader = self._of_product.get(node.name) or self._reader(node.output)
+            reader = self._of_product.get(node.name)
+            reader = reader or (None if node.output in before else self._reader(node.output, before))
             if reader:
                 return reader
-        return None
+        later = (state.read for state in self.float_graph.states if state.written == name and state.read not in before)
+        return next(filter(None, (self._reader(read, before) for read in later)), None)
+
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        """What the step before wrote, by what reads it."""
+        return {state.read: state.written for state in self.float_graph.states}
+
+    def _require_one_type_of_states(self) -> None:
+        """Refuse a state that would be written with other bits than it is read."""
+        for read, written in self._written.items():
+            formed, element = self._formed(written), self._element(read)
+            if formed != element:
+                raise ConfigError(
+                    f"recipe {self.recipe.name}: state {read} must be written as it is read, {element}, not {formed}"
+                )
 
     @cached_property
     def _of_product(self) -> dict[str, Layer]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.compress.calibrate import calibrated
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import ConfigError
-from accelsim.golden import real
 from accelsim.golden.windows import pixels
 from accelsim.graph.layer import Layer, layer_of
 from accelsim.graph.ops.conv import Conv
@@ -52,7 +52,7 @@ def inputs_of(network: Network, layer: Layer) -> Float64:
         If filters read some of the channels alone.
     """
     name, op = layer.head.inputs[0], layer.head.op
-    numbers = real.evaluate(network.graph, network.calibration, (name,))[name]
+    numbers = calibrated(network, (name,))[name]
     if not isinstance(op, Conv):
         return numbers.reshape(-1, numbers.shape[-1])
     require_all_channels(layer)
@@ -117,7 +117,7 @@ def _pushed(network: Network, layer: Layer, move: FeatureMap) -> Network:
         If others read what the map would change, or what forms them does not commute with it.
     """
     graph, name = network.graph, layer.head.inputs[0]
-    if len(graph.readers(name)) > 1 or name in graph.outputs:
+    if len(graph.readers(name)) > 1 or name in graph.leaving:
         raise ConfigError(
             f"layer {layer.name}: steps that change inputs must stand before those that keep some of them floats"
         )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.graph.element import REAL, Element
@@ -14,6 +15,7 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.state import State
 from accelsim.graph.value import Shape, Value
 
 
@@ -25,6 +27,7 @@ class Builder:
         self._known: dict[str, Value] = {}
         self._nodes: list[Node] = []
         self._inputs: list[str] = []
+        self._states: list[State] = []
         self._notes: dict[str, dict[str, Any]] = {}
 
     def input(self, name: str, shape: Shape, element: Element = REAL, **fields: Any) -> str:
@@ -36,6 +39,22 @@ class Builder:
     def constant(self, name: str, data: NDArray[Any], element: Element = REAL, **fields: Any) -> str:
         """Declare a constant; return its name. `fields` are those of `Value`."""
         self._known[name] = Value(name, data.shape, element, data, **fields)
+        return name
+
+    def state(self, name: str, shape: Shape, written: str, initial: NDArray[np.float32] | None = None) -> str:
+        """Declare what the step before wrote; return its name.
+
+        Parameters
+        ----------
+        shape
+            Samples first.
+        written
+            Name of what a node forms and the next step reads.
+        initial
+            Real numbers of a sample before the first step; zeros if absent.
+        """
+        self._known[name] = Value(name, shape, REAL)
+        self._states.append(State(name, written, np.zeros(shape[1:], np.float32) if initial is None else initial))
         return name
 
     def node(self, name: str, op: Op, *inputs: str, output: str | None = None) -> str:
@@ -80,4 +99,5 @@ class Builder:
             name: replace(self._known.get(name, Value(name, (), REAL)), **fields)
             for name, fields in self._notes.items()
         }
-        return Graph.formed(self.name, {**self._known, **noted}, self._nodes, self._inputs, outputs)
+        known = {**self._known, **noted}
+        return Graph.formed(self.name, known, self._nodes, self._inputs, outputs, self._states)

@@ -26,7 +26,8 @@ def fold_batch_norms(graph: Graph) -> Graph:
         last = layer.nodes[-1]
         readers = graph.readers(last.output)
         bias_alone = all(isinstance(node.op, Add) for node in layer.epilogue)
-        if len(readers) != 1 or not isinstance(readers[0].op, BatchNorm) or not bias_alone or layer.more:
+        alone = len(readers) == 1 and last.output not in graph.leaving
+        if not alone or not isinstance(readers[0].op, BatchNorm) or not bias_alone or layer.more:
             continue
         (norm,) = readers
         assert isinstance(norm.op, BatchNorm)  # noqa: S101 - as it was looked for
@@ -49,7 +50,7 @@ def fold_batch_norms(graph: Graph) -> Graph:
 def fold_pads(graph: Graph) -> Graph:
     """Have convolutions pad images themselves where a Pad stands before them, and nobody else reads what it forms."""
     for pad in graph.nodes:
-        if not isinstance(pad.op, Pad) or pad.output in graph.outputs:
+        if not isinstance(pad.op, Pad) or pad.output in graph.leaving:
             continue
         (top, left), (bottom, right) = pad.op.before[1:3], pad.op.behind[1:3]
         of_images = len(pad.op.before) == 4 and not any((*pad.op.before[::3], *pad.op.behind[::3]))

@@ -146,8 +146,8 @@ def _follow(graph: Graph, head: Node) -> tuple[tuple[Node, ...], tuple[Node, ...
 
 
 def _chain(graph: Graph, node: Node) -> Iterator[Node]:
-    """Nodes that follow one, each the only reader of what the one before formed, and that no output."""
-    while node.output not in graph.outputs and len(graph.readers(node.output)) == 1:
+    """Nodes that follow one, each the only reader of what the one before formed, which does not leave the graph."""
+    while node.output not in graph.leaving and len(graph.readers(node.output)) == 1:
         (node,) = graph.readers(node.output)
         yield node
 

@@ -82,11 +82,13 @@ def push(graph: Graph, name: str, move: FeatureMap) -> tuple[Graph, tuple[str, .
     Raises
     ------
     ValueError
-        If a node on the way does not commute with the map, or others read what it would change; nobody must read the
-        value itself but those who expect the change.
+        If a node on the way does not commute with the map, or others read what it would change, the next step among
+        them; nobody must read the value itself but those who expect the change.
     """
     node = graph.producer(name)
     if node is None:
+        if name not in graph.inputs:
+            raise ValueError(f"{name} is what the step before wrote")
         return graph, (name,)
     before = node.inputs[0]
     for constant in filter(graph.constant, node.inputs):
@@ -105,7 +107,7 @@ def push(graph: Graph, name: str, move: FeatureMap) -> tuple[Graph, tuple[str, .
         graph = with_constant(graph, bias.name, move.apply(bias.numbers))
     elif not move.commutes(node) or len(node.inputs) != 1:
         raise ValueError(f"{node.name} does not commute with it")
-    if len(graph.readers(before)) > 1 or before in graph.outputs:
+    if len(graph.readers(before)) > 1 or before in graph.leaving:
         raise ValueError(f"others read {before}")
     return push(graph, before, move)
 
@@ -125,13 +127,13 @@ def replaced(graph: Graph, old: Iterable[Node], new: Iterable[Node], *values: Va
 
 
 def needed_features(graph: Graph) -> Mapping[str, NDArray[np.bool_]]:
-    """Features (last axis) of each value that an output depends on; bool, shape (features,).
+    """Features (last axis) of each value that an output depends on, and all of states; bool, shape (features,).
 
     A product does not need inputs whose weights are all zero for the outputs that are needed of it; a convolution of
     several groups needs all, and forms all, and so does what is no function of single numbers.
     """
     needed = {name: np.zeros(value.features, np.bool_) for name, value in graph.values.items() if value.shape}
-    for name in graph.outputs:
+    for name in (*graph.leaving, *(state.read for state in graph.states)):
         needed[name][:] = True
     for node in reversed(graph.nodes):
         wanted = needed[node.output]
@@ -161,5 +163,5 @@ def needed_features(graph: Graph) -> Mapping[str, NDArray[np.bool_]]:
 
 def with_samples(graph: Graph, samples: int) -> Graph:
     """The graph for a batch of another size."""
-    given = (replace(graph[name], shape=(samples, *graph[name].shape[1:])) for name in graph.inputs)
+    given = (replace(graph[name], shape=(samples, *graph[name].shape[1:])) for name in graph.entering)
     return graph.rebuilt(*given)

@@ -112,7 +112,7 @@ class Strips:
         outputs = tuple(
             node.output
             for node in nodes
-            if node.output in graph.outputs or any(reader.name not in names for reader in graph.readers(node.output))
+            if node.output in graph.leaving or any(reader.name not in names for reader in graph.readers(node.output))
         )
         if last not in outputs:
             return None
@@ -175,7 +175,7 @@ def cut_all(graph: Graph, cuts: Sequence[Strips]) -> tuple[Graph, dict[str, Stri
         nodes = _replaced(nodes, strips.nodes, strips._write(writer, number))
         number += len(strips.pieces)
     known = {**graph.values, **writer.known}
-    return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs), writer.strips
+    return Graph.formed(graph.name, known, nodes, graph.inputs, graph.outputs, graph.states), writer.strips
 
 
 def _replaced(nodes: Sequence[Node], old: Sequence[Node], new: Sequence[Node]) -> tuple[Node, ...]:

@@ -7,7 +7,7 @@ from accelsim.graph.value import Value
 
 
 def print_graph(graph: Graph) -> str:
-    """Inputs, nodes in order and outputs.
+    """Inputs, states (what is read, and what is written for the next step), nodes in order and outputs.
 
         graph digits-mlp
         input                                           360x64 fp32   input
@@ -17,6 +17,7 @@ def print_graph(graph: Graph) -> str:
     Constants stand with their shapes and elements at the end.
     """
     rows = [("input", "", _type(graph[name]), name) for name in graph.inputs]
+    rows += [("state", "", _type(graph[state.read]), f"{state.read}, then {state.written}") for state in graph.states]
     for node in graph.nodes:
         call = f"{node.op}".removesuffix(")")
         call += ", " if "(" in call else "("

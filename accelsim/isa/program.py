@@ -90,7 +90,9 @@ class RegionInfo(Frozen):
     """A matrix of samples by features in DRAM; rows of operands, each from a whole byte on."""
 
     name: str = quantity("name", "Name of the region", pattern=NAME)
-    role: Literal["input", "output"] = quantity("name", "Whether the network reads it first or writes it")
+    role: Literal["input", "output"] = quantity(
+        "name", "Whether the network reads it first, as it does inputs and states, or writes it"
+    )
     address: int = quantity("bytes", "First byte", ge=0, le=2**48)
     rows: int = quantity("samples", "Samples", ge=1, le=MAX_SIDE)
     columns: int = quantity("features", "Features", ge=1, le=MAX_SIDE)
@@ -189,6 +191,13 @@ class KeptInfo(RegionInfo):
         return unpack_rows(data, self.columns, self.operand, signed=self.signed)
 
 
+class StateInfo(Frozen):
+    """Two values that regions hold, of one type: what is written as one, the next step reads as the other."""
+
+    read: str = quantity("name", "Value that is read", pattern=NAME)
+    written: str = quantity("name", "Value that is written, in a place of its own", pattern=NAME)
+
+
 class Header(Frozen):
     """Everything of a program but its instructions and its image."""
 
@@ -200,12 +209,13 @@ class Header(Frozen):
     layers: list[LayerInfo] = quantity("layers", "The layers, in order", min_length=1)
     regions: list[RegionInfo] = quantity("regions", "Inputs and outputs")
     compulsory_bytes: int | None = quantity(
-        "bytes", "Each constant as stored, each input and each output, once; null if that is not known", default=None,
+        "bytes", "Each constant as stored, each input, output and state, once; null if that is not known", default=None,
         ge=0,
     )  # fmt: skip
     residency: bool = quantity("flag", "Whether values may stay on chip between layers", default=True)
     least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     kept: list[KeptInfo] = quantity("regions", "Values that stay on chip", default=[])
+    states: list[StateInfo] = quantity("states", "Values that live on from step to step", default=[])
     computations: list[Computation] = quantity("computations", "What the host computes, by number", default=[])
     timing_only: bool = quantity(
         "flag", "Whether bytes have no values, so that the program says only how long it takes", default=False

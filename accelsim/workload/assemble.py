@@ -37,6 +37,8 @@ from accelsim.workload.network import Float32
 
 #: Name of what a network reads.
 INPUT = "input"
+#: What stands before a layer's name where its outputs of the step before are read.
+PREVIOUS = "previous "
 
 
 class Tensors(Protocol):
@@ -89,7 +91,7 @@ class _Assembly:
     Parameters
     ----------
     shapes
-        What layers form, by their names, and the input.
+        What layers form, by their names, the input, and what states hold.
     """
 
     build: Builder
@@ -114,7 +116,7 @@ class _Assembly:
         else:
             shape = self._shape(index, spec, op, *given)
             last = self.build.node(spec.name, op, *names, output=f"{spec.name}.formed")
-        self._end(spec, last, shape, [])
+        self._end(index, spec, last, shape, [])
 
     def _turned(self, index: int, spec: MatMulSpec, x: Value) -> Value:
         """A value whose last two axes have changed places."""
@@ -156,7 +158,7 @@ class _Assembly:
             )
             constants = [self.build.constant(f"{name}.{part}", data, outlined=outlined) for part, data in parts]
             steps.append((BatchNorm(spec.batch_norm.epsilon), tuple(constants)))
-        self._end(spec, last, formed, steps)
+        self._end(index, spec, last, formed, steps)
 
     def _weights(self, index: int, spec: ProductSpec, x: Value) -> tuple[Op, Shape]:
         """Operator of a layer with weights, and their shape."""
@@ -190,10 +192,15 @@ class _Assembly:
         except UnfitError as error:
             raise MisfitError(index, "kind", f"must fit what it reads: {error}") from None
 
-    def _end(self, spec: LayerSpec, last: str, shape: Shape, steps: list[tuple[Op, tuple[str, ...]]]) -> None:
+    def _end(
+        self, index: int, spec: LayerSpec, last: str, shape: Shape, steps: list[tuple[Op, tuple[str, ...]]]
+    ) -> None:
         """Bias, normalization and activation behind what a layer forms."""
         function = _activation(spec.activation)
         self.build.chain(spec.name, last, [*steps, *([(function, ())] if function else [])])
+        held = self.shapes.get(PREVIOUS + spec.name, shape)
+        if held != shape:
+            raise MisfitError(index, "state", f"must be {list(shape[1:])}, what the layer forms, not {list(held[1:])}")
         self.shapes[spec.name] = shape
 
 
@@ -213,33 +220,38 @@ def assemble(name: str, specs: Sequence[LayerSpec], given: Shape, tensors: Tenso
     build = Builder(name)
     build.input(INPUT, given)
     assembly = _Assembly(build, tensors, {INPUT: given})
+    for spec in specs:
+        if spec.state is not None:
+            name, shape = PREVIOUS + spec.name, (given[0], *spec.state)
+            assembly.shapes[build.state(name, shape, _value(spec.name))] = shape
     for index, (spec, reads) in enumerate(zip(specs, readings(specs), strict=True)):
         assembly.add(index, spec, reads)
     return build.graph((f"{specs[-1].name}.output",))
 
 
 def readings(specs: Sequence[LayerSpec]) -> list[tuple[str, ...]]:
-    """Names of the layers, or the input, that each layer reads.
+    """Names of the layers, the input, or what the step before put out, that each layer reads.
 
     Raises
     ------
     MisfitError
-        If a layer names one that does not come before it.
+        If a layer names one that does not come before it, or of the step before one without a state.
     """
     known, all_reads = [INPUT], []
+    before = [PREVIOUS + spec.name for spec in specs if spec.state is not None]
     for index, spec in enumerate(specs):
         reads = tuple(spec.reads or known[-1:])
         for name in reads:
-            if name not in known:
-                raise MisfitError(index, "reads", unknown_name("layer before it", name, known))
+            if name not in known and name not in before:
+                raise MisfitError(index, "reads", unknown_name("layer before it", name, [*known, *before]))
         all_reads.append(reads)
         known.append(spec.name)
     return all_reads
 
 
 def _value(name: str) -> str:
-    """Name of what a layer forms."""
-    return name if name == INPUT else f"{name}.output"
+    """Name of what a layer forms, of the input, or of what a state holds."""
+    return name if name == INPUT or name.startswith(PREVIOUS) else f"{name}.output"
 
 
 def _activation(name: ActivationName) -> Op | None:

@@ -107,7 +107,19 @@ class _Layer(Frozen):
 
     name: str = quantity("name", "Name of the layer, unique in the network", pattern=NAME)
     reads: list[str] | None = quantity(
-        "names", "Layers whose outputs it reads, or `input`; the one before it if absent", default=None, min_length=1
+        "names",
+        "Layers whose outputs it reads, or `input`, or `previous LAYER`, what that layer put out in the step before; "
+        "the one before it if absent",
+        default=None,
+        min_length=1,
+    )
+    state: list[Side] | None = quantity(
+        "features",
+        "Shape of a sample of the outputs, if the next step reads them: `previous` and the layer's name in its reads; "
+        "zeros before the first step",
+        default=None,
+        min_length=1,
+        max_length=MAX_AXES,
     )
     activation: ActivationName = quantity("name", "Function applied to the outputs", default="none")
 

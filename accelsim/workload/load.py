@@ -19,7 +19,7 @@ from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
-from accelsim.workload.assemble import MisfitError, assemble, readings
+from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
 from accelsim.workload.layer import (
     MAX_ROWS,
     MAX_SIDE,
@@ -98,6 +98,9 @@ class WorkloadSpec(Frozen):
         name, times = Counter(layer.name for layer in self.layers).most_common(1)[0]
         if times > 1:
             raise ValueError(f"layers must have different names, not {name!r} twice")
+        held = [layer.name for layer in self.layers if layer.name.startswith(PREVIOUS)]
+        if held:
+            raise ValueError(f"layer {held[0]!r} must not be called as what a step before put out, {PREVIOUS}NAME")
         return self
 
     @model_validator(mode="after")
@@ -284,7 +287,8 @@ def _layer_faults(layer: LayerSpec, *, alone: bool) -> list[tuple[str, str]]:
         return [(name, text) for name in images if getattr(layer, name) is not None]
     if not isinstance(layer, ProductSpec):
         return [("kind", f"must be a matrix product in a workload that is independent, not {layer.kind}")]
-    faults = [("reads", "must be absent in a workload that is independent")] if layer.reads else []
+    text = "must be absent in a workload that is independent"
+    faults = [(name, text) for name in ("reads", "state") if getattr(layer, name)]
     if layer.activation not in {"none", "relu"} or layer.batch_norm:
         faults.append(("kind", "must end with no function or relu alone in a workload that is independent"))
     if isinstance(layer, ConvSpec):

@@ -73,14 +73,18 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
     }
 
 
-def evaluate(graph: Graph, inputs: Sequence[NDArray[Any]], fold_inputs: int) -> Mapping[str, NDArray[Any]]:
+def evaluate(
+    graph: Graph, inputs: Sequence[NDArray[Any]], fold_inputs: int, states: Sequence[NDArray[Any]] | None = None
+) -> Mapping[str, NDArray[Any]]:
     """Numbers of all values of a typed graph, by name, as its elements hold them.
 
     Parameters
     ----------
     inputs
         Numbers of the graph's inputs, in order, of their elements' types.
+    states
+        What the states hold before the step, in order, as inputs; what they do before the first one if absent.
     """
-    given = dict(zip(graph.inputs, inputs, strict=True))
+    given = dict(zip(graph.entering, graph.given_before(inputs, states), strict=True))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return interpreter.evaluate(graph, given, meanings(fold_inputs), lambda data: data)

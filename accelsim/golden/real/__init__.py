@@ -55,7 +55,10 @@ MEANINGS: dict[type[Op], Meaning] = {
 
 
 def evaluate(
-    graph: Graph, inputs: Sequence[NDArray[Any]], wanted: Iterable[str] | None = None
+    graph: Graph,
+    inputs: Sequence[NDArray[Any]],
+    wanted: Iterable[str] | None = None,
+    states: Sequence[NDArray[Any]] | None = None,
 ) -> Mapping[str, Float64]:
     """Real numbers of the values of a float graph, float64, by name.
 
@@ -67,7 +70,10 @@ def evaluate(
         Numbers of the graph's inputs, in order; the first axis may have any size.
     wanted
         Values that are asked for; all if absent.
+    states
+        What the states hold before the step, in order; what they do before the first one if absent.
     """
-    given = {name: x.astype(np.float64) for name, x in zip(graph.inputs, inputs, strict=True)}
+    before = graph.given_before(inputs, states)
+    given = {name: x.astype(np.float64) for name, x in zip(graph.entering, before, strict=True)}
     with np.errstate(over="ignore", invalid="ignore"):
         return interpreter.evaluate(graph, given, MEANINGS, lambda data: data.astype(np.float64), wanted)

@@ -223,8 +223,11 @@ def test_check_names_the_faults_of_all_files(tmp_path: Path) -> None:
 
 def test_a_scratchpad_too_small_is_refused(tmp_path: Path) -> None:
     text = shipped.path_of("arch", "edge-ws").read_text()
-    small = text.replace("capacity_bytes: 131072", "capacity_bytes: 64")
+    small = text.replace("capacity_bytes: 262144", "capacity_bytes: 64")
     small = small.replace("width_bits: 128", "width_bits: 256").replace("banks: 4", "banks: 1")
+    for name in ("weight", "output"):
+        apart = f"{name}: {{capacity_bytes: 65536, banks: 1, width_bits: 256, ports: 1}} #"
+        small = small.replace(f"{name}: activation", apart)
     (tmp_path / "m.yaml").write_text(small.replace("rows: 16", "rows: 128"))
     lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
     assert lines == ["layer fc2: the activation memory of edge-ws must hold the smallest tile, 128 bytes, but has 64"]

@@ -30,7 +30,14 @@ def test_a_trace_may_lie_in_the_folder_of_the_result(tmp_path: Path) -> None:
     done = accelsim("run", "-o", "new/out", "--trace", "new/out/trace.json.gz", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = sorted(p.name for p in (tmp_path / "new/out").iterdir())
-    assert found == ["dashboard.html", "layers.parquet", "result.json", "timeline.parquet", "trace.json.gz"]
+    assert found == [
+        "dashboard.html",
+        "layers.parquet",
+        "occupancy.parquet",
+        "result.json",
+        "timeline.parquet",
+        "trace.json.gz",
+    ]
 
 
 @pytest.mark.parametrize(

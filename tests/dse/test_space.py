@@ -226,8 +226,7 @@ def test_constraints_bound_quantities_and_relate_fields() -> None:
 
 def test_area_is_that_of_synthesis_and_of_cacti() -> None:
     machine = load_machine("edge-ws")
-    kib = {16: 0.05074, 32: 0.09486}  # of two macros of 64 bits a bank: half of its capacity each
-    banks = 4 * 2 * (kib[16] + 0.02627 + 0.02627)
+    banks = 4 * 2 * 0.09486  # two macros of 64 bits a bank: 32 KiB each
     accumulator = 2 * 8 * 0.0135  # 32 KiB of 512 bits: eight macros of 4 KiB
     assert area_mm2(machine) == pytest.approx((256 * 935 + 16 * 5061) / 1e6 + banks + accumulator, rel=1e-9)
     for name, known in (("edge-outer", True), ("edge-tensorcore", True), ("edge-eie", False), ("edge-ws-fp16", False)):

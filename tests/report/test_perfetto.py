@@ -337,7 +337,8 @@ def test_names_may_have_any_character(tmp_path: Path) -> None:
 
 def test_a_program_of_nothing_has_a_trace(tmp_path: Path) -> None:
     program, on = accelsim.api.compile_workload("digits-mlp", "edge-ws"), load_machine("edge-ws")
-    empty = Program(program.header, program.instructions[:0].copy(), program.image)
+    nothing = program.header.model_copy(update={"kept": []})
+    empty = Program(nothing, program.instructions[:0].copy(), program.image)
     execution = fast.execute(empty, on)
     trace = written(tmp_path / "t.gz", empty, on, execution)
     check_schema(trace)
@@ -353,7 +354,7 @@ def test_progress_counts_the_instructions(tmp_path: Path, monkeypatch: pytest.Mo
     perfetto.write(tmp_path / "t.gz", program, on, execution, found, lambda *call: calls.append(call))
     check_instructions(Trace.read(tmp_path / "t.gz"), program, execution)
     count = len(program.instructions)
-    assert len(calls) > 10
+    assert len(calls) > 5
     assert calls == sorted(calls)
     assert calls[-1] == (count, count)
 

@@ -28,7 +28,7 @@ def test_a_datatype_has_a_roof(arch: str, work: Work, expected: dict[str, float]
     ("arch", "level", "expected"),
     [
         ("edge-ws", "dram", 64 / 8 * 2 / 0.63e-9),  # 64 bits, twice a clock
-        ("edge-ws", "sram", (3 * 4 * 16 + 2 * 16 * 4) * 1e9),  # four banks of 16 bytes each, two of 16 sums
+        ("edge-ws", "sram", (4 * 16 + 2 * 16 * 4) * 1e9),  # four banks of 16 bytes, two of 16 sums
         ("edge-ws", "l2", None),
     ],
 )

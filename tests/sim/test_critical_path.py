@@ -55,8 +55,8 @@ def executed(arch: str, recipe: str) -> tuple[Program, Machine, Execution]:
         ("edge-ws", "int8", "matrix"),
         ("edge-ws-mixed", "w4a4", "vector"),
         ("edge-eie", "pruned-skip", "matrix"),
-        ("tpu-v1", "int8", "load"),
-        ("edge-tensorcore", "int8", "matrix"),
+        ("tpu-v1", "int8", "matrix"),
+        ("edge-tensorcore", "int8", "vector"),
     ],
 )
 def test_the_unit_that_binds_has_the_longest_part(arch: str, recipe: str, unit: str) -> None:

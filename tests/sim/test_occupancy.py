@@ -95,6 +95,6 @@ def test_a_result_tells_it_as_a_table(tmp_path: Any) -> None:
     result = package.run(timing_only=True)
     frame = result.occupancy
     assert list(frame) == ["memory", "capacity_bytes", "cycle", "kept_bytes", "tile_bytes"]
-    assert list(frame["memory"].unique()) == ["activation", "weight", "output", "accumulator"]
+    assert list(frame["memory"].unique()) == ["activation", "accumulator"]
     assert frame["cycle"].max() < result.cycles
     assert tmp_path / "occupancy.parquet" in result.save(tmp_path)

@@ -38,7 +38,8 @@ class Tile(Frozen):
 class FusionPlan(Frozen):
     """What is planned for one fusion."""
 
-    name: str = quantity("name", "Fusion, which a run calls a layer")
+    name: str = quantity("name", "Fusion")
+    layer: str = quantity("name", "What a run calls it; strips of the same nodes are one layer")
     nodes: list[str] = quantity("names", "Nodes of the network's graph that it computes, in order")
     unit: str = quantity("name", "What computes it: the kind of matrix unit, vector or host")
     tile: Tile | None = quantity("section", "How it is cut; null for the host's")

@@ -102,7 +102,7 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
     if fusion.target in lowering.strips:
         strip = lowering.strips[fusion.target]
         assert lowering.whole  # noqa: S101 - as it has strips
-        samples, name, output = lowering.whole[strip.of].samples, _layer_name(lowering, number), strip.of
+        samples, name, output = lowering.whole[strip.of].samples, lowering.layer_name(number), strip.of
         of_strip = {strip.prefix + node.name for node in lowering.whole.nodes}
         nodes = [node.removeprefix(strip.prefix) for node in nodes if node in of_strip]
     if isinstance(fusion.work, HostWork):
@@ -183,17 +183,10 @@ def _info(lowering: Lowering, number: int) -> LayerInfo:
 def _reads(lowering: Lowering, number: int) -> list[str]:
     """Fusions that form what a fusion reads, in order, each once; what is there before is `INPUT`."""
     targets = (fusion.target for fusion in lowering.fusions)
-    former = {target: _layer_name(lowering, number) for number, target in enumerate(targets)}
+    former = {target: lowering.layer_name(number) for number, target in enumerate(targets)}
     former |= dict.fromkeys(lowering.graph.entering, INPUT)
     parts = lowering.parts_of_sources(lowering.fusions[number])
     return list(dict.fromkeys(former[part] for part in parts if part in former))  # what is left out has no name
-
-
-def _layer_name(lowering: Lowering, number: int) -> str:
-    """Name of a fusion, or of those of strips of the same nodes."""
-    fusion = lowering.fusions[number]
-    strip = lowering.strips.get(fusion.target)
-    return fusion.name.removeprefix(strip.prefix) if strip else fusion.name
 
 
 def _kept(lowering: Lowering, name: str, number: int) -> KeptInfo:

@@ -264,6 +264,12 @@ class Lowering:
         names = (self.strips[name].of if name in self.strips else name for name in targets)
         return tuple(numbers.setdefault(name, len(numbers)) for name in names)
 
+    def layer_name(self, number: int) -> str:
+        """Name of a fusion, or of those of strips of the same nodes."""
+        fusion = self.fusions[number]
+        strip = self.strips.get(fusion.target)
+        return fusion.name.removeprefix(strip.prefix) if strip else fusion.name
+
     @property
     def constants_of(self) -> tuple[tuple[int, int], ...]:
         """Whose constants each fusion reads: those of a layer, of a product from a feature on.

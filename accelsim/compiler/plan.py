@@ -41,6 +41,7 @@ def of_lowering(lowering: Lowering, machine: Machine) -> plan.Plan:
     fusions = [
         plan.FusionPlan(
             name=fusion.name,
+            layer=lowering.layer_name(number),
             nodes=[node.name for node in fusion.nodes],
             unit=_unit(fusion, machine),
             tile=_tile(lowering, number),

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import inputs, machine
+from harness import inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from integer_networks import IntegerNetwork
 from strategies import machines, networks
 
 import accelsim
-from accelsim.config.arch import Machine
+from accelsim.config.arch import BankedDram, Machine
 from accelsim.config.load import load_machine, load_part
 from accelsim.errors import AccelSimError
 from accelsim.isa.opcodes import DMAS
@@ -313,7 +313,8 @@ def test_no_track_overlaps_in_whole_nanoseconds(clock_hz: float, tmp_path: Path)
 
 
 def test_channels_are_those_of_the_address_map(tmp_path: Path) -> None:
-    on = machine(dram={"kind": "banked", "part": load_part("HBM2_8Gb_x128")})
+    part = load_part("HBM2_8Gb_x128")
+    on = load_machine("edge-ws").model_copy(update={"dram": BankedDram(kind="banked", part=part)})
     program = accelsim.api.compile_workload("digits-mlp", "edge-ws")
     execution = fast.execute(program, on)
     trace = written(tmp_path / "t.gz", program, on, execution)
@@ -336,9 +337,8 @@ def test_names_may_have_any_character(tmp_path: Path) -> None:
 
 
 def test_a_program_of_nothing_has_a_trace(tmp_path: Path) -> None:
-    program, on = accelsim.api.compile_workload("digits-mlp", "edge-ws"), load_machine("edge-ws")
-    nothing = program.header.model_copy(update={"kept": []})
-    empty = Program(nothing, program.instructions[:0].copy(), program.image)
+    program, on = accelsim.api.compile_workload("digits-mlp", "edge-ws", residency=False), load_machine("edge-ws")
+    empty = Program(program.header, program.instructions[:0].copy(), program.image)
     execution = fast.execute(empty, on)
     trace = written(tmp_path / "t.gz", empty, on, execution)
     check_schema(trace)

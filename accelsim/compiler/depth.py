@@ -35,7 +35,7 @@ BLOCK = 64
 #: DRAM bytes of which strips are not asked for, as a factor of what must be moved.
 NEAR = 1.1
 #: Strips of a run, at most.
-MOST_STRIPS = 256
+MOST_STRIPS = 64
 
 
 class Run(NamedTuple):

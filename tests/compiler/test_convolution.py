@@ -154,11 +154,11 @@ def reading(how: str) -> Iterator[None]:
     """Have products read their images in one way, where that fits, whatever it costs."""
     choose = tiling.choose
 
-    def chosen(*flows: Dataflow) -> tiling.Cut:
+    def chosen(*flows: Dataflow, slack: float) -> tiling.Cut:
         try:
-            return choose(flows[-1] if how == "images" else flows[0])
+            return choose(flows[-1] if how == "images" else flows[0], slack=slack)
         except DoesNotFitError:
-            return choose(*flows)
+            return choose(*flows, slack=slack)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiling, "choose", chosen)

@@ -273,7 +273,7 @@ def test_missing_results_and_strange_timelines_are_one_line(tmp_path: Path) -> N
     assert line.startswith("one/timeline.parquet: must be a timeline: ")
     assert accelsim("run", "-o", "one", cwd=tmp_path).returncode == 0
     file = tmp_path / "one" / "occupancy.parquet"
-    strange = pd.read_parquet(file).replace({"memory": {"weight": "</script>"}})
+    strange = pd.read_parquet(file).replace({"memory": {"accumulator": "</script>"}})
     strange.to_parquet(file)
     assert refused("dashboard", "one", "-o", "d.html", cwd=tmp_path) == [
         "one/occupancy.parquet: must be an occupancy, in whole numbers, of activation, weight, output, accumulator"

@@ -35,6 +35,7 @@ def question(points: int) -> SweepSpec:
         timing_only=True,
         method="sobol",
         count=points,
+        fields={"arch.weight": {"capacity_bytes": 65536, "banks": 4, "width_bits": 128, "ports": 1}},
         axes=[
             Axis(field="arch.matrix.rows", range=Range(low=8, high=64, step=4)),
             Axis(field="arch.matrix.columns", range=Range(low=8, high=64, step=4)),

@@ -221,7 +221,7 @@ def test_blocks_are_copied_only_without_outputs(folder: Path) -> None:
 
 
 def test_without_repeated_blocks_nothing_is_copied(folder: Path) -> None:
-    whole = accelsim.run(str(folder / "mix.yaml"), timing_only=True).summary
+    whole = accelsim.run(str(folder / "mix.yaml"), timing_only=True, residency=False).summary
     copied = accelsim.run(str(folder / "mix.yaml"), timing_only=True, reuse_blocks=True).summary
     assert whole.reuse is None
     assert copied.reuse == Reuse(first_layer="c", layers=3, repeats=1, simulated=1, exact=True, bound_cycles=0)

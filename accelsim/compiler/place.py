@@ -1,4 +1,4 @@
-"""Pass 4: which values stay on chip, whole, from the first number that is written to the last that is read.
+"""Pass 4: what stays on chip, whole or in strips, from the first number that is written to the last that is read.
 
 A value can stay where results are written to the scratchpad that activations are read from. It lies there pixel by
 pixel, or row by row; around images stands the padding that its readers' windows want, so that each of the kernel's
@@ -42,11 +42,10 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
         If not even the smallest tiles of a fusion fit.
     """
     plan = _planned(lowering, machine)
-    if lowering.residency and "output" in machine.shared and not machine.feature_major:
+    if _may_stay(lowering, machine):
         plan = _in_strips(plan, machine)
-        lowering = plan.lowering
     return dataclasses.replace(
-        lowering,
+        plan.lowering,
         flows=tuple(cut.flow for cut in plan.cuts),
         tilings=tuple(cut.tiling for cut in plan.cuts),
         rooms=tuple(cut.rooms for cut in plan.cuts),
@@ -54,10 +53,15 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     )
 
 
+def _may_stay(lowering: Lowering, machine: Machine) -> bool:
+    """Whether values may stay on chip at all."""
+    return lowering.residency and "output" in machine.shared and not machine.feature_major
+
+
 def _planned(lowering: Lowering, machine: Machine, former: Cutter | None = None) -> _Plan:
     """Choose what stays on chip of a graph as it is, and cut its fusions, those alike as another cutter has."""
     plan = _Plan(Cutter(lowering, machine, former), lowering)
-    if lowering.residency and "output" in machine.shared and not machine.feature_major:
+    if _may_stay(lowering, machine):
         candidates = _candidates(lowering, machine)
         for name in sorted(candidates, key=lambda name: _worth(candidates[name]), reverse=True):
             plan.keep(name, candidates[name])
@@ -69,13 +73,14 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
 
     What a run saves is known when it is placed and cut; until then it is taken to be what `depth` expects.
     """
-    burst, chosen, slack = machine.dram.burst_bytes, plan, 1 + (plan.slack - 1) / 2
+    burst, chosen = machine.dram.burst_bytes, plan
+    slack = 1 + (plan.slack - 1) / 2  # half of what a value may cost: there are more estimates to be wrong
     moved = [cut.bursts * burst for cut in plan.cuts]
     runs = depth.candidates(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
-    known: set[Run] = set()
+    known: dict[Run, None] = {}  # in an order that is the same in every process
     for _ in range(ROUNDS):
         best = depth.best(runs, len(plan.cuts))
-        if known.issuperset(best):
+        if all(run in known for run in best):
             break
         found = depth.cut(plan.lowering, best, machine)
         cut = _planned(found.lowering, machine, plan.cutter)
@@ -84,8 +89,8 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
             before = _cost([plan.cuts[number] for number in run.numbers])
             after = _cost([cut.cuts[number] for number in numbers])
             if after.cycles <= before.cycles * slack and after.bursts < before.bursts:
-                known.add(run._replace(saved=burst * (before.bursts - after.bursts)))
-        runs += known.difference(runs)
+                known[run._replace(saved=burst * (before.bursts - after.bursts))] = None
+        runs += [run for run in known if run not in runs]
         before, after = _cost(chosen.cuts), _cost(cut.cuts)
         if after.cycles <= _cost(plan.cuts).cycles * slack and after.bursts < before.bursts:
             chosen = cut

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from accelsim import provenance
 from accelsim.compiler import alike
 from accelsim.compiler.lowering import Least
-from accelsim.compiler.pipeline import can_execute, compile_graph
-from accelsim.compiler.plan import plan_graph
+from accelsim.compiler.pipeline import can_execute, compile_graph, planned
+from accelsim.compiler.plan import told
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
 from accelsim.compress.recipe import Recipe, load_recipe
@@ -273,7 +273,8 @@ def plan(
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     executed = _executed(workload, chosen, values=needs_values(machine, chosen, timing_only=True))
     named = _named(progress, "planning")
-    return plan_graph(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
+    lowering = planned(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
+    return told(lowering, machine)
 
 
 def graph(workload: str, recipe: str | None = None) -> Graph:

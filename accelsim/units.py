@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 if TYPE_CHECKING:  # a command that only prints its help does without numpy
@@ -37,6 +38,18 @@ def align_up(value: Int64, multiple: int | Int64) -> Int64: ...
 def align_up(value: Any, multiple: Any) -> Any:
     """Smallest multiple of `multiple` that is not below `value`."""
     return ceil_div(value, multiple) * multiple
+
+
+def largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Largest integer from 1 to `most` that fits; 0 if none does. What fits, fits smaller too."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def period_fs(frequency_hz: float) -> int:

@@ -121,8 +121,7 @@ def _constant_bytes(lowering: Lowering, constants: Sequence[Int64]) -> int:
 def _others_bytes(lowering: Lowering) -> int:
     """Bytes of inputs, of constants that are read as activations are, of outputs and of states, once each."""
     graph = lowering.graph
-    values = (graph[name] for name in {*graph.inputs, *lowering.read_constants, *graph.leaving})
-    return sum(value.samples * ceil_div(value.features * value.element.memory_bits, 8) for value in values)
+    return sum(graph[name].bytes for name in {*graph.inputs, *lowering.read_constants, *graph.leaving})
 
 
 class _Stored(NamedTuple):

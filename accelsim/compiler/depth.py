@@ -8,7 +8,7 @@ and bytes of a strip follow from strides and reaches of windows alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -24,7 +24,7 @@ from accelsim.config.arch import Machine
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.strips import Part, Strips, cut_all, lines_of
 from accelsim.graph.value import Value
-from accelsim.units import ceil_div
+from accelsim.units import ceil_div, largest
 
 #: Fusions of a run, at most: of strips of whole images, and of others, which have borders.
 MOST_FUSIONS, MOST_WITH_BORDERS = 12, 4
@@ -83,7 +83,7 @@ def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[st
     """
     graph, steps = lowering.graph, [_Step.of(lowering, fusion) for fusion in lowering.fusions]
     least = sum(step.weight_bytes for step in steps) + sum(
-        _bytes(graph[name]) for name in (*graph.inputs, *graph.outputs)
+        graph[name].bytes for name in (*graph.inputs, *graph.outputs)
     )
     found: list[Run] = []
     if sum(bytes_of) <= NEAR * least:
@@ -249,30 +249,30 @@ class _Stretch:
     def least_moved(self, kept: Container[str]) -> int:
         """DRAM bytes that strips move at least."""
         names = (*(name for name, _ in self.outside), *self.outputs)
-        return self.weight_bytes + sum(_bytes(self.graph[name]) for name in names if name not in kept)
+        return self.weight_bytes + sum(self.graph[name].bytes for name in names if name not in kept)
 
     def ways(self, most_bytes: float, kept: Container[str]) -> Iterator[tuple[list[Part], float]]:
         """The fewest strips of which what is on chip at once fits, of rows and of features, and their DRAM bytes."""
         value = self.graph[self.target]
         images, lines, features = value.shape[0], lines_of(value), value.features
-        written = sum(_bytes(self.graph[name]) * (3 if name in kept else 1) for name in self.outputs)
+        written = sum(self.graph[name].bytes * (3 if name in kept else 1) for name in self.outputs)
         outside = [(name, beyond) for name, beyond in self.outside if name not in kept]
-        read = sum(_bytes(self.graph[name]) for name, _ in outside)
-        size = _largest(images * lines, lambda size: self._peak(size) <= most_bytes)
+        read = sum(self.graph[name].bytes for name, _ in outside)
+        size = largest(images * lines - 1, lambda size: self._peak(size) <= most_bytes)
         parts = _rows(value, size) if size else []
         short = size >= lines or len(self.steps) <= MOST_WITH_BORDERS
         if 1 < len(parts) <= MOST_STRIPS and short:
             within_images = len(parts) - images if size < lines else 0
-            again = sum(beyond * _bytes(self.graph[name]) // lines_of(self.graph[name]) for name, beyond in outside)
+            again = sum(beyond * self.graph[name].bytes // lines_of(self.graph[name]) for name, beyond in outside)
             again = again * within_images // images
             yield parts, written + read + again + len(parts) * self.weight_bytes
         first, *others = self.steps
         if not first.by_feature or any(step.weight_bytes or step.whole or step.reach > 1 for step in others):
             return
-        size = _largest(ceil_div(features, BLOCK), lambda size: self._block(size * BLOCK) <= most_bytes)
+        size = largest(ceil_div(features, BLOCK) - 1, lambda size: self._block(size * BLOCK) <= most_bytes)
         parts = _blocks(value, size) if size else []
         if 1 < len(parts) <= MOST_STRIPS:
-            again = sum(_bytes(self.graph[name]) for name in first.reads if name not in kept) * (len(parts) - 1)
+            again = sum(self.graph[name].bytes for name in first.reads if name not in kept) * (len(parts) - 1)
             yield parts, written + read + again + self.weight_bytes
 
     def _lines(self, size: int) -> Mapping[str, _Lines] | None:
@@ -298,13 +298,13 @@ class _Stretch:
         if lines is None:
             return float("inf")
         values = map(self.graph.__getitem__, lines)
-        line = {value.name: _bytes(value) // (value.shape[0] * lines_of(value)) for value in values}
+        line = {value.name: value.bytes // (value.shape[0] * lines_of(value)) for value in values}
         saved = sum((lines[name].held - lines[name].formed) * line[name] for name in lines)
         return saved + self._most({name: lines[name].held * line[name] for name in lines})
 
     def _block(self, features: int) -> float:
         """The most bytes that are there at once of what a strip of so many features forms and reads itself."""
-        of_all = {name: _bytes(self.graph[name]) * features // self.graph[name].features for name in self.inside}
+        of_all = {name: self.graph[name].bytes * features // self.graph[name].features for name in self.inside}
         return self._most(of_all)
 
     def _most(self, sizes: Mapping[str, int]) -> int:
@@ -315,18 +315,6 @@ class _Stretch:
             most = max(most, there)
             there -= sum(size for name, size in sizes.items() if self.last_read.get(name) == number)
         return most
-
-
-def _largest(most: int, fits: Callable[[int], bool]) -> int:
-    """The largest size below `most` that fits; 0 if none does."""
-    least, best_size, most = 1, 0, most - 1
-    while least <= most:
-        size = (least + most) // 2
-        if fits(size):
-            best_size, least = size, size + 1
-        else:
-            most = size - 1
-    return best_size
 
 
 def _rows(value: Value, size: int) -> list[Part]:
@@ -349,8 +337,3 @@ def _even(size: int, parts: int) -> list[range]:
     """Parts of a range, whose sizes differ by one at most."""
     ends = [size * number // parts for number in range(parts + 1)]
     return [range(low, high) for low, high in pairwise(ends)]
-
-
-def _bytes(value: Value) -> int:
-    """Bytes of a value, in rows of whole bytes."""
-    return value.samples * ceil_div(value.features * value.element.memory_bits, 8)

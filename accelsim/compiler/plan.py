@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from accelsim import plan
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.lower.work import VectorWork
-from accelsim.compiler.lowering import Least, Lowering
-from accelsim.compiler.pipeline import Inputs, planned
+from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.compiler.tiles import Tiling
 from accelsim.compiler.traffic import traffic
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
-from accelsim.graph.graph import Graph
 from accelsim.isa.accesses import held_in
 from accelsim.isa.opcodes import Memory
 
 
-def plan_graph(
-    graph: Graph,
-    inputs: Inputs,
-    machine: Machine,
-    recipe: str = "none",
-    progress: Callable[[int, int], None] | None = None,
-    *,
-    residency: bool = True,
-    least: Least = "time",
-) -> plan.Plan:
-    """Plan a typed graph for a machine; parameters and errors as of `pipeline.compile_graph`."""
-    return of_lowering(planned(graph, inputs, machine, recipe, progress, residency=residency, least=least), machine)
-
-
-def of_lowering(lowering: Lowering, machine: Machine) -> plan.Plan:
-    """The plan of a lowering with places in DRAM."""
+def told(lowering: Lowering, machine: Machine) -> plan.Plan:
+    """The plan of a lowering with places in DRAM, as `pipeline.planned` makes it."""
     moved = traffic(lowering, machine)
     fusions = [
         plan.FusionPlan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from accelsim.config.arch import Machine, Sram
 from accelsim.errors import CompileError, DoesNotFitError
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value
-from accelsim.units import align_up, ceil_div
+from accelsim.units import align_up, ceil_div, largest
 
 Int64 = NDArray[np.int64]
 
@@ -320,10 +320,10 @@ def _largest_tiles(
     lines = image.output[0] if image else 1
     most = image.samples if image else height or work.period or value.samples
     for slots in (SLOTS, 1):
-        most_held = _largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
+        most_held = largest(most, partial(lambda slots, size: fits(tiling(size, lines), slots), slots))
         if most_held:
             return replace(tiling(most_held, lines), most_slots=slots)
-        most_held = _largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
+        most_held = largest(lines, partial(lambda slots, size: fits(tiling(1, size), slots), slots)) if image else 0
         if most_held:
             return replace(tiling(1, most_held), most_slots=slots)
     smallest = tiling(1, 1)
@@ -337,15 +337,3 @@ def _largest_tiles(
 def _held(sram: Sram, slots: int) -> int:
     """Bytes of a slot, of several that are equal."""
     return sram.capacity_bytes // slots // sram.width_bytes * sram.width_bytes
-
-
-def _largest(most: int, fits: Callable[[int], bool]) -> int:
-    """Largest size from 1 to `most` that fits; 0 if none does. What fits, fits smaller too."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
 from accelsim.graph.element import Element
+from accelsim.units import ceil_div
 
 Shape = tuple[int, ...]
 
@@ -81,6 +82,11 @@ class Value:
     def samples(self) -> int:
         """Rows, if all axes but the last are one."""
         return math.prod(self.shape[:-1])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all rows, each of which begins at one."""
+        return self.samples * ceil_div(self.features * self.element.memory_bits, 8)
 
     @property
     def numbers(self) -> NDArray[Any]:

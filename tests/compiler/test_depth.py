@@ -240,7 +240,7 @@ def moved(program: Program, on: Machine) -> int:
 def test_values_that_do_not_fit_whole_stay_in_strips(images: int, lines: int) -> None:
     """All three layers but their input and output: the first as lines that the next one's windows reach, too."""
     graph, inputs = deep(images=images, lines=lines)
-    on = tight(2**13, 4e9)
+    on = tight(2**13, 1e9)
     program, execution = executed(graph, inputs, on)
     uncut, leaves = compiled(Lowering(graph, inputs, "r"), on), compile_graph(graph, inputs, on, residency=False)
     assert any(region.value for region in program.header.kept)
@@ -262,7 +262,7 @@ def test_weights_of_strips_of_lines_stand_in_dram_once() -> None:
     """Strips of as many images each are cut alike; of others, the weights may stand in a few ways."""
     for images, lines, ways in ((4, 16, 1), (1, 96, 2)):
         graph, inputs = deep(images=images, lines=lines)
-        on = tight(2**13, 4e9)
+        on = tight(2**13, 1e9)
         program, uncut = compile_graph(graph, inputs, on), compiled(Lowering(graph, inputs, "r"), on)
         weights = [len(of.image) - sum(x.size for x in inputs) for of in (program, uncut)]
         assert weights[1] <= weights[0] <= ways * weights[1]
@@ -274,7 +274,7 @@ def test_strips_of_features_are_one_layer_of_all_weights() -> None:
     drawn = Drawn("wide", (32, 128))
     first = drawn.linear("first", drawn.input, 128, 256)
     graph, inputs = drawn.typed(drawn.build.node("table", Function("gelu"), first))
-    on = tight(2**13, 16e9)
+    on = tight(2**13, 1e9)
     program, execution = executed(graph, inputs, on)
     uncut = compiled(Lowering(graph, inputs, "r"), on)
     assert [region.features for region in program.header.kept] == [[*range(low, low + 64)] for low in range(0, 256, 64)]

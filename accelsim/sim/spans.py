@@ -32,18 +32,40 @@ def of_units(program: Program, machine: Machine, execution: Execution) -> Iterat
     program
         What was executed, all of it: the instructions of copied blocks are not known.
     """
-    queues, ready = Queues.of(program.instructions), _ready(program, execution)
+    queues = Queues.of(program.instructions)
+    ready = _ready(queues, program, machine, execution)
     for unit in Unit:
         first, last = queues.first_of_unit[unit : unit + 2]
         yield _of_unit(unit, queues.by_unit[first:last].astype(np.int64), ready, program, machine, execution)
     yield _of_host(machine, execution)
 
 
-def _ready(program: Program, execution: Execution) -> Int64:
+def _ready(queues: Queues, program: Program, machine: Machine, execution: Execution) -> Int64:
     """Cycle in which each semaphore that an instruction waits for has its value; int64, shape (n, WAITS), else 0.
 
-    What a start raises is seen in the same cycle by the units that start after it, by others in the next one.
+    What a start raises is seen in the same cycle by the units that start after it, by others in the next one. Who
+    waited for a port starts before all others; and who waited for one is known from when its semaphores were ready:
+    each round settles at least the starts of one cycle more, and few starts hang on others that are a cycle away.
     """
+    t = execution.timeline
+    in_turn = t.issue.copy()  # when the instruction before it in its queue is out of the way
+    for unit in Unit:
+        first, last = queues.first_of_unit[unit : unit + 2]
+        queue = queues.by_unit[first:last]
+        in_turn[queue[1:]] = np.maximum(in_turn[queue[1:]], t.free[queue[:-1]])
+    preloads, resumed = t.unit == Unit.PRELOAD, np.zeros(len(t.start), bool)
+    while True:
+        ready = _raised(program, execution, resumed)
+        all_but_ports = np.maximum(in_turn, ready.max(axis=1, initial=0))
+        swapped = _swapped(all_but_ports[preloads], machine, execution)
+        all_but_ports[preloads] = np.maximum(all_but_ports[preloads], swapped)
+        before, resumed = resumed, t.start > all_but_ports
+        if (before == resumed).all():
+            return ready
+
+
+def _raised(program: Program, execution: Execution, resumed: NDArray[np.bool_]) -> Int64:
+    """Cycle of each semaphore's value as `_ready` returns it, where it is known which instructions waited for a port."""
     code, t = program.instructions, execution.timeline
     ready = np.zeros((len(code), WAITS), np.int64)
     moments = {Moment.START: t.start, Moment.FREE: t.free, Moment.END: t.end}
@@ -55,12 +77,12 @@ def _ready(program: Program, execution: Execution) -> Int64:
         instruction, field = np.nonzero(waiting)
         value = code["value"][instruction, field]
         producer = max(int(t.unit[by].max(initial=NONE)) for by in raising.values())
-        for seen_later in (0, 1):
-            raised = np.sort(
-                np.concatenate([at[raising[m]] + (seen_later if m == Moment.START else 0) for m, at in moments.items()])
-            )
+        for seen_later in (False, True):
+            raised = [at[raising[m]] for m, at in moments.items()]
+            raised[Moment.START] = raised[Moment.START] + (seen_later & ~resumed[raising[Moment.START]])
+            cycles = np.sort(np.concatenate(raised))
             mine = (value > 0) & ((t.unit[instruction] <= producer) == seen_later)
-            ready[instruction[mine], field[mine]] = raised[value[mine] - 1]
+            ready[instruction[mine], field[mine]] = cycles[value[mine] - 1]
     return ready
 
 

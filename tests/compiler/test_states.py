@@ -167,7 +167,7 @@ def images() -> tuple[Graph, list[np.ndarray]]:
 
 def test_a_state_that_strips_form_is_stored_whole() -> None:
     graph, xs = images()
-    on = machine(activation={"capacity_bytes": 2048, "banks": 2}, output="activation")
+    on = machine(activation={"capacity_bytes": 1024, "banks": 2}, output="activation")
     lowering = planned(graph, (xs[0],), on)
     assert "next.output" in {strip.of for strip in lowering.strips.values()}
     steps_are_exact(graph, on, xs)

@@ -63,6 +63,15 @@ def test_a_start_is_seen_in_its_cycle_by_units_that_come_later_in_it() -> None:
         assert execution.timeline.start[2] == execution.timeline.start[1] + later
 
 
+def test_a_start_that_waited_for_a_port_is_seen_in_its_cycle_by_all() -> None:
+    on = machine(weight={"banks": 1})
+    before, held = load(2, 2048, "signal=end:s1", "weight"), load(32, 0, memory="weight")
+    code = program(before, held, store(2, 2048, "wait=s1>=1 signal=start:s0"), load(1, 0, "wait=s0>=1"))
+    execution = engines.execute(code, on)
+    assert_spans(code, on, execution)
+    assert execution.timeline.start[2:].tolist() == [execution.timeline.free[1]] * 2
+
+
 def test_the_last_issue_may_outlast_the_program() -> None:
     code, on = program(load(1, 0)), machine(dram=IDEAL_DRAM, host={"issue_interval_cycles": 100})
     execution = engines.execute(code, on)

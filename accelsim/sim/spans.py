@@ -65,7 +65,7 @@ def _ready(queues: Queues, program: Program, machine: Machine, execution: Execut
 
 
 def _raised(program: Program, execution: Execution, resumed: NDArray[np.bool_]) -> Int64:
-    """Cycle of each semaphore's value as `_ready` returns it, where it is known which instructions waited for a port."""
+    """Cycle of each semaphore's value, as `_ready` returns it, where it is known what waited for a port."""
     code, t = program.instructions, execution.timeline
     ready = np.zeros((len(code), WAITS), np.int64)
     moments = {Moment.START: t.start, Moment.FREE: t.free, Moment.END: t.end}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.operands import INTEGERS, OPERANDS, OperandType
+from accelsim.errors import DefectError
 
 Float64 = NDArray[np.float64]
 
@@ -149,7 +150,64 @@ class Float:
         return self.operand
 
 
-Element = Integer | Signs | Float
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Numbers of a file's own type that stand for themselves: indices, masks, float64; no multiplier takes them.
+
+    Parameters
+    ----------
+    type
+        numpy's name of it: bool, int8 to int64, uint8 to uint64, float64.
+    """
+
+    type: str
+
+    scale: ClassVar[float] = 1.0
+    zero_point: ClassVar[int] = 0
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type that holds them."""
+        return np.dtype(self.type)
+
+    @property
+    def signed(self) -> bool:
+        """Whether numbers below zero are among them."""
+        return self.dtype.kind != "u"
+
+    @property
+    def memory_bits(self) -> int:
+        """Bits of a number in memory."""
+        return 8 * self.dtype.itemsize
+
+    @property
+    def qmin(self) -> int:
+        """Smallest integer."""
+        return 0 if self.type == "bool" else int(np.iinfo(self.type).min)
+
+    @property
+    def qmax(self) -> int:
+        """Largest integer."""
+        return 1 if self.type == "bool" else int(np.iinfo(self.type).max)
+
+    @property
+    def operand(self) -> OperandType:
+        """None: who asks must look for multipliers' operands first."""
+        raise DefectError(f"numbers of type {self.type} are no operands of a multiplier")
+
+    def quantize(self, values: NDArray[Any]) -> NDArray[np.generic]:
+        """The same values in the type."""
+        return values.astype(self.dtype)
+
+    def dequantize(self, q: NDArray[np.generic]) -> Float64:
+        """The same values, float64."""
+        return q.astype(np.float64)
+
+    def __str__(self) -> str:
+        return self.type
+
+
+Element = Integer | Signs | Float | Plain
 #: What a network's numbers are before types are chosen for them.
 REAL = Float("fp32")
 #: What a scheme says of weights that shall stay floats of 16 bits, where others become integers.

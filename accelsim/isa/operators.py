@@ -12,7 +12,7 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.errors import unknown_name
 from accelsim.golden import real
 from accelsim.golden.exact.rounding import ROUNDING
-from accelsim.graph.element import Element, Float, Integer, Signs
+from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.look_up import LookUp
@@ -63,10 +63,24 @@ class SignsInfo(Frozen):
         return Signs(self.scale)
 
 
-ElementInfo = Annotated[FloatInfo | IntegerInfo | SignsInfo, Field(discriminator="kind")]
+class PlainInfo(Frozen):
+    """Numbers that stand for themselves."""
+
+    kind: Literal["plain"] = quantity("name", "What numbers are", default="plain")
+    type: Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float64"] = (
+        quantity("name", "numpy's name of their type")
+    )
+
+    @property
+    def element(self) -> Plain:
+        """The element of a graph."""
+        return Plain(self.type)
 
 
-def element_info(element: Element) -> FloatInfo | IntegerInfo | SignsInfo:
+ElementInfo = Annotated[FloatInfo | IntegerInfo | SignsInfo | PlainInfo, Field(discriminator="kind")]
+
+
+def element_info(element: Element) -> FloatInfo | IntegerInfo | SignsInfo | PlainInfo:
     """What a program says of an element, which has one scale.
 
     Raises
@@ -79,6 +93,8 @@ def element_info(element: Element) -> FloatInfo | IntegerInfo | SignsInfo:
             return FloatInfo.model_validate({"operand": element.operand})
         case Signs():
             return SignsInfo(scale=element.scale)
+        case Plain():
+            return PlainInfo.model_validate({"type": element.type})
         case Integer():
             if getattr(element.scale, "size", 1) != 1:
                 raise ValueError(f"numbers must have one scale, not {element}")

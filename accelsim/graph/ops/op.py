@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from accelsim.graph.element import Element, Float, Integer
+from accelsim.graph.element import Element, Float, Integer, Plain
 from accelsim.graph.value import Shape, Type, Value
 
 
@@ -96,7 +96,7 @@ def products_element(x: Element, w: Element) -> Element:
     """What sums of products are: integers at the product of both scales, or floats of 32 bits."""
     if isinstance(x, Float) and isinstance(w, Float):
         return Float("fp32")
-    if isinstance(x, Float) or isinstance(w, Float):
+    if isinstance(x, Float | Plain) or isinstance(w, Float | Plain):
         raise UnfitError(f"both factors must be floats or integers, not {x} and {w}")
     bits = 64 if max(x.bits, w.bits) == 16 else 32
     return Integer(x.scale * w.scale, 0, signed=True, bits=bits)

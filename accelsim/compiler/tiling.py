@@ -412,16 +412,22 @@ def _activations(
         return rows, row_bytes, np.zeros_like(bursts), bursts
     pixel = image_read.channels * candidates.flow.machine.operand.bits // 8
     each = image_read.bursts_a_row(pixel, burst) * candidates.features / candidates.flow.product.k
+    height, width = image_read.output
+    images, rest = np.divmod(candidates.tile_m, height * width)
+    lines = np.where(rest > 0, np.minimum(image_read.lines(rest), image_read.height), 0)
+    lines += images * image_read.height
+    of_line, once = image_read.width * pixel / burst, ceil_div(lines * image_read.width * pixel, burst) + 1
     requests = bursts = np.ceil(rows * each).astype(np.int64)
+    reach, buffers = image_read.window.reach[0], candidates.flow.machine.dma.outstanding_bursts
+    if buffers >= reach * (of_line + 1):  # what a line of windows needs is still there for the next one
+        requests = bursts = np.minimum(requests, once)
+    elif buffers > 2 * image_read.window.kernel[0]:  # as is what a window shares with the one beside it
+        of_lines = np.ceil(candidates.tile_m / width * image_read.window.kernel[0] * of_line).astype(np.int64)
+        requests = bursts = np.minimum(requests, np.maximum(of_lines, once))
     if isinstance(candidates.flow.machine.dram, BankedDram):  # whose controllers serve a burst once to all who wait
-        height, width = image_read.output
-        images, rest = np.divmod(candidates.tile_m, height * width)
-        lines = np.where(rest > 0, np.minimum(image_read.lines(rest), image_read.height), 0)
-        lines += images * image_read.height
-        # while a burst is under way the DMA asks for it again with each row that has it
         latency = candidates.flow.machine.cycles(candidates.flow.machine.dram.latency_fs)
         again = (requests * np.minimum(1.0, each / latency)).astype(np.int64)
-        bursts = np.minimum(requests, np.maximum(again, ceil_div(lines * image_read.width * pixel, burst) + 1))
+        bursts = np.minimum(requests, np.maximum(again, once))
     return rows, row_bytes, requests, bursts
 
 

@@ -28,6 +28,7 @@ from accelsim.config.arch import Machine
 from accelsim.isa import descriptors
 from accelsim.isa.descriptors import Descriptor
 from accelsim.memory.region import Region, words
+from accelsim.memory.requests import Channel
 from accelsim.units import align_up, ceil_div
 
 Int64 = NDArray[np.int64]
@@ -53,8 +54,13 @@ class Rows(NamedTuple):
 class _Channel:
     """Counts bursts of what is moved, as the DMAs request them."""
 
-    burst_bytes: int
+    dma: Channel
     _windows: dict[tuple[Descriptor, int, int, int], int] = field(default_factory=dict)
+
+    @property
+    def burst_bytes(self) -> int:
+        """Bytes of a burst."""
+        return self.dma.burst_bytes
 
     def bursts(self, tiles: Rows, times: Int64 | int = 1) -> int:
         """Bursts of tiles that are moved so often each."""
@@ -81,14 +87,14 @@ class _Channel:
         # what of the descriptor lies on chip is no matter, but few differ in that alone
         key = (part.descriptor, part.row, part.column, at % self.burst_bytes)
         if key not in self._windows:
-            outside = descriptors.window(part.descriptor, part.row, part.column).outside
-            self._windows[key] = words(outside.moved(at), self.burst_bytes)
+            requested = descriptors.requested(part.descriptor, part.row, part.column, at, self.dma)
+            self._windows[key] = requested.bytes // self.burst_bytes
         return self._windows[key]
 
 
 def traffic(lowering: Lowering, machine: Machine) -> list[Traffic]:
     """Bytes that each fusion moves, by its number; of a lowering with places in DRAM."""
-    channel = _Channel(machine.dram.burst_bytes)
+    channel = _Channel(Channel.of(machine))
     link = _Link(lowering, machine)
     found = []
     for number, fusion in enumerate(lowering.fusions):

@@ -77,10 +77,14 @@ class Host(Frozen):
 
 
 class Dma(Frozen):
-    """What load, store and the host's link share on their way to a banked DRAM."""
+    """What load, store and the host's link have on their way to the DRAM."""
 
     outstanding_bursts: Integer = quantity(
-        "bursts a unit", "Bursts that a unit has requested and that have not returned yet", ge=1, le=65536
+        "bursts a unit",
+        "Bursts that a unit has buffers for: so many may be requested and not returned yet from a banked DRAM, and what "
+        "a gather needs of those that it requested last is not requested again",
+        ge=1,
+        le=65536,
     )
 
 

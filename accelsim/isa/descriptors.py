@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.isa.opcodes import COMPUTE, GATHER, SCATTER
+from accelsim.memory import requests
 from accelsim.memory.region import Region, Runs
+from accelsim.memory.requests import Channel
 
 Int64 = NDArray[np.int64]
 
@@ -161,8 +163,12 @@ class Window(NamedTuple):
 
 def window(descriptor: Descriptor, row: int = 0, column: int = 0) -> Window:
     """Bytes of the window of an instruction whose first coordinates are these."""
-    return _window(
-        descriptor._replace(height=1, width=1, fill=0),
+    return _window(descriptor._replace(height=1, width=1, fill=0), *_window_bounds(descriptor, row, column))
+
+
+def _window_bounds(descriptor: Descriptor, row: int, column: int) -> tuple[int, int, int, int]:
+    """Offsets from the first coordinates that are inside the image: of rows, then of columns."""
+    return (
         *_bounds(row, descriptor.height, descriptor.row_steps, descriptor.counts),
         *_bounds(column, descriptor.width, descriptor.column_steps, descriptor.counts),
     )
@@ -186,11 +192,7 @@ class Places(NamedTuple):
 
 def places(descriptor: Descriptor, row: int = 0, column: int = 0) -> Places:
     """Places of the runs of an instruction whose first coordinates are these."""
-    return _places(
-        descriptor,
-        *_bounds(row, descriptor.height, descriptor.row_steps, descriptor.counts),
-        *_bounds(column, descriptor.width, descriptor.column_steps, descriptor.counts),
-    )
+    return _places(descriptor, *_window_bounds(descriptor, row, column))
 
 
 def _places(d: Descriptor, top: int, bottom: int, left: int, right: int) -> Places:
@@ -224,8 +226,19 @@ def overlaps(runs: Runs, regions: tuple[Region, ...]) -> bool:
     return sum(region.rows * region.row_bytes for region in regions) < runs.bytes
 
 
-def moved_in_dram(opcode: int, operands: Int64, records: Int64) -> Region | Runs:
-    """Bytes of DRAM that an instruction of a DMA moves; none of them if the host computes.
+def requested(descriptor: Descriptor, row: int, column: int, dram: int, channel: Channel) -> Runs:
+    """Whole bursts that a DMA requests for a gather: addresses from `dram` on, as those of a window are."""
+    bounds = _window_bounds(descriptor, row, column)
+    return _requested(descriptor._replace(height=1, width=1, fill=0), bounds, dram % channel.burst_bytes, channel)
+
+
+@lru_cache(maxsize=65536)
+def _requested(d: Descriptor, bounds: tuple[int, int, int, int], beyond: int, channel: Channel) -> Runs:
+    return requests.requested(_window(d, *bounds).outside.moved(beyond), *channel).moved(-beyond)
+
+
+def moved_in_dram(opcode: int, operands: Int64, records: Int64, channel: Channel) -> Region | Runs:
+    """Bytes of DRAM that an instruction of a DMA moves, of a gather whole bursts; none of them if the host computes.
 
     Parameters
     ----------
@@ -236,7 +249,10 @@ def moved_in_dram(opcode: int, operands: Int64, records: Int64) -> Region | Runs
     """
     if opcode in {GATHER, SCATTER}:
         dram, number, _, _, row, column = operands[:6].tolist()
-        return window(Descriptor.read(records[number]), row, column).outside.moved(dram)
+        descriptor = Descriptor.read(records[number])
+        if opcode == GATHER:
+            return requested(descriptor, row, column, dram, channel).moved(dram)
+        return window(descriptor, row, column).outside.moved(dram)
     if opcode == COMPUTE:
         return Region(0, 0, 0, 0)
     return Region(*operands[:4].tolist())

@@ -33,6 +33,7 @@ from accelsim.isa.opcodes import DMAS, NONE, OPCODES, Memory, Opcode
 from accelsim.isa.program import Program
 from accelsim.memory.address_map import AddressMap
 from accelsim.memory.region import lines, words
+from accelsim.memory.requests import Channel
 from accelsim.results import Execution, Spans
 from accelsim.units import FEMTOSECONDS_PER_NANOSECOND, ceil_div
 
@@ -367,7 +368,7 @@ def _in_flight(execution: Execution, unit: int) -> tuple[Int64, int]:
 def _bursts(program: Program, transfers: Int64, machine: Machine) -> Int64:
     """Bursts of each transfer by channel, int64, shape (transfers, channels); all DRAM but banked ones have one."""
     regions = [
-        moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors)
+        moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors, Channel.of(machine))
         for record in program.instructions[transfers]
     ]
     dram = machine.dram

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.arch import BankedDram, IdealDram, Machine, SimpleDram
 from accelsim.errors import DeadlockError
-from accelsim.isa.descriptors import Descriptor, window
+from accelsim.isa.descriptors import Descriptor, requested, window
 from accelsim.isa.opcodes import DMAS, GATHER, NONE, ORDERED, SCATTER, SEMAPHORES, UNIT_OF, UNITS, Unit
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
@@ -25,6 +25,7 @@ from accelsim.kernels import engine_records as record
 from accelsim.memory.activity import Activity
 from accelsim.memory.controllers import Controllers
 from accelsim.memory.region import Runs
+from accelsim.memory.requests import Channel
 from accelsim.results import Execution
 from accelsim.sim import states
 from accelsim.sim.data import move_all
@@ -93,7 +94,7 @@ class Loop:
         )
         self.requested = _requested(program, timings)
         nothing = np.zeros(0, np.int64)
-        lists = _Lists.of(program) if self.controllers else None
+        lists = _Lists.of(program, Channel.of(machine)) if self.controllers else None
         self.state = _State(program, machine, timings, ports, lists)
         self.grants = np.zeros(int(self.requested.sum()), np.int8)
         self.arrays = (
@@ -172,16 +173,21 @@ class _Lists:
     words: Int64
 
     @classmethod
-    def of(cls, program: Program) -> _Lists:
-        """Lists of a program's windows."""
+    def of(cls, program: Program, channel: Channel) -> _Lists:
+        """Lists of a program's windows: what is stored, and the bursts that are requested of what is loaded."""
         code, table = program.instructions, [Descriptor.read(record) for record in program.descriptors]
         instruction = np.flatnonzero(np.isin(code["opcode"], (GATHER, SCATTER)))
+        gathers = (code["opcode"][instruction] == GATHER).tolist()
         places: dict[int, int] = {}
         kept: list[Runs] = []  # so that no other takes the place of one in memory
         parts: list[Int64] = []
         first, runs, size = np.zeros_like(instruction), np.zeros_like(instruction), 0
         for i, operands in enumerate(code["operands"][instruction].tolist()):
-            moved = window(table[operands[1]], *operands[4:6]).outside
+            dram, number, _, _, row, column = operands[:6]
+            if gathers[i]:
+                moved = requested(table[number], row, column, dram, channel)
+            else:
+                moved = window(table[number], row, column).outside
             if id(moved) not in places:
                 places[id(moved)] = size
                 kept.append(moved)

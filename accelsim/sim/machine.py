@@ -19,6 +19,7 @@ from accelsim.isa.descriptors import Descriptor
 from accelsim.isa.opcodes import OPCODES, Memory
 from accelsim.isa.program import KeptInfo, Program
 from accelsim.memory.region import Region, words
+from accelsim.memory.requests import Channel
 from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.host import HostUnit
@@ -179,7 +180,11 @@ class Core:
         """A window between DRAM and a scratchpad: what is padding passes the scratchpad's port alone."""
         load, memory = isinstance(t, opcodes.Gather), Memory(t.memory)
         window = descriptors.window(self.windows[t.descriptor], *t[4:])
-        outside, inside = window.outside.moved(t.dram), window.inside.moved(t.address)
+        outside, inside = window.outside, window.inside.moved(t.address)
+        if isinstance(t, opcodes.Gather):
+            channel = Channel.of(self.machine)
+            outside = descriptors.requested(self.windows[t.descriptor], t.row, t.column, t.dram, channel)
+        outside = outside.moved(t.dram)
         bursts = words(outside, self.machine.dram.burst_bytes)
         self._count_bursts(counters, bursts, write=not load)
         accesses = self.memories.port(counters, memory, inside, Operation.SRAM_WRITE if load else Operation.SRAM_READ)

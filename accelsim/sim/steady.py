@@ -19,6 +19,7 @@ from accelsim.isa.descriptors import moved_in_dram
 from accelsim.isa.opcodes import DMAS, NONE, OPCODES, SEMAPHORES, UNITS
 from accelsim.isa.program import Program
 from accelsim.memory.region import words
+from accelsim.memory.requests import Channel
 from accelsim.results import Timeline
 from accelsim.workload.blocks import Blocks
 
@@ -238,5 +239,5 @@ def _idle(start: Int64, served: Int64, earliest: int) -> Iterator[int]:
 def bursts(program: Program, number: int, machine: Machine) -> int:
     """DRAM bursts of a transfer."""
     record = program.instructions[number]
-    moved = moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors)
+    moved = moved_in_dram(int(record["opcode"]), record["operands"], program.descriptors, Channel.of(machine))
     return words(moved, machine.dram.burst_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 import numpy as np
@@ -56,12 +57,23 @@ class TensorCoreFlow(Dataflow):
         )
 
     def cycles(self, m: Int64, k: Int64, n: Int64) -> Float64:
-        """Issue cycles of the block."""
+        """Cycles of the block: of its issues, or of reading an operand from its port as often as the cores share it."""
         sizes = np.stack([size.ravel() for size in np.broadcast_arrays(m, k, n)], axis=1)
         different, places = np.unique(sizes, axis=0, return_inverse=True)
         # a side of nothing is a part that a tiling does not have
-        cycles = [self.unit.issue_cycles(*size, sparse=self.sparse) if min(size) else 0 for size in different.tolist()]
+        cycles = [self._block_cycles(*size) if min(size) else 0 for size in different.tolist()]
         return np.array(cycles, np.float64)[places].reshape(np.broadcast_shapes(m.shape, k.shape, n.shape))
+
+    def _block_cycles(self, m: int, k: int, n: int) -> int:
+        """Cycles of one block, both operands in banks of their own."""
+        rows, columns = self.unit.operand_reads(m, n)
+        weight_bytes = nm.stored_bytes(k, n, KEPT, GROUP) / n if self.sparse else k
+        reads = [
+            passes * math.ceil(size / sram.width_bytes)
+            for passes, size, sram in ((rows, k, self.machine.activation), (columns, weight_bytes, self.machine.weight))
+            if not sram.ideal
+        ]
+        return max(self.unit.issue_cycles(m, k, n, sparse=self.sparse), *reads, 0)
 
     @property
     def likeness(self) -> Hashable:

@@ -148,17 +148,17 @@ class _Plan:
             self.cuts[stay.first : stay.last + 1] = cuts
 
     def _lows(self, stay: Stay) -> Iterator[int]:
-        """First bytes of the highest places that are free: right below another value, and in banks of its own."""
+        """First bytes of the highest places that are free, below another value or a bank: one of each range of banks."""
         beside = [other.held for other in self.stays.values() if other.beside(stay)]
-        for align in (self.word, self.bank):
-            tops = sorted({self.capacity_bytes, *(held.low // align * align for held in beside)}, reverse=True)
-            for top in tops:
-                low = (top - stay.held.bytes) // self.word * self.word
-                if low > 0 and all(
-                    low >= held.low + held.bytes or held.low >= low + stay.held.bytes for held in beside
-                ):
-                    yield low
-                    break
+        tops = {held.low // align * align for held in beside for align in (self.word, self.bank)}
+        known: set[tuple[int, int]] = set()
+        for top in sorted({self.capacity_bytes, *tops}, reverse=True):
+            low = (top - stay.held.bytes) // self.word * self.word
+            free = all(low >= held.low + held.bytes or held.low >= low + stay.held.bytes for held in beside)
+            banks = low // self.bank, (low + stay.held.bytes - 1) // self.bank
+            if low > 0 and free and banks not in known:
+                known.add(banks)
+                yield low
 
 
 class Cost(NamedTuple):

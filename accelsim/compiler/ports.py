@@ -22,6 +22,7 @@ class Ports(Generic[CyclesT]):
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._busy: dict[tuple[Memory, int], CyclesT] = {}
+        self._longest: dict[tuple[Memory, int], CyclesT] = {}
 
     def hold(self, place: Room | Held, cycles: CyclesT) -> None:
         """Hold the banks of a room, or of a value that stays, for so long altogether."""
@@ -33,7 +34,9 @@ class Ports(Generic[CyclesT]):
         banks = () if sram.ideal else place.banks(sram)
         for bank in banks:
             shared = cycles / len(banks) / sram.ports
-            self._busy[memory, bank] = self._busy[memory, bank] + shared if (memory, bank) in self._busy else shared
+            key = memory, bank
+            self._busy[key] = self._busy[key] + shared if key in self._busy else shared
+            self._longest[key] = np.maximum(self._longest[key], shared) if key in self._longest else shared
 
     @property
     def busiest(self) -> CyclesT | float:
@@ -42,3 +45,11 @@ class Ports(Generic[CyclesT]):
         for cycles in self._busy.values():
             busiest = np.maximum(busiest, cycles)
         return busiest
+
+    @property
+    def contended(self) -> CyclesT | float:
+        """Cycles for which banks are held by others than who holds each the longest, who then may have to wait."""
+        contended: CyclesT | float = 0.0
+        for key, cycles in self._busy.items():
+            contended = contended + (cycles - self._longest[key])
+        return contended

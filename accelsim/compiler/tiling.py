@@ -34,6 +34,9 @@ from accelsim.units import ceil_div
 PREFETCH = 4
 #: What starting a load costs beside its bursts, for the estimate: issue, a partial burst, a port that is taken.
 LOAD_CYCLES = 8
+#: Part of the time that a value's banks are held by results for which who reads it waits; by comparison with simulated
+#: layers.
+WAITED = 0.75
 #: Time that fewer DRAM bursts may cost, as a factor, if time is to be least.
 SLACK = 1.05
 
@@ -311,6 +314,8 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0
     flow = candidates.flow
     product, machine, major = flow.product, flow.machine, flow.machine.feature_major
     compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k) * candidates.density
+    if flow.reads.held:
+        compute = compute * _words_for_one(flow.reads.held, candidates)
     # without a second block of sums the array waits for the vector unit
     alone = counts.sums < 2 * candidates.blocks_summed
     compute = compute + np.where(alone, product.m * product.n / machine.vector.lanes, 0.0)
@@ -374,7 +379,25 @@ def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0
     ports.hold(flow.reads.held or flow.rooms.activation, compute if flow.reads.held else activations * load_x + compute)
     ports.hold(flow.rooms.weight, weights * load_w)
     ports.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
+    if flow.reads.held:
+        both = Ports[Float64](flow.whole)
+        both.hold(flow.reads.held, compute)
+        both.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
+        clashes = clashes + WAITED * both.contended
     return Estimates(exposed + clashes + started + np.maximum(least, ports.busiest), bursts)
+
+
+def _words_for_one(held: Held, candidates: Candidates) -> Float64:
+    """Words that a pixel's inputs are read from, for each word that they would fill; shape (c,).
+
+    Those of all of a pixel follow each other without gaps; what is less may begin anywhere in a word.
+    """
+    flow, width = candidates.flow, candidates.flow.machine.activation.width_bytes
+    streamed = np.minimum(candidates.tile_k, flow.streamed_inputs[0] or candidates.tile_k)
+    size = flow.machine.operand.rows_bytes(streamed)
+    begins = np.arange(0, width, math.gcd(held.pitch, width))
+    words = ceil_div(begins + size[:, None], width).mean(axis=1)
+    return np.where(size < held.pitch, words / ceil_div(size, width), 1.0)
 
 
 def _result_cycles(candidates: Candidates, target: Held) -> Float64:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accelsim.golden import interpreter
 from accelsim.golden.interpreter import Meaning
-from accelsim.golden.real import convolutions, elementwise, products, rows, shapes
+from accelsim.golden.real import attention, convolutions, elementwise, products, rows, shapes
 from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
@@ -23,6 +23,8 @@ from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
+from accelsim.graph.ops.l2_norm import L2Norm
+from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
@@ -31,8 +33,10 @@ from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.softmax import Softmax
+from accelsim.graph.ops.token_mean import TokenMean
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Value
 
@@ -52,6 +56,10 @@ MEANINGS: dict[type[Op], Meaning] = {
     LayerNorm: rows.layer_norm,
     RmsNorm: rows.rms_norm,
     Softmax: rows.softmax,
+    MaskedSoftmax: attention.masked_softmax,
+    RotaryEmbedding: attention.rotary_embedding,
+    TokenMean: attention.token_mean,
+    L2Norm: attention.l2_norm,
     Copy: shapes.copy,
     Slice: shapes.slice_,
     Concat: shapes.concat,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,7 +16,8 @@ from accelsim.graph.ops.relu import Relu
 FUNCTIONS: dict[FunctionName, Callable[[Array], Array]] = {
     "sigmoid": expit,
     "tanh": np.tanh,
-    "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
+    "gelu": lambda x: x * (1 + erf(x / math.sqrt(2))) / 2,
+    "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))) / 2,
     "silu": lambda x: x * expit(x),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
 }

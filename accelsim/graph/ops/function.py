@@ -8,12 +8,16 @@ from typing import ClassVar, Literal
 from accelsim.graph.ops.op import Op
 from accelsim.graph.value import Type, Value
 
-FunctionName = Literal["sigmoid", "tanh", "gelu", "silu", "hard_swish"]
+FunctionName = Literal["sigmoid", "tanh", "gelu", "gelu_tanh", "silu", "hard_swish"]
 
 
 @dataclass(frozen=True, slots=True)
 class Function(Op):
-    """Sigmoid, hyperbolic tangent, GELU (with the error function), SiLU, or hard swish, x clamp(x + 3, 0, 6) / 6."""
+    """A function of each number, by its name.
+
+    Sigmoid, hyperbolic tangent, GELU (with the error function, or with a hyperbolic tangent, as GPT-2 has it), SiLU, or
+    hard swish, x clamp(x + 3, 0, 6) / 6.
+    """
 
     name: FunctionName
 

@@ -26,6 +26,7 @@ from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.copy import Copy
+from accelsim.graph.ops.expand import Expand
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
@@ -69,6 +70,7 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         Slice: shapes.slice_,
         Concat: shapes.concat,
         Gather: shapes.gather,
+        Expand: shapes.expand,
         Reshape: shapes.reshape,
         Transpose: shapes.transpose,
         Pad: shapes.pad,

@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from accelsim.golden import interpreter
 from accelsim.golden.interpreter import Meaning
-from accelsim.golden.real import attention, convolutions, elementwise, products, rows, shapes
+from accelsim.golden.real import attention, convolutions, elementwise, products, reductions, rows, shapes
 from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.convert import Convert
 from accelsim.graph.ops.copy import Copy
+from accelsim.graph.ops.elementwise import Elementwise
+from accelsim.graph.ops.expand import Expand
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.l2_norm import L2Norm
@@ -31,6 +34,7 @@ from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
+from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
@@ -52,6 +56,11 @@ MEANINGS: dict[type[Op], Meaning] = {
     Mul: elementwise.multiply,
     Relu: elementwise.relu,
     Function: elementwise.function,
+    Elementwise: elementwise.elementwise,
+    Convert: elementwise.convert,
+    Reduce: reductions.reduce,
+    Place: reductions.place,
+    Cumulate: reductions.cumulate,
     BatchNorm: rows.batch_norm,
     LayerNorm: rows.layer_norm,
     RmsNorm: rows.rms_norm,
@@ -64,6 +73,7 @@ MEANINGS: dict[type[Op], Meaning] = {
     Slice: shapes.slice_,
     Concat: shapes.concat,
     Gather: shapes.gather,
+    Expand: shapes.expand,
     Reshape: shapes.reshape,
     Transpose: shapes.transpose,
     Pad: shapes.pad,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from accelsim.errors import unknown_name
 from accelsim.graph.value import Shape
+from accelsim.workload.importers.onnx.dtypes import DTYPES, DType, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
 from accelsim.workload.importers.onnx.file import MAX_RANK, count_of, shown
-from accelsim.workload.importers.onnx.types import DTYPES, DType, name_of
 
 if TYPE_CHECKING:
     from onnx import ValueInfoProto

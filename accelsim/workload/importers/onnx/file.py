@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.workload.importers.onnx.dtypes import DTYPES, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
-from accelsim.workload.importers.onnx.types import DTYPES, name_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from accelsim.workload.importers.onnx.dimensions import Given
+from accelsim.workload.importers.onnx.dtypes import DTYPES
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError
 from accelsim.workload.importers.onnx.structure import ONNX_DOMAINS
-from accelsim.workload.importers.onnx.types import DTYPES
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -13,6 +13,7 @@ from accelsim.graph.value import Shape, Value
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.importers.onnx import structure
 from accelsim.workload.importers.onnx.dimensions import Given, dimensions
+from accelsim.workload.importers.onnx.dtypes import element_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, fault, short
 from accelsim.workload.importers.onnx.file import Folder, numbers, read_model
 from accelsim.workload.importers.onnx.inference import infer
@@ -20,7 +21,6 @@ from accelsim.workload.importers.onnx.scope import Scope
 from accelsim.workload.importers.onnx.table import reads_images
 from accelsim.workload.importers.onnx.tensor import Tensor, channels_last, permutation
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import element_of
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto

@@ -81,8 +81,8 @@ class Scope:
             except (RefusedError, UnfitError) as error:
                 raise _named(node, self.depth, str(error)) from None
             except _MISTAKES as error:
-                text = f"must have numbers that fit it, but: {error or type(error).__name__}"
-                raise _named(node, self.depth, text.splitlines()[0]) from None
+                text = f"must have numbers that fit it, but: {str(error) or type(error).__name__}"
+                raise _named(node, self.depth, text.splitlines()[0][:300]) from None
             self.build.name = outer
             self._keep(node, formed, before)
 

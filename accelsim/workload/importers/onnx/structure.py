@@ -79,9 +79,7 @@ def in_order(nodes: Sequence[NodeProto], there: set[str], outputs: Iterable[str]
     for node in nodes:
         for name in filter(None, node.input):
             if name not in there:
-                why = (
-                    "only by itself or by nodes behind it, in a circle or out of order" if name in formed else "by none"
-                )
+                why = "only by nodes behind it: in a circle, or out of order" if name in formed else "by none"
                 raise RefusedError(f"node {called(node)} reads {short(name)!r}, which is formed {why}")
         for name in filter(None, node.output):
             if name in there:

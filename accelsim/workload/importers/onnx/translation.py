@@ -16,10 +16,10 @@ from accelsim.graph.ops.op import Op, UnfitError, count
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Shape, Value
+from accelsim.workload.importers.onnx.dtypes import FLOAT32, REALS, DType, element_of
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.file import MAX_NUMBERS, shown
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, channels_last, permutation
-from accelsim.workload.importers.onnx.types import FLOAT32, REALS, DType, element_of
 
 #: Bytes of a constant that is folded, and of all of them.
 MAX_FOLDED_BYTES = 2**28

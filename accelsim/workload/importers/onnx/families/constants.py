@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.file import count_of
 from accelsim.workload.importers.onnx.node import OnnxNode
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import MAX_FOLDED_BYTES, Translation
-from accelsim.workload.importers.onnx.types import DTYPES, FLOAT32, DType, name_of
 
 
 def constant(c: Translation, n: OnnxNode) -> Tensor:
@@ -20,13 +20,13 @@ def constant(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError(f"must have numbers, not {odd[0][:40]}")
     numbers = n.tensor("value")
     if numbers is None and "value_int" in n.attributes:
-        numbers = np.array(n.int("value_int", 0), np.int64)
+        numbers = np.array(n.integer("value_int", 0), np.int64)
     elif numbers is None and "value_float" in n.attributes:
-        numbers = np.array(n.float("value_float", 0), np.float32)
-    elif numbers is None and n.ints("value_ints") is not None:
-        numbers = np.array(n.ints("value_ints"), np.int64)
+        numbers = np.array(n.number("value_float", 0), np.float32)
+    elif numbers is None and n.integer_row("value_ints") is not None:
+        numbers = np.array(n.integer_row("value_ints"), np.int64)
     elif numbers is None:
-        numbers = n.floats("value_floats")
+        numbers = n.number_row("value_floats")
     if numbers is None:
         raise RefusedError("must have a value")
     return c.known_tensor(numbers, f"{n.name}.value")
@@ -53,7 +53,7 @@ def shape(c: Translation, n: OnnxNode) -> Tensor:
     """Sizes of axes."""
     x = n.given(0)
     last = n.attributes["end"].i if "end" in n.attributes else x.rank
-    return c.known_tensor(np.array(x.shape[n.int("start", 0) : last], np.int64))
+    return c.known_tensor(np.array(x.shape[n.integer("start", 0) : last], np.int64))
 
 
 def size(c: Translation, n: OnnxNode) -> Tensor:
@@ -74,14 +74,14 @@ def range_(c: Translation, n: OnnxNode) -> Tensor:
 
 def eye_like(c: Translation, n: OnnxNode) -> Tensor:
     """Ones on a diagonal."""
-    x, number = n.given(0), n.int("dtype", 0)
+    x, number = n.given(0), n.integer("dtype", 0)
     if number and number not in DTYPES:
         raise RefusedError(f"dtype must be a known type, not {name_of(number)}")
     if x.rank != 2:
         raise RefusedError(f"must be like a matrix, not have {x.rank} axes")
     dtype = DTYPES[number] if number else x.dtype
     _require_small(x.shape, dtype)
-    return c.known_tensor(np.eye(*x.shape, k=n.int("k", 0), dtype=dtype))
+    return c.known_tensor(np.eye(x.shape[0], x.shape[1], n.integer("k", 0)).astype(dtype))
 
 
 def trilu_mask(shape: tuple[int, int], k: int, *, upper: bool) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:

@@ -6,19 +6,19 @@ import numpy as np
 
 from accelsim.graph.ops.elementwise import Elementwise
 from accelsim.graph.ops.gather import Gather
+from accelsim.workload.importers.onnx.dtypes import INT64
 from accelsim.workload.importers.onnx.families.constants import trilu_mask
 from accelsim.workload.importers.onnx.families.elementwise import converted, taken
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import INT64
 
 
 def gather(c: Translation, n: OnnxNode) -> Tensor:
     """What stands at indices along an axis."""
     x, indices = n.given(0), n.given(1)
-    axis = axis_of(n.int("axis", 0), x.rank)
+    axis = axis_of(n.integer("axis", 0), x.rank)
     if indices.known:
         require_inside(indices, x.shape[axis])
     value = c.put(Gather(axis), c.plain(x), c.plain(indices), name=n.name)
@@ -38,7 +38,7 @@ def trilu(c: Translation, n: OnnxNode) -> Tensor:
     if x.rank < 2:
         raise RefusedError("must be of matrices")
     k = int(n.constant(1, "k").reshape(())) if n.has(1) else 0
-    mask = c.known_tensor(trilu_mask((x.shape[-2], x.shape[-1]), k, upper=bool(n.int("upper", 1))))
+    mask = c.known_tensor(trilu_mask((x.shape[-2], x.shape[-1]), k, upper=bool(n.integer("upper", 1))))
     return taken(c, Elementwise("where"), mask, x, c.known_tensor(np.zeros((), x.dtype)), name=n.name)
 
 
@@ -48,7 +48,7 @@ def one_hot(c: Translation, n: OnnxNode) -> Tensor:
     depth = int(n.constant(1, "depth").reshape(()))
     if not 1 <= depth < 2**20 or values.shape != (2,):
         raise RefusedError(f"depth must be 1 or more, and values two numbers, not {depth} and {values.size}")
-    axis = axis_of(n.int("axis", -1), indices.rank + 1)
+    axis = axis_of(n.integer("axis", -1), indices.rank + 1)
     places = converted(c, indices, INT64)
     wrapped = taken(c, Elementwise("modulo"), places, c.known_tensor(np.array(depth)))
     inside = taken(

@@ -20,6 +20,7 @@ from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
+from accelsim.formats.ggml import BlockTensor
 from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
@@ -74,11 +75,23 @@ def quantize(network: Network, recipe: Recipe) -> Graph:
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
             _require_match(other.layers, graph, recipe)
+    steps = {layer.name: quantizer_of(layer, recipe) for layer in layers(graph)}
+    graph = _without_blocks(graph, steps)
     all_layers = layers(graph)
-    steps = {layer.name: quantizer_of(layer, recipe) for layer in all_layers}
     _one_type(all_layers, recipe, steps)
     numbers = _calibrated(network, all_layers, steps) if network.has_numbers else {}
     return _Typing(graph, recipe, all_layers, steps, numbers).graph()
+
+
+def _without_blocks(graph: Graph, steps: Mapping[str, Quantizer]) -> Graph:
+    """The graph without a file's blocks of weights where a step has numbers of its own in their place."""
+    for layer in layers(graph):
+        step = steps[layer.name]
+        for weight in (graph[node.inputs[1]] for node in layer.products):
+            kept = isinstance(step, floats.Floats) and step.weights is None
+            if isinstance(weight.groups, BlockTensor) and not kept:
+                graph = graph.changed(weight.name, storage=None, groups=None)
+    return graph
 
 
 def _calibrated(network: Network, all_layers: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:

@@ -40,7 +40,7 @@ PLAIN: dict[FunctionName, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "gelu": gelu,
     "gelu_tanh": gelu_tanh,
-    "silu": lambda x: x * expit(x),
+    "silu": lambda x: x / (1 + np.exp(-x)),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "mish": lambda x: x * np.tanh(softplus(x)),
     "softplus": softplus,

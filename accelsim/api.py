@@ -37,7 +37,7 @@ from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 logger = logging.getLogger(__name__)

@@ -115,10 +115,10 @@ def _is_best(summary: Summary, all_: Sequence[Summary]) -> bool:
 
 
 def quality(summary: Summary) -> float:
-    """What a run is judged by: accuracy, or SQNR where there is no task; without noise infinite, unknown the least."""
+    """What a run is judged by: its task, or SQNR where there is no task; without noise infinite, unknown the least."""
     found = summary.quality
     if found is None:
         return -math.inf
     if found.task:
-        return found.task.value
+        return found.task.score
     return math.inf if found.sqnr_db is None else found.sqnr_db

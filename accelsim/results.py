@@ -413,12 +413,37 @@ class Compression(Frozen):
     ratio: float = quantity("ratio", "Dense over stored")
 
 
-class Task(Frozen):
-    """How well the network does what it is for."""
+class Measured(Frozen):
+    """How well the network does what it is for: a figure of its task."""
 
     name: str = quantity("name", "Measure")
-    value: float = quantity("fraction", "Of the simulated outputs")
-    reference: float = quantity("fraction", "Of the float network on the same inputs")
+    value: float = quantity("measure", "Of the simulated outputs")
+    reference: float | None = quantity(
+        "measure", "Of the float network on the same inputs; null for a network that has none"
+    )
+    fraction: bool = quantity("flag", "Whether it is a part of 1", default=True)
+    lower_is_better: bool = quantity("flag", "Whether less is better", default=False)
+
+    @property
+    def score(self) -> float:
+        """The value as what is better the more it is."""
+        return -self.value if self.lower_is_better else self.value
+
+    @property
+    def in_unit(self) -> float:
+        """The value in the unit of `title`: parts of 1 in percent."""
+        return 100 * self.value if self.fraction else self.value
+
+    @property
+    def title(self) -> str:
+        """Name and unit."""
+        return f"{self.name}, %" if self.fraction else self.name
+
+    def shown(self, value: float | None) -> str:
+        """A value of the measure for a reader."""
+        if value is None:
+            return "-"
+        return f"{100 * value:.1f} %" if self.fraction else f"{value:.4g}"
 
 
 class Quality(Frozen):
@@ -426,7 +451,8 @@ class Quality(Frozen):
 
     sqnr_db: float | None = quantity("decibels", "Signal to quantization noise ratio; null without noise or signal")
     cosine: float | None = quantity("ratio", "Cosine of the angle between the two; null if one is zero")
-    task: Task | None = quantity("task", "Result on the labelled inputs; null for a layer")
+    task: Measured | None = quantity("task", "What the outputs are judged by; null for a layer, and without a task")
+    measures: list[Measured] = quantity("task", "What else the task measures", default=[])
 
 
 class CounterRow(Frozen):

@@ -89,4 +89,5 @@ class Sensitivity(Frozen):
 def words(quality: Quality) -> str:
     """A quality in a few words."""
     noise = "no noise" if quality.sqnr_db is None else f"SQNR {quality.sqnr_db:.1f} dB"
-    return f"accuracy {100 * quality.task.value:.1f} %, {noise}" if quality.task else noise
+    task = quality.task
+    return f"{task.name} {task.shown(task.value)}, {noise}" if task else noise

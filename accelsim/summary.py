@@ -36,10 +36,11 @@ from accelsim.results import (
     Quality,
     RunResult,
     Summary,
-    Task,
+    Measured,
 )
 from accelsim.sim.occupancy import occupancy
 from accelsim.workload.network import Network
+from accelsim.workload.task import Task
 
 #: Bits of a weight that is not compressed.
 DENSE_BITS = 32
@@ -380,15 +381,30 @@ def _quality(golden: Reference | None, last: Quality | None, program: Program, e
         return None
     (name,) = golden.typed.outputs
     outputs = execution.numbers(program.header.region(name))
-    labels = golden.network.labels
-    if labels is None:
-        return last
-    task = Task(
-        name="accuracy",
-        value=quality.accuracy(outputs, labels),
-        reference=quality.accuracy(golden.real[name], labels),
-    )
-    return last.model_copy(update={"task": task})
+    given = golden.typed[name].element.dequantize(outputs).reshape(golden.exact[name].shape)
+    return judged(golden.network.task, golden.real.get(name), given)
+
+
+def judged(task: Task | None, real: NDArray[np.float64] | None, given: NDArray[np.float64]) -> Quality:
+    """Quality of a network's first output.
+
+    Parameters
+    ----------
+    real, given
+        Real numbers of the float network's output, or None if there is no such network, and of the one that is judged.
+    """
+    sqnr, cosine = (None, None) if real is None else (quality.sqnr_db(real, given), quality.cosine(real, given))
+    found = [
+        Measured(
+            name=measure.name,
+            value=measure.value,
+            reference=measure.reference,
+            fraction=measure.fraction,
+            lower_is_better=measure.lower,
+        )
+        for measure in (quality.measures(task, given, real) if task else [])
+    ]
+    return Quality(sqnr_db=sqnr, cosine=cosine, task=found[0] if found else None, measures=found[1:])
 
 
 def _sum(kind: type[CountsT], parts: list[CountsT]) -> CountsT:

@@ -39,7 +39,7 @@ from accelsim.sim import fast, reference
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.sim.timings import Ports, Timings
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 Inputs = tuple[NDArray[Any], ...]
 

@@ -14,7 +14,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.results import RunResult
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from accelsim.config import shipped
 from accelsim.dse.compare import Scheme
 from accelsim.errors import CompileError, ConfigError
 from accelsim.golden import real
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 DATA = shipped.path_of("workload", "digits-mlp").parents[2] / "tests/data/networks"
 TRAINED = ("digits-cnn", "fashion-resnet", "fashion-mobile")

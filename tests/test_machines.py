@@ -19,7 +19,7 @@ from accelsim.config.load import load_machine
 from accelsim.formats import nm
 from accelsim.graph.layer import layers
 from accelsim.results import Summary
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 MACHINES = [name for name in shipped.names("arch") if load_machine(name).default_recipe == "int8"]
 RECIPES = ("int8", "int8-compact")

@@ -20,7 +20,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.graph.layer import layers
 from accelsim.results import LayerResult, RunResult
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 IMAGES = 90
 SPARSE = ("int8-bitmask", "int8-relative", "int8-huffman")

@@ -31,7 +31,7 @@ from accelsim.isa.program import Header, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Reuse
 from accelsim.sim import reference, steady
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 #: Datapaths whose time depends on no value, whatever their fields.
 DENSE = ("weight_stationary", "input_stationary", "output_stationary", "structured_sparse", "tensor_core")

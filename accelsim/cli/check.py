@@ -46,7 +46,7 @@ def _check(file: Path, arch: str | None) -> str:
     from accelsim.compress.recipe import load_recipe
     from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
     from accelsim.dse.sweep import Sweep
-    from accelsim.workload.load import load_network
+    from accelsim.workload.source import load_network
 
     def load_priced(path: str) -> Named:
         machine = load_machine(path)

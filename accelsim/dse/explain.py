@@ -18,7 +18,7 @@ from accelsim.errors import AccelSimError, Fault
 from accelsim.explanation import Explanation, Gain, Part
 from accelsim.report import sources
 from accelsim.results import Summary
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 #: Fields of a machine by a dotted path, and what they become.
 Changes = dict[str, float]

@@ -31,11 +31,12 @@ from accelsim.compress.rewrite import Rewrite
 from accelsim.config.load import load_machine, wording
 from accelsim.config.operands import OPERANDS
 from accelsim.errors import ConfigError, Fault, WorkloadError, unknown_name
-from accelsim.golden import exact, quality, real
+from accelsim.golden import exact, real
 from accelsim.graph.layer import Layer, layers
-from accelsim.results import Quality, Task
+from accelsim.results import Quality
+from accelsim.summary import judged
 from accelsim.sensitivity import Budgets, Change, Row, Sensitivity, words
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 #: A share, bits of a weight, or N and M.
@@ -187,7 +188,7 @@ class _Tolerance(NamedTuple):
         """Check what was said of it; None if nothing was."""
         if loss is not None and not 0 <= loss <= 1:
             raise ConfigError(Fault(f"must be a fraction from 0 to 1, not {loss}", key="loss"))
-        if loss is not None and network.labels is None:
+        if loss is not None and network.task is None:
             raise ConfigError(Fault(f"must be absent for {network.name}, which has no task", key="loss"))
         if sqnr_db is not None and not math.isfinite(sqnr_db):
             raise ConfigError(Fault(f"must be decibels, not {sqnr_db}", key="sqnr"))
@@ -284,7 +285,7 @@ class _Scanner:
             removed += zeroed
             saved += zeroed * fewer + before.weight.numbers.size * (bits - fewer)
         found = self._quality(rewrote, recipe)
-        lost = self.baseline.task.value - found.task.value if self.baseline.task and found.task else None
+        lost = self.baseline.task.score - found.task.score if self.baseline.task and found.task else None
         return Change(removed=removed, saved_bits=saved, lost=lost, quality=found)
 
     def _recipe(self, steps: Sequence[Step]) -> Recipe:
@@ -300,11 +301,7 @@ class _Scanner:
         (last,) = graph.outputs
         outputs = exact.evaluate(graph, inputs, self.fold_inputs)[last]
         given = graph[last].element.dequantize(outputs)
-        labels, task = self.trained.labels, None
-        if labels is not None:
-            value, reference = (quality.accuracy(found, labels) for found in (outputs, self.real))
-            task = Task(name="accuracy", value=value, reference=reference)
-        return Quality(sqnr_db=quality.sqnr_db(self.real, given), cosine=quality.cosine(self.real, given), task=task)
+        return judged(self.trained.task, self.real, given)
 
 
 def _step(scheme: str, value: Value, layer: Layer, quantizer: Quantizer) -> Added:

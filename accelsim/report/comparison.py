@@ -24,7 +24,7 @@ def _row(row: Row) -> tuple[str, ...]:
         f"{(row.bytes.dram_read + row.bytes.dram_write) / 1e3:,.1f}",
         f"{row.compression.stored_bits / 1e3:,.1f}",
         f"{row.compression.ratio:.1f}",
-        f"{100 * quality.task.value:.1f}" if quality and quality.task else "-",
+        f"{quality.task.in_unit:.{1 if quality.task.fraction else 4}f}" if quality and quality.task else "-",
         "-" if quality is None or quality.sqnr_db is None else f"{quality.sqnr_db:.1f}",
         "*" if row.pareto else "",
         {True: "yes", False: "NO", None: "-"}[row.bit_exact],

@@ -128,7 +128,7 @@ def _headline(runs: Sequence[Summary]) -> str:
         ("bound by", best.roofline.bound),
     ]
     if best.quality and best.quality.task:
-        facts.append((best.quality.task.name, f"{100 * best.quality.task.value:.1f} %"))
+        facts.append((best.quality.task.name, best.quality.task.shown(best.quality.task.value)))
     many = "points" if all(isinstance(run, Swept) for run in runs) else "runs"
     told = label(best) if len(runs) == 1 else f"{len(runs)} {many}; least energy: {label(best)}"
     cards = "".join(f"<div class=card><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in facts)
@@ -256,7 +256,8 @@ _COLUMNS: dict[str, Callable[[Summary], str | float | None]] = {
     "bound": lambda run: run.roofline.bound,
     "stored, kbit": lambda run: run.compression.stored_bits / 1e3,
     "ratio": lambda run: run.compression.ratio,
-    "accuracy, %": lambda run: 100 * run.quality.task.value if run.quality and run.quality.task else None,
+    "accuracy, %": lambda run: _judged(run, fraction=True),
+    "quality": lambda run: _judged(run, fraction=False),
     "SQNR, dB": lambda run: run.quality.sqnr_db if run.quality else None,
     "bit-exact": lambda run: {True: "yes", False: "NO", None: None}[run.bit_exact],
     "pareto": lambda run: {True: "yes", False: "no", None: None}[is_best(run)],

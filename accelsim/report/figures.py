@@ -459,7 +459,7 @@ def balance(runs: Sequence[Summary]) -> go.Figure:
 
 
 class Judged(NamedTuple):
-    """A run by what it is judged: accuracy in percent, or SQNR in decibels where there is no task."""
+    """A run by what it is judged: a figure of its task, more of which is better, or SQNR in decibels where there is no task."""
 
     run: Summary
     quality: float
@@ -467,9 +467,12 @@ class Judged(NamedTuple):
 
 def judged(runs: Sequence[Summary]) -> tuple[list[Judged], str]:
     """Runs whose quality is known, all by the same measure, and the measure's name with its unit."""
-    tasks = [Judged(run, 100 * run.quality.task.value) for run in runs if run.quality and run.quality.task]
+    tasks = [(run, run.quality.task) for run in runs if run.quality and run.quality.task]
     if tasks:
-        return tasks, "accuracy, %"
+        title = tasks[0][1].title
+        sign = -1 if tasks[0][1].lower_is_better else 1  # more is better in the figure
+        title = f"-{title}" if sign < 0 else title
+        return [Judged(run, sign * task.in_unit) for run, task in tasks if task.title == tasks[0][1].title], title
     noise = [Judged(run, run.quality.sqnr_db) for run in runs if run.quality and run.quality.sqnr_db is not None]
     return noise, "SQNR, dB"
 

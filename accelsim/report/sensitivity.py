@@ -36,8 +36,8 @@ def _row(row: Row) -> tuple[str, ...]:
         "{}:{}".format(*row.step.pattern) if isinstance(row.step, PruneGroups) else f"{row.value:g}",
         f"{row.removed:,}",
         f"{row.saved_bits / 1e3:,.1f}",
-        f"{100 * quality.task.value:.1f}" if quality.task else "-",
-        "-" if row.lost is None else f"{100 * row.lost:.1f}",
+        f"{quality.task.in_unit:.1f}" if quality.task else "-",
+        "-" if row.lost is None else f"{(100 if quality.task and quality.task.fraction else 1) * row.lost:.1f}",
         "-" if quality.sqnr_db is None else f"{quality.sqnr_db:.1f}",
     )
 

@@ -88,7 +88,8 @@ def _ordered(summary: Summary) -> list[str]:
 def headline(summary: Summary) -> str:
     """The run in one sentence."""
     task = summary.quality.task if summary.quality else None
-    quality = f"; {task.name} {100 * task.value:.1f} % (float {100 * task.reference:.1f} %)" if task else ""
+    beside = f" (float {task.shown(task.reference)})" if task and task.reference is not None else ""
+    quality = f"; {task.name} {task.shown(task.value)}{beside}" if task else _noise(summary)
     unknown = "timing only" if summary.timing_only else "bit-exactness not known"
     exact = {True: "bit-exact", False: "NOT bit-exact", None: unknown}[summary.bit_exact]
     return (
@@ -96,6 +97,12 @@ def headline(summary: Summary) -> str:
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {_crossed(summary)}"
         f"{exact}{quality}{_on_host(summary)}{_reused(summary)}"
     )
+
+
+def _noise(summary: Summary) -> str:
+    """How far the outputs are from the float network's, where no task judges them."""
+    known = summary.quality and summary.quality.sqnr_db is not None
+    return f"; SQNR {summary.quality.sqnr_db:.1f} dB" if summary.quality and known else ""
 
 
 def _crossed(summary: Summary) -> str:

@@ -32,6 +32,7 @@ from accelsim.workload.layer import (
 )
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
+from accelsim.workload.task import Classification
 
 MAX_TENSOR_FILE_BYTES = 2**36
 
@@ -136,7 +137,7 @@ class WorkloadSpec(Frozen):
         return (first.inputs,) if isinstance(first, LinearSpec) else (1,)
 
 
-def load_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
+def read_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
     """Load a workload by its shipped name or its path.
 
     Parameters
@@ -182,14 +183,14 @@ class Workload:
 
 
 def read_workload(name_or_path: str) -> Workload:
-    """Read and check a workload file, tensors apart; see `load_network`."""
+    """Read and check a workload file, tensors apart; see `read_network`."""
     path = shipped.path_of("workload", name_or_path)
     document = read_yaml(path)
     return workload_of(path, document, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def workload_of(path: Path, document: Document, sha256: str) -> Workload:
-    """Check what a workload file says, or would say after a change; see `load_network`."""
+    """Check what a workload file says, or would say after a change; see `read_network`."""
     spec = validate(document, WorkloadSpec)
     faults = _structure_faults(document, spec)
     if faults:
@@ -198,7 +199,7 @@ def workload_of(path: Path, document: Document, sha256: str) -> Workload:
 
 
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
-    """Read or draw the tensors of a workload; see `load_network`."""
+    """Read or draw the tensors of a workload; see `read_network`."""
     spec = workload.spec
     if variant is not None and variant not in spec.variants:
         raise WorkloadError(
@@ -245,7 +246,8 @@ def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, varia
     hashes = {path.name: sha256, **reader.sha256}
     scale, center = np.float32(data.scale), np.float32(begun.center if begun else 0)
     inputs, calibration = (x * scale - center for x in (inputs, calibration))
-    return Network(with_samples(graph, len(inputs)), (inputs,), labels, (calibration,), hashes)
+    task, of = Classification(labels), f"{data.calibration} of {data.file}"
+    return Network(with_samples(graph, len(inputs)), (inputs,), task, (calibration,), hashes, calibrated_on=of)
 
 
 def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.graph.element import Integer, Signs
 from accelsim.graph.graph import Graph
+from accelsim.graph.rewrite import with_samples
+from accelsim.graph.value import without_numbers
+from accelsim.workload.task import Task
 
 Float32 = NDArray[np.float32]
-#: Numbers of a graph's inputs, in their order.
-Inputs = tuple[Float32, ...]
+#: Numbers of a graph's inputs, in their order: float32, or of the type of an input that is none of real numbers.
+Inputs = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +29,8 @@ class Network:
         In real numbers. Layers that are independent of each other are components that no edge joins.
     inputs
         Test inputs, samples first.
-    labels
-        Class of each test input, int64, shape (batch,); None if the network has no task.
+    task
+        What judges the outputs; None if nothing does.
     calibration
         Inputs from the training split that fix the activations' ranges; the test inputs themselves if those are drawn
         for each layer.
@@ -33,14 +38,17 @@ class Network:
         Hash of each file that the network was read from, by file name.
     seed
         Seed of synthetic weights and inputs, or None.
+    calibrated_on
+        Where the calibration inputs are from, in a few words.
     """
 
     graph: Graph
     inputs: Inputs
-    labels: NDArray[np.int64] | None
+    task: Task | None
     calibration: Inputs
     sha256: dict[str, str]
     seed: int | None = None
+    calibrated_on: str = "drawn inputs"
 
     @property
     def name(self) -> str:
@@ -51,6 +59,18 @@ class Network:
     def has_numbers(self) -> bool:
         """Whether tensors have numbers; else they have only their shapes, and take no memory."""
         return self.graph.has_numbers
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether its file has types of its own: integers, and how they are rounded."""
+        return any(isinstance(value.element, Integer | Signs) for value in self.graph.values.values())
+
+    def first(self, samples: int) -> Network:
+        """The network for its first test inputs alone, or for as many that repeat them."""
+        order = np.arange(samples) % len(self.inputs[0])
+        inputs = tuple(x[order] if self.has_numbers else without_numbers(x.dtype, (samples, *x.shape[1:])) for x in self.inputs)
+        task = self.task.of(order) if self.task else None
+        return replace(self, graph=with_samples(self.graph, samples), inputs=inputs, task=task)
 
     def with_graph(self, graph: Graph) -> Network:
         """The network with another graph of the same inputs."""

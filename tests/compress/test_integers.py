@@ -24,7 +24,7 @@ from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
 from accelsim.graph.value import Value
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 STEP = Integers(scheme="int8")
 

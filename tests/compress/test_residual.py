@@ -26,7 +26,7 @@ from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.window import Window
 from accelsim.graph.rewrite import with_samples
 from accelsim.sim import fast
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 HIGHWAY = recipe({"scheme": "int8", "residual_bits": 16})

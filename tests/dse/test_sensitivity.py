@@ -15,7 +15,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.dse.sensitivity import DIALS, Value, parse, scan
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
 from accelsim.sensitivity import Row, Sensitivity
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 Float64 = NDArray[np.float64]

@@ -23,7 +23,7 @@ from accelsim.isa.opcodes import LOAD, MATMUL, MOMENTS, NONE, PRELOAD, REQUANTIZ
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.memory.region import overlap
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 Code = NDArray[np.void]
 

@@ -21,7 +21,7 @@ from accelsim.isa.program import Program
 from accelsim.results import Execution
 from accelsim.sim import critical_path, fast
 from accelsim.sim.critical_path import Link
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 
 def check(links: list[Link], execution: Execution) -> None:

@@ -30,7 +30,7 @@ from accelsim.kernels import lanes
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.sim.timing import Timing
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 #: Both ways to form products, where the processor has both.

@@ -22,7 +22,7 @@ from accelsim.config.load import load_machine
 from accelsim.errors import DeadlockError
 from accelsim.isa import accesses
 from accelsim.sim import fast
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 
 @given(net=networks(max_size=40), on=machines(min_side=2), batch=st.integers(1, 12), seed=st.integers(0, 2**32))

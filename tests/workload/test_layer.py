@@ -15,7 +15,7 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
 from accelsim.graph.ops.relu import Relu
 from accelsim.workload.layer import ConvSpec
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 HEAD = "kind: workload\nname: w\ndescription: d\nsource: s\n"
 

@@ -14,7 +14,7 @@ from accelsim.config import shipped
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
 from accelsim.graph.layer import layers
 from accelsim.graph.ops.relu import Relu
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 
 @pytest.fixture

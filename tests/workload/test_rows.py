@@ -14,7 +14,7 @@ from accelsim.config import shipped
 from accelsim.errors import AccelSimError
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.softmax import Softmax
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 LAYERS = """\
 layers:

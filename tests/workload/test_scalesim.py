@@ -20,7 +20,7 @@ from accelsim.results import Summary
 from accelsim.workload.importers.scalesim import read_topology, workload_text
 from accelsim.workload.importers.scalesim_machine import machine_text, read_configuration
 from accelsim.workload.layer import Shape
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 DATA = Path(__file__).parent.parent / "data" / "scalesim.csv"
 ROWS = list(csv.DictReader(DATA.read_text().splitlines()))

@@ -12,7 +12,7 @@ import pytest
 import accelsim
 from accelsim.errors import AccelSimError
 from accelsim.golden import real, steps
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 TEXT = """\
 kind: workload

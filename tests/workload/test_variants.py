@@ -16,7 +16,7 @@ from accelsim.config import shipped
 from accelsim.config.load import read_yaml
 from accelsim.errors import WorkloadError
 from accelsim.graph.layer import layers
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
 
 FILE = shipped.path_of("workload", "digits-mlp")

@@ -1,0 +1,154 @@
+"""Networks from whatever a person has: shipped names, workload files and folders, ONNX, GGUF, Hugging Face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from accelsim.config import shipped
+from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
+from accelsim.graph.graph import Graph
+from accelsim.graph.rewrite import with_samples
+from accelsim.graph.value import Shape, without_numbers
+from accelsim.workload import library
+from accelsim.workload.data import CALIBRATION, Data, drawn, read_data
+from accelsim.workload.importers import gguf, huggingface, onnx
+from accelsim.workload.importers.imported import Imported
+from accelsim.workload.load import read_network
+from accelsim.workload.network import Network
+
+#: Seed of inputs that are drawn for a network without data.
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network as it is asked for.
+
+    Parameters
+    ----------
+    name
+        Shipped name, name of a network that `accelsim get` has brought, or a path: of a workload file or its folder, an
+        ONNX or GGUF file, or a Hugging Face directory.
+    data, calibration
+        Files of test inputs, with what judges the outputs, and of inputs that fix the activations' ranges (.npz).
+    batch
+        Samples; all that the data have, or what the file says, if absent.
+    shapes
+        Shapes of inputs whose file leaves them open, by name.
+    """
+
+    name: str
+    data: Path | None = None
+    calibration: Path | None = None
+    batch: int | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def load_network(source: str | Source, variant: str | None = None, *, values: bool = True) -> Network:
+    """Load a network with its data.
+
+    Parameters
+    ----------
+    variant
+        Name of the variant whose weights are read; those of the network itself if absent.
+    values
+        Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        With every fault found.
+    """
+    asked = source if isinstance(source, Source) else Source(source)
+    path = library.found(asked.name) or Path(asked.name)
+    if path.is_dir() and (path / "workload.yaml").is_file():
+        path = path / "workload.yaml"
+    if not _is_imported(path):
+        name = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
+        network = read_network(name, variant, values=values)
+        return _with_data(network, {}, asked)
+    if variant is not None:
+        raise ConfigError(f"recipe must not begin with the variant {variant!r}, of which {path} has none")
+    imported = _import(path, asked)
+    empty: tuple[()] = ()
+    bare = Network(imported.graph, empty, None, empty, imported.sha256, calibrated_on="")
+    return _with_data(bare, imported.orders, asked, drawn_values=values)
+
+
+def _is_imported(path: Path) -> bool:
+    """Whether an importer reads it."""
+    return path.suffix.lower() in {".onnx", ".gguf"} or (path.is_dir() and not (path / "workload.yaml").is_file())
+
+
+def _import(path: Path, asked: Source) -> Imported:
+    """Read other tools' files."""
+    try:
+        if path.suffix.lower() == ".onnx":
+            return onnx.load(path, batch=asked.batch, shapes=asked.shapes)
+        length = _length(asked)
+        if path.suffix.lower() == ".gguf":
+            return gguf.load(path, batch=asked.batch or 1, length=length)
+        return huggingface.load(path, batch=asked.batch or 1, length=length)
+    except MemoryError:
+        raise WorkloadError(Fault("tensors must fit this computer's memory, but do not", str(path))) from None
+
+
+def _length(asked: Source) -> int | None:
+    """Tokens of a text, as the shape of the input says."""
+    for name, shape in asked.shapes.items():
+        if name != "input_ids" or len(shape) != 2:
+            raise AccelSimError(f"--shape must be input_ids=BATCH,LENGTH for a language model, not {name}={shape}")
+        return shape[1]
+    return None
+
+
+def _with_data(
+    network: Network, orders: Mapping[str, tuple[int, ...]], asked: Source, *, drawn_values: bool = True
+) -> Network:
+    """The network with the data that were asked for, or with drawn ones if it has none."""
+    if asked.data:
+        network = _given(network, read_data(asked.data, network.graph, orders), asked)
+    elif not network.inputs:
+        network = _drawn(network, asked, values=drawn_values)
+    if asked.calibration:
+        data = read_data(asked.calibration, network.graph, orders)
+        network = replace(
+            network,
+            calibration=data.inputs,
+            calibrated_on=asked.calibration.name,
+            sha256=network.sha256 | data.sha256,
+        )
+    if asked.batch is not None:
+        network = network.first(asked.batch)
+    return network
+
+
+def _given(network: Network, data: Data, asked: Source) -> Network:
+    """The network with test data of a file, which fix ranges too where nothing else does."""
+    assert asked.data  # noqa: S101 - as who calls has it
+    network = replace(
+        network,
+        graph=with_samples(network.graph, len(data.inputs[0])),
+        inputs=data.inputs,
+        task=data.task,
+        sha256=network.sha256 | data.sha256,
+    )
+    if network.calibration:
+        return network
+    return replace(network, calibration=data.inputs, calibrated_on=f"the test data, {asked.data.name}")
+
+
+def _drawn(network: Network, asked: Source, *, values: bool) -> Network:
+    """The network with drawn inputs, or inputs that have only shapes."""
+    graph: Graph = network.graph
+    if values:
+        inputs, ranges = drawn(graph, SEED), drawn(graph, SEED + 1, CALIBRATION)
+    else:
+        inputs = tuple(without_numbers(graph[name].element.dtype, graph[name].shape) for name in graph.inputs)
+        ranges = inputs
+    return replace(network, inputs=inputs, calibration=ranges, calibrated_on="drawn inputs", seed=SEED)

@@ -10,6 +10,7 @@ from scipy.special import erf, expit
 from accelsim.golden.interpreter import Array
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.function import Function, FunctionName
+from accelsim.graph.ops.quantize import Quantize
 from accelsim.graph.ops.relu import Relu
 
 FUNCTIONS: dict[FunctionName, Callable[[Array], Array]] = {
@@ -35,6 +36,17 @@ def relu(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # n
     """No number below zero, nor above the most."""
     assert isinstance(node.op, Relu)  # noqa: S101 - as the table has it
     return (np.clip(given[0], 0, node.op.most),)
+
+
+def quantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The nearest real number that the integers stand for."""
+    assert isinstance(node.op, Quantize)  # noqa: S101 - as the table has it
+    return (node.op.to.dequantize(node.op.to.quantize(given[0])),)
+
+
+def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The number itself."""
+    return (given[0],)
 
 
 def function(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

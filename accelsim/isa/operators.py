@@ -19,11 +19,11 @@ from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, MaxPool
-from accelsim.graph.ops.quantize import Quantize
+from accelsim.graph.ops.quantize import Quantize, Retype
 from accelsim.graph.ops.scaled_add import ScaledAdd
 
 #: Operators that say what they convert numbers to.
-_CONVERTING: tuple[type[Op], ...] = (Cast, LookUp, Quantize, ScaledAdd)
+_CONVERTING: tuple[type[Op], ...] = (Cast, LookUp, Quantize, Retype, ScaledAdd)
 #: Longest name of a rounding scheme or an operator that is looked at.
 _LONGEST = 64
 

@@ -34,7 +34,7 @@ from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
-from accelsim.graph.ops.quantize import Dequantize, Quantize
+from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.scaled_add import ScaledAdd
@@ -68,6 +68,7 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         DynamicQuantize: casts.dynamic_quantize,
         Quantize: quantized.quantize,
         Dequantize: quantized.dequantize,
+        Retype: quantized.retype,
         ScaledAdd: quantized.scaled_add,
         Copy: shapes.copy,
         Slice: shapes.slice_,

@@ -26,7 +26,13 @@ def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]
     element = graph[node.inputs[0]].element
     assert isinstance(element, Integer)  # noqa: S101 - as the operator has it
     centred = (given[0].astype(np.int64) - element.zero_point).astype(np.float32)
-    return (centred * np.asarray(element.scale).astype(np.float32),)
+    scale = given[1] if len(given) == 2 else np.asarray(element.scale)
+    return (centred * scale.astype(np.float32),)
+
+
+def retype(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The numbers themselves."""
+    return (given[0],)
 
 
 def scaled_add(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:

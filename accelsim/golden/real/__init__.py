@@ -23,7 +23,7 @@ from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
-from accelsim.graph.ops.quantize import Dequantize, Quantize
+from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
@@ -43,6 +43,7 @@ MEANINGS: dict[type[Op], Meaning] = {
     Relu: elementwise.relu,
     Quantize: elementwise.quantize,
     Dequantize: elementwise.dequantize,
+    Retype: elementwise.dequantize,
     Function: elementwise.function,
     BatchNorm: rows.batch_norm,
     LayerNorm: rows.layer_norm,

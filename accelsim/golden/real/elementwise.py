@@ -45,8 +45,8 @@ def quantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]: 
 
 
 def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
-    """The number itself."""
-    return (given[0],)
+    """The number itself, or times its scale."""
+    return (given[0] * given[1] if len(given) == 2 else given[0],)
 
 
 def function(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

@@ -56,7 +56,9 @@ class HostUnit:
         wanted = (computation.result.name,)
         try:
             with np.errstate(all="ignore"):
-                formed = interpreter.evaluate(computation.graph, given, self._meanings, lambda data: data, wanted)
+                formed = interpreter.evaluate(
+                    computation.graph, given, self._meanings, lambda value: value.numbers, wanted
+                )
         except UNFIT as error:
             raise ProgramError(Fault(f"computation {p.computation} must have a meaning, but {error}")) from None
         computation.result.write(self.memories.host, formed[wanted[0]])

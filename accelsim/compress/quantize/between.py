@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from accelsim.compress.quantize.fixed_point import quantize_multiplier
 from accelsim.compress.quantize.rows import SHARES, norm_constants, softmax_grid
 from accelsim.errors import ConfigError
-from accelsim.golden.real.elementwise import FUNCTIONS
+from accelsim.golden.real.functions import apply
 from accelsim.graph.element import Float, Integer
 from accelsim.graph.graph import Node
 from accelsim.graph.layer import Layer
@@ -121,7 +121,7 @@ class Between:
             case Function() as op:
                 entries = np.arange(given[0].qmin, given[0].qmax + 1)
                 with np.errstate(over="ignore"):
-                    table = result.quantize(FUNCTIONS[op.name](given[0].dequantize(entries)))
+                    table = result.quantize(apply(op, given[0].dequantize(entries)))
                 self._constant(f"{name}.table", table, result)
                 self._put(name, LookUp(result), (*node.inputs, f"{name}.table"), formed)
             case Softmax() | LayerNorm() | RmsNorm():

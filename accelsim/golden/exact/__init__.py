@@ -26,6 +26,8 @@ from accelsim.graph.ops.cast import Cast, DynamicQuantize
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.copy import Copy
+from accelsim.graph.ops.expand import Expand
+from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.look_up import LookUp
@@ -73,6 +75,8 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         Copy: shapes.copy,
         Slice: shapes.slice_,
         Concat: shapes.concat,
+        Gather: shapes.gather,
+        Expand: shapes.expand,
         Reshape: shapes.reshape,
         Transpose: shapes.transpose,
         Pad: shapes.pad,
@@ -93,4 +97,4 @@ def evaluate(
     """
     given = dict(zip(graph.entering, graph.given_before(inputs, states), strict=True))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return interpreter.evaluate(graph, given, meanings(fold_inputs), lambda data: data)
+        return interpreter.evaluate(graph, given, meanings(fold_inputs), lambda value: value.numbers)

@@ -5,20 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import erf, expit
 
 from accelsim.golden.interpreter import Array
+from accelsim.golden.real.functions import apply
+from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph, Node
-from accelsim.graph.ops.function import Function, FunctionName
+from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.quantize import Quantize
 from accelsim.graph.ops.relu import Relu
 
-FUNCTIONS: dict[FunctionName, Callable[[Array], Array]] = {
-    "sigmoid": expit,
-    "tanh": np.tanh,
-    "gelu": lambda x: x * (1 + erf(x / np.sqrt(2))) / 2,
-    "silu": lambda x: x * expit(x),
-    "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+
+def _modulo(a: Array, b: Array) -> Array:
+    """Remainder of a division with the divisor's sign."""
+    formed: Array = np.mod(a, b)
+    return formed
+
+
+def _divide(a: Array, b: Array) -> Array:
+    """Quotient; that of integers without its fraction."""
+    if np.result_type(a, b).kind == "f":
+        formed: Array = a / b
+        return formed
+    quotient, rest = np.divmod(a, b)  # which round down
+    corrected: Array = quotient + ((rest != 0) & ((a < 0) != (b < 0))).astype(quotient.dtype)
+    return corrected
+
+
+#: Functions of two or three tensors.
+ELEMENTWISE: dict[ElementwiseName, Callable[..., Array]] = {
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": _divide,
+    "power": np.power,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
+    "modulo": _modulo,
+    "remainder": np.fmod,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "not": np.invert,
+    "shift_left": np.left_shift,
+    "shift_right": np.right_shift,
+    "where": np.where,
+    "equal": np.equal,
+    "less": np.less,
+    "less_or_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_or_equal": np.greater_equal,
+    "is_nan": np.isnan,
+    "is_infinite": np.isinf,
 }
 
 
@@ -52,4 +89,20 @@ def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]
 def function(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
     """The function of the operator's name."""
     assert isinstance(node.op, Function)  # noqa: S101 - as the table has it
-    return (FUNCTIONS[node.op.name](given[0]),)
+    return (apply(node.op, given[0]).astype(given[0].dtype),)
+
+
+def elementwise(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
+    """The function of the operator's name, of the element's type."""
+    assert isinstance(node.op, Elementwise)  # noqa: S101 - as the table has it
+    formed = ELEMENTWISE[node.op.name](*given)
+    element = graph[node.output].element
+    return (formed.astype(element.dtype) if isinstance(element, Plain) else formed,)
+
+
+def convert(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
+    """The same numbers in another type; real ones stay in the type in which is computed."""
+    element = graph[node.output].element
+    if isinstance(element, Plain):
+        return (given[0].astype(element.dtype),)
+    return (given[0] if given[0].dtype.kind == "f" else given[0].astype(np.float64),)

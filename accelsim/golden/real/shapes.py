@@ -9,6 +9,8 @@ import numpy as np
 from accelsim.golden.interpreter import Array
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.expand import Expand
+from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
@@ -27,6 +29,20 @@ def slice_(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  #
 def copy(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
     """The same numbers."""
     return (given[0],)
+
+
+def gather(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """What stands at the indices; raises IndexError for one outside of the axis."""
+    op = node.op
+    assert isinstance(op, Gather)  # noqa: S101 - as the table has it
+    return (np.take(given[0], given[1].astype(np.int64), axis=op.axis),)
+
+
+def expand(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The tensor over and over."""
+    op = node.op
+    assert isinstance(op, Expand)  # noqa: S101 - as the table has it
+    return (np.tile(given[0], op.times),)
 
 
 def concat(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

@@ -116,7 +116,7 @@ class Emit:
     def weighted(self, node: Node, x: str, grid: Grid, bias: Int64 | None, to: Integer, formed: str) -> None:
         """A convolution or a product with a constant, its bias and its conversion."""
         element, scale = self.element(x), grid.by_feature
-        assert isinstance(element, Integer)  # noqa: S101, PT018 - as the caller has it
+        assert isinstance(element, Integer)  # noqa: S101 - as the caller has it
         assert scale is not None  # noqa: S101 - as the caller has it
         first = np.clip(grid.numbers, LEAST, MOST)
         rest, bits = grid.numbers - first, 8

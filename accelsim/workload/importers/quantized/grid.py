@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.golden.real import shapes
 from accelsim.golden.interpreter import Meaning
+from accelsim.golden.real import shapes
 from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.gather import Gather

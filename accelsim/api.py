@@ -17,7 +17,7 @@ from accelsim.compiler.pipeline import can_execute, compile_graph, planned
 from accelsim.compiler.plan import told
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
-from accelsim.compress.recipe import Recipe, load_recipe
+from accelsim.compress.recipe import STORED, Recipe, load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import BankedDram, Machine, SimpleDram
 from accelsim.config.load import load_machine, load_technology
@@ -37,7 +37,7 @@ from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, summarize
-from accelsim.workload.source import load_network
+from accelsim.workload.source import Source, load_network
 from accelsim.workload.network import Network
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ DEFAULT_ENGINE = "fast"
 
 
 def run(
-    workload: str = DEFAULT_WORKLOAD,
+    workload: str | Source = DEFAULT_WORKLOAD,
     arch: str = DEFAULT_ARCH,
     recipe: str | None = None,
     *,
@@ -105,6 +105,8 @@ def run(
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compile_kernels([machine], engine=engine, timing_only=timing_only, progress=progress)
     network = load_network(workload, values=needs_values(machine, chosen, timing_only=timing_only))
+    if not recipe:
+        chosen = stored_or(chosen, network)
     begun = load_network(workload, chosen.weights) if chosen.weights else network
     prepared = prepare(network, begun, chosen)
     return simulate(
@@ -235,7 +237,7 @@ def critical_path(
 
 
 def compile_workload(
-    workload: str,
+    workload: str | Source,
     arch: str,
     recipe: str | None = None,
     *,
@@ -247,7 +249,7 @@ def compile_workload(
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compile_kernels([], progress=progress)
-    executed = _executed(workload, chosen)
+    executed = _executed(workload, chosen, given=bool(recipe))
     named = _named(progress, "compiling")
     program = compile_graph(
         executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least
@@ -257,7 +259,7 @@ def compile_workload(
 
 
 def plan(
-    workload: str,
+    workload: str | Source,
     arch: str = DEFAULT_ARCH,
     recipe: str | None = None,
     *,
@@ -271,20 +273,21 @@ def plan(
     """
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
-    executed = _executed(workload, chosen, values=needs_values(machine, chosen, timing_only=True))
+    values = needs_values(machine, chosen, timing_only=True)
+    executed = _executed(workload, chosen, given=bool(recipe), values=values)
     named = _named(progress, "planning")
     lowering = planned(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
     return told(lowering, machine)
 
 
-def graph(workload: str, recipe: str | None = None) -> Graph:
+def graph(workload: str | Source, recipe: str | None = None) -> Graph:
     """Graph of a network in real numbers, or as a recipe types it; arguments and errors as for `run`."""
     if recipe is None:
         return load_network(workload, values=False).graph
     return _executed(workload, load_recipe(recipe)).graph
 
 
-def machines_for(workload: str, recipe: str) -> list[str]:
+def machines_for(workload: str | Source, recipe: str) -> list[str]:
     """Shipped machines that can execute a network as a recipe compresses it; arguments and errors as for `run`."""
     executed = _executed(workload, load_recipe(recipe))
     names = shipped.names("arch")
@@ -357,9 +360,22 @@ def compiled_for(program: Program) -> Machine:
     raise ProgramError(f"--arch must name the machine: no shipped one is the {name!r} that the program is for")
 
 
-def _executed(workload: str, recipe: Recipe, *, values: bool = True) -> Compiled:
-    """What is compiled of a workload by a recipe; synthetic weights are drawn if their values matter."""
+def stored_or(recipe: Recipe, network: Network) -> Recipe:
+    """A machine's recipe, or that of networks that are quantized already."""
+    return load_recipe(STORED) if network.is_typed else recipe
+
+
+def _executed(workload: str | Source, recipe: Recipe, *, given: bool = True, values: bool = True) -> Compiled:
+    """What is compiled of a workload by a recipe; synthetic weights are drawn if their values matter.
+
+    Parameters
+    ----------
+    given
+        Whether the recipe was asked for; else a network that is quantized already has its own types.
+    """
     network = load_network(workload, recipe.weights, values=values)
+    if not given:
+        recipe = stored_or(recipe, network)
     return _compacted(_typed(rewritten(network, recipe), recipe), recipe)
 
 
@@ -369,7 +385,9 @@ def _typed(network: Network, recipe: Recipe) -> Compiled:
     pairs = zip((graph[name].element for name in graph.inputs), network.inputs, strict=True)
     if not graph.has_numbers:
         return Compiled(graph, tuple(without_numbers(element.dtype, x.shape) for element, x in pairs))
-    return Compiled(graph, tuple(element.quantize(x) for element, x in pairs))
+    # integers of an input that is quantized already are what they are
+    numbers = (x if x.dtype == element.dtype else element.quantize(x) for element, x in pairs)
+    return Compiled(graph, tuple(numbers))
 
 
 def _compacted(typed: Compiled, recipe: Recipe) -> Compiled:
@@ -433,6 +451,8 @@ def _reference(prepared: Prepared, machine: Machine) -> Reference:
     """
     network, rewrote, typed = prepared.network, prepared.rewrote, prepared.typed
     expected = exact.evaluate(typed.graph, typed.inputs, machine.fold_inputs)
+    if network.is_typed:
+        return Reference(network, typed.graph, expected, {})
     found = dict(real.evaluate(rewrote.graph, rewrote.inputs))
     if rewrote is not network:
         found |= real.evaluate(network.graph, network.inputs, network.graph.outputs)

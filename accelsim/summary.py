@@ -59,7 +59,8 @@ class Reference:
     typed
         Typed graph before compaction, whose elements give numbers their real values.
     exact, real
-        Numbers of all values of the typed and of the float graph, by name, all features.
+        Numbers of all values of the typed and of the float graph, by name, all features; `real` is empty for a
+        network that is quantized already and has no float graph.
     """
 
     network: Network
@@ -158,7 +159,7 @@ def summarize(
         energy_pj=energy.total(layer.energy_pj for layer in layers),
         compression=_compression(infos),
         counters=energy.price(counters, prices),
-        quality=_quality(golden, layers[-1].quality, program, execution),
+        quality=_quality(golden, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
         workload=header.workload,
         arch=machine.name,
@@ -284,10 +285,11 @@ def _layer(
         found = [(region, execution.numbers(region)) for region in regions]
         exact = all(_identical(numbers, region.of_full(known)) for region, numbers in found)
         outputs = _joined(found, known.shape)
-        real = golden.real_of(info.output)
-        wanted = regions[0].of_full(real) if len(regions) == 1 else real.reshape(outputs.shape)
-        given = golden.typed[info.output].element.dequantize(outputs)
-        judged = Quality(sqnr_db=quality.sqnr_db(wanted, given), cosine=quality.cosine(wanted, given), task=None)
+        real = golden.real_of(info.output) if golden.real else None
+        if real is not None:
+            wanted = regions[0].of_full(real) if len(regions) == 1 else real.reshape(outputs.shape)
+            given = golden.typed[info.output].element.dequantize(outputs)
+            judged = Quality(sqnr_db=quality.sqnr_db(wanted, given), cosine=quality.cosine(wanted, given), task=None)
     return LayerResult(
         **figures,
         energy_pj=energy.breakdown(rows),
@@ -375,9 +377,9 @@ def _compression(layers: list[LayerInfo]) -> Compression:
     return Compression(dense_bits=dense, stored_bits=stored, ratio=dense / stored if stored else 1.0)
 
 
-def _quality(golden: Reference | None, last: Quality | None, program: Program, execution: Execution) -> Quality | None:
+def _quality(golden: Reference | None, program: Program, execution: Execution) -> Quality | None:
     """Quality of the network's output, and of its task, from the simulated bytes; none of several outputs."""
-    if golden is None or last is None or len(golden.typed.outputs) > 1:
+    if golden is None or len(golden.typed.outputs) > 1:
         return None
     (name,) = golden.typed.outputs
     outputs = execution.numbers(program.header.region(name))

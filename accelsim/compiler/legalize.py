@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from accelsim.compiler.fusion import Fusion
+from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
+from accelsim.datapath import requantize
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float, Integer
+from accelsim.isa.functions import Function
 
 
 def legalize(lowering: Lowering, machine: Machine) -> Lowering:
@@ -20,6 +24,12 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
     CompileError
         If operands are not of the machine's type, or sums could leave their accumulator.
     """
+    for fusion in lowering.fusions:
+        if not machine.vector.float32_scale and _scales_by_floats(fusion):
+            raise CompileError(
+                f"layer {fusion.name}: {machine.name} multiplies by M 2^shift alone, not by the float32 scales that "
+                "the network has"
+            )
     for product in (fusion.product for fusion in lowering.fusions):
         if product is None:
             continue
@@ -41,6 +51,14 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
         if not isinstance(product.input, Float) and lowering.has_numbers:
             _bound_sums(product)
     return lowering
+
+
+def _scales_by_floats(fusion: Fusion) -> bool:
+    """Whether the vector unit multiplies by float32 scales."""
+    if fusion.product:
+        return fusion.product.results.rounding in requantize.FLOAT_MODES
+    function = fusion.work.function if isinstance(fusion.work, VectorWork) else None
+    return isinstance(function, Function) and requantize.MODES[function.rounding] in requantize.FLOAT_MODES
 
 
 def _bound_sums(product: Product) -> None:

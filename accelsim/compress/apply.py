@@ -16,7 +16,7 @@ from accelsim.compress.quantize import binary, dynamic, floats, integers
 from accelsim.compress.quantize.between import SCALED, Between, formed_type
 from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
-from accelsim.compress.recipe import Quantizer, Recipe
+from accelsim.compress.recipe import STORED, Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
@@ -59,6 +59,9 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     ConfigError
         If a step of the recipe matches no layer.
     """
+    require_types(network, recipe)
+    if recipe.is_stored:
+        return network
     folded = fold_pads(fold_batch_norms(network.graph))
     if folded is not network.graph:
         network = network.with_graph(folded)
@@ -69,9 +72,28 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     return network
 
 
+def require_types(network: Network, recipe: Recipe) -> None:
+    """Refuse recipes that choose types for a network that has some, and those that leave it without any.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe does not fit.
+    """
+    if network.is_typed and not recipe.is_stored:
+        raise ConfigError(
+            f"recipe {recipe.name} must be for a network in real numbers; {network.name} is quantized already: "
+            f"--recipe {STORED}, or none"
+        )
+    if recipe.is_stored and not network.is_typed:
+        raise ConfigError(f"recipe {recipe.name} must be for a network that is quantized already, as {network.name} is not")
+
+
 def quantize(network: Network, recipe: Recipe) -> Graph:
     """Choose the types of a float network's tensors by a recipe's other steps; errors as for `compress`."""
     graph = network.graph
+    if recipe.is_stored:
+        return graph
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
             _require_match(other.layers, graph, recipe)

@@ -25,6 +25,7 @@ from accelsim.compress.reparameterize.outliers import Outliers
 from accelsim.compress.reparameterize.smoothquant import SmoothQuant
 from accelsim.compress.rewrite import Rewrite
 from accelsim.compress.store import Store
+from accelsim.compress.stored import AsStored
 from accelsim.config import shipped
 from accelsim.config.load import load_model
 from accelsim.config.model import NAME, Frozen, quantity
@@ -34,7 +35,10 @@ Rewriter = (
     PruneMagnitude | PruneColumns | PruneGroups | PruneWanda | Svd | LowRank | Cluster | SmoothQuant | Awq | Gptq
     | Outliers
 )  # fmt: skip
-Step = Annotated[Rewriter | Quantizer | Store, Field(discriminator="scheme")]
+Step = Annotated[Rewriter | Quantizer | Store | AsStored, Field(discriminator="scheme")]
+
+#: Shipped recipe of networks that are quantized already.
+STORED = "stored"
 
 #: Words that are no text in YAML 1.2 or 1.1.
 _NO_NAMES = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
@@ -65,6 +69,17 @@ class Recipe(Frozen):
         if self.compact and any(isinstance(step, Integers) and step.weight_scales for step in self.steps):
             raise ValueError("compact must be false for weight_scales, whose groups are of all inputs")
         return self
+
+    @model_validator(mode="after")
+    def _stored_alone(self) -> Recipe:
+        if self.is_stored and (len(self.steps) > 1 or self.compact or self.weights):
+            raise ValueError("scheme stored must stand alone: it leaves a network as its file has it")
+        return self
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether a network's types are those of its file."""
+        return any(isinstance(step, AsStored) for step in self.steps)
 
     @property
     def sets_types_alone(self) -> bool:

@@ -95,6 +95,11 @@ class Vector(Frozen):
     latency_cycles: Integer = quantity(
         "core cycles", "Edges from the value to its result: multiply, rounding shift, saturate", ge=1, le=1000
     )
+    float32_scale: bool = quantity(
+        "flag",
+        "Whether it multiplies by float32 scales, too, as onnxruntime has them, and not by M 2^shift alone",
+        default=True,
+    )
 
 
 class Decode(Frozen):

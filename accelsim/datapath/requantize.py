@@ -13,7 +13,9 @@ tflite214_builtin_fully_connected  m 2^(s - 31)        to 32 bits ties up, then 
 litert_ref_fully_connected         m 2^(s - 31)        once, ties away from zero (LiteRT's reference kernel)
 xnnpack_qs8_rndnu                  m 2^-s              once, ties up; m has 24 bits; clamped before the zero point
 xnnpack_qs8_fp32_rne               float32(m 2^-s)     product and integer rounded to nearest even in float32
-onnxruntime_qlinearmatmul_s8       float32(m 2^-s)     the same
+onnxruntime_qlinearmatmul_s8       float32(m 2^-s)     the same: QLinearConv, QLinearMatMul, means of images
+onnxruntime_qlinearmul             float32(m 2^-s)     product, its sum with the zero point and integer rounded to
+                                                       nearest even: QLinearMul, means of windows
 gemmini_rounding_rshift_rne        2^-s                right shift, ties to even (RISC-V vxrm rne); m is not used
 nvdla_half_away                    m 2^-s              ties away from zero, saturated to 17 bits before the zero point
 tflite_int64_reduced               m 2^(s - 31)        once, ties up, m rounded to 15 bits: TFLite's for int64 sums
@@ -33,9 +35,13 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import unknown_name
 
 Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
 
 _BIAS_ADD = Event(Component.REQUANTIZE, Operation.INT_ADD, 32)
 _MULTIPLY = Event(Component.REQUANTIZE, Operation.INT_MULTIPLY, 32, 32)
+_NORMALIZE = Event(Component.REQUANTIZE, Operation.INT_SHIFT, 32)
+_FLOAT_ADD = Event(Component.REQUANTIZE, Operation.FLOAT_ADD, 32)
+_FLOAT_MULTIPLY = Event(Component.REQUANTIZE, Operation.FLOAT_MULTIPLY, 32)
 _ROUNDING_ADD = Event(Component.REQUANTIZE, Operation.INT_ADD, 64)
 _SHIFT = Event(Component.REQUANTIZE, Operation.INT_SHIFT, 64)
 
@@ -84,12 +90,17 @@ def _rndnu(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return _half_up(acc * multiplier, shift)
 
 
-def _fp32(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+def _product(acc: Int64, multiplier: Int64, shift: Int64) -> Float32:
     # the significand has 24 bits, so the scale is exact; integer sums beyond 2^24 are rounded on their way to float32
     with np.errstate(over="ignore", invalid="ignore"):  # a scale beyond float32 is infinite; nothing times it is 0
         scale = np.ldexp(multiplier.astype(np.float32), -shift.astype(np.int32))
         product = np.nan_to_num(acc.astype(np.float32) * scale, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    return np.rint(np.clip(product, np.float32(-(2.0**31)), np.float32(2.0**31))).astype(np.int64)
+    found: Float32 = np.clip(product, np.float32(-(2.0**31)), np.float32(2.0**31))
+    return found
+
+
+def _fp32(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:
+    return np.rint(_product(acc, multiplier, shift)).astype(np.int64)
 
 
 def _gemmini(acc: Int64, multiplier: Int64, shift: Int64) -> Int64:  # noqa: ARG001 - the scale is a power of two
@@ -121,8 +132,13 @@ _SCHEMES: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "nvdla_half_away": _nvdla,
     "tflite_int64_reduced": _reduced,
 }
+#: Scheme that adds the zero point to the product before it rounds, so that it can't stand apart from it.
+ZERO_POINT_FIRST = "onnxruntime_qlinearmul"
 #: Names of the rounding schemes; their order is their number in an instruction.
-MODES = tuple(_SCHEMES)
+MODES = (*_SCHEMES, ZERO_POINT_FIRST)
+#: Schemes whose multiplier is a float's, with 24 bits, and the largest right shift of it.
+FLOAT_MODES = ("xnnpack_qs8_fp32_rne", "onnxruntime_qlinearmatmul_s8", ZERO_POINT_FIRST)
+MOST_FLOAT_SHIFT = 62
 #: Schemes whose scale is multiplier * 2^(shift - 31), and the largest shift of each: a multiplier of 31 bits, or of 15
 #: in `tflite_int64_reduced`, is always shifted right by one bit or more.
 MOST_SHIFT = {
@@ -171,10 +187,16 @@ def requantize(
     ValueError
         If the mode is unknown.
     """
-    if mode not in _SCHEMES:
+    if mode not in MODES:
         raise ValueError(unknown_name("rounding mode", mode, MODES))
-    operands = (np.asarray(value, dtype=np.int64) for value in (acc, multiplier, shift))
-    return np.clip(_SCHEMES[mode](*operands) + np.asarray(zero_point, dtype=np.int64), qmin, qmax)
+    operands = [np.asarray(value, dtype=np.int64) for value in (acc, multiplier, shift)]
+    zero = np.asarray(zero_point, dtype=np.int64)
+    if mode == ZERO_POINT_FIRST:
+        scaled = np.rint(_product(*operands) + zero.astype(np.float32)).astype(np.int64)
+    else:
+        scaled = _SCHEMES[mode](*operands) + zero
+    found: Int64 = np.clip(scaled, qmin, qmax)
+    return found
 
 
 def cycles(rows: int, columns: int, lanes: int, words: int, latency: int) -> tuple[int, int]:
@@ -187,8 +209,19 @@ def cycles(rows: int, columns: int, lanes: int, words: int, latency: int) -> tup
     return free, free + latency - 1
 
 
-def events(counters: Counters, values: int) -> None:
-    """Count bias sum, product, rounding sum, shift, and the sum with the zero point; the clamp is wiring."""
+def events(counters: Counters, values: int, mode: str) -> None:
+    """Count bias sum, product, rounding sum, shift, and the sum with the zero point; the clamp is wiring.
+
+    Of floats: the bias, the shift to the leading one, the product, the shift and the sum of rounding, the zero point,
+    by a float's adder where it comes first.
+    """
+    if mode in FLOAT_MODES:
+        count(counters, _BIAS_ADD, (2 if mode == ZERO_POINT_FIRST else 3) * values)
+        count(counters, _NORMALIZE, 2 * values)
+        count(counters, _FLOAT_MULTIPLY, values)
+        if mode == ZERO_POINT_FIRST:
+            count(counters, _FLOAT_ADD, values)
+        return
     count(counters, _BIAS_ADD, 2 * values)
     count(counters, _MULTIPLY, values)
     count(counters, _ROUNDING_ADD, values)

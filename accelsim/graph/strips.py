@@ -24,11 +24,12 @@ from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.value import Value
 
 #: Operators that do the same to each pixel.
-_POINTWISE = (Add, Cast, Copy, Function, LookUp, Mul, Relu)
+_POINTWISE = (Add, Cast, Copy, Function, LookUp, Mul, Relu, ScaledAdd)
 
 
 class Part(NamedTuple):

@@ -4,8 +4,8 @@ An instruction says where tiles lie, its function what becomes of them: the oper
 the scalars that the unit's registers hold meanwhile. So the events and cycles of an instruction follow from operands.
 
 A scale is M 2^(shift - 31) as `requantize` takes it in the rounding scheme of that number, one whose multipliers have
-31 bits; of floats `multiplier` is the bits of a float32, and so are `low` and `high` of float results. Fields that an
-operation does not use are 0.
+31 bits, or M 2^-shift in onnxruntime's, a float32; of floats `multiplier` is the bits of a float32, and so are `low`
+and `high` of float results. Fields that an operation does not use are 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.datapath import requantize
-from accelsim.datapath.vector.elements import BYTES, Element
+from accelsim.datapath.vector import float_scale
+from accelsim.datapath.vector.elements import BYTES, Element, float_of
 from accelsim.datapath.vector.pool import MAX_WINDOW
 
 Int64 = NDArray[np.int64]
@@ -44,6 +45,7 @@ REDUCTIONS = (Operation.MAXIMUM, Operation.SUM)
 MOVES = (Operation.COPY, Operation.TRANSPOSE, Operation.FILL)
 #: Operations of two tiles.
 BINARY = (Operation.ADD, Operation.MULTIPLY)
+_SUM_OF_FLOATS = requantize.MODES.index(requantize.ZERO_POINT_FIRST)
 #: Entries of a table, a byte each, in the weight scratchpad.
 TABLE_BYTES = 256
 
@@ -62,6 +64,8 @@ class Function(NamedTuple):
     multiplier, shift, other_multiplier, other_shift, result_multiplier, result_shift
         Scales of the first tile, of the other one, and of the result. Two tiles of at most 16 bits are added as
         `elementwise.add_integers` does, each by its factor of at most 1/2; an 8-bit tile is added to int32 by its own.
+        In onnxruntime's scheme two tiles of at most 8 bits are added as `float_scale.add` does: multipliers are the
+        bits of its three float32.
     rounding
         Rounding scheme of the scales.
     low, high
@@ -120,6 +124,11 @@ _OWN_SCALE, _OTHER_SCALE, _RESULT_SCALE = (
 )  # fmt: skip
 
 
+def adds_floats(f: Function) -> bool:
+    """Whether an addition of integers is one of floats, their zero points included: in onnxruntime's scheme."""
+    return f.operation == Operation.ADD and f.rounding == _SUM_OF_FLOATS and all(t.is_narrow for t in f.types)
+
+
 def used(f: Function) -> frozenset[str]:  # noqa: C901, PLR0911, PLR0912 - one an operation
     """Fields, beside operation and types, that are not 0 for all functions of this operation on these types."""
     source, other, result = f.types
@@ -134,6 +143,8 @@ def used(f: Function) -> frozenset[str]:  # noqa: C901, PLR0911, PLR0912 - one a
             return frozenset((*_OWN_SCALE, "rounding", "zero_point", "result_zero_point", *_RANGE))
         case Operation.ADD if result.is_float or (source, other) == (Element.INT32, Element.INT32):
             return frozenset(_RANGE)
+        case Operation.ADD if adds_floats(f):
+            return frozenset(("multiplier", "other_multiplier", "result_multiplier", "rounding", *_RANGE))
         case Operation.ADD if source == Element.INT32:
             return frozenset((*_OTHER_SCALE, "rounding", "other_zero_point", *_RANGE))
         case Operation.ADD:
@@ -212,15 +223,27 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
 
 def _scales(f: Function, fields: frozenset[str]) -> Iterator[str]:
     """Scales are those that the rounding scheme takes."""
-    if "rounding" not in fields:
-        for name in ("multiplier", "result_multiplier"):
-            if name in fields and not 0 <= getattr(f, name) < 2**32:
-                yield f"{name} must be the bits of a float32, not {getattr(f, name)}"
+    if "rounding" in fields:
+        yield from _rounded_scales(f, fields)
         return
+    for name in ("multiplier", "result_multiplier"):
+        if name in fields and not 0 <= getattr(f, name) < 2**32:
+            yield f"{name} must be the bits of a float32, not {getattr(f, name)}"
+
+
+def _rounded_scales(f: Function, fields: frozenset[str]) -> Iterator[str]:
+    """Scales of a rounding scheme."""
     names = requantize.MODES[f.rounding : f.rounding + 1] if f.rounding >= 0 else ()
-    if not names or names[0] not in requantize.Q31_MODES:
+    if not names or names[0] not in (*requantize.Q31_MODES, *requantize.FLOAT_MODES):
         numbers = ", ".join(str(requantize.MODES.index(mode)) for mode in requantize.Q31_MODES)
-        yield f"rounding must be one of {numbers}, whose multipliers have 31 bits, not {f.rounding}"
+        floats = ", ".join(str(requantize.MODES.index(mode)) for mode in requantize.FLOAT_MODES)
+        yield (
+            f"rounding must be one of {numbers}, whose multipliers have 31 bits, or of {floats}, whose have 24, "
+            f"not {f.rounding}"
+        )
+        return
+    if names[0] in requantize.FLOAT_MODES:
+        yield from _float_scales(f, fields)
         return
     most = requantize.MOST_SHIFT[names[0]]
     for multiplier, shift in (_OWN_SCALE, _OTHER_SCALE, _RESULT_SCALE):
@@ -233,6 +256,30 @@ def _scales(f: Function, fields: frozenset[str]) -> Iterator[str]:
             yield f"{shift} must be -31 to {most}, not {s}"
         elif "result_multiplier" in fields and multiplier != "result_multiplier" and m * 2.0**s > 2**30:
             yield f"{multiplier} and {shift} must be a factor of at most 1/2, so that int32 holds the sum"
+
+
+def _float_scales(f: Function, fields: frozenset[str]) -> Iterator[str]:
+    """Scales are float32."""
+    if adds_floats(f):
+        for name in ("multiplier", "other_multiplier"):
+            bits = getattr(f, name)
+            if not 0 <= bits < 2**32 or not float_scale.LEAST_FACTOR <= float_of(bits) <= float_scale.MOST_FACTOR:
+                yield f"{name} must be the bits of a float32 of 2^-20 to 2^8, not {bits}"
+        bits = f.result_multiplier
+        if not 0 <= bits < 2**32 or not abs(float_of(bits)) <= float_scale.MOST_FIXED:
+            yield f"result_multiplier must be the bits of a float32 of at most 2^18 in magnitude, not {bits}"
+        return
+    if f.operation == Operation.ADD:
+        yield "rounding must be one whose multipliers have 31 bits where more than 8 bits are added"
+        return
+    for multiplier, shift in (_OWN_SCALE, _OTHER_SCALE, _RESULT_SCALE):
+        if multiplier not in fields:
+            continue
+        m, s = getattr(f, multiplier), getattr(f, shift)
+        if not 0 <= m < 2**24:
+            yield f"{multiplier} must be 0 to {2**24 - 1}, not {m}"
+        elif not 0 <= s <= requantize.MOST_FLOAT_SHIFT:
+            yield f"{shift} must be 0 to {requantize.MOST_FLOAT_SHIFT}, not {s}"
 
 
 def _points(f: Function, fields: frozenset[str]) -> Iterator[str]:

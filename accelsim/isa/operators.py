@@ -11,7 +11,7 @@ from accelsim.config.load import wording
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import unknown_name
 from accelsim.golden import real
-from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.golden.exact.rounding import NAMES
 from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
@@ -19,7 +19,11 @@ from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, MaxPool
+from accelsim.graph.ops.quantize import Quantize, Retype
+from accelsim.graph.ops.scaled_add import ScaledAdd
 
+#: Operators that say what they convert numbers to.
+_CONVERTING: tuple[type[Op], ...] = (Cast, LookUp, Quantize, Retype, ScaledAdd)
 #: Longest name of a rounding scheme or an operator that is looked at.
 _LONGEST = 64
 
@@ -103,7 +107,7 @@ def element_info(element: Element) -> FloatInfo | IntegerInfo | SignsInfo | Plai
 
 
 class _To(Frozen):
-    """Attributes of a conversion, by multiplication or by a table."""
+    """Attributes of a conversion, by multiplication, by a table or of a sum."""
 
     to: ElementInfo
     rounding: Annotated[str, Field(max_length=_LONGEST)] = ""
@@ -112,7 +116,7 @@ class _To(Frozen):
 
 def _known() -> dict[str, type[Op]]:
     """Operators that a host computes, by name."""
-    operators: tuple[type[Op], ...] = (*real.MEANINGS, Cast, LookUp)
+    operators: tuple[type[Op], ...] = (*real.MEANINGS, *_CONVERTING)
     return {op.__name__: op for op in operators}
 
 
@@ -137,7 +141,7 @@ def read_op(value: object) -> object:
         if key not in names:
             raise ValueError(unknown_name("attribute", str(key), names))
     try:
-        op = _converts(kind, fields) if kind in {Cast, LookUp} else TypeAdapter(kind).validate_python(fields)
+        op = _converts(kind, fields) if kind in _CONVERTING else TypeAdapter(kind).validate_python(fields)
     except ValidationError as error:
         detail = error.errors()[0]
         raise ValueError(f"{name}: {'.'.join(map(str, detail['loc']))}: {wording(detail)}") from None
@@ -149,10 +153,10 @@ def read_op(value: object) -> object:
 
 def _converts(kind: type[Op], fields: dict[str, object]) -> Op:
     to = _To.model_validate(fields)
-    if kind is LookUp:
-        return LookUp(to.to.element)
-    if to.rounding not in {"", *ROUNDING}:
-        raise ValueError(unknown_name("rounding", to.rounding, ROUNDING))
+    if kind is not Cast:
+        return kind(to.to.element)  # type: ignore[call-arg] # as the table has it
+    if to.rounding not in {"", *NAMES}:
+        raise ValueError(unknown_name("rounding", to.rounding, NAMES))
     return Cast(to.to.element, to.rounding, to.lift)
 
 

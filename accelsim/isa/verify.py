@@ -27,6 +27,7 @@ from accelsim.errors import Fault, ProgramError
 from accelsim.formats.storage import FORMATS, Storage
 from accelsim.isa import accesses, computations, descriptors, functions, hazards, integers, opcodes, tilewise, typed
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
+from accelsim.isa.functions import Function
 from accelsim.isa.kinds import Kinds
 from accelsim.isa.limits import Limit, datapath_limits
 from accelsim.isa.opcodes import (
@@ -216,6 +217,7 @@ def _limits(program: Program, machine: Machine) -> list[str]:
                 for i in np.flatnonzero(program.instructions["opcode"] == number)
             ]
     faults += _decodes(program, machine)
+    faults += _scales(program, machine)
     for number in opcodes.PRODUCTS:
         (index,) = np.nonzero(program.instructions["opcode"] == number)
         inner, outer = (_operand(program, index, number, name) for name in ("inner", "outer_stride"))
@@ -252,6 +254,20 @@ def _limits(program: Program, machine: Machine) -> list[str]:
             for i, value in zip(index[values > limit], values[values > limit], strict=True)
         ]
     return faults
+
+
+def _scales(program: Program, machine: Machine) -> list[str]:
+    """Float32 scales are for a vector unit that multiplies by them."""
+    if machine.vector.float32_scale:
+        return []
+    floats = [requantize.MODES.index(mode) for mode in requantize.FLOAT_MODES]
+    code = program.instructions
+    (index,) = np.nonzero(code["opcode"] == REQUANTIZE)
+    found = index[np.isin(_operand(program, index, REQUANTIZE, "rounding"), floats)].tolist()
+    of_functions = np.flatnonzero([Function.read(record).rounding in floats for record in program.functions])
+    (index,) = np.nonzero(np.isin(code["opcode"], opcodes.TYPED))
+    found += index[np.isin(code["operands"][index, 0], of_functions)].tolist()
+    return [f"{name_of(program, i)}: must not scale by float32, which {machine.name} does not" for i in sorted(found)]
 
 
 def _decodes(program: Program, machine: Machine) -> list[str]:

@@ -325,7 +325,7 @@ def _requantize(p: Int64, memories: Memories, rounding: Int64, room: Channels) -
     lanes.copy(memories.weight, constants, room.bias, 0, 4 * channels)
     lanes.copy(memories.weight, constants + 4 * channels, room.multiplier, 0, 4 * channels)
     lanes.copy(memories.weight, constants + 8 * channels, room.shift, 0, channels)
-    if not requantize.are_defined(room.shift, channels):
+    if not requantize.are_defined(mode, room.shift, channels):
         return False
     for row in range(rows):
         channel = 0

@@ -18,10 +18,12 @@ Int32 = NDArray[np.int32]
 Int8 = NDArray[np.int8]
 
 #: Rounding schemes, scale m 2^(s - 31): once, ties up or away from zero; to 32 bits ties up, then a right shift, ties
-#: away from zero or up.
-ONCE_UP, ONCE_AWAY, TWICE_AWAY, TWICE_UP = range(4)
-#: Shifts s for which the schemes are defined; a left shift is positive.
-LOWEST, HIGHEST = -31, 30
+#: away from zero or up. Scale m 2^-s, a float32: the zero point added behind rounding to nearest even, or before it.
+ONCE_UP, ONCE_AWAY, TWICE_AWAY, TWICE_UP, FLOAT, FLOAT_SUM = range(6)
+#: Shifts s for which the schemes are defined; a left shift is positive, of floats a right one.
+LOWEST, HIGHEST, HIGHEST_FLOAT = -31, 30, 62
+#: Products of floats are clamped to it before they are rounded, which no result of 16 bits tells.
+LARGEST = np.float32(2.0**31)
 
 
 class Channels(NamedTuple):
@@ -38,12 +40,14 @@ def room(channels: int) -> Channels:
 
 
 @borrowing
-def are_defined(shift: Int8, channels: int) -> bool:
-    """Whether the schemes are defined for the shifts of the first channels."""
+def are_defined(mode: int, shift: Int8, channels: int) -> bool:
+    """Whether a scheme is defined for the shifts of the first channels."""
     low = high = 0
     for c in range(np.uint64(channels)):
         s = int(np.int64(shift[c]))
         low, high = min(low, s), max(high, s)
+    if mode >= FLOAT:
+        return low >= 0 and high <= HIGHEST_FLOAT
     return low >= LOWEST and high <= HIGHEST
 
 
@@ -96,14 +100,41 @@ def _twice_up(total: int, multiplier: int, shift: int) -> int:
 
 
 @inner
+def _product(total: int, multiplier: int, shift: int) -> np.float32:
+    """float32 of a value times a float32 factor; powers of two divide exactly."""
+    factor = np.float32(multiplier) / np.float32(1 << shift)
+    return min(max(np.float32(total) * factor, -LARGEST), LARGEST)
+
+
+@inner
+def _float(total: int, multiplier: int, shift: int) -> int:
+    return int(np.rint(_product(total, multiplier, shift)))
+
+
+@inner
+def _float_sum(total: int, multiplier: int, shift: int, zero_point: int) -> int:
+    return int(np.rint(_product(total, multiplier, shift) + np.float32(zero_point)))
+
+
+@inner
+def result(mode: int, total: int, multiplier: int, shift: int, zero_point: int) -> int:
+    """Scale one value by a rounding scheme, and add the zero point."""
+    if mode == FLOAT_SUM:
+        return _float_sum(total, multiplier, shift, zero_point)
+    return scaled(mode, total, multiplier, shift) + zero_point
+
+
+@inner
 def scaled(mode: int, total: int, multiplier: int, shift: int) -> int:
-    """Scale one value by a rounding scheme."""
+    """Scale one value by a rounding scheme that leaves the zero point to whoever adds it."""
     if mode == ONCE_UP:
         return _once_up(total, multiplier, shift)
     if mode == ONCE_AWAY:
         return _once_away(total, multiplier, shift)
     if mode == TWICE_AWAY:
         return _twice_away(total, multiplier, shift)
+    if mode == FLOAT:
+        return _float(total, multiplier, shift)
     return _twice_up(total, multiplier, shift)
 
 
@@ -145,6 +176,16 @@ def row(
             total = int(np.int64(sums[s + j]) + bias[c + j])
             q = _twice_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
+    elif mode == FLOAT:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _float(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
+            out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
+    elif mode == FLOAT_SUM:
+        for j in range(np.uint64(columns)):
+            total = int(np.int64(sums[s + j]) + bias[c + j])
+            q = _float_sum(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])), zero_point)
+            out[o + j] = min(max(q, qmin), qmax) & bits
     else:
         for j in range(np.uint64(columns)):
             total = int(np.int64(sums[s + j]) + bias[c + j])

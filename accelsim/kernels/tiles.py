@@ -83,7 +83,10 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
     known = _is_known(f[SOURCE]) and _is_known(f[OTHER]) and _is_known(f[RESULT])
     if not known or (operation != LOOK_UP and mode < 0):
         return False
+    floats = operation == ADD and mode >= requantize.FLOAT
     if max(f[SOURCE], f[OTHER], f[RESULT]) > UINT8:
+        if floats:
+            return False
         _map_each(p, f, mode, source, other, out)
         return True
     address, stride, rows, columns, result, result_stride = p[2], p[3], p[4], p[5], p[7], p[8]
@@ -95,7 +98,7 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
         else:
             _values(f[SOURCE], f[ZERO_POINT], a)
             for byte in range(256):
-                q = requantize.scaled(mode, a[byte], f[MULTIPLIER], f[SHIFT]) + f[RESULT_ZERO_POINT]
+                q = requantize.result(mode, a[byte], f[MULTIPLIER], f[SHIFT], f[RESULT_ZERO_POINT])
                 table[byte] = min(max(q, f[LOW]), f[HIGH]) & 255
         for row in range(rows):
             x, o = np.uint64(address + row * stride), np.uint64(result + row * result_stride)
@@ -104,7 +107,11 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
         return True
     _values(f[SOURCE], f[ZERO_POINT], a)
     _values(f[OTHER], f[OTHER_ZERO_POINT], b)
-    if operation == ADD:
+    factors = np.zeros(3, np.float64)
+    if floats:
+        bits = np.array([f[MULTIPLIER], f[OTHER_MULTIPLIER], f[RESULT_MULTIPLIER]]).astype(np.uint32)
+        factors[:] = bits.view(np.float32)
+    elif operation == ADD:
         _rescale(mode, a, f[MULTIPLIER], f[SHIFT])
         _rescale(mode, b, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
     adds, low, high = operation == ADD, f[LOW], f[HIGH]
@@ -113,13 +120,19 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
     results = np.empty(PAIRS if many else 0, np.uint8)
     for pair in range(np.uint64(results.size)):
         one, two = a[pair >> np.uint64(8)], b[pair & np.uint64(255)]
-        results[pair] = _of_two(adds, mode, one, two, multiplier, shift, zero_point, low, high)
+        if floats:
+            results[pair] = _sum_of_floats(one, two, factors, low, high)
+        else:
+            results[pair] = _of_two(adds, mode, one, two, multiplier, shift, zero_point, low, high)
     for row in range(rows):
         x, o = np.uint64(address + row * stride), np.uint64(result + row * result_stride)
         y = np.uint64(p[10] + row * p[11])
         if many:
             for j in range(np.uint64(columns)):
                 out[o + j] = results[np.uint64(source[x + j]) << np.uint64(8) | np.uint64(other[y + j])]
+        elif floats:
+            for j in range(np.uint64(columns)):
+                out[o + j] = _sum_of_floats(a[source[x + j]], b[other[y + j]], factors, low, high)
         else:
             for j in range(np.uint64(columns)):
                 one, two = a[source[x + j]], b[other[y + j]]
@@ -133,8 +146,16 @@ def _of_two(
 ) -> int:  # fmt: skip
     """Byte of the sum of two values, or of their product."""
     total = one + two if adds else one * two
-    q = requantize.scaled(mode, total, multiplier, shift) + zero_point
+    q = requantize.result(mode, total, multiplier, shift, zero_point)
     return min(max(q, low), high) & 255
+
+
+@inner
+def _sum_of_floats(one: int, two: int, factors: NDArray[np.float64], low: int, high: int) -> int:
+    """Byte of two fused multiply-adds, as `datapath.vector.float_scale` has them; float64 holds each sum exactly."""
+    addend = np.float32(np.float64(two) * factors[1] + factors[2])
+    total = np.float32(np.float64(one) * factors[0] + np.float64(addend))
+    return min(max(int(np.rint(total)), low), high) & 255
 
 
 @inner
@@ -203,7 +224,7 @@ def _map_each(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: B
         for j in range(p[5]):
             value = _number(source, of_source, x, j) - zero_point
             if operation == CONVERT:
-                q = requantize.scaled(mode, value, multiplier, shift)
+                q = requantize.result(mode, value, multiplier, shift, result_zero_point)
             else:
                 two = _number(other, of_other, y, j) - other_zero_point
                 if operation == ADD:
@@ -211,8 +232,8 @@ def _map_each(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: B
                     total += _common(mode, two, left, f[OTHER_MULTIPLIER], f[OTHER_SHIFT])
                 else:
                     total = value * two
-                q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT])
-            results[j] = min(max(q + result_zero_point, low), high)
+                q = requantize.result(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT], result_zero_point)
+            results[j] = min(max(q, low), high)
         _put_row(results, of_result, out, p[7] + row * p[8])
 
 
@@ -250,7 +271,7 @@ def reduce_image(p: Int64, f: Int64, mode: int, source: Bytes, out: Bytes) -> bo
             if not maximum:
                 for c in range(columns):
                     total = np.int64(totals[c]) - offset
-                    q = requantize.scaled(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT]) + f[RESULT_ZERO_POINT]
+                    q = requantize.result(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT], f[RESULT_ZERO_POINT])
                     out[o + c] = min(max(q, f[LOW]), f[HIGH]) & 255
     return True
 
@@ -273,7 +294,7 @@ def _reduce_each(p: Int64, f: Int64, mode: int, source: Bytes, out: Bytes) -> No
                         found[c] = max(found[c], value) if maximum else found[c] + value - f[ZERO_POINT]
             if not maximum:
                 for c in range(columns):
-                    q = requantize.scaled(mode, found[c], f[RESULT_MULTIPLIER], f[RESULT_SHIFT]) + zero_point
+                    q = requantize.result(mode, found[c], f[RESULT_MULTIPLIER], f[RESULT_SHIFT], zero_point)
                     found[c] = min(max(q, low), high)
             _put_row(found, f[RESULT], out, p[9] + y * p[11] + x * p[10])
 

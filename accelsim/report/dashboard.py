@@ -243,6 +243,12 @@ def _held(built: _Page, sources: Sequence[Source]) -> list[str]:
     return [_section("On-chip memory", told, built.views("result", shown))]
 
 
+def _judged(run: Summary, *, fraction: bool) -> float | None:
+    """What a run's task says, of a part of 1 in percent; None for tasks of the other kind."""
+    task = run.quality.task if run.quality else None
+    return task.in_unit if task and task.fraction == fraction else None
+
+
 #: Columns of the table of runs; those that are empty are left out.
 _COLUMNS: dict[str, Callable[[Summary], str | float | None]] = {
     "recipe": lambda run: run.recipe,

@@ -40,6 +40,9 @@ SCHEMES = {
     "cmsis_nn_double_round": requantize.TWICE_AWAY,
     "tflite214_builtin_fully_connected": requantize.TWICE_UP,
     "litert_ref_fully_connected": requantize.ONCE_AWAY,
+    "xnnpack_qs8_fp32_rne": requantize.FLOAT,
+    "onnxruntime_qlinearmatmul_s8": requantize.FLOAT,
+    "onnxruntime_qlinearmul": requantize.FLOAT_SUM,
 }
 
 

@@ -158,7 +158,8 @@ class Core:
             case opcodes.Compute():
                 return self.host.take(counters, operands)
             case opcodes.Requantize():
-                requantize.events(counters, operands.rows * operands.columns)
+                mode = requantize.MODES[operands.rounding]
+                requantize.events(counters, operands.rows * operands.columns, mode)
                 return self._results(counters, opcode, operands)
             case opcodes.Activate():
                 activate.events(counters, operands.rows * operands.columns)

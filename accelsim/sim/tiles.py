@@ -9,13 +9,13 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters
 from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
-from accelsim.datapath.vector import convert, elementwise, fixed_point, gelu, pool, products
+from accelsim.datapath.vector import convert, elementwise, fixed_point, float_scale, gelu, pool, products
 from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.datapath.vector.fixed_point import VectorPass
 from accelsim.isa import images, opcodes
 from accelsim.isa.accesses import Tile
-from accelsim.isa.functions import BINARY, Function, Operation
+from accelsim.isa.functions import BINARY, Function, Operation, adds_floats
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Runs
@@ -143,7 +143,7 @@ class TileUnit:
             pool.sum_float_events(counters, values, read)
         else:
             kernel = pool.SUM
-            pool.sum_events(counters, values, read)
+            pool.sum_events(counters, values, read, requantize.MODES[f.rounding])
         tiles = Tile(Memory(p.memory), seen), Tile(Memory(p.result_memory), made)
         return self._work(counters, 0, kernel, taken, p.columns, [tiles[0]], tiles[1])
 
@@ -215,6 +215,9 @@ def _combined(f: Function, x: Values, y: Values) -> Values:
         if other != Element.INT32:
             n = elementwise.rescale_residual(n, f.other_zero_point, factor, mode)
         return np.clip(elementwise.add_int32(m, n), f.low, f.high)
+    if adds_floats(f):
+        scales = float_of(f.multiplier), float_of(f.other_multiplier), float_of(f.result_multiplier)
+        return float_scale.add(m, n, scales, qmin=f.low, qmax=f.high)
     factors = Rescale(f.multiplier, f.shift), factor
     points = f.zero_point, f.other_zero_point
     left, output = elementwise.left_shift(source, other), Rescale(f.result_multiplier, f.result_shift)
@@ -240,7 +243,7 @@ def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa
             convert.to_floats_events(counters, values)
             return convert.TO_FLOATS
         case Operation.CONVERT:
-            convert.integers_events(counters, values)
+            convert.integers_events(counters, values, requantize.MODES[f.rounding])
             return convert.INTEGERS
         case Operation.ADD if result.is_float:
             products.add_float_events(counters, values)
@@ -251,11 +254,14 @@ def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa
                 return elementwise.ADD_INT32
             elementwise.rescale_events(counters, values)
             return elementwise.RESCALE_ADD
+        case Operation.ADD if adds_floats(f):
+            float_scale.add_events(counters, values)
+            return float_scale.ADD
         case Operation.ADD:
             elementwise.add_integers_events(counters, values, (source, other))
             return elementwise.ADD_INTEGERS
         case _ if result.is_float:
             products.multiply_float_events(counters, values)
             return products.MULTIPLY_FLOAT
-    products.multiply_int8_events(counters, values)
+    products.multiply_int8_events(counters, values, requantize.MODES[f.rounding])
     return products.MULTIPLY_INT8

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from accelsim.compress.quantize.integers import Rounding
 from accelsim.config.tech import Counters, Operation
 from accelsim.datapath import requantize
-from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.golden.exact.rounding import FLOAT_ROUNDING, NAMES, ROUNDING, requantized
+from accelsim.graph.ops.cast import float_multiplier
 
 VECTORS = Path(__file__).parent.parent / "data" / "requant_vectors.csv"
 
@@ -50,6 +51,10 @@ def test_every_vector_of_a_deployed_scheme(scheme: str) -> None:
     if scheme in ROUNDING:
         golden = ROUNDING[scheme](acc, multiplier, shift)
         np.testing.assert_array_equal(np.clip(golden + zero_point, -128, 127), out)
+    if scheme in FLOAT_ROUNDING:
+        for zero in np.unique(zero_point):
+            golden = FLOAT_ROUNDING[scheme](acc, multiplier, shift, int(zero))
+            np.testing.assert_array_equal(np.clip(golden, -128, 127)[zero_point == zero], out[zero_point == zero])
 
 
 def test_each_scheme_is_told_apart_from_the_others_by_its_vectors() -> None:
@@ -66,6 +71,7 @@ def test_each_scheme_is_told_apart_from_the_others_by_its_vectors() -> None:
 
 
 ACC = st.integers(-(2**31), 2**31 - 1)
+FLOATS = tuple(FLOAT_ROUNDING)
 MULTIPLIER = st.integers(2**30, 2**31 - 1)
 
 
@@ -122,8 +128,60 @@ def test_unit_and_golden_agree(mode: str, data: st.DataObject) -> None:
     assert got.tolist() == ROUNDING[mode](*arrays).tolist()
 
 
+@pytest.mark.parametrize("mode", FLOATS)
+@given(ACC, st.integers(2**23, 2**24 - 1) | st.just(0), st.integers(0, 62), st.integers(-128, 255))
+def test_unit_and_golden_agree_on_float_scales(
+    mode: str, acc: int, multiplier: int, shift: int, zero_point: int
+) -> None:
+    arrays = [np.array([value], np.int64) for value in (acc, multiplier, shift)]
+    got = requantize.requantize(*arrays, zero_point, mode, qmin=-32768, qmax=32767)
+    assert got.tolist() == np.clip(requantized(mode, *arrays, zero_point), -32768, 32767).tolist()
+
+
+def nearest(value: Fraction) -> Fraction:
+    """Nearest number of 24 significant bits, ties to even: a float32 where its exponent does not matter."""
+    if not value:
+        return value
+    unit = Fraction(2) ** (math.floor(math.log2(abs(value))) - 23)
+    if abs(value) / unit >= 2**24 or abs(value) / unit < 2**23:  # the logarithm was rounded
+        unit *= 2 if abs(value) / unit >= 2**24 else Fraction(1, 2)
+    return round(value / unit) * unit
+
+
+@given(ACC, st.integers(2**23, 2**24 - 1), st.integers(0, 62), st.integers(-128, 255))
+def test_onnxruntimes_rule_in_exact_fractions(acc: int, multiplier: int, shift: int, zero_point: int) -> None:
+    """y = clamp(rint(float32(acc) * scale) + zero point), each step rounded to nearest even."""
+    product = nearest(nearest(Fraction(acc)) * Fraction(multiplier, 2**shift))
+    for mode, exact in zip(FLOATS, (round(product) + zero_point, round(nearest(product + zero_point))), strict=True):
+        got = requantize.requantize([acc], [multiplier], [shift], zero_point, mode)
+        assert got.tolist() == [min(max(exact, -128), 127)], mode
+
+
+@pytest.mark.parametrize(("acc", "expected"), [(2**24 + 1, 2**24), (2**24 + 3, 2**24 + 4), (-(2**25) - 2, -(2**25))])
+def test_sums_above_24_bits_are_rounded_to_nearest_even_on_their_way(acc: int, expected: int) -> None:
+    got = requantize.requantize([acc], [2**23], [23], 0, FLOATS[0], qmin=-(2**31), qmax=2**31 - 1)
+    assert got.tolist() == [expected]
+
+
+def test_where_the_zero_point_is_added_decides_ties() -> None:
+    arguments = [1], [2**23], [24], 1  # 1 / 2 is 0 to even, and 0 + 1; 1 / 2 + 1 is 2 to even
+    assert [requantize.requantize(*arguments, mode).tolist() for mode in FLOATS] == [[1], [2]]
+
+
+def test_float_multipliers_are_the_factors_themselves() -> None:
+    factors = np.array([1.0, 0.1, 2.0**-39, 1e-13, 123456.7, 2.0**23 + 1], np.float32)
+    multiplier, shift = float_multiplier(factors)
+    kept = np.array([1, 1, 1, 0, 1, 1])
+    assert (multiplier * 2.0 ** -shift.astype(float)).tolist() == (factors.astype(np.float64) * kept).tolist()
+    assert multiplier[kept == 1].min() >= 2**23
+    for wrong in (0.0, -1.0, 2.0**24, np.nan):
+        with pytest.raises(ValueError, match="float32 scale must be above 0 and below"):
+            float_multiplier(np.array([wrong], np.float32))
+
+
 def test_the_modes_of_golden_and_of_recipes_are_modes_of_the_unit() -> None:
-    assert set(ROUNDING) <= set(requantize.MODES)
+    assert set(NAMES) <= set(requantize.MODES)
+    assert set(FLOATS) < set(requantize.FLOAT_MODES)
     assert set(get_args(Rounding)) == set(ROUNDING)
 
 
@@ -150,10 +208,21 @@ def test_a_scale_beyond_float32_saturates_in_silence() -> None:
 
 def test_events_are_counted_per_value() -> None:
     counters: Counters = {}
-    requantize.events(counters, 10)
+    requantize.events(counters, 10, "tflite_single_round")
     assert {(e.operation, e.bits, e.by): n for e, n in counters.items()} == {
         (Operation.INT_ADD, 32, 0): 20,
         (Operation.INT_MULTIPLY, 32, 32): 10,
         (Operation.INT_ADD, 64, 0): 10,
         (Operation.INT_SHIFT, 64, 0): 10,
     }
+
+
+def test_events_of_float_scales_are_counted_per_value() -> None:
+    found = []
+    for mode in FLOATS:
+        counters: Counters = {}
+        requantize.events(counters, 10, mode)
+        found.append({(e.operation, e.bits): n for e, n in counters.items()})
+    behind = {(Operation.INT_ADD, 32): 30, (Operation.INT_SHIFT, 32): 20, (Operation.FLOAT_MULTIPLY, 32): 10}
+    first = {**behind, (Operation.INT_ADD, 32): 20, (Operation.FLOAT_ADD, 32): 10}
+    assert found == [behind, first]

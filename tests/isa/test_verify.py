@@ -115,7 +115,7 @@ def raised_too_seldom(code: Code) -> None:
         (operand(PRELOAD, 2, 15), r"\(matmul of fc0\): depth must be 15, that of the fold in the array, not 16"),
         (operand(MATMUL, 4, 17), r"columns must be at most 16, the columns of edge-ws, not 17"),
         (operand(MATMUL, 1, 3), r"rows must not overlap, but the stride in activation is 3 and a row has 16 bytes"),
-        (operand(REQUANTIZE, 10, 11), r"rounding must be at most 10, the rounding schemes, less one"),
+        (operand(REQUANTIZE, 10, 12), r"rounding must be at most 11, the rounding schemes, less one"),
         (operand(MATMUL, 7, 1), r"must read bytes that were written before, but nothing wrote all of accumulator"),
         (two_producers, r"semaphore 100 must have one producing unit and moment, not load\.start and matrix\.free"),
         (two_moments, r"semaphore 100 must have one producing unit and moment, not load\.start and load\.free"),

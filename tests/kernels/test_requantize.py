@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.golden.exact.rounding import ROUNDING, requantized
 from accelsim.kernels import requantize
 from accelsim.kernels.requantize import Channels
 
@@ -22,6 +22,8 @@ MODES = {
     "tflite_double_round": requantize.TWICE_AWAY,
     "cmsis_nn_double_round": requantize.TWICE_AWAY,
     "tflite214_builtin_fully_connected": requantize.TWICE_UP,
+    "xnnpack_qs8_fp32_rne": requantize.FLOAT,
+    "onnxruntime_qlinearmatmul_s8": requantize.FLOAT,
 }
 
 
@@ -44,17 +46,31 @@ def test_every_vector_of_a_deployed_scheme(scheme: str) -> None:
 INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
+#: Multipliers and shifts: of 31 bits, or of a float's 24.
+FIXED = st.tuples(INT32, INT32, st.integers(0, 2**31 - 1), st.integers(-31, 7))
+FLOATS = st.tuples(INT32, INT32, st.integers(2**23, 2**24 - 1) | st.just(0), st.integers(0, 62))
+
+
 @given(
-    st.sampled_from(sorted(set(MODES) & set(ROUNDING))),
-    st.lists(st.tuples(INT32, INT32, st.integers(0, 2**31 - 1), st.integers(-31, 7)), min_size=1, max_size=40),
+    st.one_of(
+        st.tuples(
+            st.sampled_from(sorted(set(MODES) & set(ROUNDING))),
+            st.lists(FIXED, min_size=1, max_size=40),
+        ),
+        st.tuples(
+            st.sampled_from(["onnxruntime_qlinearmatmul_s8", "onnxruntime_qlinearmul"]),
+            st.lists(FLOATS, min_size=1, max_size=40),
+        ),
+    ),
     st.integers(-128, 255),
     st.sampled_from([(np.uint8, -128, 127), (np.uint8, 0, 255), (np.uint8, -5, 90), (np.uint16, -(2**15), 2**15 - 1)]),
     st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
 )
 def test_rows_at_any_place_equal_golden(
-    scheme: str, values: list[tuple[int, int, int, int]], zero_point: int, results: tuple[type, int, int],
+    drawn: tuple[str, list[tuple[int, int, int, int]]], zero_point: int, results: tuple[type, int, int],
     at: tuple[int, ...],
 ) -> None:  # fmt: skip
+    scheme, values = drawn
     kind, *clamp = results
     sums, bias, multiplier, shift = np.array(values).T
     # bounds of a sum and its bias: what the schemes are defined for
@@ -70,10 +86,9 @@ def test_rows_at_any_place_equal_golden(
         behind(bias, channel, np.int32), behind(multiplier, channel, np.int32), behind(shift, channel, np.int8)
     )
     out = np.full(place + n + 2, 99, kind)
-    requantize.row(
-        MODES[scheme], behind(sums, first, np.int32), first, constants, channel, n, zero_point, *clamp, out, place
-    )
-    expected = np.clip(ROUNDING[scheme](sums + bias, multiplier, shift) + zero_point, *clamp)
+    mode = MODES.get(scheme, requantize.FLOAT_SUM)
+    requantize.row(mode, behind(sums, first, np.int32), first, constants, channel, n, zero_point, *clamp, out, place)
+    expected = np.clip(requantized(scheme, sums + bias, multiplier, shift, zero_point), *clamp)
     np.testing.assert_array_equal(out[place : place + n], expected.astype(kind))
     assert (out[:place] == 99).all()
     assert (out[place + n :] == 99).all()
@@ -81,7 +96,12 @@ def test_rows_at_any_place_equal_golden(
 
 @pytest.mark.parametrize(("shifts", "defined"), [([-31, 30], True), ([0, -32], False), ([31, 0], False), ([5], True)])
 def test_shifts_outside_the_schemes_are_found(shifts: list[int], defined: bool) -> None:
-    assert requantize.are_defined(np.array([*shifts, 99], np.int8), len(shifts)) == defined
+    assert requantize.are_defined(requantize.TWICE_UP, np.array([*shifts, 99], np.int8), len(shifts)) == defined
+
+
+@pytest.mark.parametrize(("shifts", "defined"), [([0, 62], True), ([0, -1], False), ([63, 0], False)])
+def test_shifts_of_floats_are_to_the_right(shifts: list[int], defined: bool) -> None:
+    assert requantize.are_defined(requantize.FLOAT, np.array([*shifts, 99], np.int8), len(shifts)) == defined
 
 
 def test_a_channels_constants_are_repeated_behind_all_channels() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from fractions import Fraction
 from typing import Any
 
 import engines
@@ -19,12 +20,13 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Counters, Event
 from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
-from accelsim.datapath.vector import convert, elementwise, fixed_point, gelu, pool, products
+from accelsim.datapath.vector import convert, elementwise, fixed_point, float_scale, gelu, pool, products
 from accelsim.datapath.vector.elements import BYTES, Element, bits_of
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.errors import ProgramError
 from accelsim.golden import vector as golden
-from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.golden.exact.rounding import FLOAT_ROUNDING, ROUNDING
+from accelsim.graph.ops.cast import float_multiplier
 from accelsim.isa import functions
 from accelsim.isa.assembly import parse, print_program
 from accelsim.isa.functions import Function, Operation
@@ -242,9 +244,74 @@ def test_convert_rescales_integers_and_clamps_them(
     )  # fmt: skip
     scaled = golden.requantized(x.astype(np.int64) - f.zero_point, multiplier, shift, mode) + f.result_zero_point
     events: Counters = {}
-    convert.integers_events(events, x.size)
+    convert.integers_events(events, x.size, "tflite_single_round")
     expected = np.clip(scaled, low, high).astype(result.dtype)
     check_map(Case(f, [x], expected, convert.INTEGERS, events), memories, on, gap=gap)
+
+
+#: Schemes of float32 scales, and what a value times a factor becomes by them.
+FLOAT_MODES = sorted(FLOAT_ROUNDING)
+
+
+def float_scale_of(rng: np.random.Generator, largest: float = 2.0) -> tuple[int, int]:
+    multiplier, shift = float_multiplier(np.float32([largest * 2.0 ** rng.uniform(-12, 0)]))
+    return int(multiplier[0]), int(shift[0])
+
+
+@given(SIDES, SEEDS, LOOPED, LOOPED, st.sampled_from(FLOAT_MODES), st.booleans(), st.tuples(*[MEMORIES] * 3),
+       machines())  # fmt: skip
+@settings(max_examples=40)
+def test_scales_may_be_float32(
+    shape: tuple[int, int], seed: int, source: Element, result: Element, mode: str, multiplies: bool,
+    memories: tuple[str, str, str], on: Machine,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    multiplies = multiplies and source != Element.INT16
+    x, y, (multiplier, shift) = random(rng, shape, source), random(rng, shape, source), float_scale_of(rng)
+    points, (low, high) = (point(rng, source), point(rng, source), point(rng, result)), limits(rng, result)
+    numbers = {"rounding": requantize.MODES.index(mode), "low": low, "high": high, "result_zero_point": points[2]}
+    total = x.astype(np.int64) - points[0]
+    events: Counters = {}
+    if multiplies:
+        f = Function(
+            Operation.MULTIPLY, source, source, result, points[0], points[1], **numbers, result_multiplier=multiplier,
+            result_shift=shift,
+        )  # fmt: skip
+        total = total * (y.astype(np.int64) - points[1])
+        products.multiply_int8_events(events, x.size, mode)
+    else:
+        f = Function(Operation.CONVERT, source, 0, result, points[0], multiplier=multiplier, shift=shift, **numbers)
+        convert.integers_events(events, x.size, mode)
+    scaled = FLOAT_ROUNDING[mode](total, np.array(multiplier), np.array(shift), points[2])
+    expected = np.clip(scaled, low, high).astype(result.dtype)
+    kernel = products.MULTIPLY_INT8 if multiplies else convert.INTEGERS
+    check_map(Case(f, [x, y] if multiplies else [x], expected, kernel, events), memories, on, gap=3)
+
+
+@given(SIDES, SEEDS, st.tuples(NARROW, NARROW, NARROW) | st.tuples(BYTE, BYTE, BYTE), st.tuples(*[MEMORIES] * 3),
+       st.booleans(), machines())  # fmt: skip
+@settings(max_examples=40)
+def test_two_tiles_are_added_by_float32_scales(
+    shape: tuple[int, int], seed: int, types: tuple[Element, Element, Element], memories: tuple[str, str, str],
+    row: bool, on: Machine,
+) -> None:  # fmt: skip
+    rng = np.random.default_rng(seed)
+    a, b = random(rng, shape, types[0]), random(rng, (1 if row else shape[0], shape[1]), types[1])
+    factors = np.float32([*2.0 ** rng.uniform(-8, 1, 2), rng.uniform(-200, 200)])
+    bits, (low, high) = [bits_of(float(factor)) for factor in factors], limits(rng, types[2])
+    f = Function(
+        Operation.ADD, *types, multiplier=bits[0], other_multiplier=bits[1], result_multiplier=bits[2],
+        rounding=requantize.MODES.index("onnxruntime_qlinearmul"), low=low, high=high,
+    )  # fmt: skip
+    exact = [[Fraction(float(value)) for value in part.ravel()] for part in (a.astype(int), b.astype(int))]
+    first, other, fixed = (Fraction(float(factor)) for factor in factors)
+    inner = np.float32([float(np.float32(float(y * other + fixed))) for y in exact[1]]).reshape(b.shape)
+    both = np.broadcast_to(inner, shape).ravel()
+    total = np.float32([float(x * first + Fraction(float(y))) for x, y in zip(exact[0], both, strict=True)])
+    expected = np.clip(np.rint(total), low, high).reshape(shape).astype(types[2].dtype)
+    events: Counters = {}
+    float_scale.add_events(events, a.size)
+    check_map(Case(f, [a, b], expected, float_scale.ADD, events), memories, on, gap=3, row=row)
 
 
 #: Types of what is added or multiplied, and of the result: at most 8 bits, which both can do, or sums of 16 bits.
@@ -291,7 +358,7 @@ def test_two_tiles_of_integers_are_added_or_multiplied(
         )  # fmt: skip
         product = (a.astype(np.int64) - points[0]) * (b.astype(np.int64) - points[1])
         total = golden.requantized(product, multiplier, shift, mode)
-        products.multiply_int8_events(events, a.size)
+        products.multiply_int8_events(events, a.size, "tflite_single_round")
     expected = np.clip(total + points[2], low, high).astype(result.dtype)
     kernel = elementwise.ADD_INTEGERS if adds else products.MULTIPLY_INT8
     check_map(Case(f, [a, b], expected, kernel, events), memories, on, gap=gap, row=row)
@@ -435,7 +502,7 @@ def test_convert_takes_every_type_to_every_other(
         )  # fmt: skip
         scaled = golden.requantized(x.astype(np.int64) - f.zero_point, multiplier, shift, mode) + f.result_zero_point
         expected, kernel = np.clip(scaled, low, high).astype(result.dtype), convert.INTEGERS
-        convert.integers_events(events, x.size)
+        convert.integers_events(events, x.size, "tflite_single_round")
     check_map(Case(f, [x], expected, kernel, events), ("weight", "weight", "accumulator"), on, gap=0)
 
 
@@ -486,7 +553,7 @@ def test_windows_of_an_image_are_reduced(
         total = np.sum([tap.astype(np.int64) - f.zero_point for tap in taps], axis=0)
         scaled = golden.requantized(total, multiplier, shift, mode) + f.result_zero_point
         expected, kernel = np.clip(scaled, low, high).astype(result.dtype), pool.SUM
-        pool.sum_events(events, values, read)
+        pool.sum_events(events, values, read, "tflite_single_round")
     draft, packed = Draft(), stored(pixels.reshape(-1, channels), source)  # a pixel begins at a byte
     pixel, made = packed.shape[1], stored(expected.reshape(-1, channels), f.types[2]).shape[1]
     put(draft, packed.reshape(height, -1), memories[0], PLACES["first"], width * pixel + gap)

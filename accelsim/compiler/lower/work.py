@@ -135,12 +135,12 @@ def rounding_of(name: str, cast: Cast) -> int:
     Raises
     ------
     CompileError
-        If it is one whose multipliers have not 31 bits.
+        If the unit has no such scheme.
     """
-    if cast.rounding not in requantize.Q31_MODES:
+    known = (*requantize.Q31_MODES, *requantize.FLOAT_MODES)
+    if cast.rounding not in known:
         raise CompileError(
-            f"node {name}: rounding must be one of {', '.join(requantize.Q31_MODES)} on the vector unit, "
-            f"not {cast.rounding or 'none'}"
+            f"node {name}: rounding must be one of {', '.join(known)} on the vector unit, not {cast.rounding or 'none'}"
         )
     return requantize.MODES.index(cast.rounding)
 

@@ -1,7 +1,7 @@
 """Elements of one type to another: integers by a scale M * 2^shift, floats by a float32, clamped to a range.
 
 =======================  =======================================================
-integers to integers     clamp(round((x - z) M 2^shift) + z'), in a Q31 mode
+integers to integers     clamp(round((x - z) M 2^shift) + z'), in a Q31 mode, or by a float32 in onnxruntime's
 integers to floats       clamp((x - z) s): one product of float32
 floats to integers       clamp(round(x s) + z'): to nearest, ties to even; NaN becomes z'
 floats to floats         clamp(x)
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
-from accelsim.datapath.vector import dequantize
+from accelsim.datapath.requantize import FLOAT_MODES, ZERO_POINT_FIRST
+from accelsim.datapath.vector import dequantize, float_scale
 from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
@@ -54,8 +55,12 @@ def to_integers(x: Float32, scale: np.float32, zero_point: int, low: int, high: 
     return found
 
 
-def integers_events(counters: Counters, values: int) -> None:
+def integers_events(counters: Counters, values: int, mode: str) -> None:
     """Count both zero points, the product, the rounding sum and the shift; the clamp is wiring."""
+    if mode in FLOAT_MODES:
+        count(counters, _ADD_32, values)
+        float_scale.scale_events(counters, values, zero_point_first=mode == ZERO_POINT_FIRST)
+        return
     count(counters, _ADD_32, 2 * values)
     count(counters, _MULTIPLY, values)
     count(counters, _ADD_64, values)

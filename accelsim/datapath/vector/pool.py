@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.datapath.requantize import FLOAT_MODES, ZERO_POINT_FIRST
+from accelsim.datapath.vector import float_scale
 from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
@@ -62,12 +64,16 @@ def maximum_events(counters: Counters, values: int, read: int) -> None:
     _registers(counters, values, read)
 
 
-def sum_events(counters: Counters, values: int, read: int) -> None:
+def sum_events(counters: Counters, values: int, read: int, mode: str) -> None:
     """Count zero point and sum of each value that is read, and the scaling of those that leave."""
-    count(counters, _ADD_32, 2 * read + values)
-    count(counters, _MULTIPLY, values)
-    count(counters, _ADD_64, values)
-    count(counters, _SHIFT, values)
+    count(counters, _ADD_32, 2 * read)
+    if mode in FLOAT_MODES:
+        float_scale.scale_events(counters, values, zero_point_first=mode == ZERO_POINT_FIRST)
+    else:
+        count(counters, _ADD_32, values)
+        count(counters, _MULTIPLY, values)
+        count(counters, _ADD_64, values)
+        count(counters, _SHIFT, values)
     _registers(counters, values, read)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.datapath.requantize import FLOAT_MODES, ZERO_POINT_FIRST
+from accelsim.datapath.vector import float_scale
 from accelsim.datapath.vector.fixed_point import Int64, VectorPass
 
 Float32 = NDArray[np.float32]
@@ -49,10 +51,13 @@ def add_float(a: Float32, b: Float32) -> Float32:
         return a + b
 
 
-def multiply_int8_events(counters: Counters, values: int) -> None:
+def multiply_int8_events(counters: Counters, values: int, mode: str) -> None:
     """Count three zero points, the product, and its scale's product, rounding sum and shift."""
     count(counters, _ADD_9, 2 * values)
     count(counters, _MULTIPLY_9, values)
+    if mode in FLOAT_MODES:
+        float_scale.scale_events(counters, values, zero_point_first=mode == ZERO_POINT_FIRST)
+        return
     count(counters, _MULTIPLY, values)
     count(counters, _ADD_64, values)
     count(counters, _SHIFT, values)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.golden import interpreter, real
-from accelsim.golden.exact import casts, convolutions, elementwise, host, products, rows
+from accelsim.golden.exact import casts, convolutions, elementwise, host, products, quantized, rows
 from accelsim.golden.interpreter import Meaning
 from accelsim.golden.real import shapes
 from accelsim.graph.graph import Graph
@@ -36,8 +36,10 @@ from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
+from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
 
@@ -66,6 +68,10 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         IntegerNorm: rows.normalize,
         Cast: casts.cast,
         DynamicQuantize: casts.dynamic_quantize,
+        Quantize: quantized.quantize,
+        Dequantize: quantized.dequantize,
+        Retype: quantized.retype,
+        ScaledAdd: quantized.scaled_add,
         Copy: shapes.copy,
         Slice: shapes.slice_,
         Concat: shapes.concat,

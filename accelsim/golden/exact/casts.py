@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accelsim.golden.exact.rounding import ROUNDING
+from accelsim.golden.exact.rounding import requantized
 from accelsim.golden.interpreter import Array
 from accelsim.graph.element import Float, Signs
 from accelsim.graph.graph import Graph, Node
@@ -23,8 +23,9 @@ def cast(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
     centred = x.astype(np.int64) - graph[node.inputs[0]].element.zero_point
     if isinstance(op.to, Signs):
         return (np.where(centred >= 0, 1, -1).astype(np.int8),)
-    scaled = ROUNDING[op.rounding](centred << op.lift, given[1].astype(np.int64), given[2].astype(np.int64))
-    return (np.clip(scaled + op.to.zero_point, op.to.qmin, op.to.qmax).astype(op.to.dtype),)
+    factors = given[1].astype(np.int64), given[2].astype(np.int64)
+    scaled = requantized(op.rounding, centred << op.lift, *factors, op.to.zero_point)
+    return (np.clip(scaled, op.to.qmin, op.to.qmax).astype(op.to.dtype),)
 
 
 def dynamic_quantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array, Array]:  # noqa: ARG001

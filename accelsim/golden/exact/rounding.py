@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Int64 = NDArray[np.int64]
+Float32 = NDArray[np.float32]
 
 
 def single_round(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
@@ -58,6 +59,26 @@ def reduced_multiplier(total: Int64, multiplier: Int64, shift: Int64) -> Int64:
     return rounded
 
 
+def _product(total: Int64, multiplier: Int64, shift: Int64) -> Float32:
+    """float32(total) times the float32 factor multiplier * 2^-shift, each rounded to nearest even."""
+    factor = (multiplier / np.exp2(shift)).astype(np.float32)  # of at most 24 bits, which float64 divides exactly
+    product: Float32 = total.astype(np.float32) * factor
+    return product
+
+
+def float_factor(total: Int64, multiplier: Int64, shift: Int64, zero_point: int) -> Int64:
+    """Nearest integer, ties to even, of float32(total) times a float32 factor, and the zero point: QLinearConv's."""
+    rounded: Int64 = np.rint(_product(total, multiplier, shift)).astype(np.int64) + zero_point
+    return rounded
+
+
+def float_sum(total: Int64, multiplier: Int64, shift: Int64, zero_point: int) -> Int64:
+    """The same where the zero point is added in float32, before the sum is rounded: QLinearMul's."""
+    rounded: Int64 = np.rint(_product(total, multiplier, shift) + np.float32(zero_point)).astype(np.int64)
+    return rounded
+
+
+#: Schemes of integer multipliers; whoever uses them adds the zero point.
 ROUNDING: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "tflite_single_round": single_round,
     "tflite_double_round": double_round,
@@ -65,3 +86,17 @@ ROUNDING: dict[str, Callable[[Int64, Int64, Int64], Int64]] = {
     "litert_ref_fully_connected": single_round_away,
     "tflite_int64_reduced": reduced_multiplier,
 }
+#: Schemes of float32 factors, onnxruntime's, zero point included.
+FLOAT_ROUNDING: dict[str, Callable[[Int64, Int64, Int64, int], Int64]] = {
+    "onnxruntime_qlinearmatmul_s8": float_factor,
+    "onnxruntime_qlinearmul": float_sum,
+}
+#: All schemes that a conversion may have.
+NAMES = (*ROUNDING, *FLOAT_ROUNDING)
+
+
+def requantized(rounding: str, total: Int64, multiplier: Int64, shift: Int64, zero_point: int) -> Int64:
+    """Scale by a scheme, and add the zero point."""
+    if rounding in FLOAT_ROUNDING:
+        return FLOAT_ROUNDING[rounding](total, multiplier, shift, zero_point)
+    return ROUNDING[rounding](total, multiplier, shift) + zero_point

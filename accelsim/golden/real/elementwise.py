@@ -12,6 +12,7 @@ from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
 from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.quantize import Quantize
 from accelsim.graph.ops.relu import Relu
 
 
@@ -72,6 +73,17 @@ def relu(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # n
     """No number below zero, nor above the most."""
     assert isinstance(node.op, Relu)  # noqa: S101 - as the table has it
     return (np.clip(given[0], 0, node.op.most),)
+
+
+def quantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The nearest real number that the integers stand for."""
+    assert isinstance(node.op, Quantize)  # noqa: S101 - as the table has it
+    return (node.op.to.dequantize(node.op.to.quantize(given[0])),)
+
+
+def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
+    """The number itself, or times its scale."""
+    return (given[0] * given[1] if len(given) == 2 else given[0],)
 
 
 def function(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

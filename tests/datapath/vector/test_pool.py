@@ -47,7 +47,7 @@ def test_what_leaves_and_what_is_read_are_counted() -> None:
     registers = [Event(Component.VECTOR, o, 32) for o in (Operation.REGISTER_READ, Operation.REGISTER_WRITE)]
     assert counters == {Event(Component.VECTOR, Operation.INT_COMPARE, 32): 90, **dict.fromkeys(registers, 80)}
     counters = {}
-    pool.sum_events(counters, 10, 10)
+    pool.sum_events(counters, 10, 10, "tflite_single_round")
     assert counters == {
         Event(Component.VECTOR, Operation.INT_ADD, 32): 30,
         Event(Component.VECTOR, Operation.INT_MULTIPLY, 32, 32): 10,

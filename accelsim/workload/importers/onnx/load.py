@@ -21,6 +21,7 @@ from accelsim.workload.importers.onnx.scope import Scope
 from accelsim.workload.importers.onnx.table import reads_images
 from accelsim.workload.importers.onnx.tensor import Tensor, channels_last, permutation
 from accelsim.workload.importers.onnx.translation import Translation
+from accelsim.workload.importers.quantized import in_integers
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -87,7 +88,7 @@ def _graph(
     scope.run(model.graph.node)
     outputs = {value.name: scope.read(value.name) for value in model.graph.output}
     outputs = {key: _output(build, tensor) for key, tensor in outputs.items()}
-    graph = _formed(name, build, scope, tuple(inputs), outputs)
+    graph = in_integers(_formed(name, build, scope, tuple(inputs), outputs))
     orders = {key: tensor.axes for key, tensor in {**inputs, **outputs}.items() if not tensor.plain}
     return graph, orders
 

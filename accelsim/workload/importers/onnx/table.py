@@ -16,6 +16,7 @@ from accelsim.workload.importers.onnx.families import (
     norms,
     pools,
     products,
+    quantized,
     reductions,
     shapes,
 )
@@ -189,6 +190,21 @@ OPERATORS: dict[str, Operator] = {
     "Gather": Operator(indexing.gather),
     "Trilu": Operator(indexing.trilu, 14),
     "OneHot": Operator(indexing.one_hot, 9),
+    # integers
+    "QuantizeLinear": _each(quantized.quantize_linear, 10),
+    "DequantizeLinear": _each(quantized.dequantize_linear, 10),
+    "QLinearConv": _images(quantized.qlinear_conv, 10),
+    "QLinearMatMul": Operator(quantized.qlinear_matmul, 10),
+    "com.microsoft.QuantizeLinear": _each(quantized.quantize_linear, 1),
+    "com.microsoft.DequantizeLinear": _each(quantized.dequantize_linear, 1),
+    "com.microsoft.QGemm": Operator(quantized.qgemm, 1),
+    "com.microsoft.QLinearAdd": _each(quantized.ADD, 1),
+    "com.microsoft.QLinearMul": _each(quantized.MULTIPLY, 1),
+    "com.microsoft.QLinearAveragePool": _images(quantized.AVERAGE_POOL, 1),
+    "com.microsoft.QLinearGlobalAveragePool": _images(quantized.GLOBAL_AVERAGE_POOL, 1),
+    "com.microsoft.QLinearSigmoid": _each(quantized.qlinear_unary(elementwise.floating("sigmoid")), 1),
+    "com.microsoft.QLinearLeakyRelu": _each(quantized.qlinear_unary(activations.with_alpha("leaky_relu", 0.01)), 1),
+    "com.microsoft.QLinearConcat": _each(quantized.qlinear_concat, 1),
     # constants
     "Constant": Operator(constants.constant),
     "ConstantOfShape": Operator(constants.constant_of_shape, 9),
@@ -207,7 +223,7 @@ def reads_images(graph: GraphProto, name: str) -> bool:
     """Whether a tensor, or what keeps its axes, is read as images with their channels last."""
     names = {name}
     for node in graph.node:
-        rule = OPERATORS.get(node.op_type)
+        rule = OPERATORS.get(node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}")
         if rule is None or names.isdisjoint(node.input[:1] if rule.images else node.input):
             continue
         if rule.images:

@@ -63,22 +63,24 @@ class Translation:
 
     # values of the graph
 
-    def put(self, op: Op, *given: Value, name: str = "") -> Value:
+    def put(self, op: Op, *given: Value, name: str = "", fold: bool = True) -> Value:
         """Form a value; of constants alone a constant.
 
         Parameters
         ----------
         name
             Of the node; that of the model's node and of the operator if absent.
+        fold
+            Whether constants become a constant.
 
         Raises
         ------
         RefusedError, UnfitError
             If the operator does not fit what it is given, or forms too much.
         """
-        return self.put_all(op, *given, name=name)[0]
+        return self.put_all(op, *given, name=name, fold=fold)[0]
 
-    def put_all(self, op: Op, *given: Value, name: str = "") -> tuple[Value, ...]:
+    def put_all(self, op: Op, *given: Value, name: str = "", fold: bool = True) -> tuple[Value, ...]:
         """Form values of an operator that forms several; else as `put`."""
         least, most = op.arity
         if not least <= len(given) <= most:
@@ -88,7 +90,7 @@ class Translation:
             if count(kind.shape) > MAX_NUMBERS:
                 raise RefusedError(f"must form at most {MAX_NUMBERS} numbers, not {shown(kind.shape)}")
         part = name or f"{self.name}.{type(op).__name__.lower()}"
-        if all(value.data is not None for value in given):
+        if fold and all(value.data is not None for value in given):
             return self._fold(part, op, given)
         if len(self.nodes) >= MAX_NODES:
             raise RefusedError(f"must not make the graph larger than {MAX_NODES} nodes")

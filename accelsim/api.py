@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from accelsim import provenance
@@ -24,6 +25,7 @@ from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
+from accelsim.evaluation import Evaluated, Evaluation
 from accelsim.golden import exact, real
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
@@ -31,14 +33,16 @@ from accelsim.graph.value import without_numbers
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
 from accelsim.kernels import ahead
+from accelsim.outputs import arrays
 from accelsim.plan import Plan
 from accelsim.report import perfetto
 from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
-from accelsim.summary import Origin, Reference, summarize
-from accelsim.workload.source import Source, load_network
+from accelsim.summary import Origin, Reference, judged, summarize
 from accelsim.workload.network import Network
+from accelsim.workload.source import Source, load_network
+from accelsim.golden.task import Language
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +219,8 @@ def simulate(
             prepared, machine, engine, progress, timing_only=timing_only, residency=residency, least=least
         )
     golden = None if timing_only else _reference(prepared, machine)
-    origin = Origin(prepared.origin_sha256, prepared.network.seed, timing_only)
+    network = prepared.network
+    origin = Origin(prepared.origin_sha256, network.seed, timing_only, network.calibrated_on)
     result = summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
     if trace:
         _write_trace(trace, program, machine, execution, progress)
@@ -285,6 +290,56 @@ def graph(workload: str | Source, recipe: str | None = None) -> Graph:
     if recipe is None:
         return load_network(workload, values=False).graph
     return _executed(workload, load_recipe(recipe)).graph
+
+
+def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = None) -> Evaluation:
+    """What a network's outputs are worth, by the golden interpreter: no machine, no cycles.
+
+    Parameters
+    ----------
+    recipe
+        Shipped name or path; without one the network is evaluated in real numbers, or as it is if its file is quantized.
+        Sums of floats are folded as the machine does that the recipe is meant for.
+
+    Raises
+    ------
+    AccelSimError
+        If any input is not valid.
+    """
+    chosen = load_recipe(recipe) if recipe else None
+    network = load_network(workload)
+    if chosen is None and network.is_typed:
+        chosen = load_recipe(STORED)
+    outputs, real_outputs = network.graph.outputs, None
+    if not network.is_typed:
+        # texts take long; what is rounded there is far below what tokens differ by
+        precision: real.Precision = "float32" if isinstance(network.task, Language) else "float64"
+        real_outputs = real.evaluate(network.graph, network.inputs, outputs, precision=precision)
+    if chosen is None:
+        assert real_outputs is not None  # noqa: S101 - the network is in real numbers
+        graph, numbers = network.graph, real_outputs
+    else:
+        begun = load_network(workload, chosen.weights) if chosen.weights else network
+        typed = prepare(network, begun, chosen).typed
+        fold_inputs = load_machine(chosen.arch or DEFAULT_ARCH).fold_inputs
+        graph, numbers = typed.graph, exact.evaluate(typed.graph, typed.inputs, fold_inputs)
+    first = graph.outputs[0]
+    given = graph[first].element.dequantize(numbers[first])
+    wanted = real_outputs[outputs[0]].astype(np.float64) if real_outputs and chosen else None
+    summary = Evaluated(
+        workload=network.name,
+        recipe=chosen.name if chosen else None,
+        samples=len(network.inputs[0]),
+        quality=judged(network.task, wanted, given),
+        provenance={
+            "versions": provenance.versions(),
+            "inputs_sha256": dict(network.sha256),
+            "calibration": network.calibrated_on,
+            "recipe": chosen.model_dump(mode="json") if chosen else None,
+            "seed": network.seed,
+        },
+    )
+    return Evaluation(summary, arrays(graph, numbers, network.orders))
 
 
 def machines_for(workload: str | Source, recipe: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
+from accelsim.outputs import write_outputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,7 @@ Int64 = NDArray[np.int64]
 #: Operations of a multiply-accumulate.
 OPS_PER_MAC = 2
 #: Files of a result in its folder.
+OUTPUTS = "outputs.npz"
 FILES = ("result.json", "layers.parquet", "timeline.parquet", "occupancy.parquet")
 
 
@@ -561,11 +563,14 @@ class RunResult:
     find_held
         Works out what on-chip memories hold, which a run that nobody keeps can do without; None where layers were
         copied, which have no instructions.
+    outputs
+        Arrays of the network's outputs, as `outputs.arrays` has them; none if no outputs are known.
     """
 
     summary: Summary
     execution: Execution
     find_held: Callable[[], tuple[Held, ...]] | None = None
+    outputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def cycles(self) -> int:
@@ -630,4 +635,5 @@ class RunResult:
             lambda path: self.timeline.to_parquet(path, index=False),
             lambda path: self.occupancy.to_parquet(path, index=False),
         )
-        return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **(also or {})})
+        outputs: Files = {OUTPUTS: lambda path: write_outputs(path, self.outputs)} if self.outputs else {}
+        return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **outputs, **(also or {})})

@@ -33,14 +33,15 @@ from accelsim.results import (
     LayerTiling,
     LayerTimes,
     Macs,
+    Measured,
     Quality,
     RunResult,
     Summary,
-    Measured,
 )
 from accelsim.sim.occupancy import occupancy
+from accelsim.outputs import arrays
 from accelsim.workload.network import Network
-from accelsim.workload.task import Task
+from accelsim.golden.task import Task
 
 #: Bits of a weight that is not compressed.
 DENSE_BITS = 32
@@ -89,11 +90,14 @@ class Origin:
         Seed of a synthetic network, or None.
     timing_only
         Whether no outputs were asked for.
+    calibration
+        What the activations' ranges are from; None if that is not known.
     """
 
     sha256: Mapping[str, str]
     seed: int | None = None
     timing_only: bool = False
+    calibration: str | None = None
 
 
 def summarize(
@@ -178,10 +182,25 @@ def summarize(
             "configuration": configuration,
             "configuration_sha256": provenance.content_hash(configuration),
             "seed": origin.seed,
+            "calibration": origin.calibration,
         },
     )
     copied = execution.sources is not None
-    return RunResult(summary, execution, None if copied else partial(occupancy, program, machine, execution))
+    outputs = _outputs(golden, program, execution) if golden else {}
+    return RunResult(
+        summary, execution, None if copied else partial(occupancy, program, machine, execution), outputs
+    )
+
+
+def _outputs(golden: Reference, program: Program, execution: Execution) -> dict[str, NDArray[Any]]:
+    """The simulated outputs as arrays."""
+    graph = golden.typed
+    numbers = {}
+    for name in graph.outputs:
+        regions = program.header.regions_of(name)
+        found = [(region, execution.numbers(region)) for region in regions]
+        numbers[name] = _joined(found, golden.exact[name].shape)
+    return arrays(graph, numbers, golden.network.orders)
 
 
 def _infos(program: Program, execution: Execution) -> list[LayerInfo]:

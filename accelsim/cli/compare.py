@@ -25,6 +25,10 @@ def compare(
     ] = None,
     engine: options.EngineName = options.Engine.FAST,
     residency: options.Residency = True,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for compare.json and compare.parquet.")
     ] = None,
@@ -37,7 +41,8 @@ def compare(
 
     chosen = recipes.split(",") if recipes is not None else dse.DEFAULT_RECIPES
     with output.ProgressBar() as progress:
-        found = dse.compare(workload, chosen, arch, engine=engine, residency=residency, progress=progress)
+        source = options.source_of(workload, data, calibration, batch, shape)
+        found = dse.compare(source, chosen, arch, engine=engine, residency=residency, progress=progress)
     if folder:
         from accelsim.report import dashboard, sources
 

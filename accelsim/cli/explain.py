@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from accelsim.cli import options, output
 from accelsim.errors import AccelSimError, Fault
+
+if TYPE_CHECKING:
+    from accelsim.workload.source import Source
 
 
 def explain(
@@ -40,13 +43,18 @@ def explain(
     workload: Annotated[
         str | None, typer.Option("--workload", help="Without --plan, the result's network, if that is no shipped one.")
     ] = None,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
     as_json: options.Json = False,
 ) -> None:
     """Say what a run's time consists of, and what it would gain if one thing were twice as fast; or what is planned."""
     if plan:
         if workload:
             raise AccelSimError(Fault("must go without --plan, whose argument is the workload", key="--workload"))
-        _plan(what, arch, recipe, residency=residency, least=least, as_json=as_json)
+        source = options.source_of(what, data, calibration, batch, shape)
+        _plan(source, arch, recipe, residency=residency, least=least, as_json=as_json)
         return
     given = {
         "--arch": arch is not None,
@@ -56,11 +64,12 @@ def explain(
     }
     for name in (name for name, there in given.items() if there):
         raise AccelSimError(Fault("must go with --plan: a result says itself what it was made with", key=name))
+    source = options.source_of(workload or "", data, calibration, batch, shape)
     from accelsim.dse import explain as dse
     from accelsim.report import explanation as report
 
     with output.ProgressBar() as progress:
-        found = dse.explain(Path(what), workload, progress=progress)
+        found = dse.explain(Path(what), source, progress=progress)
     if as_json:
         typer.echo(found.to_json())
         return
@@ -73,7 +82,7 @@ def explain(
 
 
 def _plan(
-    workload: str,
+    source: Source,
     arch: str | None,
     recipe: str | None,
     *,
@@ -85,10 +94,8 @@ def _plan(
     from accelsim import api
     from accelsim.report import plan as report
 
-    with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
-        found = api.plan(
-            workload, arch or api.DEFAULT_ARCH, recipe, residency=residency, least=least, progress=progress
-        )
+    with output.naming_machines(source, recipe), output.ProgressBar() as progress:
+        found = api.plan(source, arch or api.DEFAULT_ARCH, recipe, residency=residency, least=least, progress=progress)
     if as_json:
         typer.echo(found.to_json())
         return

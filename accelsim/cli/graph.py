@@ -7,9 +7,16 @@ import typer
 from accelsim.cli import options
 
 
-def graph(workload: options.Workload = "digits-mlp", recipe: options.Recipe = None) -> None:
+def graph(
+    workload: options.Workload = "digits-mlp",
+    recipe: options.Recipe = None,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
+) -> None:
     """Print a network's graph, a line a node: in real numbers, or in the types that a recipe chooses."""
     from accelsim import api
     from accelsim.graph.text import print_graph
 
-    typer.echo(print_graph(api.graph(workload, recipe)), nl=False)
+    typer.echo(print_graph(api.graph(options.source_of(workload, data, calibration, batch, shape), recipe)), nl=False)

@@ -17,6 +17,7 @@ from accelsim.cli import (
     dashboard,
     disasm,
     dram,
+    evaluate,
     exec_,
     explain,
     graph,
@@ -38,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("sweep")(sweep.sweep)

@@ -4,15 +4,79 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-Workload = Annotated[str, typer.Argument(help="Workload: a shipped name or the path of a .yaml file.")]
+from accelsim.errors import AccelSimError
+
+if TYPE_CHECKING:
+    from accelsim.workload.source import Source
+
+Workload = Annotated[
+    str,
+    typer.Argument(
+        help="Network: a shipped name, one that `accelsim get` brought, or a path: of a workload.yaml or its folder, an "
+        ".onnx or .gguf file, a Hugging Face directory."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Test data, .npz: inputs by their names, and labels, targets, or pairs and scores, if there are any.",
+    ),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option("--calibration", help="Inputs that fix the activations' ranges, .npz; the test data if absent."),
+]
+Batch = Annotated[
+    int | None, typer.Option("--batch", help="Samples; all that the data have if absent.", min=1, max=2**20)
+]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        help="Shape of an input that a file leaves open, as the file has it: NAME=1,3,224,224; may come again.",
+    ),
+]
 Arch = Annotated[str, typer.Option("--arch", help="Machine: a shipped name or the path of a .yaml file.")]
 Recipe = Annotated[
     str | None, typer.Option("--recipe", help="Recipe: a shipped name or a path; default is the machine's.")
 ]
+
+
+def source_of(
+    workload: str,
+    data: Path | None = None,
+    calibration: Path | None = None,
+    batch: int | None = None,
+    shapes: list[str] | None = None,
+) -> Source:
+    """The network that is asked for.
+
+    Raises
+    ------
+    AccelSimError
+        If a shape is none.
+    """
+    from accelsim.workload.source import Source
+
+    return Source(workload, data, calibration, batch, dict(map(_shape, shapes or ())))
+
+
+def _shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Name and shape of NAME=1,3,224,224."""
+    name, _, sides = text.rpartition("=")
+    numbers = [side.strip() for side in sides.split(",")]
+    if not name or not all(number.isdecimal() and 0 < len(number) < MOST_DIGITS for number in numbers):
+        raise AccelSimError(f"--shape must be NAME=1,3,224,224, not {text!r}")
+    return name, tuple(map(int, numbers))
+
+
+#: Digits of a side of a shape, fewer than these.
+MOST_DIGITS = 10
 
 
 class Engine(StrEnum):

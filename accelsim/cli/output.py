@@ -22,6 +22,7 @@ from accelsim.errors import AccelSimError, CompileError, Fault, reason
 if TYPE_CHECKING:
     from accelsim.report.tables import Table
     from accelsim.results import RunResult
+    from accelsim.workload.source import Source
 
 #: Seconds before progress shows, and between two lines where stderr is no terminal.
 PATIENCE_S = 1.0
@@ -62,7 +63,7 @@ def report(result: RunResult, *, as_json: bool, folder: Path | None, trace: Path
 
 
 @contextlib.contextmanager
-def naming_machines(workload: str, recipe: str | None) -> Iterator[None]:
+def naming_machines(workload: str | Source, recipe: str | None) -> Iterator[None]:
     """Say, where a machine can't execute a recipe, which of the shipped ones can."""
     try:
         yield

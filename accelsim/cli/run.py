@@ -27,6 +27,10 @@ def run(
     ] = False,
     residency: options.Residency = True,
     least: options.Least = "time",
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
     folder: options.Folder = None,
     trace: options.Trace = None,
     as_json: options.Json = False,
@@ -39,9 +43,10 @@ def run(
     output.require_outputs(folder, trace)
     from accelsim import api
 
-    with output.naming_machines(workload, recipe), output.ProgressBar() as progress:
+    source = options.source_of(workload, data, calibration, batch, shape)
+    with output.naming_machines(source, recipe), output.ProgressBar() as progress:
         result = api.run(
-            workload,
+            source,
             arch,
             recipe,
             engine=engine,

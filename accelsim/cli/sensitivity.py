@@ -37,6 +37,10 @@ def sensitivity(
             "--budgets", help="Recipe to write: of each layer the value that saves most within --loss, --sqnr."
         ),
     ] = None,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for sensitivity.json and sensitivity.parquet.")
     ] = None,
@@ -55,7 +59,8 @@ def sensitivity(
 
     chosen = None if values is None else [dse.parse(scheme, text) for text in values.split(",")]
     with output.ProgressBar() as progress:
-        found = dse.scan(workload, scheme, chosen, recipe, loss=loss, sqnr_db=sqnr, progress=progress)
+        source = options.source_of(workload, data, calibration, batch, shape)
+        found = dse.scan(source, scheme, chosen, recipe, loss=loss, sqnr_db=sqnr, progress=progress)
     if folder:
         for path in found.save(folder):
             typer.echo(f"wrote {path}", err=True)

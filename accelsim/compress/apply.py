@@ -86,7 +86,9 @@ def require_types(network: Network, recipe: Recipe) -> None:
             f"--recipe {STORED}, or none"
         )
     if recipe.is_stored and not network.is_typed:
-        raise ConfigError(f"recipe {recipe.name} must be for a network that is quantized already, as {network.name} is not")
+        raise ConfigError(
+            f"recipe {recipe.name} must be for a network that is quantized already, as {network.name} is not"
+        )
 
 
 def quantize(network: Network, recipe: Recipe) -> Graph:

@@ -12,6 +12,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine
 from accelsim.errors import AccelSimError, CompileError, ConfigError, WorkloadError
 from accelsim.results import Summary
+from accelsim.workload.source import Source
 
 #: What is compared if nothing else is asked for: each recipe on the machine that it is meant for, the first one the
 #: baseline.
@@ -53,7 +54,7 @@ class Scheme(NamedTuple):
 
 
 def compare(
-    workload: str = api.DEFAULT_WORKLOAD,
+    workload: str | Source = api.DEFAULT_WORKLOAD,
     recipes: Sequence[str] = DEFAULT_RECIPES,
     arch: str | None = None,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ from accelsim.errors import AccelSimError, Fault
 from accelsim.explanation import Explanation, Gain, Part
 from accelsim.report import sources
 from accelsim.results import Summary
-from accelsim.workload.source import load_network
+from accelsim.workload.source import Source, load_network
 
 #: Fields of a machine by a dotted path, and what they become.
 Changes = dict[str, float]
+#: The network that a result names.
+OF_RESULT = Source("")
 
 
 def explain(
-    result: Path, workload: str | None = None, *, progress: Callable[[str, int, int], None] | None = None
+    result: Path, source: Source = OF_RESULT, *, progress: Callable[[str, int, int], None] | None = None
 ) -> Explanation:
     """Run a kept result's program again and say what its time consists of.
 
@@ -33,8 +36,8 @@ def explain(
     ----------
     result
         A result.json, or the folder that holds it.
-    workload
-        Name or path of its network, if it is not a shipped one.
+    source
+        Its network, as it was asked for, if that is no shipped one; without a name that which the result names.
     progress
         Called with what is going on, how many simulations are done, and of how many.
 
@@ -45,14 +48,15 @@ def explain(
     """
     summary = _run_of(result)
     machine, technology, recipe = _configuration(summary, result)
-    network = load_network(workload or summary.workload)
-    begun = load_network(workload or summary.workload, recipe.weights) if recipe.weights else network
+    source = replace(source, name=source.name or summary.workload)
+    network = load_network(source)
+    begun = load_network(source, recipe.weights) if recipe.weights else network
     api.compile_kernels([machine], timing_only=True, progress=progress)
     prepared = api.prepare(network, begun, recipe)
     if prepared.origin_sha256 != summary.provenance.get("inputs_sha256"):
         raise AccelSimError(
             Fault(
-                f"must be a result of {workload or summary.workload} as it is now; --workload names another",
+                f"must be a result of {source} as it is now; --workload names another",
                 str(result),
             )
         )

@@ -34,10 +34,10 @@ from accelsim.errors import ConfigError, Fault, WorkloadError, unknown_name
 from accelsim.golden import exact, real
 from accelsim.graph.layer import Layer, layers
 from accelsim.results import Quality
-from accelsim.summary import judged
 from accelsim.sensitivity import Budgets, Change, Row, Sensitivity, words
-from accelsim.workload.source import load_network
+from accelsim.summary import judged
 from accelsim.workload.network import Network
+from accelsim.workload.source import Source, load_network
 
 #: A share, bits of a weight, or N and M.
 Value = float | tuple[int, int]
@@ -112,7 +112,7 @@ def parse(scheme: str, text: str) -> Value:
 
 
 def scan(
-    workload: str = api.DEFAULT_WORKLOAD,
+    workload: str | Source = api.DEFAULT_WORKLOAD,
     scheme: str = DEFAULT_SCHEME,
     values: Sequence[Value] | None = None,
     recipe: str | None = None,
@@ -229,7 +229,7 @@ class _Scanner:
     fold_inputs: int
 
     @classmethod
-    def of(cls, workload: str, base: Recipe) -> _Scanner:
+    def of(cls, workload: str | Source, base: Recipe) -> _Scanner:
         """Load and evaluate."""
         outline = load_network(workload, values=False)  # so that nothing large is drawn in vain
         if len(outline.graph.outputs) > 1:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from accelsim.workload.task import Classification, Embeddings, Language, Regression, Task
+from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]

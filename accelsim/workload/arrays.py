@@ -34,7 +34,8 @@ def read_arrays(path: Path) -> tuple[Mapping[str, NDArray[Any]], str]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            found = {name: _array(archive, name, path) for name in _names(archive, path)}
+            members = _names(archive, path)
+            found = {member.removesuffix(".npy"): _array(archive, member, path) for member in members}
         with path.open("rb") as stream:
             return found, hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

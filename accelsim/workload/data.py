@@ -17,7 +17,7 @@ from accelsim.graph.ops.gather import Gather
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.arrays import read_arrays
 from accelsim.workload.network import Inputs
-from accelsim.workload.task import Classification, Embeddings, Language, Regression, Task, next_tokens
+from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 
 Arrays = Mapping[str, NDArray[Any]]
 #: Names of arrays that are no inputs.

@@ -32,7 +32,7 @@ from accelsim.workload.layer import (
 )
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
-from accelsim.workload.task import Classification
+from accelsim.golden.task import Classification
 
 MAX_TENSOR_FILE_BYTES = 2**36
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from accelsim.graph.element import Integer, Signs
 from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import without_numbers
-from accelsim.workload.task import Task
+from accelsim.golden.task import Task
 
 Float32 = NDArray[np.float32]
 #: Numbers of a graph's inputs, in their order: float32, or of the type of an input that is none of real numbers.
@@ -40,6 +41,8 @@ class Network:
         Seed of synthetic weights and inputs, or None.
     calibrated_on
         Where the calibration inputs are from, in a few words.
+    orders
+        Axes of the file's arrays in the graph's order, by name of an input or output, where they differ.
     """
 
     graph: Graph
@@ -49,6 +52,7 @@ class Network:
     sha256: dict[str, str]
     seed: int | None = None
     calibrated_on: str = "drawn inputs"
+    orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -68,7 +72,9 @@ class Network:
     def first(self, samples: int) -> Network:
         """The network for its first test inputs alone, or for as many that repeat them."""
         order = np.arange(samples) % len(self.inputs[0])
-        inputs = tuple(x[order] if self.has_numbers else without_numbers(x.dtype, (samples, *x.shape[1:])) for x in self.inputs)
+        inputs = tuple(
+            x[order] if self.has_numbers else without_numbers(x.dtype, (samples, *x.shape[1:])) for x in self.inputs
+        )
         task = self.task.of(order) if self.task else None
         return replace(self, graph=with_samples(self.graph, samples), inputs=inputs, task=task)
 

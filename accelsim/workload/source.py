@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from accelsim.config import shipped
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
 from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
@@ -71,13 +70,13 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     if not _is_imported(path):
         name = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
         network = read_network(name, variant, values=values)
-        return _with_data(network, {}, asked)
+        return _with_data(network, asked)
     if variant is not None:
         raise ConfigError(f"recipe must not begin with the variant {variant!r}, of which {path} has none")
     imported = _import(path, asked)
     empty: tuple[()] = ()
-    bare = Network(imported.graph, empty, None, empty, imported.sha256, calibrated_on="")
-    return _with_data(bare, imported.orders, asked, drawn_values=values)
+    bare = Network(imported.graph, empty, None, empty, imported.sha256, calibrated_on="", orders=imported.orders)
+    return _with_data(bare, asked, drawn_values=values)
 
 
 def _is_imported(path: Path) -> bool:
@@ -107,16 +106,14 @@ def _length(asked: Source) -> int | None:
     return None
 
 
-def _with_data(
-    network: Network, orders: Mapping[str, tuple[int, ...]], asked: Source, *, drawn_values: bool = True
-) -> Network:
+def _with_data(network: Network, asked: Source, *, drawn_values: bool = True) -> Network:
     """The network with the data that were asked for, or with drawn ones if it has none."""
     if asked.data:
-        network = _given(network, read_data(asked.data, network.graph, orders), asked)
+        network = _given(network, read_data(asked.data, network.graph, network.orders), asked)
     elif not network.inputs:
-        network = _drawn(network, asked, values=drawn_values)
+        network = _drawn(network, values=drawn_values)
     if asked.calibration:
-        data = read_data(asked.calibration, network.graph, orders)
+        data = read_data(asked.calibration, network.graph, network.orders)
         network = replace(
             network,
             calibration=data.inputs,
@@ -143,7 +140,7 @@ def _given(network: Network, data: Data, asked: Source) -> Network:
     return replace(network, calibration=data.inputs, calibrated_on=f"the test data, {asked.data.name}")
 
 
-def _drawn(network: Network, asked: Source, *, values: bool) -> Network:
+def _drawn(network: Network, *, values: bool) -> Network:
     """The network with drawn inputs, or inputs that have only shapes."""
     graph: Graph = network.graph
     if values:

@@ -26,8 +26,8 @@ from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.window import Window
 from accelsim.graph.rewrite import with_samples
 from accelsim.sim import fast
-from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
+from accelsim.workload.source import load_network
 
 HIGHWAY = recipe({"scheme": "int8", "residual_bits": 16})
 #: Channels of all images here.

@@ -15,8 +15,8 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.dse.sensitivity import DIALS, Value, parse, scan
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
 from accelsim.sensitivity import Row, Sensitivity
-from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
+from accelsim.workload.source import load_network
 
 Float64 = NDArray[np.float64]
 

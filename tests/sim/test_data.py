@@ -30,8 +30,8 @@ from accelsim.kernels import lanes
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
 from accelsim.sim.timing import Timing
-from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
+from accelsim.workload.source import load_network
 
 #: Both ways to form products, where the processor has both.
 WAYS = (False, True) if lanes.VNNI else (False,)

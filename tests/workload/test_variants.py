@@ -16,8 +16,8 @@ from accelsim.config import shipped
 from accelsim.config.load import read_yaml
 from accelsim.errors import WorkloadError
 from accelsim.graph.layer import layers
-from accelsim.workload.source import load_network
 from accelsim.workload.network import Network
+from accelsim.workload.source import load_network
 
 FILE = shipped.path_of("workload", "digits-mlp")
 VARIANTS = read_yaml(FILE).data["variants"]

@@ -20,7 +20,7 @@ from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import DTYPES, FLOAT32, DType
+from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
 
@@ -40,7 +40,7 @@ def quantize_linear(c: Translation, n: OnnxNode) -> Tensor:
     """Floats to integers, of a scale and a zero point for all."""
     n.require(block_size=(0,))
     scale, zero, dtype = _parameters(n, 1, 2)
-    number = n.int("output_dtype", 0)
+    number = n.integer("output_dtype", 0)
     if number and not n.has(2):
         dtype = _integer_type(DTYPES.get(number))
     return quantized(c, n.real(0), scale, zero, dtype, n.name)
@@ -49,7 +49,7 @@ def quantize_linear(c: Translation, n: OnnxNode) -> Tensor:
 def dequantize_linear(c: Translation, n: OnnxNode) -> Tensor:
     """Integers to floats; of constants each number of an axis may have its own scale and zero point."""
     n.require(block_size=(0,))
-    return dequantized(c, n, 0, 1, 2, axis=n.int("axis", 1))
+    return dequantized(c, n, 0, 1, 2, axis=n.integer("axis", 1))
 
 
 def quantized(c: Translation, x: Tensor, scale: np.float32, zero: int, dtype: DType, name: str = "") -> Tensor:
@@ -167,7 +167,7 @@ def qlinear_matmul(c: Translation, n: OnnxNode) -> Tensor:
 def qgemm(c: Translation, n: OnnxNode) -> Tensor:
     """A product of two matrices of integers and a bias; floats if no scale of the result is given."""
     a = dequantized(c, n, 0, 1, 2, axis=0)
-    b = dequantized(c, n, 3, 4, 5, axis=0 if n.int("transB", 0) else 1)
+    b = dequantized(c, n, 3, 4, 5, axis=0 if n.integer("transB", 0) else 1)
     formed = products.gemm(c, _floats(n, a, b, _bias(c, n, 6, (1, 4))))
     return _result(c, n, formed, 7, 8, n.given(0).dtype) if n.has(7) else formed
 

@@ -1,0 +1,55 @@
+"""What a network's outputs are worth, by the golden interpreter alone: no machine, no cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from accelsim.config.model import Frozen, quantity
+from accelsim.files import write_all
+from accelsim.outputs import write_outputs
+from accelsim.results import Quality
+
+FILE, OUTPUTS = "evaluation.json", "outputs.npz"
+
+
+class Evaluated(Frozen):
+    """An evaluation as JSON."""
+
+    workload: str = quantity("name", "Name of the network")
+    recipe: str | None = quantity("name", "Recipe that compressed it; null for real numbers")
+    samples: int = quantity("samples", "Test inputs")
+    quality: Quality = quantity("quality", "Of the first output")
+    provenance: dict[str, Any] = quantity("record", "Versions, hashes of files, calibration data")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """An evaluation, and the outputs by their names."""
+
+    summary: Evaluated
+    outputs: Mapping[str, NDArray[Any]]
+
+    def to_json(self) -> str:
+        """The summary as one JSON object."""
+        return self.summary.model_dump_json(indent=2)
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write evaluation.json and outputs.npz, both or none.
+
+        Raises
+        ------
+        AccelSimError
+            If the folder can't be written.
+        """
+        return write_all(
+            folder,
+            {
+                FILE: lambda path: path.write_text(self.to_json() + "\n"),
+                OUTPUTS: lambda path: write_outputs(path, self.outputs),
+            },
+        )

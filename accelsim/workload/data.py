@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import Fault, WorkloadError, nearest
+from accelsim.errors import Fault, WorkloadError, nearest, reason
 from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.arrays import read_arrays
+from accelsim.workload.importers.texts import Texts
 from accelsim.workload.network import Inputs
 from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 
@@ -67,6 +69,34 @@ def read_data(path: Path, graph: Graph, orders: Mapping[str, tuple[int, ...]]) -
     if len(sizes) > 1:
         raise WorkloadError(Fault(f"must hold as many samples of each input, not {sorted(sizes)}", file))
     return Data(tuple(inputs), task_of(graph, inputs, arrays, file), {path.name: sha256})
+
+
+def read_text(path: Path, graph: Graph, texts: Texts) -> Data:
+    """Read a text (UTF-8) as windows of a language model's input, one behind the other; what is over is left out.
+
+    Raises
+    ------
+    WorkloadError
+        If the file is no text, or has fewer tokens than one window.
+    """
+    length = graph[graph.inputs[0]].shape[1]
+    try:
+        if path.stat().st_size > MAX_TEXT_BYTES:
+            raise WorkloadError(Fault(f"must be at most {MAX_TEXT_BYTES} bytes of text", str(path)))
+        raw = path.read_bytes()
+        ids = texts.ids(raw.decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise WorkloadError(Fault(f"must be a readable text: {reason(error)}", str(path))) from None
+    count = len(ids) // length
+    if not count:
+        raise WorkloadError(Fault(f"must have at least {length} tokens, not {len(ids)}", str(path)))
+    windows = ids[: count * length].reshape(count, length)
+    task = task_of(graph, [windows], {}, str(path))
+    return Data((windows,), task, {path.name: hashlib.sha256(raw).hexdigest()})
+
+
+#: Largest text.
+MAX_TEXT_BYTES = 2**30
 
 
 def _fitting(array: NDArray[Any], value: Value, order: tuple[int, ...] | None, place: Fault) -> NDArray[Any]:

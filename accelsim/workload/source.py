@@ -11,7 +11,8 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload import library
-from accelsim.workload.data import CALIBRATION, Data, drawn, read_data
+from accelsim.workload.arrays import read_arrays
+from accelsim.workload.data import CALIBRATION, Data, drawn, read_data, read_text
 from accelsim.workload.importers import gguf, huggingface, onnx
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.load import read_network
@@ -31,7 +32,8 @@ class Source:
         Shipped name, name of a network that `accelsim get` has brought, or a path: of a workload file or its folder, an
         ONNX or GGUF file, or a Hugging Face directory.
     data, calibration
-        Files of test inputs, with what judges the outputs, and of inputs that fix the activations' ranges (.npz).
+        Files of test inputs, with what judges the outputs, and of inputs that fix the activations' ranges: .npz, or .txt
+        for a language model, whose tokens are cut into texts of one length.
     batch
         Samples; all that the data have, or what the file says, if absent.
     shapes
@@ -70,13 +72,13 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     if not _is_imported(path):
         name = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
         network = read_network(name, variant, values=values)
-        return _with_data(network, asked)
+        return _with_data(network, path, asked)
     if variant is not None:
         raise ConfigError(f"recipe must not begin with the variant {variant!r}, of which {path} has none")
     imported = _import(path, asked)
     empty: tuple[()] = ()
     bare = Network(imported.graph, empty, None, empty, imported.sha256, calibrated_on="", orders=imported.orders)
-    return _with_data(bare, asked, drawn_values=values)
+    return _with_data(bare, path, asked, drawn_values=values)
 
 
 def _is_imported(path: Path) -> bool:
@@ -98,22 +100,41 @@ def _import(path: Path, asked: Source) -> Imported:
 
 
 def _length(asked: Source) -> int | None:
-    """Tokens of a text, as the shape of the input says."""
+    """Tokens of a text, as the shape of the input says, or the data."""
     for name, shape in asked.shapes.items():
-        if name != "input_ids" or len(shape) != 2:
-            raise AccelSimError(f"--shape must be input_ids=BATCH,LENGTH for a language model, not {name}={shape}")
+        if name != IDS or len(shape) != 2:
+            sides = ",".join(map(str, shape))
+            raise AccelSimError(f"--shape must be {IDS}=BATCH,LENGTH for a language model, not {name}={sides}")
         return shape[1]
+    if asked.data and asked.data.suffix != TEXT:
+        ids = read_arrays(asked.data)[0].get(IDS)
+        return ids.shape[1] if ids is not None and ids.ndim == 2 else None  # what it is else is said when it is read
     return None
 
 
-def _with_data(network: Network, asked: Source, *, drawn_values: bool = True) -> Network:
+#: Input of language models, and how files of text end.
+IDS, TEXT = "input_ids", ".txt"
+
+
+def _data(file: Path, network: Network, path: Path) -> Data:
+    """Data of a file for a network from a path."""
+    if file.suffix != TEXT:
+        return read_data(file, network.graph, network.orders)
+    if path.suffix.lower() == ".gguf":
+        return read_text(file, network.graph, gguf.tokenizer(path))
+    if not path.is_dir():
+        raise WorkloadError(Fault("must be .npz: only a language model with its tokenizer reads text", str(file)))
+    return read_text(file, network.graph, huggingface.tokenizer(path))
+
+
+def _with_data(network: Network, path: Path, asked: Source, *, drawn_values: bool = True) -> Network:
     """The network with the data that were asked for, or with drawn ones if it has none."""
     if asked.data:
-        network = _given(network, read_data(asked.data, network.graph, network.orders), asked)
+        network = _given(network, _data(asked.data, network, path), asked)
     elif not network.inputs:
         network = _drawn(network, values=drawn_values)
     if asked.calibration:
-        data = read_data(asked.calibration, network.graph, network.orders)
+        data = _data(asked.calibration, network, path)
         network = replace(
             network,
             calibration=data.inputs,

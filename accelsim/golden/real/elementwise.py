@@ -18,7 +18,7 @@ FUNCTIONS: dict[FunctionName, Callable[[Array], Array]] = {
     "tanh": np.tanh,
     "gelu": lambda x: x * (1 + erf(x / math.sqrt(2))) / 2,
     "gelu_tanh": lambda x: x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))) / 2,
-    "silu": lambda x: x / (1 + np.exp(-x)),
+    "silu": lambda x: x * expit(x),
     "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
 }
 

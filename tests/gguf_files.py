@@ -21,13 +21,19 @@ NAMES = {
     "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
 }  # fmt: skip
 OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-ARCHITECTURES = {"LlamaForCausalLM": "llama", "Qwen2ForCausalLM": "qwen2", "Qwen3ForCausalLM": "qwen3"}
+ARCHITECTURES = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "Qwen2ForCausalLM": "qwen2",
+                 "Qwen3ForCausalLM": "qwen3"}  # fmt: skip
+#: Those whose rows of queries and keys are turned.
+TURNED = ("llama", "mistral")
 
 
-def write(path: Path, model: Model, kind: str = "F32", *, texts: bool = False, **fields: Any) -> Model:
+def write(
+    path: Path, model: Model, kind: str = "F32", *, texts: bool = False, slower: float = 0.0, **fields: Any
+) -> Model:
     """Write a file whose matrices have a type; the model that comes back has the numbers that they stand for.
 
-    `fields` are further ones of the architecture, dots as underscores of two.
+    By `slower` all rotary frequencies are divided by a tensor. `fields` are further ones of the architecture, dots as
+    underscores of two.
     """
     config = model.config
     architecture = ARCHITECTURES[config["architectures"][0]]
@@ -53,13 +59,16 @@ def write(path: Path, model: Model, kind: str = "F32", *, texts: bool = False, *
             writer.add_uint32(key, value)
     if texts:
         add_texts(writer)
+    if slower:
+        pairs = config["hidden_size"] // config["num_attention_heads"] // 2
+        writer.add_tensor("rope_freqs.weight", np.full(pairs, slower, np.float32))
     stands = {}
     for name, data in model.tensors.items():
-        tensor = turned(model, name, data) if architecture == "llama" else data
+        tensor = turned(model, name, data) if architecture in TURNED else data
         blocks, numbers = quantized(tensor, kind if tensor.ndim == 2 else "F32")
         dtype = gguf.GGMLQuantizationType[kind if tensor.ndim == 2 else "F32"]
         writer.add_tensor(named(name), blocks, raw_dtype=dtype)
-        stands[name] = back(model, name, numbers) if architecture == "llama" else numbers
+        stands[name] = back(model, name, numbers) if architecture in TURNED else numbers
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -18,6 +18,7 @@ from accelsim.errors import CompileError, ConfigError
 from accelsim.formats.ggml import LAYOUTS, BlockTensor
 from accelsim.golden import exact, real
 from accelsim.graph.graph import Graph
+from accelsim.isa.assembly import parse, print_program
 from accelsim.isa.opcodes import DECODE, Decode
 from accelsim.workload.importers import gguf, huggingface
 from accelsim.workload.network import Network
@@ -81,7 +82,8 @@ def test_families_run_where_the_host_computes(name: str, tmp_path: Path) -> None
     model = {"gpt2": language_models.gpt2, "bert": language_models.bert, "llama": language_models.llama}[name]()
     graph, on = huggingface.load(model.save(tmp_path), length=IDS.size).graph, computing("edge-ws-fp16")
     found = typed(graph, "fp16")
-    executed(found, (IDS,), on)
+    program, _ = executed(found, (IDS,), on)
+    assert print_program(parse(print_program(program))) == print_program(program)
     assert decibels(graph, found, on) > 50
 
 

@@ -21,10 +21,11 @@ from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.formats.ggml import BlockTensor
-from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
+from accelsim.graph.element import WIDE, Element, Float, Integer, Plain, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer, group_of, layers
+from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.value import Value
 from accelsim.workload.network import Network
@@ -157,7 +158,7 @@ class _Typing:
         nodes: list[Node] = []
         known = {name: replace(graph[name], element=self._element(name)) for name in graph.entering}
         self._require_one_type_of_states()
-        known |= self._constant_factors()
+        known |= self._constant_factors() | self._tables()
         narrowed: set[str] = set()
         for node in graph.nodes:
             for name in [name for name in self._narrowed(node) if name not in narrowed]:
@@ -259,6 +260,8 @@ class _Typing:
         """
         name = self._origin(name)
         value, reader = self.float_graph[name], self._reader(name)
+        if isinstance(value.element, Plain):
+            return value.element
         last = reader is None and len(self.float_graph.outputs) == 1
         step = self._step(name)
         match step:
@@ -285,7 +288,9 @@ class _Typing:
         """Real numbers that a value takes, and what states begin with that later hold them."""
         states = (state for state in self.float_graph.states if self._origin(state.written) == name)
         begun = [state.initial.astype(np.float64).ravel() for state in states if state.initial.any()]
-        return np.concatenate([self.numbers[name].ravel(), *begun]) if begun else self.numbers[name]
+        constant = self.float_graph[name].data
+        taken = self.numbers[name] if constant is None else constant.astype(np.float64)
+        return np.concatenate([taken.ravel(), *begun]) if begun else taken
 
     def _factor(self, name: str, bits: int) -> Integer | None:
         """Type of a factor of a product of two tensors: without a zero point, and signed if the array holds it.
@@ -326,6 +331,17 @@ class _Typing:
             data = value.numbers if value.outlined else element.quantize(value.numbers)
             constants[name] = replace(value, element=element, data=data)
         return constants
+
+    def _tables(self) -> dict[str, Value]:
+        """Constants whose rows are gathered, in the types of what is gathered."""
+        tables = {}
+        for node in self.float_graph.nodes:
+            table = self.float_graph[node.inputs[0]]
+            if isinstance(node.op, Gather) and table.data is not None and not isinstance(table.element, Plain):
+                element = self._element(node.output)
+                data = table.data if table.outlined else element.quantize(table.data)
+                tables[table.name] = replace(table, element=element, data=data)
+        return tables
 
     def _origin(self, name: str) -> str:
         """The value whose numbers a value's are, in other places, or some of them, or of the step before."""

@@ -46,9 +46,11 @@ def rotary_embedding(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[
     pairs = len(frequencies)
     first = slice(0, 2 * pairs, 2) if op.interleaved else slice(0, pairs)
     second = slice(1, 2 * pairs, 2) if op.interleaved else slice(pairs, 2 * pairs)
-    turned = x.copy()
-    turned[..., first] = x[..., first] * cos - x[..., second] * sin
-    turned[..., second] = x[..., second] * cos + x[..., first] * sin
+    turned = np.empty_like(x)
+    turned[..., 2 * pairs :] = x[..., 2 * pairs :]
+    for one, other, sign in ((first, second, -sin), (second, first, sin)):
+        np.multiply(x[..., one], cos, out=turned[..., one])
+        turned[..., one] += x[..., other] * sign
     return (turned,)
 
 

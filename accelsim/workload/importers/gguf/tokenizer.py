@@ -30,11 +30,14 @@ class _Split(NamedTuple):
         Whether each digit is cut off first.
     begins
         Whether texts begin with a mark unless the file says otherwise.
+    whole
+        Whether a piece that is a token is one, whatever its pairs become.
     """
 
     pattern: str = ""
     digits: bool = False
     begins: bool = False
+    whole: bool = False
 
 
 def _words(digits: str) -> str:
@@ -48,7 +51,7 @@ def _words(digits: str) -> str:
 _SPLITS = {
     "gpt-2": _Split(),
     "smollm": _Split(digits=True),
-    "llama-bpe": _Split(_words(r"\p{N}{1,3}"), begins=True),
+    "llama-bpe": _Split(_words(r"\p{N}{1,3}"), begins=True, whole=True),
     "qwen2": _Split(_words(r"\p{N}")),
 }
 
@@ -94,7 +97,8 @@ def _made(gguf: Gguf, split: _Split) -> tokenizers.Tokenizer:
     given = gguf.metadata.get("tokenizer.ggml.token_type")
     kinds = given.tolist() if isinstance(given, np.ndarray) else []
     pairs = [(first, second) for first, _, second in (merge.partition(" ") for merge in merges)]
-    made = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs))
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs, ignore_merges=split.whole))
     made.add_special_tokens([AddedToken(token, normalized=False, special=True)
                              for token, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL])  # fmt: skip
     made.add_tokens([AddedToken(token, normalized=False)

@@ -34,9 +34,9 @@ class Folder:
         path = self.path / name
         try:
             if not path.resolve().is_relative_to(self.path.resolve()):
-                raise WorkloadError(
-                    Fault(f"must be a file inside {self.path}, which {shown(name)} leads out of", str(path))
-                )
+                hint = "; cp -rL copies a folder without links" if path.is_symlink() else ""
+                message = f"must be a file inside {self.path}, which {shown(name)} leads out of{hint}"
+                raise WorkloadError(Fault(message, str(path)))
             if not path.is_file():
                 raise WorkloadError(Fault("must be a file, but there is none", str(path)))
             with path.open("rb") as stream:

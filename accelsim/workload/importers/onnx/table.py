@@ -17,6 +17,7 @@ from accelsim.workload.importers.onnx.families import (
     pools,
     products,
     reductions,
+    resampling,
     shapes,
 )
 from accelsim.workload.importers.onnx.node import OnnxNode
@@ -72,6 +73,8 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": _images(pools.global_average_pool),
     "GlobalMaxPool": _images(pools.global_max_pool),
     "LpPool": _images(pools.lp_pool),
+    "Resize": _images(resampling.resize, 10),
+    "Upsample": _images(resampling.upsample),
     # normalizations
     "BatchNormalization": _images(norms.batch_norm),
     "InstanceNormalization": Operator(norms.instance_norm),
@@ -187,6 +190,13 @@ OPERATORS: dict[str, Operator] = {
     "DepthToSpace": Operator(shapes.depth_to_space),
     "SpaceToDepth": Operator(shapes.space_to_depth),
     "Gather": Operator(indexing.gather),
+    "GatherElements": Operator(indexing.gather_elements, 11),
+    "GatherND": Operator(indexing.gather_nd, 11),
+    "Scatter": Operator(indexing.scatter_elements, 9),
+    "ScatterElements": Operator(indexing.scatter_elements, 11),
+    "ScatterND": Operator(indexing.scatter_nd, 11),
+    "TopK": Operator(indexing.top_k),
+    "ReverseSequence": Operator(indexing.reverse_sequence, 10),
     "Trilu": Operator(indexing.trilu, 14),
     "OneHot": Operator(indexing.one_hot, 9),
     # constants
@@ -199,7 +209,7 @@ OPERATORS: dict[str, Operator] = {
 }
 #: Why other operators are refused.
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "what is executed must not depend on the numbers"),
+    **dict.fromkeys(("Loop", "Scan", "SequenceMap"), "what is executed must not depend on the numbers"),
 }
 
 

@@ -247,18 +247,18 @@ class Translation:
         axes = [axis if axis == NEW else axis + rank - lead.rank for axis in permutation_with_new(lead)]
         axes = [*range(rank - lead.rank), *axes]
         target = tuple(axes)
-        values = [self._broadcastable(x, target, rank) for x in given]
+        values = [self._broadcastable(x, target, rank, lead) for x in given]
         return values, replace(given[0], shape=shape, axes=target, block=())
 
     def _scalar(self, x: Tensor) -> Value:
         return self.reshaped(x.value, ()) if x.known else x.value
 
-    def _broadcastable(self, x: Tensor, axes: tuple[int, ...], rank: int) -> Value:
-        """A value whose axes are some of a larger tensor's; of constants without leading ones."""
+    def _broadcastable(self, x: Tensor, axes: tuple[int, ...], rank: int, lead: Tensor) -> Value:
+        """A value whose axes are some of a larger tensor's; of constants without leading ones, as biases are."""
         more = rank - x.rank
         own = tuple(NEW if axis < more else axis - more for axis in axes)
         value = self.arranged(x, own)
-        least = 0 if x.known else x.rank
+        least = len(axes) if x is lead else 0 if x.known else x.rank
         shape = value.shape
         while len(shape) > least and shape[0] == 1:
             shape = shape[1:]

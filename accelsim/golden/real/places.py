@@ -24,7 +24,7 @@ _REDUCTIONS: dict[Reduction, Callable[..., Any]] = {
 
 def _along(indices: Array, axis: int) -> tuple[Array, ...]:
     """Indices of all axes: their own, but for one."""
-    own = list(np.indices(indices.shape, sparse=True))
+    own: list[Array] = list(np.indices(indices.shape, sparse=True))
     own[axis] = indices
     return tuple(own)
 

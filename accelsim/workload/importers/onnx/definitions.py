@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accelsim.workload.importers.onnx.dtypes import DTYPES
 from accelsim.workload.importers.onnx.faults import RefusedError
@@ -45,7 +45,7 @@ def definition(node: NodeProto, domain: str, version: int, inputs: Sequence[Tens
     from onnx import FunctionProto, TypeProto, defs, helper
 
     try:
-        schema = defs.get_schema(node.op_type, version, domain)
+        schema: Any = defs.get_schema(node.op_type, version, domain)
         if schema.has_function:
             fitting = [v for v in schema.function_opset_versions if v <= version]
             body = schema.get_function_with_opset_version(max(fitting, default=version))
@@ -62,4 +62,5 @@ def definition(node: NodeProto, domain: str, version: int, inputs: Sequence[Tens
         raise RefusedError(f"ONNX must define it for operator set {version}, but: {text}") from None
     if not body:
         raise RefusedError(f"ONNX must define it for operator set {version} and these inputs")
-    return FunctionProto.FromString(body)
+    function: FunctionProto = FunctionProto.FromString(body)
+    return function

@@ -73,7 +73,7 @@ def _graph(
     inputs = {key: _input(model.graph, key, kind) for key, kind in given.items() if isinstance(kind, Given)}
     scope.unknown |= {key: str(kind) for key, kind in given.items() if isinstance(kind, UnknownTypeError)}
     build.known |= {key: tensor.value for key, tensor in inputs.items()}
-    scope.tensors |= inputs
+    scope.tensors.update(inputs)
     for tensor in model.graph.initializer:
         try:
             data = numbers(tensor, folder)

@@ -206,7 +206,10 @@ class Translation:
         return self.constant(numbers.reshape(shape), element=x.value.element)
 
     def reshaped(self, value: Value, shape: Shape) -> Value:
-        """Numbers in another shape, of as many samples as there are."""
+        """Numbers in another shape, of as many samples as there are; one reshaping stands for several."""
+        node = self.producer(value.name)
+        if node is not None and isinstance(node.op, Reshape):
+            value = self.value(node.inputs[0])
         if value.shape == shape:
             return value
         if value.data is None and value.shape and shape and value.shape[0] == shape[0]:

@@ -253,23 +253,9 @@ def at(c: Translation, x: Tensor, axis: int, places: Sequence[int], name: str = 
 
 def pad(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers around others: zeros, another constant, or copies."""
-    x = n.given(0)
     n.require(mode=("constant", "reflect", "edge", "wrap"))
     mode = n.text("mode", "constant")
-    pads = n.integers(1, "pads") if n.version >= 11 else n.integer_row("pads")
-    given = n.optional_integers(3, "axes") if n.version >= 18 else None
-    axes = axes_of(given if given is not None else range(x.rank), x.rank)
-    if pads is None or len(pads) != 2 * len(axes):
-        raise RefusedError(f"pads must be {2 * len(axes)} numbers")
-    before, behind = [0] * x.rank, [0] * x.rank
-    for number, axis in enumerate(axes):
-        before[axis], behind[axis] = pads[number], pads[number + len(axes)]
-    for axis in range(x.rank):
-        cut = max(0, -before[axis]), max(0, -behind[axis])
-        if any(cut):
-            x = part(c, x, axis, cut[0], x.shape[axis] - cut[1])
-            before[axis], behind[axis] = max(0, before[axis]), max(0, behind[axis])
-    count_of(tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True)))
+    x, before, behind = _sides(c, n)
     if mode != "constant":
         for axis in range(x.rank):
             if before[axis] or behind[axis]:
@@ -286,6 +272,26 @@ def pad(c: Translation, n: OnnxNode) -> Tensor:
     for axis in range(x.rank):
         x = _filled(c, x, axis, before[axis], behind[axis], fill)
     return x
+
+
+def _sides(c: Translation, n: OnnxNode) -> tuple[Tensor, list[int], list[int]]:
+    """The input, cut where padding is below 0, and what is added before and behind each axis."""
+    x = n.given(0)
+    pads = n.integers(1, "pads") if n.version >= 11 else n.integer_row("pads")
+    given = n.optional_integers(3, "axes") if n.version >= 18 else None
+    axes = axes_of(given if given is not None else range(x.rank), x.rank)
+    if pads is None or len(pads) != 2 * len(axes):
+        raise RefusedError(f"pads must be {2 * len(axes)} numbers")
+    before, behind = [0] * x.rank, [0] * x.rank
+    for number, axis in enumerate(axes):
+        before[axis], behind[axis] = pads[number], pads[number + len(axes)]
+    for axis in range(x.rank):
+        cut = max(0, -before[axis]), max(0, -behind[axis])
+        if any(cut):
+            x = part(c, x, axis, cut[0], x.shape[axis] - cut[1])
+            before[axis], behind[axis] = max(0, before[axis]), max(0, behind[axis])
+    count_of(tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True)))
+    return x, before, behind
 
 
 def _copied(mode: str, before: int, size: int, behind: int) -> list[int]:

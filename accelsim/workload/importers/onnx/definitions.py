@@ -63,4 +63,6 @@ def definition(node: NodeProto, domain: str, version: int, inputs: Sequence[Tens
     if not body:
         raise RefusedError(f"ONNX must define it for operator set {version} and these inputs")
     function: FunctionProto = FunctionProto.FromString(body)
+    defaults = (attribute.default_value for attribute in schema.attributes.values())
+    function.attribute_proto.extend(value for value in defaults if value.name)
     return function

@@ -13,7 +13,7 @@ from accelsim.workload.importers.onnx.definitions import DEFINED, definition
 from accelsim.workload.importers.onnx.faults import RefusedError, short
 from accelsim.workload.importers.onnx.file import Folder
 from accelsim.workload.importers.onnx.node import OnnxNode
-from accelsim.workload.importers.onnx.table import OPERATORS, REFUSED
+from accelsim.workload.importers.onnx.table import NO_MEANING, OPERATORS, REFUSED
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation, unique
 
@@ -108,7 +108,7 @@ class Scope:
             return self._branch(node)
         rule = OPERATORS.get(key)
         if rule is None and key not in DEFINED:
-            why = REFUSED.get(key, "it has no meaning here")
+            why = REFUSED.get(key, NO_MEANING)
             raise RefusedError(f"operator {short(key)} is refused: {why}")
         attributes = {attribute.name: attribute for attribute in node.attribute}
         if any(attribute.ref_attr_name for attribute in node.attribute):
@@ -161,9 +161,9 @@ class Scope:
         for name, outer in zip(function.input, node.input, strict=False):
             if outer:
                 inner.tensors[name] = self.read(outer)
-        structure.in_order(function.node, {*function.input}, filter(None, function.output))
+        asked = list(zip(function.output, node.output, strict=False))
+        structure.in_order(function.node, {*function.input}, [name for name, outer in asked if outer])
         inner.run(_bound(function, node))
-        asked = zip(function.output, node.output, strict=False)
         return tuple(inner.read(name) if outer else None for name, outer in asked)
 
 

@@ -173,7 +173,7 @@ def concat(c: Translation, n: OnnxNode) -> Tensor:
     given = n.all_given()
     c.same_type(given)
     axis = axis_of(n.integer("axis", 1 if n.version < 4 else 0), given[0].rank)
-    given = [x for x in given if x.shape != (0,)] or given[:1]
+    given = [x for x in given if x.count] or given[:1]
     if any(x.rank != given[0].rank for x in given):
         raise RefusedError("inputs must have as many axes each")
     lead = max((full(c, x) for x in given), key=lambda x: (not x.known, not x.plain))
@@ -188,6 +188,8 @@ def part(c: Translation, x: Tensor, axis: int, start: int, stop: int, step: int 
     """Numbers of an axis from start to below stop."""
     if (start, stop, step) == (0, x.shape[axis], 1):
         return x
+    if start == stop:  # what has no numbers is known
+        return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
     x = full(c, x)
     value = c.put(Slice(x.axis(axis), start, stop, step), x.value, name=name)
     shape = (*x.shape[:axis], value.shape[x.axis(axis)], *x.shape[axis + 1 :])
@@ -205,8 +207,8 @@ def split(c: Translation, n: OnnxNode) -> tuple[Tensor, ...]:
             raise RefusedError(f"must split {x.shape[axis]} numbers to as many parts at most, not {parts}")
         each = -(-x.shape[axis] // parts)
         sizes = [each] * (parts - 1) + [x.shape[axis] - each * (parts - 1)]
-    if sum(sizes) != x.shape[axis] or min(sizes) < 1 or len(sizes) != len(n.outputs):
-        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, and some each, not {sizes[:MAX_RANK]}")
+    if sum(sizes) != x.shape[axis] or min(sizes) < 0 or len(sizes) != len(n.outputs):
+        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, not {sizes[:MAX_RANK]}")
     found, start = [], 0
     for number, size in enumerate(sizes):
         found.append(part(c, x, axis, start, start + size, name=f"{n.name}.{number}"))
@@ -230,10 +232,8 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError("starts, ends, axes and steps must be as many, and no step 0")
     for axis, start, stop, step in zip(numbers, starts, ends, steps, strict=True):
         places = range(x.shape[axis])[start:stop:step]
-        if not places and x.known:
-            return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
         if not places:
-            raise RefusedError(f"must leave numbers along axis {axis}")
+            return part(c, x, axis, 0, 0)
         if step > 0:
             x = part(c, x, axis, places[0], places[-1] + 1, step, n.name)
         else:
@@ -336,10 +336,11 @@ def depth_to_space(c: Translation, n: OnnxNode) -> Tensor:
 def space_to_depth(c: Translation, n: OnnxNode) -> Tensor:
     """Pixels as channels."""
     x, size = n.given(0), n.integer("blocksize", 0)
-    n.require(mode=("DCR",))
+    n.require(mode=("DCR", "CRD"))
     if x.rank != 4 or size < 1 or x.shape[2] % size or x.shape[3] % size:
         raise RefusedError(f"blocksize must divide the pixels, not be {size}")
     samples, channels, height, width = x.shape
     parts = (samples, channels, height // size, size, width // size, size)
-    value = c.put(Transpose((0, 3, 5, 1, 2, 4)), c.reshaped(c.plain(x), parts))
+    order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    value = c.put(Transpose(order), c.reshaped(c.plain(x), parts))
     return c.tensor(c.reshaped(value, (samples, channels * size**2, height // size, width // size)), x.dtype)

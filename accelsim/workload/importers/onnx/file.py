@@ -103,10 +103,11 @@ def read_model(path: Path) -> tuple[ModelProto, Folder]:
     from onnx import ModelProto
 
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes", str(path)))
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {size}", str(path)))
         with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+            content = stream.read(size)
         folder = path.parent.resolve()
     except (OSError, ValueError) as error:
         raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None

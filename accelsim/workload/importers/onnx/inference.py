@@ -51,7 +51,7 @@ def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> N
     plain = helper.make_graph(graph.node, "shapes", inputs, outputs, few)
     outline = helper.make_model(plain, opset_imports=model.opset_import, ir_version=model.ir_version)
     try:
-        shape_inference.infer_shapes(outline, check_type=True, strict_mode=True, data_prop=True)
+        shape_inference.infer_shapes(outline, check_type=True, strict_mode=True)
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise RefusedError(f"ONNX's inference of shapes: {' '.join(lines)[:300]}") from None

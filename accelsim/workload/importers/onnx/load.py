@@ -63,7 +63,6 @@ def _graph(
     constants = {tensor.name for tensor in model.graph.initializer}
     infos = {value.name: value for value in model.graph.input if value.name not in constants}
     given = dimensions(infos, batch, shapes)
-    infer(model, given)
     build = Translation()
     build.value_names |= {output for node in model.graph.node for output in node.output}
     build.value_names |= {*infos, *constants}
@@ -74,7 +73,19 @@ def _graph(
     scope.unknown |= {key: str(kind) for key, kind in given.items() if isinstance(kind, UnknownTypeError)}
     build.known |= {key: tensor.value for key, tensor in inputs.items()}
     scope.tensors.update(inputs)
-    for tensor in model.graph.initializer:
+    _read_constants(model.graph, folder, scope)
+    infer(model, given)
+    scope.run(model.graph.node)
+    outputs = {value.name: scope.read(value.name) for value in model.graph.output}
+    outputs = {key: _output(build, tensor) for key, tensor in outputs.items()}
+    graph = _formed(name, build, scope, tuple(inputs), outputs)
+    orders = {key: tensor.axes for key, tensor in {**inputs, **outputs}.items() if not tensor.plain}
+    return graph, orders
+
+
+def _read_constants(graph: GraphProto, folder: Folder, scope: Scope) -> None:
+    """Put the initializers into a scope."""
+    for tensor in graph.initializer:
         try:
             data = numbers(tensor, folder)
         except UnknownTypeError as error:
@@ -84,12 +95,6 @@ def _graph(
             raise RefusedError(f"initializer {short(tensor.name)} {error}") from None
         value = Value(tensor.name, data.shape, element_of(data.dtype), data)
         scope.tensors[tensor.name] = Tensor(value, data.shape, data.dtype, tuple(range(data.ndim)))
-    scope.run(model.graph.node)
-    outputs = {value.name: scope.read(value.name) for value in model.graph.output}
-    outputs = {key: _output(build, tensor) for key, tensor in outputs.items()}
-    graph = _formed(name, build, scope, tuple(inputs), outputs)
-    orders = {key: tensor.axes for key, tensor in {**inputs, **outputs}.items() if not tensor.plain}
-    return graph, orders
 
 
 def _input(graph: GraphProto, name: str, given: Given) -> Tensor:

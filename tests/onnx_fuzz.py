@@ -63,6 +63,17 @@ def _message(rng: random.Random, content: bytes) -> bytes:
         model.ParseFromString(content)
     except DecodeError:
         return content
+    try:
+        changes = _changes(rng, model)
+        if changes:
+            rng.choice(changes)()
+    except UnicodeDecodeError:  # a name that bytes were changed in
+        return content
+    return model.SerializeToString()
+
+
+def _changes(rng: random.Random, model: onnx.ModelProto) -> list[Callable[[], object]]:
+    """Changes of a model."""
     changes: list[Callable[[], object]] = []
     for node in model.graph.node:
         changes += _of_node(rng, model, node)
@@ -85,9 +96,7 @@ def _message(rng: random.Random, content: bytes) -> bytes:
     changes.append(
         lambda: setattr(model.opset_import[0], "version", rng.choice(_NUMBERS)) if model.opset_import else None
     )
-    if changes:
-        rng.choice(changes)()
-    return model.SerializeToString()
+    return changes
 
 
 def _of_node(rng: random.Random, model: onnx.ModelProto, node: onnx.NodeProto) -> list[Callable[[], object]]:

@@ -20,7 +20,7 @@ from accelsim.workload.importers.onnx.inference import infer
 from accelsim.workload.importers.onnx.scope import Scope
 from accelsim.workload.importers.onnx.table import reads_images
 from accelsim.workload.importers.onnx.tensor import Tensor, channels_last, permutation
-from accelsim.workload.importers.onnx.translation import Translation
+from accelsim.workload.importers.onnx.translation import FOLDED_BYTES_OF_READ, Translation
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
@@ -51,6 +51,8 @@ def load(path: Path, *, batch: int | None = None, shapes: Mapping[str, Shape] | 
         graph, orders = _graph(path.stem, model, folder, batch, shapes or {})
     except RefusedError as error:
         raise fault(str(path), str(error)) from None
+    except UnicodeDecodeError:  # protobuf looks at text only when it is read
+        raise fault(str(path), "must have names in UTF-8") from None
     return Imported(graph, folder.sha256, orders)
 
 
@@ -93,6 +95,7 @@ def _read_constants(graph: GraphProto, folder: Folder, scope: Scope) -> None:
             continue
         except RefusedError as error:
             raise RefusedError(f"initializer {short(tensor.name)} {error}") from None
+        scope.build.room += FOLDED_BYTES_OF_READ * data.nbytes
         value = Value(tensor.name, data.shape, element_of(data.dtype), data)
         scope.tensors[tensor.name] = Tensor(value, data.shape, data.dtype, tuple(range(data.ndim)))
 

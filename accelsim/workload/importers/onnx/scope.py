@@ -82,6 +82,8 @@ class Scope:
                 formed = self._translate(node)
             except (RefusedError, UnfitError) as error:
                 raise _named(node, self.depth, str(error)) from None
+            except UnicodeDecodeError:
+                raise
             except _MISTAKES as error:
                 text = f"must have numbers that fit it, but: {str(error) or type(error).__name__}"
                 raise _named(node, self.depth, text.splitlines()[0][:300]) from None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Names of ONNX's own operator set.
 ONNX_DOMAINS = ("", "ai.onnx")
 #: Most nodes of a model.
-MAX_NODES = 2**17
+MAX_NODES = 2**16
 
 
 def domain_of(domain: str) -> str:

@@ -112,7 +112,7 @@ def trilu(c: Translation, n: OnnxNode) -> Tensor:
     if x.rank < 2:
         raise RefusedError("must be of matrices")
     k = int(n.constant(1, "k").reshape(())) if n.has(1) else 0
-    mask = c.known_tensor(trilu_mask((x.shape[-2], x.shape[-1]), k, upper=bool(n.integer("upper", 1))))
+    mask = c.known_tensor(trilu_mask(c, (x.shape[-2], x.shape[-1]), k, upper=bool(n.integer("upper", 1))))
     return taken(c, Elementwise("where"), mask, x, c.known_tensor(np.zeros((), x.dtype)), name=n.name)
 
 

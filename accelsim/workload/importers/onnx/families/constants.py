@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError
@@ -77,11 +78,9 @@ def eye_like(c: Translation, n: OnnxNode) -> Tensor:
     return c.known_tensor(np.eye(x.shape[0], x.shape[1], n.integer("k", 0)).astype(dtype))
 
 
-def trilu_mask(
-    c: Translation, shape: tuple[int, int], k: int, *, upper: bool
-) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def trilu_mask(c: Translation, shape: tuple[int, int], k: int, *, upper: bool) -> NDArray[np.bool_]:
     """Where a matrix has its upper or lower triangle."""
     c.require_room(count_of(shape) * 8)
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
-    mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = columns - rows >= k if upper else columns - rows <= k
+    mask: NDArray[np.bool_] = columns - rows >= k if upper else columns - rows <= k
     return mask

@@ -95,6 +95,7 @@ def reverse_sequence(c: Translation, n: OnnxNode) -> Tensor:
     time, batch = n.integer("time_axis", 0), n.integer("batch_axis", 1)
     if {time, batch} != {0, 1} or x.rank < 2 or len(lengths) != x.shape[batch]:
         raise RefusedError("axes of time and batch must be 0 and 1, and there must be a length a sample")
+    c.require_room(8 * x.shape[0] * x.shape[1])
     steps = np.arange(x.shape[time])[:, None]
     places = np.where(steps < np.array(lengths), np.array(lengths) - 1 - steps, steps)
     places = places if time == 0 else places.T

@@ -118,6 +118,7 @@ def _resized(c: Translation, n: OnnxNode, x: Tensor, sides: list[Side], coordina
             found = np.clip(_NEAREST[nearest](places), 0, side.before - 1).astype(np.int64)
             x = at(c, x, side.axis, found.tolist(), n.name)
             continue
+        c.require_room(8 * side.before * side.behind)
         if x.dtype not in REALS:
             raise RefusedError(f"must take floats, not {x.dtype}")
         matrix = _linear(places, side) if mode == "linear" else _cubic(n, places, side)

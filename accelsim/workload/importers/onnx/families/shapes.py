@@ -237,7 +237,7 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
         if step > 0:
             x = part(c, x, axis, places[0], places[-1] + 1, step, n.name)
         else:
-            x = at(c, x, axis, list(places), n.name)
+            x = at(c, x, axis, places, n.name)
     return x
 
 

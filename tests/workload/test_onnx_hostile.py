@@ -44,7 +44,7 @@ def test_what_is_no_model_is_refused(path: Path) -> None:
     assert fault(path, whole[:-7]) == "must be a whole ONNX model, but is no protobuf of one"
     assert fault(path, b"\xff" * 64) == "must be a whole ONNX model, but is no protobuf of one"
     assert fault(path, b"") == "must have an output"
-    assert fault(path, linear().SerializeToString().replace(b"w", b"\xff")) == "must have names in UTF-8"
+    assert fault(path, linear().SerializeToString().replace(b"w", b"\xff")) == "names must be UTF-8"
     path.unlink()
     assert fault(path) == "must be a readable file: No such file or directory"
     path.mkdir()

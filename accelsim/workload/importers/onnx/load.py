@@ -51,8 +51,8 @@ def load(path: Path, *, batch: int | None = None, shapes: Mapping[str, Shape] | 
         graph, orders = _graph(path.stem, model, folder, batch, shapes or {})
     except RefusedError as error:
         raise fault(str(path), str(error)) from None
-    except UnicodeDecodeError:  # protobuf looks at text only when it is read
-        raise fault(str(path), "must have names in UTF-8") from None
+    except UnicodeDecodeError:  # some protobufs give no text at all
+        raise fault(str(path), "names must be UTF-8") from None
     return Imported(graph, folder.sha256, orders)
 
 

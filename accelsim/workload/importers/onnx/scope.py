@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from accelsim.graph.ops.op import UnfitError
 from accelsim.workload.importers.onnx import structure
 from accelsim.workload.importers.onnx.definitions import DEFINED, definition
-from accelsim.workload.importers.onnx.faults import RefusedError, short
+from accelsim.workload.importers.onnx.faults import RefusedError, require_text, short
 from accelsim.workload.importers.onnx.file import Folder
 from accelsim.workload.importers.onnx.node import OnnxNode
 from accelsim.workload.importers.onnx.table import NO_MEANING, OPERATORS, REFUSED
@@ -148,6 +148,8 @@ class Scope:
             raise RefusedError(f"its {wanted} must be nodes alone")
         seen = ChainMap({}, self.tensors)
         inner = Scope(self.build, self.folder, self.versions, self.functions, seen, self.unknown, depth=self.depth + 1)
+        for part in graph.node:
+            require_text(part.name, part.op_type, part.domain, *part.input, *part.output)
         inner.run(graph.node)
         asked = zip((value.name for value in graph.output), node.output, strict=False)
         return tuple(inner.read(name) if outer else None for name, outer in asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from accelsim.workload.importers.onnx.faults import RefusedError, short
+from accelsim.workload.importers.onnx.faults import RefusedError, require_text, short
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
@@ -52,6 +52,7 @@ def check(graph: GraphProto) -> None:
         raise RefusedError("sparse initializers must be dense")
     constants = [tensor.name for tensor in graph.initializer]
     inputs = [value.name for value in graph.input]
+    require_text(*constants, *inputs, *(value.name for value in graph.output))
     for what, names in (("initializer", constants), ("input", inputs)):
         _different(what, names)
         if not all(names):
@@ -72,6 +73,8 @@ def in_order(nodes: Sequence[NodeProto], there: set[str], outputs: Iterable[str]
     outputs
         Tensors that must be there behind the last one.
     """
+    for node in nodes:
+        require_text(node.name, node.op_type, node.domain, *node.input, *node.output)
     formed = {name for node in nodes for name in node.output}
     there = set(there)
     for node in nodes:

@@ -234,10 +234,8 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
         places = range(x.shape[axis])[start:stop:step]
         if not places:
             return part(c, x, axis, 0, 0)
-        if step > 0:
-            x = part(c, x, axis, places[0], places[-1] + 1, step, n.name)
-        else:
-            x = at(c, x, axis, places, n.name)
+        last = places[-1] + 1
+        x = part(c, x, axis, places[0], last, step, n.name) if step > 0 else at(c, x, axis, places, n.name)
     return x
 
 

@@ -116,6 +116,7 @@ def hardmax(c: Translation, n: OnnxNode) -> Tensor:
     """1 at the first of the largest, 0 elsewhere."""
     x = _last(c, n)
     place = c.put(Place("largest", len(x.value.shape) - 1, keeps=True), x.value)
+    c.require_room(8 * x.value.features)
     places = c.constant(np.arange(x.value.features))
     mask = c.put(Elementwise("equal"), place, places)
     return _as_given(c, n, x, replace(x, value=c.put(Convert(REAL), mask, name=n.name)))

@@ -39,6 +39,7 @@ def batch_norm(c: Translation, n: OnnxNode) -> Tensor:
 
 
 def _ones(c: Translation, count: int) -> Value:
+    c.require_room(4 * count)
     return c.constant(np.ones(count, np.float32), f"{c.name}.gamma")
 
 
@@ -83,6 +84,7 @@ def _each(c: Translation, x: Tensor, times: int) -> Tensor:
     """Each number so many times."""
     if not x.known:
         raise RefusedError("scale and bias must be constant")
+    c.require_room(x.numbers.nbytes * times)
     return c.known_tensor(np.repeat(x.numbers, times), dtype=x.dtype)
 
 

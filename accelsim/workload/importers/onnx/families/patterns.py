@@ -1,4 +1,4 @@
-"""Activations that exporters write as several nodes: x sigmoid(x), hard swish, GELU by the error function or by tanh."""
+"""Activations that exporters write as several nodes: SiLU, hard swish, GELU by the error function or by tanh."""
 
 from __future__ import annotations
 

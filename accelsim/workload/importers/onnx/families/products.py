@@ -97,6 +97,7 @@ def _added(c: Translation, n: OnnxNode, sums: Value, beta: float) -> Value:
     if beta != 1:
         value = c.put(Mul(), value, c.scalar(beta))
     if value.data is not None and value.shape in {(), (1,)} and sums.features > 1:  # a bias has a number a feature
+        c.require_room(4 * sums.features)
         value = c.constant(np.broadcast_to(value.numbers, (sums.features,)).copy(), f"{n.name}.bias")
     return c.put(Add(), sums, value, name=f"{n.name}.add")
 

@@ -173,7 +173,7 @@ def concat(c: Translation, n: OnnxNode) -> Tensor:
     given = n.all_given()
     c.same_type(given)
     axis = axis_of(n.integer("axis", 1 if n.version < 4 else 0), given[0].rank)
-    given = [x for x in given if x.shape != (0,)] or given[:1]
+    given = [x for x in given if x.count] or given[:1]
     if any(x.rank != given[0].rank for x in given):
         raise RefusedError("inputs must have as many axes each")
     lead = max((full(c, x) for x in given), key=lambda x: (not x.known, not x.plain))
@@ -188,6 +188,8 @@ def part(c: Translation, x: Tensor, axis: int, start: int, stop: int, step: int 
     """Numbers of an axis from start to below stop."""
     if (start, stop, step) == (0, x.shape[axis], 1):
         return x
+    if start == stop:  # what has no numbers is known
+        return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
     x = full(c, x)
     value = c.put(Slice(x.axis(axis), start, stop, step), x.value, name=name)
     shape = (*x.shape[:axis], value.shape[x.axis(axis)], *x.shape[axis + 1 :])
@@ -205,8 +207,8 @@ def split(c: Translation, n: OnnxNode) -> tuple[Tensor, ...]:
             raise RefusedError(f"must split {x.shape[axis]} numbers to as many parts at most, not {parts}")
         each = -(-x.shape[axis] // parts)
         sizes = [each] * (parts - 1) + [x.shape[axis] - each * (parts - 1)]
-    if sum(sizes) != x.shape[axis] or min(sizes) < 1 or len(sizes) != len(n.outputs):
-        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, and some each, not {sizes[:MAX_RANK]}")
+    if sum(sizes) != x.shape[axis] or min(sizes) < 0 or len(sizes) != len(n.outputs):
+        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, not {sizes[:MAX_RANK]}")
     found, start = [], 0
     for number, size in enumerate(sizes):
         found.append(part(c, x, axis, start, start + size, name=f"{n.name}.{number}"))
@@ -230,14 +232,10 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError("starts, ends, axes and steps must be as many, and no step 0")
     for axis, start, stop, step in zip(numbers, starts, ends, steps, strict=True):
         places = range(x.shape[axis])[start:stop:step]
-        if not places and x.known:
-            return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
         if not places:
-            raise RefusedError(f"must leave numbers along axis {axis}")
-        if step > 0:
-            x = part(c, x, axis, places[0], places[-1] + 1, step, n.name)
-        else:
-            x = at(c, x, axis, list(places), n.name)
+            return part(c, x, axis, 0, 0)
+        last = places[-1] + 1
+        x = part(c, x, axis, places[0], last, step, n.name) if step > 0 else at(c, x, axis, places, n.name)
     return x
 
 
@@ -253,23 +251,9 @@ def at(c: Translation, x: Tensor, axis: int, places: Sequence[int], name: str = 
 
 def pad(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers around others: zeros, another constant, or copies."""
-    x = n.given(0)
     n.require(mode=("constant", "reflect", "edge", "wrap"))
     mode = n.text("mode", "constant")
-    pads = n.integers(1, "pads") if n.version >= 11 else n.integer_row("pads")
-    given = n.optional_integers(3, "axes") if n.version >= 18 else None
-    axes = axes_of(given if given is not None else range(x.rank), x.rank)
-    if pads is None or len(pads) != 2 * len(axes):
-        raise RefusedError(f"pads must be {2 * len(axes)} numbers")
-    before, behind = [0] * x.rank, [0] * x.rank
-    for number, axis in enumerate(axes):
-        before[axis], behind[axis] = pads[number], pads[number + len(axes)]
-    for axis in range(x.rank):
-        cut = max(0, -before[axis]), max(0, -behind[axis])
-        if any(cut):
-            x = part(c, x, axis, cut[0], x.shape[axis] - cut[1])
-            before[axis], behind[axis] = max(0, before[axis]), max(0, behind[axis])
-    count_of(tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True)))
+    x, before, behind = _sides(c, n)
     if mode != "constant":
         for axis in range(x.rank):
             if before[axis] or behind[axis]:
@@ -286,6 +270,26 @@ def pad(c: Translation, n: OnnxNode) -> Tensor:
     for axis in range(x.rank):
         x = _filled(c, x, axis, before[axis], behind[axis], fill)
     return x
+
+
+def _sides(c: Translation, n: OnnxNode) -> tuple[Tensor, list[int], list[int]]:
+    """The input, cut where padding is below 0, and what is added before and behind each axis."""
+    x = n.given(0)
+    pads = n.integers(1, "pads") if n.version >= 11 else n.integer_row("pads")
+    given = n.optional_integers(3, "axes") if n.version >= 18 else None
+    axes = axes_of(given if given is not None else range(x.rank), x.rank)
+    if pads is None or len(pads) != 2 * len(axes):
+        raise RefusedError(f"pads must be {2 * len(axes)} numbers")
+    before, behind = [0] * x.rank, [0] * x.rank
+    for number, axis in enumerate(axes):
+        before[axis], behind[axis] = pads[number], pads[number + len(axes)]
+    for axis in range(x.rank):
+        cut = max(0, -before[axis]), max(0, -behind[axis])
+        if any(cut):
+            x = part(c, x, axis, cut[0], x.shape[axis] - cut[1])
+            before[axis], behind[axis] = max(0, before[axis]), max(0, behind[axis])
+    count_of(tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True)))
+    return x, before, behind
 
 
 def _copied(mode: str, before: int, size: int, behind: int) -> list[int]:
@@ -330,10 +334,11 @@ def depth_to_space(c: Translation, n: OnnxNode) -> Tensor:
 def space_to_depth(c: Translation, n: OnnxNode) -> Tensor:
     """Pixels as channels."""
     x, size = n.given(0), n.integer("blocksize", 0)
-    n.require(mode=("DCR",))
+    n.require(mode=("DCR", "CRD"))
     if x.rank != 4 or size < 1 or x.shape[2] % size or x.shape[3] % size:
         raise RefusedError(f"blocksize must divide the pixels, not be {size}")
     samples, channels, height, width = x.shape
     parts = (samples, channels, height // size, size, width // size, size)
-    value = c.put(Transpose((0, 3, 5, 1, 2, 4)), c.reshaped(c.plain(x), parts))
+    order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    value = c.put(Transpose(order), c.reshaped(c.plain(x), parts))
     return c.tensor(c.reshaped(value, (samples, channels * size**2, height // size, width // size)), x.dtype)

@@ -148,7 +148,7 @@ class _Plan:
             self.cuts[stay.first : stay.last + 1] = cuts
 
     def _lows(self, stay: Stay) -> Iterator[int]:
-        """First bytes of the highest places that are free, below another value or a bank: one of each range of banks."""
+        """First bytes of the highest free places, below another value or a bank: one of each range of banks."""
         beside = [other.held for other in self.stays.values() if other.beside(stay)]
         tops = {held.low // align * align for held in beside for align in (self.word, self.bank)}
         known: set[tuple[int, int]] = set()

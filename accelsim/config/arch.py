@@ -81,7 +81,7 @@ class Dma(Frozen):
 
     outstanding_bursts: Integer = quantity(
         "bursts a unit",
-        "Bursts that a unit has buffers for: so many may be requested and not returned yet from a banked DRAM, and what "
+        "Bursts that a unit has buffers for: so many of a banked DRAM may be requested and not returned yet, and what "
         "a gather needs of those that it requested last is not requested again",
         ge=1,
         le=65536,

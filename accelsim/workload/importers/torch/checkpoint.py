@@ -186,11 +186,11 @@ def _followed(stream: io.BytesIO) -> Any:  # noqa: C901, PLR0912 - one case an i
             case "BINPERSID":
                 stack[-1] = _storage(stack[-1])
             case "BINPUT" | "LONG_BINPUT":
-                memo[argument] = stack[-1]
+                memo[_of(argument, int)] = stack[-1]
             case "MEMOIZE":
                 memo[len(memo)] = stack[-1]
             case "BINGET" | "LONG_BINGET":
-                stack.append(memo[argument])
+                stack.append(memo[_of(argument, int)])
             case _:
                 raise _RefusedError(f"must hold tensors alone, not what the instruction {opcode.name} builds")
     raise _RefusedError("must be whole")

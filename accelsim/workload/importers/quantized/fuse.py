@@ -84,15 +84,11 @@ class _Fusing:
             if not (isinstance(node.op, Quantize) and self._fused(node)):
                 del self.emit.nodes[before:]
                 self.emit.nodes.append(node)
-        nodes = _once(self.emit.nodes)
-        return Graph.formed(
-            self.given.name,
-            {**known, **self.emit.known},
-            nodes,
-            self.given.inputs,
-            self.given.outputs,
-            self.given.states,
+        known |= self.emit.known
+        fused = Graph.formed(
+            self.given.name, known, self.emit.nodes, self.given.inputs, self.given.outputs, self.given.states
         )
+        return fused.rebuilt(nodes=_once(fused.nodes))
 
     def _fused(self, node: Node) -> bool:
         """Put the integer form of what a Quantize reads, if it is known."""
@@ -178,16 +174,16 @@ class _Fusing:
         own = grid_of(self.given, chain.bias.inputs[1])
         features = self.given[chain.bias.output].features
         if own is not None:
-            if own.numbers.shape != (features,) or own.by_feature is None:
+            if own.numbers.size != features or own.by_feature is None:
                 return None
             if np.allclose(own.by_feature, wanted, rtol=1e-5, atol=0):
-                return own.numbers
+                return own.numbers.reshape(features)
             numbers = own.numbers * own.scale.astype(np.float64)
         else:
             numbers = self.given[chain.bias.inputs[1]].numbers.astype(np.float64)
-        if numbers.shape != (features,):
+        if numbers.size != features:
             return None
-        nearest = np.rint(numbers / wanted)
+        nearest = np.rint(numbers.reshape(features) / wanted)
         return nearest.astype(np.int64) if (np.abs(nearest) < 2**31).all() else None
 
     def _placed(self, node: Node, to: Integer, formed: str) -> bool:

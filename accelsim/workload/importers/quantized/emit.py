@@ -6,7 +6,7 @@ MatMul of two tensors    the same with s_a s_b / s_y
 GlobalAveragePool        the same with s_x / (s_y n) of the sums of n pixels (MlasQLinearGlobalAveragePool)
 AveragePool              clamp(rint(float32(sums) float32(s_x / (s_y n)) + z_y)) (qlinear_pool.cc)
 Mul                      clamp(rint(float32(products) float32(s_a s_b / s_y) + z_y)) (MlasQLinearMul)
-Add                      clamp(rint(fma(a, s_a / s_y, fma(b, s_b / s_y, f)))) (MlasQLinearAdd with AVX2), see `ScaledAdd`
+Add                      clamp(rint(fma(a, s_a / s_y, fma(b, s_b / s_y, f)))) (MlasQLinearAdd with AVX2): `ScaledAdd`
 functions, conversions   a table of 256 entries, each rint(function(s_x (q - z_x)) / s_y) + z_y
 =======================  ============================================================================================
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accelsim.golden import interpreter
 from accelsim.golden.interpreter import Meaning
-from accelsim.golden.real import attention, convolutions, elementwise, products, reductions, rows, shapes
+from accelsim.golden.real import attention, convolutions, elementwise, places, products, reductions, rows, shapes
 from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.add import Add
@@ -26,6 +26,8 @@ from accelsim.graph.ops.elementwise import Elementwise
 from accelsim.graph.ops.expand import Expand
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
+from accelsim.graph.ops.gather_elements import GatherElements
+from accelsim.graph.ops.gather_nd import GatherNd
 from accelsim.graph.ops.l2_norm import L2Norm
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul
@@ -39,9 +41,11 @@ from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
+from accelsim.graph.ops.scatter import ScatterElements, ScatterNd
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.token_mean import TokenMean
+from accelsim.graph.ops.top_k import TopK
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Value
 
@@ -77,6 +81,11 @@ MEANINGS: dict[type[Op], Meaning] = {
     Slice: shapes.slice_,
     Concat: shapes.concat,
     Gather: shapes.gather,
+    GatherElements: places.gather_elements,
+    GatherNd: places.gather_nd,
+    ScatterElements: places.scatter_elements,
+    ScatterNd: places.scatter_nd,
+    TopK: places.top_k,
     Expand: shapes.expand,
     Reshape: shapes.reshape,
     Transpose: shapes.transpose,

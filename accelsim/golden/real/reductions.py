@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.reduce import Cumulate, Place, Reduce, ReduceName
 
 
-def _lowest(x: Array) -> object:
+def _lowest(x: Array) -> Any:
     return -np.inf if x.dtype.kind == "f" else False if x.dtype.kind == "b" else np.iinfo(x.dtype).min
 
 
-def _highest(x: Array) -> object:
+def _highest(x: Array) -> Any:
     return np.inf if x.dtype.kind == "f" else True if x.dtype.kind == "b" else np.iinfo(x.dtype).max
 
 

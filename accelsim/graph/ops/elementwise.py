@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
@@ -26,8 +27,8 @@ class Elementwise(Op):
     """A function by its name; `golden.real.elementwise` says what each is.
 
     Shapes are broadcast. Integers wrap, and their quotients lose their fraction; `modulo` has the divisor's sign and
-    `remainder` the dividend's. `and`, `or`, `xor` and `not` take masks, or the bits of integers. `where` takes a mask, and
-    what stands where it is true, and where it is not.
+    `remainder` the dividend's. `and`, `or`, `xor` and `not` take masks, or the bits of integers. `where` takes a mask,
+    what stands where it is true, and what stands elsewhere.
     """
 
     name: ElementwiseName
@@ -43,7 +44,7 @@ class Elementwise(Op):
             if not isinstance(value.element, Float | Plain):
                 raise UnfitError(f"{value.name} must be numbers that stand for themselves, not {value.element}")
         shape = given[0].shape
-        for first, second in zip(given[:-1], given[1:], strict=True):
+        for first, second in itertools.pairwise(given):
             broadcast(first, second)
         if takes == 2:
             shape = broadcast(*given)

@@ -19,8 +19,8 @@ class Imported:
     sha256
         Hash of each file that was read, by file name.
     orders
-        Of inputs and outputs whose axes stand in another order than in the file: for each axis of the graph's value that
-        of the file's tensor, by name, so that the graph's numbers are the file's `.transpose(order)`.
+        Of inputs and outputs whose axes stand in another order than in the file, by name: for each axis of the graph's
+        value that of the file's tensor, so that the graph's numbers are the file's `.transpose(order)`.
     """
 
     graph: Graph

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accelsim.errors import unknown_name
 from accelsim.graph.value import Shape
+from accelsim.workload.importers.onnx.dtypes import DTYPES, DType, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
 from accelsim.workload.importers.onnx.file import MAX_RANK, count_of, shown
-from accelsim.workload.importers.onnx.types import DTYPES, DType, name_of
 
 if TYPE_CHECKING:
     from onnx import ValueInfoProto
@@ -79,14 +79,18 @@ def _given(name: str, info: ValueInfoProto, batch: int | None, wanted: Shape | N
         return Given(_checked(about, wanted), dtype)
     if batch is not None and dims and dims[0] is None:
         dims[0] = batch
-    for axis, size in enumerate(dims):
-        if size is None:
-            called = tensor.shape.dim[axis].dim_param
-            option = f"--shape {short(name)}=" + ",".join("N" if d is None else str(d) for d in dims)
-            first = "--batch N or " if axis == 0 else ""
-            about_axis = f"axis {axis}" + (f" ({short(called)})" if called else "")
-            raise RefusedError(f"{about}: {about_axis} has no size: say {first}{option}")
+    if None in dims:
+        axis = dims.index(None)
+        raise _open(name, axis, tensor.shape.dim[axis].dim_param, dims)
     return Given(_checked(about, tuple(size or 0 for size in dims)), dtype)
+
+
+def _open(name: str, axis: int, called: str, dims: Sequence[int | None]) -> RefusedError:
+    """The fault of an axis without a size, and the options that give it one."""
+    option = f"--shape {short(name)}=" + ",".join("N" if size is None else str(size) for size in dims)
+    first = "--batch N or " if axis == 0 and dims.count(None) == 1 else ""
+    about = f"axis {axis}" + (f" ({short(called)})" if called else "")
+    return RefusedError(f"input {short(name)}: {about} has no size: say {first}{option}")
 
 
 def _checked(about: str, shape: Shape) -> Shape:

@@ -16,6 +16,12 @@ class UnknownTypeError(RefusedError):
     """A tensor has a type that is not known here; a node that reads it can't be taken."""
 
 
+def require_text(*names: object) -> None:
+    """Refuse names that are no text: protobuf gives what is no UTF-8 as bytes."""
+    if not all(isinstance(name, str) for name in names):
+        raise RefusedError("names must be UTF-8")
+
+
 def short(name: str) -> str:
     """A name from a file as faults quote it."""
     return name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "..."

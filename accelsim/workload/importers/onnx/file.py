@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
-from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
-from accelsim.workload.importers.onnx.types import DTYPES, name_of
+from accelsim.workload.importers.onnx.dtypes import DTYPES, name_of
+from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, require_text, short
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -103,10 +103,11 @@ def read_model(path: Path) -> tuple[ModelProto, Folder]:
     from onnx import ModelProto
 
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes", str(path)))
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {size}", str(path)))
         with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
+            content = stream.read(size)
         folder = path.parent.resolve()
     except (OSError, ValueError) as error:
         raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
@@ -152,6 +153,7 @@ def numbers(tensor: TensorProto, folder: Folder) -> NDArray[Any]:
 def _external(tensor: TensorProto, folder: Folder, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     """Numbers that lie in another file."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
+    require_text(*entries.values())
     place = {}
     for key, usual in (("offset", 0), ("length", count * dtype.itemsize)):
         text = entries.get(key, str(usual))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from accelsim.workload.importers.onnx.definitions import DEFINED
 from accelsim.workload.importers.onnx.dimensions import Given
+from accelsim.workload.importers.onnx.dtypes import DTYPES
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError
 from accelsim.workload.importers.onnx.structure import ONNX_DOMAINS
-from accelsim.workload.importers.onnx.types import DTYPES
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -21,7 +22,8 @@ def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> N
     """Infer the shapes of a model whose inputs have known ones.
 
     What a file says itself of tensors that are formed is left out: axes that it leaves open have sizes now. Models that
-    call functions, have operators of others or inputs of unknown types, are not inferred.
+    call functions, have operators of others or inputs of unknown types, are not inferred, nor those with operators of
+    `DEFINED`: ONNX does not know the usual values of attributes inside definitions.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> N
     from onnx import TensorProto, ValueInfoProto, helper, shape_inference
 
     graph = model.graph
-    if model.functions or any(node.domain not in ONNX_DOMAINS for node in graph.node):
+    if model.functions or any(node.domain not in ONNX_DOMAINS or node.op_type in DEFINED for node in graph.node):
         return
     inputs: list[ValueInfoProto] = []
     numbers = {dtype: number for number, dtype in DTYPES.items()}
@@ -49,7 +51,7 @@ def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> N
     plain = helper.make_graph(graph.node, "shapes", inputs, outputs, few)
     outline = helper.make_model(plain, opset_imports=model.opset_import, ir_version=model.ir_version)
     try:
-        shape_inference.infer_shapes(outline, check_type=True, strict_mode=True, data_prop=True)
+        shape_inference.infer_shapes(outline, check_type=True, strict_mode=True)
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise RefusedError(f"ONNX's inference of shapes: {' '.join(lines)[:300]}") from None

@@ -13,14 +13,14 @@ from accelsim.graph.value import Shape, Value
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.importers.onnx import structure
 from accelsim.workload.importers.onnx.dimensions import Given, dimensions
+from accelsim.workload.importers.onnx.dtypes import element_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, fault, short
 from accelsim.workload.importers.onnx.file import Folder, numbers, read_model
 from accelsim.workload.importers.onnx.inference import infer
 from accelsim.workload.importers.onnx.scope import Scope
 from accelsim.workload.importers.onnx.table import reads_images
 from accelsim.workload.importers.onnx.tensor import Tensor, channels_last, permutation
-from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import element_of
+from accelsim.workload.importers.onnx.translation import FOLDED_BYTES_OF_READ, Translation
 from accelsim.workload.importers.quantized import in_integers
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def load(path: Path, *, batch: int | None = None, shapes: Mapping[str, Shape] | 
         graph, orders = _graph(path.stem, model, folder, batch, shapes or {})
     except RefusedError as error:
         raise fault(str(path), str(error)) from None
+    except UnicodeDecodeError:  # some protobufs give no text at all
+        raise fault(str(path), "names must be UTF-8") from None
     return Imported(graph, folder.sha256, orders)
 
 
@@ -64,7 +66,6 @@ def _graph(
     constants = {tensor.name for tensor in model.graph.initializer}
     infos = {value.name: value for value in model.graph.input if value.name not in constants}
     given = dimensions(infos, batch, shapes)
-    infer(model, given)
     build = Translation()
     build.value_names |= {output for node in model.graph.node for output in node.output}
     build.value_names |= {*infos, *constants}
@@ -74,8 +75,20 @@ def _graph(
     inputs = {key: _input(model.graph, key, kind) for key, kind in given.items() if isinstance(kind, Given)}
     scope.unknown |= {key: str(kind) for key, kind in given.items() if isinstance(kind, UnknownTypeError)}
     build.known |= {key: tensor.value for key, tensor in inputs.items()}
-    scope.tensors |= inputs
-    for tensor in model.graph.initializer:
+    scope.tensors.update(inputs)
+    _read_constants(model.graph, folder, scope)
+    infer(model, given)
+    scope.run(model.graph.node)
+    outputs = {value.name: scope.read(value.name) for value in model.graph.output}
+    outputs = {key: _output(build, tensor) for key, tensor in outputs.items()}
+    graph = in_integers(_formed(name, build, scope, tuple(inputs), outputs))
+    orders = {key: tensor.axes for key, tensor in {**inputs, **outputs}.items() if not tensor.plain}
+    return graph, orders
+
+
+def _read_constants(graph: GraphProto, folder: Folder, scope: Scope) -> None:
+    """Put the initializers into a scope."""
+    for tensor in graph.initializer:
         try:
             data = numbers(tensor, folder)
         except UnknownTypeError as error:
@@ -83,14 +96,9 @@ def _graph(
             continue
         except RefusedError as error:
             raise RefusedError(f"initializer {short(tensor.name)} {error}") from None
+        scope.build.room += FOLDED_BYTES_OF_READ * data.nbytes
         value = Value(tensor.name, data.shape, element_of(data.dtype), data)
         scope.tensors[tensor.name] = Tensor(value, data.shape, data.dtype, tuple(range(data.ndim)))
-    scope.run(model.graph.node)
-    outputs = {value.name: scope.read(value.name) for value in model.graph.output}
-    outputs = {key: _output(build, tensor) for key, tensor in outputs.items()}
-    graph = in_integers(_formed(name, build, scope, tuple(inputs), outputs))
-    orders = {key: tensor.axes for key, tensor in {**inputs, **outputs}.items() if not tensor.plain}
-    return graph, orders
 
 
 def _input(graph: GraphProto, name: str, given: Given) -> Tensor:

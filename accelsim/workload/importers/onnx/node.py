@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.workload.importers.onnx.dtypes import REALS
 from accelsim.workload.importers.onnx.faults import RefusedError, short
 from accelsim.workload.importers.onnx.file import Folder, numbers
 from accelsim.workload.importers.onnx.tensor import Tensor
-from accelsim.workload.importers.onnx.types import REALS
 
 if TYPE_CHECKING:
     from onnx import AttributeProto
@@ -102,12 +102,12 @@ class OnnxNode:
         if any(self.outputs[1:]):
             raise RefusedError("must form its first output alone")
 
-    def int(self, name: str, usual: int) -> int:
+    def integer(self, name: str, usual: int) -> int:
         """An integer attribute."""
         found = self._attribute(name, _INT)
         return usual if found is None else int(found.i)
 
-    def float(self, name: str, usual: float) -> float:
+    def number(self, name: str, usual: float) -> float:
         """A number attribute."""
         found = self._attribute(name, _FLOAT)
         return usual if found is None else float(found.f)
@@ -117,12 +117,12 @@ class OnnxNode:
         found = self._attribute(name, _STRING)
         return usual if found is None else found.s.decode("utf-8", "replace")
 
-    def ints(self, name: str) -> list[int] | None:
+    def integer_row(self, name: str) -> list[int] | None:
         """Integers, or None if there is no such attribute."""
         found = self._attribute(name, _INTS)
         return None if found is None else [int(x) for x in found.ints]
 
-    def floats(self, name: str) -> NDArray[np.float32] | None:
+    def number_row(self, name: str) -> NDArray[np.float32] | None:
         """Numbers, or None if there is no such attribute."""
         found = self._attribute(name, _FLOATS)
         return None if found is None else np.array(found.floats, np.float32)
@@ -136,7 +136,7 @@ class OnnxNode:
         """Refuse attributes that have other values than these, the first of which is the usual one."""
         for name, values in wanted.items():
             usual = values[0]
-            found = self.text(name, usual) if isinstance(usual, str) else self.int(name, usual)
+            found = self.text(name, usual) if isinstance(usual, str) else self.integer(name, usual)
             if found not in values:
                 raise RefusedError(f"{name} must be {' or '.join(map(str, values))}, not {short(str(found))}")
 

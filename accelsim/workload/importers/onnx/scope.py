@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from accelsim.graph.ops.op import UnfitError
 from accelsim.workload.importers.onnx import structure
-from accelsim.workload.importers.onnx.faults import RefusedError, short
+from accelsim.workload.importers.onnx.definitions import DEFINED, definition
+from accelsim.workload.importers.onnx.faults import RefusedError, require_text, short
 from accelsim.workload.importers.onnx.file import Folder
 from accelsim.workload.importers.onnx.node import OnnxNode
-from accelsim.workload.importers.onnx.table import OPERATORS, REFUSED
+from accelsim.workload.importers.onnx.table import NO_MEANING, OPERATORS, REFUSED
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation, unique
 
@@ -42,7 +44,7 @@ class Scope:
     folder: Folder
     versions: Mapping[str, int]
     functions: Mapping[tuple[str, str], FunctionProto]
-    tensors: dict[str, Tensor] = field(default_factory=dict)
+    tensors: MutableMapping[str, Tensor] = field(default_factory=dict)
     unknown: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     depth: int = 0
@@ -80,41 +82,47 @@ class Scope:
                 formed = self._translate(node)
             except (RefusedError, UnfitError) as error:
                 raise _named(node, self.depth, str(error)) from None
+            except UnicodeDecodeError:
+                raise
             except _MISTAKES as error:
-                text = f"must have numbers that fit it, but: {error or type(error).__name__}"
-                raise _named(node, self.depth, text.splitlines()[0]) from None
+                text = f"must have numbers that fit it, but: {str(error) or type(error).__name__}"
+                raise _named(node, self.depth, text.splitlines()[0][:300]) from None
             self.build.name = outer
             self._keep(node, formed, before)
 
-    def _keep(self, node: NodeProto, formed: tuple[Tensor, ...], before: int) -> None:
+    def _keep(self, node: NodeProto, formed: tuple[Tensor | None, ...], before: int) -> None:
         """Note what a node formed under the names that the model has for it."""
         fresh = {output for made in self.build.nodes[before:] for output in made.outputs}
         for name, tensor in zip(node.output, formed, strict=False):
-            if not name:
+            if not name or tensor is None:
                 continue
             self.tensors[name] = tensor
             if self.depth == 0 and tensor.value.name in fresh and tensor.value.name not in self.names:
                 self.names[tensor.value.name] = name
 
-    def _translate(self, node: NodeProto) -> tuple[Tensor, ...]:
+    def _translate(self, node: NodeProto) -> tuple[Tensor | None, ...]:
         """What a node forms, as many tensors at least as are asked for."""
         domain = structure.domain_of(node.domain)
         if (domain, node.op_type) in self.functions:
             return self._call(self.functions[domain, node.op_type], node)
         key = node.op_type if not domain else f"{domain}.{node.op_type}"
+        if key == "If":
+            return self._branch(node)
         rule = OPERATORS.get(key)
-        if rule is None:
-            why = REFUSED.get(key, "it has no meaning here")
-            raise RefusedError(f"operator {short(key)} is not known: {why}")
+        if rule is None and key not in DEFINED:
+            why = REFUSED.get(key, NO_MEANING)
+            raise RefusedError(f"operator {short(key)} is refused: {why}")
         attributes = {attribute.name: attribute for attribute in node.attribute}
         if any(attribute.ref_attr_name for attribute in node.attribute):
             raise RefusedError("attributes must be given, not those of a function around it")
         version = self.versions.get(domain)
         if version is None:
             raise RefusedError(f"the operator set {short(domain) or 'ai.onnx'} must be imported")
+        inputs = tuple(self.read(name) if name else None for name in node.input)
+        if rule is None:
+            return self._call(definition(node, domain, version, inputs), node)
         if version < rule.since:
             raise RefusedError(f"operator {key} must be of operator set {rule.since} or newer, not {version}")
-        inputs = tuple(self.read(name) if name else None for name in node.input)
         name = self.build.name
         if not node.name:  # a name that nothing else has, as the rule's nodes begin with it
             name = self.build.name = unique(name, self.build.node_names)
@@ -127,7 +135,26 @@ class Scope:
             raise RefusedError(f"must form {len(found)} outputs, not {len(node.output)}")
         return found
 
-    def _call(self, function: FunctionProto, node: NodeProto) -> tuple[Tensor, ...]:
+    def _branch(self, node: NodeProto) -> tuple[Tensor | None, ...]:
+        """What one of two branches forms, where it is known which one it is."""
+        condition = self.read(node.input[0]) if node.input else None
+        if condition is None or not condition.known or condition.count != 1:
+            raise RefusedError("its condition must be constant: what is executed must not depend on the inputs")
+        if self.depth == MAX_DEPTH:
+            raise RefusedError(f"branches must stand in each other at most {MAX_DEPTH} deep")
+        wanted = "then_branch" if condition.numbers.all() else "else_branch"
+        graph = next((attribute.g for attribute in node.attribute if attribute.name == wanted), None)
+        if graph is None or graph.initializer or graph.input:
+            raise RefusedError(f"its {wanted} must be nodes alone")
+        seen = ChainMap({}, self.tensors)
+        inner = Scope(self.build, self.folder, self.versions, self.functions, seen, self.unknown, depth=self.depth + 1)
+        for part in graph.node:
+            require_text(part.name, part.op_type, part.domain, *part.input, *part.output)
+        inner.run(graph.node)
+        asked = zip((value.name for value in graph.output), node.output, strict=False)
+        return tuple(inner.read(name) if outer else None for name, outer in asked)
+
+    def _call(self, function: FunctionProto, node: NodeProto) -> tuple[Tensor | None, ...]:
         """What a function of the model forms: that of its own nodes, in a scope of their own."""
         if self.depth == MAX_DEPTH:
             raise RefusedError(f"functions must call each other at most {MAX_DEPTH} deep")
@@ -138,9 +165,10 @@ class Scope:
         for name, outer in zip(function.input, node.input, strict=False):
             if outer:
                 inner.tensors[name] = self.read(outer)
-        structure.in_order(function.node, {*function.input}, function.output)
+        asked = list(zip(function.output, node.output, strict=False))
+        structure.in_order(function.node, {*function.input}, [name for name, outer in asked if outer])
         inner.run(_bound(function, node))
-        return tuple(inner.read(name) for name in function.output)
+        return tuple(inner.read(name) if outer else None for name, outer in asked)
 
 
 def _bound(function: FunctionProto, call: NodeProto) -> list[NodeProto]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from accelsim.workload.importers.onnx.faults import RefusedError, short
+from accelsim.workload.importers.onnx.faults import RefusedError, require_text, short
 
 if TYPE_CHECKING:
     from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
-#: Operator sets, oldest first, that rules are written for; those before 11 only as far as operators did not change.
-OLDEST = 7
 #: Names of ONNX's own operator set.
 ONNX_DOMAINS = ("", "ai.onnx")
 #: Most nodes of a model.
-MAX_NODES = 2**17
+MAX_NODES = 2**16
 
 
 def domain_of(domain: str) -> str:
@@ -29,14 +27,14 @@ def operator_sets(model: ModelProto | FunctionProto) -> dict[str, int]:
     Raises
     ------
     RefusedError
-        If that of ONNX is none that is known here.
+        If that of ONNX is newer than the installed onnx.
     """
     from onnx.defs import onnx_opset_version
 
     found = {domain_of(opset.domain): opset.version for opset in model.opset_import}
     newest = onnx_opset_version()
-    if "" in found and not OLDEST <= found[""] <= newest:
-        raise RefusedError(f"operator set must be {OLDEST} to {newest}, not {found['']}")
+    if "" in found and not 1 <= found[""] <= newest:
+        raise RefusedError(f"operator set must be 1 to {newest}, the newest that is known, not {found['']}")
     return found
 
 
@@ -54,6 +52,7 @@ def check(graph: GraphProto) -> None:
         raise RefusedError("sparse initializers must be dense")
     constants = [tensor.name for tensor in graph.initializer]
     inputs = [value.name for value in graph.input]
+    require_text(*constants, *inputs, *(value.name for value in graph.output))
     for what, names in (("initializer", constants), ("input", inputs)):
         _different(what, names)
         if not all(names):
@@ -74,14 +73,14 @@ def in_order(nodes: Sequence[NodeProto], there: set[str], outputs: Iterable[str]
     outputs
         Tensors that must be there behind the last one.
     """
+    for node in nodes:
+        require_text(node.name, node.op_type, node.domain, *node.input, *node.output)
     formed = {name for node in nodes for name in node.output}
     there = set(there)
     for node in nodes:
         for name in filter(None, node.input):
             if name not in there:
-                why = (
-                    "only by itself or by nodes behind it, in a circle or out of order" if name in formed else "by none"
-                )
+                why = "only by nodes behind it: in a circle, or out of order" if name in formed else "by none"
                 raise RefusedError(f"node {called(node)} reads {short(name)!r}, which is formed {why}")
         for name in filter(None, node.output):
             if name in there:

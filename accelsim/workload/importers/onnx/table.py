@@ -19,6 +19,7 @@ from accelsim.workload.importers.onnx.families import (
     products,
     quantized,
     reductions,
+    resampling,
     shapes,
 )
 from accelsim.workload.importers.onnx.node import OnnxNode
@@ -74,6 +75,8 @@ OPERATORS: dict[str, Operator] = {
     "GlobalAveragePool": _images(pools.global_average_pool),
     "GlobalMaxPool": _images(pools.global_max_pool),
     "LpPool": _images(pools.lp_pool),
+    "Resize": _images(resampling.resize, 10),
+    "Upsample": _images(resampling.upsample),
     # normalizations
     "BatchNormalization": _images(norms.batch_norm),
     "InstanceNormalization": Operator(norms.instance_norm),
@@ -128,7 +131,7 @@ OPERATORS: dict[str, Operator] = {
     "Atanh": _each(elementwise.floating("area_tangent"), 9),
     "IsNaN": _each(elementwise.is_nan, 9),
     "IsInf": _each(elementwise.is_infinite, 10),
-    "Not": _each(elementwise.invert),
+    "Not": _each(elementwise.invert, 1),
     "BitwiseNot": _each(elementwise.invert, 18),
     "Clip": _each(elementwise.clip),
     "Cast": _each(elementwise.cast),
@@ -189,6 +192,13 @@ OPERATORS: dict[str, Operator] = {
     "DepthToSpace": Operator(shapes.depth_to_space),
     "SpaceToDepth": Operator(shapes.space_to_depth),
     "Gather": Operator(indexing.gather),
+    "GatherElements": Operator(indexing.gather_elements, 11),
+    "GatherND": Operator(indexing.gather_nd, 11),
+    "Scatter": Operator(indexing.scatter_elements, 9),
+    "ScatterElements": Operator(indexing.scatter_elements, 11),
+    "ScatterND": Operator(indexing.scatter_nd, 11),
+    "TopK": Operator(indexing.top_k),
+    "ReverseSequence": Operator(indexing.reverse_sequence, 10),
     "Trilu": Operator(indexing.trilu, 14),
     "OneHot": Operator(indexing.one_hot, 9),
     # integers
@@ -226,10 +236,33 @@ OPERATORS: dict[str, Operator] = {
     "Range": Operator(constants.range_, 11),
     "EyeLike": Operator(constants.eye_like, 9),
 }
-#: Why other operators are refused.
+#: Why operators are refused.
+NO_MEANING = "no operator of a graph does what it does"
+_ON_NUMBERS = "what is executed, or how much is formed, must not depend on the inputs' numbers"
+_DRAWN = "what a graph forms must not be drawn anew each time"
+_TEXT = "tensors must be numbers, not text or bytes of pictures"
+_LISTS = "values must be tensors, not sequences, optional values or maps"
+_TRAINED = "networks are executed here, not trained"
+_TREES = "it belongs to models that are no neural networks"
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), "what is executed must not depend on the numbers"),
-}
+    **dict.fromkeys(("Loop", "Scan", "SequenceMap", "NonZero", "Compress", "Unique", "NonMaxSuppression"), _ON_NUMBERS),
+    **dict.fromkeys(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"), _DRAWN),
+    **dict.fromkeys(("Bernoulli", "Multinomial"), _DRAWN),
+    **dict.fromkeys(("StringConcat", "StringNormalizer", "StringSplit", "RegexFullMatch", "TfIdfVectorizer"), _TEXT),
+    **dict.fromkeys(("ImageDecoder",), _TEXT),
+    **{f"Sequence{name}": _LISTS for name in ("At", "Construct", "Empty", "Erase", "Insert", "Length")},
+    **{f"Optional{name}": _LISTS for name in ("", "GetElement", "HasElement")},
+    **dict.fromkeys(("ConcatFromSequence", "SplitToSequence"), _LISTS),
+    **{f"ai.onnx.preview.training.{name}": _TRAINED for name in ("Adagrad", "Adam", "Gradient", "Momentum")},
+    **{
+        f"ai.onnx.ml.{name}": _TREES
+        for name in (
+            "ArrayFeatureExtractor", "Binarizer", "CastMap", "CategoryMapper", "DictVectorizer", "FeatureVectorizer",
+            "Imputer", "LabelEncoder", "LinearClassifier", "LinearRegressor", "Normalizer", "OneHotEncoder", "Scaler",
+            "SVMClassifier", "SVMRegressor", "TreeEnsemble", "ZipMap",
+        )
+    },
+}  # fmt: skip
 
 
 def reads_images(graph: GraphProto, name: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.graph.value import Shape, Value
-from accelsim.workload.importers.onnx.types import DType
+from accelsim.workload.importers.onnx.dtypes import DType
 
 #: In `Tensor.axes`: an axis of one number that the model's tensor does not have.
 NEW = -1

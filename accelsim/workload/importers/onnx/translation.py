@@ -16,16 +16,16 @@ from accelsim.graph.ops.op import Op, UnfitError, count
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Shape, Value
+from accelsim.workload.importers.onnx.dtypes import FLOAT32, REALS, DType, element_of
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.file import MAX_NUMBERS, shown
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, channels_last, permutation
-from accelsim.workload.importers.onnx.types import FLOAT32, REALS, DType, element_of
 
-#: Bytes of a constant that is folded, and of all of them.
+#: Bytes of all constants that are formed: so many, and so many for each byte of constants that files hold.
 MAX_FOLDED_BYTES = 2**28
-MAX_ALL_FOLDED_BYTES = 2**31
+FOLDED_BYTES_OF_READ = 8
 #: Nodes of a graph.
-MAX_NODES = 2**17
+MAX_NODES = 2**16
 
 
 @dataclass(eq=False)
@@ -42,6 +42,8 @@ class Translation:
         Names that are taken, those of the model's nodes and tensors among them.
     unused
         Names of the model's nodes that no node of the graph has yet.
+    room
+        Bytes that constants may still take that are formed.
     """
 
     name: str = ""
@@ -50,7 +52,7 @@ class Translation:
     node_names: set[str] = field(default_factory=set)
     value_names: set[str] = field(default_factory=set)
     unused: set[str] = field(default_factory=set)
-    _folded_bytes: int = 0
+    room: int = MAX_FOLDED_BYTES
     _steps: int = 0
     _producers: dict[str, Node] = field(default_factory=dict)
     _formed: dict[str, Value] = field(default_factory=dict)
@@ -120,10 +122,7 @@ class Translation:
         """Numbers of what an operator forms of constants, by its own meaning."""
         named = tuple(replace(value, name=f"given{i}") for i, value in enumerate(given))
         types = op.infer(*named)
-        nbytes = sum(count(kind.shape) * kind.element.dtype.itemsize for kind in types)
-        self._folded_bytes += nbytes
-        if nbytes > MAX_FOLDED_BYTES or self._folded_bytes > MAX_ALL_FOLDED_BYTES:
-            raise RefusedError(f"must not form constants of {nbytes} bytes, {self._folded_bytes} in all")
+        self.require_room(sum(count(kind.shape) * kind.element.dtype.itemsize for kind in types))
         formed = tuple(f"formed{i}" for i in range(len(types)))
         node = Node("folded", op, tuple(value.name for value in named), formed)
         graph = Graph.formed("constants", {value.name: value for value in named}, [node], (), formed)
@@ -137,11 +136,18 @@ class Translation:
             self.constant(array, name=part, element=kind.element) for array, kind in zip(numbers, types, strict=True)
         )
 
+    def require_room(self, nbytes: int) -> None:
+        """Refuse a constant of so many bytes before they are taken, if those before it leave no room for it."""
+        if nbytes > self.room:
+            raise RefusedError(f"must not form constants of {nbytes} bytes, as {self.room} are left")
+
     def constant(self, numbers: NDArray[Any], name: str = "", element: Element | None = None) -> Value:
         """A constant; its element is that of the numbers' type if absent."""
         kind = element or element_of(numbers.dtype)
         if isinstance(kind, Float):
             numbers = numbers.astype(np.float32, copy=False)
+        self.require_room(numbers.nbytes)
+        self.room -= numbers.nbytes
         return Value(unique(name or f"{self.name}.constant", self.value_names), numbers.shape, kind, numbers)
 
     def scalar(self, number: float, dtype: DType = FLOAT32) -> Value:
@@ -208,7 +214,10 @@ class Translation:
         return self.constant(numbers.reshape(shape), element=x.value.element)
 
     def reshaped(self, value: Value, shape: Shape) -> Value:
-        """Numbers in another shape, of as many samples as there are."""
+        """Numbers in another shape, of as many samples as there are; one reshaping stands for several."""
+        node = self.producer(value.name)
+        if node is not None and isinstance(node.op, Reshape):
+            value = self.value(node.inputs[0])
         if value.shape == shape:
             return value
         if value.data is None and value.shape and shape and value.shape[0] == shape[0]:
@@ -249,18 +258,18 @@ class Translation:
         axes = [axis if axis == NEW else axis + rank - lead.rank for axis in permutation_with_new(lead)]
         axes = [*range(rank - lead.rank), *axes]
         target = tuple(axes)
-        values = [self._broadcastable(x, target, rank) for x in given]
+        values = [self._broadcastable(x, target, rank, lead) for x in given]
         return values, replace(given[0], shape=shape, axes=target, block=())
 
     def _scalar(self, x: Tensor) -> Value:
         return self.reshaped(x.value, ()) if x.known else x.value
 
-    def _broadcastable(self, x: Tensor, axes: tuple[int, ...], rank: int) -> Value:
-        """A value whose axes are some of a larger tensor's; of constants without leading ones."""
+    def _broadcastable(self, x: Tensor, axes: tuple[int, ...], rank: int, lead: Tensor) -> Value:
+        """A value whose axes are some of a larger tensor's; of constants without leading ones, as biases are."""
         more = rank - x.rank
         own = tuple(NEW if axis < more else axis - more for axis in axes)
         value = self.arranged(x, own)
-        least = 0 if x.known else x.rank
+        least = len(axes) if x is lead else 0 if x.known else x.rank
         shape = value.shape
         while len(shape) > least and shape[0] == 1:
             shape = shape[1:]

@@ -155,16 +155,8 @@ class _Fusing:
         rounded = emit.ended(formed, chain.relus, to)
         match head.op:
             case Conv() | MatMul() if len(names) == 2 and names[0] and self._is_constant(head.inputs[1]):
-                grid = grid_of(self.given, head.inputs[1])
-                if grid is None or grid.by_feature is None:
+                if not self._weighted(chain, names[0], to, rounded):
                     return False
-                grid, shift = self._normalized(chain, grid)
-                if grid.by_feature is None or not (grid.by_feature > 0).all():
-                    return False
-                bias = self._bias(chain, names[0], grid, shift)
-                if (chain.bias or chain.norm) and bias is None:
-                    return False
-                emit.weighted(head, names[0], grid, bias, to, rounded)
             case _ if chain.norm:
                 return False
             case MatMul() if len(names) == 2 and names[0] and names[1] and chain.bias is None:
@@ -179,6 +171,20 @@ class _Fusing:
             case _:
                 return False
         emit.rectify(rounded, chain.relus, to, formed)
+        return True
+
+    def _weighted(self, chain: _Chain, x: str, to: Integer, formed: str) -> bool:
+        """Put a product with a constant, if that stands on integers whose scales are those of its outputs."""
+        grid = grid_of(self.given, chain.head.inputs[1])
+        if grid is None or grid.by_feature is None:
+            return False
+        grid, shift = self._normalized(chain, grid)
+        if grid.by_feature is None or not (grid.by_feature > 0).all():
+            return False
+        bias = self._bias(chain, x, grid, shift)
+        if (chain.bias or chain.norm) and bias is None:
+            return False
+        self.emit.weighted(chain.head, x, grid, bias, to, formed)
         return True
 
     def _normalized(self, chain: _Chain, grid: Grid) -> tuple[Grid, NDArray[np.float64] | None]:

@@ -16,12 +16,12 @@ from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.reduce import Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.softmax import Softmax
+from accelsim.workload.importers.onnx.dtypes import REALS
 from accelsim.workload.importers.onnx.families.elementwise import require_floats, taken
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, permutation
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import REALS
 
 
 def relu(c: Translation, n: OnnxNode) -> Tensor:
@@ -38,7 +38,7 @@ def with_alpha(name: FunctionName, alpha: float, beta: float = 0.0, second: str 
 
     def rule(c: Translation, n: OnnxNode) -> Tensor:
         require_floats(n.given(0))
-        found = n.float("alpha", alpha), n.float(second, beta) if second else beta
+        found = n.number("alpha", alpha), n.number(second, beta) if second else beta
         return c.unary(n.given(0), Function(name, *found), n.name)
 
     return rule
@@ -46,7 +46,7 @@ def with_alpha(name: FunctionName, alpha: float, beta: float = 0.0, second: str 
 
 def shrink(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers near zero become zero, all others come nearer to it."""
-    return c.unary(n.given(0), Function("shrink", n.float("bias", 0.0), n.float("lambd", 0.5)), n.name)
+    return c.unary(n.given(0), Function("shrink", n.number("bias", 0.0), n.number("lambd", 0.5)), n.name)
 
 
 def gelu(c: Translation, n: OnnxNode) -> Tensor:
@@ -60,7 +60,7 @@ def gelu(c: Translation, n: OnnxNode) -> Tensor:
 def swish(c: Translation, n: OnnxNode) -> Tensor:
     """X sigmoid(alpha x)."""
     require_floats(n.given(0))
-    alpha = n.float("alpha", 1.0)
+    alpha = n.number("alpha", 1.0)
     return c.unary(n.given(0), Function("silu") if alpha == 1 else Function("swish", alpha), n.name)
 
 
@@ -79,7 +79,7 @@ def _last(c: Translation, n: OnnxNode) -> Tensor:
     x = n.real(0)
     if not x.rank:
         raise RefusedError("must have an axis to normalize along")
-    axis = axis_of(n.int("axis", -1 if n.version >= 13 else 1), x.rank)
+    axis = axis_of(n.integer("axis", -1 if n.version >= 13 else 1), x.rank)
     if n.version < 13:
         shape = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
         return c.tensor(c.reshaped(c.plain(x), shape), x.dtype)
@@ -116,6 +116,7 @@ def hardmax(c: Translation, n: OnnxNode) -> Tensor:
     """1 at the first of the largest, 0 elsewhere."""
     x = _last(c, n)
     place = c.put(Place("largest", len(x.value.shape) - 1, keeps=True), x.value)
+    c.require_room(8 * x.value.features)
     places = c.constant(np.arange(x.value.features))
     mask = c.put(Elementwise("equal"), place, places)
     return _as_given(c, n, x, replace(x, value=c.put(Convert(REAL), mask, name=n.name)))

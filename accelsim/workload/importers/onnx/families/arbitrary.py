@@ -28,7 +28,7 @@ MOST_BITS = 16
 def quant(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers on a grid of integers of some bits."""
     n.require(rounding_mode=("ROUND", "HALF_EVEN"))
-    bits, signed, narrow = _bits(n), bool(n.int("signed", 1)), bool(n.int("narrow", 0))
+    bits, signed, narrow = _bits(n), bool(n.integer("signed", 1)), bool(n.integer("narrow", 0))
     least = (-(2 ** (bits - 1)) if signed else 0) + (1 if narrow and signed else 0)
     most = 2 ** (bits - signed) - 1 - (1 if narrow and not signed else 0)
     scale, zero = _numbers(n, 1, "scale").astype(np.float32), _numbers(n, 2, "zero point")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.file import count_of
 from accelsim.workload.importers.onnx.node import OnnxNode
 from accelsim.workload.importers.onnx.tensor import Tensor
-from accelsim.workload.importers.onnx.translation import MAX_FOLDED_BYTES, Translation
-from accelsim.workload.importers.onnx.types import DTYPES, FLOAT32, DType, name_of
+from accelsim.workload.importers.onnx.translation import Translation
 
 
 def constant(c: Translation, n: OnnxNode) -> Tensor:
@@ -20,23 +21,16 @@ def constant(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError(f"must have numbers, not {odd[0][:40]}")
     numbers = n.tensor("value")
     if numbers is None and "value_int" in n.attributes:
-        numbers = np.array(n.int("value_int", 0), np.int64)
+        numbers = np.array(n.integer("value_int", 0), np.int64)
     elif numbers is None and "value_float" in n.attributes:
-        numbers = np.array(n.float("value_float", 0), np.float32)
-    elif numbers is None and n.ints("value_ints") is not None:
-        numbers = np.array(n.ints("value_ints"), np.int64)
+        numbers = np.array(n.number("value_float", 0), np.float32)
+    elif numbers is None and n.integer_row("value_ints") is not None:
+        numbers = np.array(n.integer_row("value_ints"), np.int64)
     elif numbers is None:
-        numbers = n.floats("value_floats")
+        numbers = n.number_row("value_floats")
     if numbers is None:
         raise RefusedError("must have a value")
     return c.known_tensor(numbers, f"{n.name}.value")
-
-
-def _require_small(shape: tuple[int, ...], dtype: DType) -> None:
-    """Refuse a constant that is larger than one may be."""
-    nbytes = count_of(shape) * dtype.itemsize
-    if nbytes > MAX_FOLDED_BYTES:
-        raise RefusedError(f"must form at most {MAX_FOLDED_BYTES} bytes, not {nbytes}")
 
 
 def constant_of_shape(c: Translation, n: OnnxNode) -> Tensor:
@@ -45,7 +39,7 @@ def constant_of_shape(c: Translation, n: OnnxNode) -> Tensor:
     number = np.zeros(1, FLOAT32) if value is None else value
     if number.size != 1:
         raise RefusedError(f"its value must be one number, not {number.size}")
-    _require_small(shape, number.dtype)
+    c.require_room(count_of(shape) * number.dtype.itemsize)
     return c.known_tensor(np.broadcast_to(number.reshape(()), shape).copy())
 
 
@@ -53,7 +47,7 @@ def shape(c: Translation, n: OnnxNode) -> Tensor:
     """Sizes of axes."""
     x = n.given(0)
     last = n.attributes["end"].i if "end" in n.attributes else x.rank
-    return c.known_tensor(np.array(x.shape[n.int("start", 0) : last], np.int64))
+    return c.known_tensor(np.array(x.shape[n.integer("start", 0) : last], np.int64))
 
 
 def size(c: Translation, n: OnnxNode) -> Tensor:
@@ -68,25 +62,25 @@ def range_(c: Translation, n: OnnxNode) -> Tensor:
     if not delta:
         raise RefusedError("delta must not be 0")
     count = max(0, int(np.ceil((float(limit) - float(start)) / float(delta))))
-    _require_small((count,), start.dtype)
+    c.require_room(count_of((count,)) * start.dtype.itemsize)
     return c.known_tensor((start + np.arange(count).astype(start.dtype) * delta).astype(start.dtype))
 
 
 def eye_like(c: Translation, n: OnnxNode) -> Tensor:
     """Ones on a diagonal."""
-    x, number = n.given(0), n.int("dtype", 0)
+    x, number = n.given(0), n.integer("dtype", 0)
     if number and number not in DTYPES:
         raise RefusedError(f"dtype must be a known type, not {name_of(number)}")
     if x.rank != 2:
         raise RefusedError(f"must be like a matrix, not have {x.rank} axes")
     dtype = DTYPES[number] if number else x.dtype
-    _require_small(x.shape, dtype)
-    return c.known_tensor(np.eye(*x.shape, k=n.int("k", 0), dtype=dtype))
+    c.require_room(count_of(x.shape) * 8)
+    return c.known_tensor(np.eye(x.shape[0], x.shape[1], n.integer("k", 0)).astype(dtype))
 
 
-def trilu_mask(shape: tuple[int, int], k: int, *, upper: bool) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+def trilu_mask(c: Translation, shape: tuple[int, int], k: int, *, upper: bool) -> NDArray[np.bool_]:
     """Where a matrix has its upper or lower triangle."""
-    _require_small(shape, np.dtype(np.bool_))
+    c.require_room(count_of(shape) * 8)
     rows, columns = np.arange(shape[0])[:, None], np.arange(shape[1])
-    mask: np.ndarray[tuple[int, int], np.dtype[np.bool_]] = columns - rows >= k if upper else columns - rows <= k
+    mask: NDArray[np.bool_] = columns - rows >= k if upper else columns - rows <= k
     return mask

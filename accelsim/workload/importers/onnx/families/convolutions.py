@@ -23,7 +23,7 @@ def conv(c: Translation, n: OnnxNode) -> Tensor:
     """A convolution, and its bias."""
     x, w = n.real(0), n.real(1)
     found = images(c, x)
-    groups = n.int("group", 1)
+    groups = n.integer("group", 1)
     if w.rank != x.rank or min(w.shape, default=0) < 1:
         raise RefusedError(f"filters must have as many axes as the images, {x.rank}, not {w.rank}")
     if groups < 1:
@@ -57,16 +57,16 @@ def biased(c: Translation, n: OnnxNode, sums: Value, number: int) -> Value:
 def conv_transpose(c: Translation, n: OnnxNode) -> Tensor:
     """A convolution of images with zeros between their pixels, by filters that are turned around."""
     x, w = n.real(0), n.real(1)
-    found, rank, groups = images(c, x), x.rank - 2, n.int("group", 1)
+    found, rank, groups = images(c, x), x.rank - 2, n.integer("group", 1)
     if w.rank != x.rank or groups < 1 or w.shape[0] % groups or w.shape[0] != x.shape[1]:
         raise RefusedError("filters must have the images' channels, and groups must divide them")
     samples, height, width, channels = found.value.shape
     kernel = (1, *w.shape[2:]) if rank == 1 else w.shape[2:]
     given = attributes(n, rank)
     reach = Window((kernel[0], kernel[1]), dilation=given.dilation).reach
-    more = _pair(n.ints("output_padding"), rank)
+    more = _pair(n.integer_row("output_padding"), rank)
     before, behind = list(given.padding[:2]), list(given.padding[2:])
-    wanted = n.ints("output_shape")
+    wanted = n.integer_row("output_shape")
     for axis, size in enumerate((height, width)):
         full = (size - 1) * given.stride[axis] + reach[axis] + more[axis]
         if wanted is not None and axis >= 2 - rank:

@@ -15,12 +15,12 @@ from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.value import Value
+from accelsim.workload.importers.onnx.dtypes import BOOL, DTYPES, REALS, DType, element_of, name_of
 from accelsim.workload.importers.onnx.families import patterns
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import BOOL, DTYPES, REALS, DType, element_of, name_of
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
 
@@ -154,7 +154,7 @@ def mean(c: Translation, n: OnnxNode) -> Tensor:
 def modulo(c: Translation, n: OnnxNode) -> Tensor:
     """What a division leaves, with the sign of the divisor, or of the dividend."""
     c.same_type(n.all_given())
-    name: ElementwiseName = "remainder" if n.int("fmod", 0) else "modulo"
+    name: ElementwiseName = "remainder" if n.integer("fmod", 0) else "modulo"
     return taken(c, Elementwise(name), n.given(0), n.given(1), name=n.name)
 
 
@@ -189,7 +189,7 @@ def is_nan(c: Translation, n: OnnxNode) -> Tensor:
 
 def is_infinite(c: Translation, n: OnnxNode) -> Tensor:
     """Whether a number is infinite, of both signs or of one."""
-    x, above, below = n.given(0), n.int("detect_positive", 1), n.int("detect_negative", 1)
+    x, above, below = n.given(0), n.integer("detect_positive", 1), n.integer("detect_negative", 1)
     require_floats(x)
     if above and below:
         return c.unary(x, Elementwise("is_infinite"), n.name)
@@ -205,7 +205,7 @@ def clip(c: Translation, n: OnnxNode) -> Tensor:
     x = n.given(0)
     bounds: list[Tensor | None] = [n.optional(1), n.optional(2)]
     if n.version < 11:
-        low, high = n.float("min", -np.inf), n.float("max", np.inf)
+        low, high = n.number("min", -np.inf), n.number("max", np.inf)
         return c.unary(x, _clip(low, high), n.name)
     if any(bound is not None and bound.count != 1 for bound in bounds):
         raise RefusedError("min and max must be one number each")
@@ -216,7 +216,8 @@ def clip(c: Translation, n: OnnxNode) -> Tensor:
         )
         return c.unary(x, _clip(low, high), n.name)
     found = x
-    for bound, name in zip(bounds, ("maximum", "minimum"), strict=True):
+    names: tuple[ElementwiseName, ElementwiseName] = ("maximum", "minimum")
+    for bound, name in zip(bounds, names, strict=True):
         if bound is not None:
             c.same_type((x, bound))
             alone = replace(bound, value=c.reshaped(bound.value, ()), shape=(), axes=(), block=())
@@ -233,7 +234,7 @@ def _clip(low: float, high: float) -> Op:
 
 def cast(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers in another type."""
-    number = n.int("to", 0)
+    number = n.integer("to", 0)
     if number not in DTYPES:
         raise RefusedError(f"to must be a known type, not {name_of(number)}")
     return converted(c, n.given(0), DTYPES[number], n.name)

@@ -34,11 +34,12 @@ def batch_norm(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError("must have channels behind the samples")
     axes = channels_last(x.rank)
     parameters = [c.plain(n.real(i)) for i in range(1, 5)]
-    value = c.put(BatchNorm(n.float("epsilon", 1e-5)), c.arranged(x, axes), *parameters, name=n.name)
+    value = c.put(BatchNorm(n.number("epsilon", 1e-5)), c.arranged(x, axes), *parameters, name=n.name)
     return replace(x, value=value, axes=axes, block=())
 
 
 def _ones(c: Translation, count: int) -> Value:
+    c.require_room(4 * count)
     return c.constant(np.ones(count, np.float32), f"{c.name}.gamma")
 
 
@@ -62,17 +63,17 @@ def instance_norm(c: Translation, n: OnnxNode) -> Tensor:
     if x.rank < 3:
         raise RefusedError("must have pixels behind the channels")
     rows = c.reshaped(c.plain(x), (*x.shape[:2], math.prod(x.shape[2:])))
-    normal = _normal(c, rows, n.float("epsilon", 1e-5))
+    normal = _normal(c, rows, n.number("epsilon", 1e-5))
     return _by_channel(c, x, normal, n.real(1), n.real(2), n.name)
 
 
 def group_norm(c: Translation, n: OnnxNode) -> Tensor:
     """Groups of channels of each image by their own mean and variance."""
-    x, groups = n.real(0), n.int("num_groups", 0)
+    x, groups = n.real(0), n.integer("num_groups", 0)
     if x.rank < 2 or groups < 1 or x.shape[1] % groups:
         raise RefusedError(f"num_groups must divide the channels, not be {groups}")
     rows = c.reshaped(c.plain(x), (x.shape[0], groups, math.prod(x.shape[1:]) // groups))
-    normal = _normal(c, rows, n.float("epsilon", 1e-5))
+    normal = _normal(c, rows, n.number("epsilon", 1e-5))
     gamma, beta = n.real(1), n.real(2)
     if n.version < 21:  # one number a group
         gamma, beta = (_each(c, part, x.shape[1] // groups) for part in (gamma, beta))
@@ -83,13 +84,14 @@ def _each(c: Translation, x: Tensor, times: int) -> Tensor:
     """Each number so many times."""
     if not x.known:
         raise RefusedError("scale and bias must be constant")
+    c.require_room(x.numbers.nbytes * times)
     return c.known_tensor(np.repeat(x.numbers, times), dtype=x.dtype)
 
 
 def _rows(c: Translation, n: OnnxNode) -> tuple[Tensor, Value, Shape]:
     """The input, what is normalized as its rows, and the shape of one."""
     x = n.real(0)
-    axis = axis_of(n.int("axis", -1), x.rank)
+    axis = axis_of(n.integer("axis", -1), x.rank)
     shape = x.shape[axis:]
     value = c.plain(x)
     if len(shape) > 1:
@@ -105,7 +107,7 @@ def _parameter(c: Translation, x: Tensor, shape: Shape) -> Value | None:
 def layer_norm(c: Translation, n: OnnxNode) -> tuple[Tensor, ...]:
     """The last axes less their mean, over the root of their variance."""
     x, rows, shape = _rows(c, n)
-    epsilon = n.float("epsilon", 1e-5)
+    epsilon = n.number("epsilon", 1e-5)
     given = [n.real(1), *([n.real(2)] if n.has(2) else [])]
     parameters = [_parameter(c, part, shape) for part in given]
     if None in parameters:
@@ -129,7 +131,7 @@ def layer_norm(c: Translation, n: OnnxNode) -> tuple[Tensor, ...]:
 def rms_norm(c: Translation, n: OnnxNode) -> Tensor:
     """The last axes over the root of their mean square."""
     x, rows, shape = _rows(c, n)
-    gamma, op = n.real(1), RmsNorm(n.float("epsilon", 1e-5))
+    gamma, op = n.real(1), RmsNorm(n.number("epsilon", 1e-5))
     parameter = _parameter(c, gamma, shape)
     if parameter is not None:
         return c.tensor(c.reshaped(c.put(op, rows, parameter, name=n.name), x.shape), x.dtype)
@@ -139,24 +141,24 @@ def rms_norm(c: Translation, n: OnnxNode) -> Tensor:
 
 def lrn(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers over a power of the mean square of their neighbours among the channels."""
-    x, size = n.real(0), n.int("size", 0)
+    x, size = n.real(0), n.integer("size", 0)
     if x.rank < 2 or not 1 <= size < 2**16:
         raise RefusedError(f"size must be 1 or more, not {size}")
     value = c.plain(x)
     columns = c.reshaped(c.put(Function("power", 2.0), value), (*x.shape[:2], math.prod(x.shape[2:]), 1))
     window = Window((size, 1), padding=((size - 1) // 2, 0, size // 2, 0))
     mean = c.put(AveragePool(window, padded=True), columns)
-    scaled = c.put(Mul(), mean, c.scalar(n.float("alpha", 1e-4)))
-    base = c.put(Add(), scaled, c.scalar(n.float("bias", 1.0)))
-    factor = c.put(Function("power", -n.float("beta", 0.75)), base)
+    scaled = c.put(Mul(), mean, c.scalar(n.number("alpha", 1e-4)))
+    base = c.put(Add(), scaled, c.scalar(n.number("bias", 1.0)))
+    factor = c.put(Function("power", -n.number("beta", 0.75)), base)
     return c.tensor(c.put(Mul(), value, c.reshaped(factor, x.shape), name=n.name), x.dtype)
 
 
 def lp_norm(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers over the p-norm of those along an axis; zeros where that is zero."""
-    x, p = n.real(0), n.int("p", 2)
+    x, p = n.real(0), n.integer("p", 2)
     n.require(p=(2, 1))
-    axis = axis_of(n.int("axis", -1), x.rank)
+    axis = axis_of(n.integer("axis", -1), x.rank)
     value = c.plain(x)
     powers = c.put(Function("power", 2.0) if p == 2 else Function("absolute"), value)
     total = c.put(Reduce("sum", (axis,), keeps=True), powers)

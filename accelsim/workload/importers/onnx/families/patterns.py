@@ -1,4 +1,4 @@
-"""Activations that exporters write as several nodes: x sigmoid(x), hard swish, GELU by the error function or by tanh."""
+"""Activations that exporters write as several nodes: SiLU, hard swish, GELU by the error function or by tanh."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from accelsim.graph.graph import Node
 from accelsim.graph.ops.add import Add
-from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.function import Function, FunctionName
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.value import Value
 from accelsim.workload.importers.onnx.tensor import Tensor
@@ -40,7 +40,7 @@ def activation(c: Translation, a: Tensor, b: Tensor) -> Activation | None:
     return None
 
 
-def _times(c: Translation, x: Value, other: Value) -> str | None:
+def _times(c: Translation, x: Value, other: Value) -> FunctionName | None:
     """The function that x times another value is."""
     node = _producer(c, other)
     if node is None:
@@ -69,20 +69,20 @@ def _of_product(c: Translation, product: Tensor) -> Activation | None:
     return None
 
 
-def _one_and(c: Translation, name: str, x: Value) -> str | None:
+def _one_and(c: Translation, name: str, x: Value) -> FunctionName | None:
     """The GELU whose 1 + erf(x / sqrt(2)), or 1 + tanh(...), a value is."""
     node = c.producer(name)
     if node is None or not isinstance(node.op, Add) or not _is(c.value(node.inputs[1]), 1.0):
         return None
     inner = c.producer(node.inputs[0])
-    match inner and inner.op:
-        case Function("error_function"):
-            if any(part == x.name for part in _scaled(c, c.producer(inner.inputs[0]), 1 / math.sqrt(2))):
-                return "gelu"
-        case Function("tanh"):
-            return next(
-                ("gelu_tanh" for part in _scaled(c, c.producer(inner.inputs[0]), math.sqrt(2 / math.pi))
-                 if _cubic(c, part, x)), None)  # fmt: skip
+    if inner is None:
+        return None
+    argument = c.producer(inner.inputs[0])
+    if inner.op == Function("error_function") and x.name in _scaled(c, argument, 1 / math.sqrt(2)):
+        return "gelu"
+    scaled = _scaled(c, argument, math.sqrt(2 / math.pi))
+    if inner.op == Function("tanh") and any(_cubic(c, part, x) for part in scaled):
+        return "gelu_tanh"
     return None
 
 

@@ -18,7 +18,7 @@ from accelsim.workload.importers.onnx.translation import Translation
 
 def _window(n: OnnxNode, x: Tensor, pixels: tuple[int, ...]) -> Window:
     kernel, given = kernel_of(n, x.rank - 2), attributes(n, x.rank - 2)
-    return window(kernel, given, (pixels[0], pixels[1]), ceil=bool(n.int("ceil_mode", 0)))
+    return window(kernel, given, (pixels[0], pixels[1]), ceil=bool(n.integer("ceil_mode", 0)))
 
 
 def max_pool(c: Translation, n: OnnxNode) -> Tensor:
@@ -34,7 +34,7 @@ def average_pool(c: Translation, n: OnnxNode) -> Tensor:
     x = n.real(0)
     found = images(c, x)
     value, made = found.value, _window(n, x, found.value.shape[1:3])
-    padded = bool(n.int("count_include_pad", 0))
+    padded = bool(n.integer("count_include_pad", 0))
     own = attributes(n, x.rank - 2)
     if padded and own.auto == "NOTSET" and made.padding != own.padding:
         top, left, bottom, right = own.padding
@@ -62,7 +62,7 @@ def global_max_pool(c: Translation, n: OnnxNode) -> Tensor:
 
 def lp_pool(c: Translation, n: OnnxNode) -> Tensor:
     """The p-norm of each window."""
-    x, p = n.real(0), n.int("p", 2)
+    x, p = n.real(0), n.integer("p", 2)
     if p < 1:
         raise RefusedError(f"p must be 1 or more, not {p}")
     found = images(c, x)

@@ -71,13 +71,13 @@ def gemm(c: Translation, n: OnnxNode) -> Tensor:
     a, b = n.real(0), n.real(1)
     if a.rank != 2 or b.rank != 2:
         raise RefusedError(f"factors must be matrices, not {shown(a.shape)} and {shown(b.shape)}")
-    if n.int("transA", 0):
+    if n.integer("transA", 0):
         a = _transposed(c, a)
-    if n.int("transB", 0):
+    if n.integer("transB", 0):
         b = _transposed(c, b)
     if a.shape[1] != b.shape[0]:
         raise RefusedError(f"factors must be (M, K) and (K, N), not {shown(a.shape)} and {shown(b.shape)}")
-    alpha, beta = n.float("alpha", 1.0), n.float("beta", 1.0)
+    alpha, beta = n.number("alpha", 1.0), n.number("beta", 1.0)
     if alpha != 1 and b.known:
         b = c.known_tensor((b.numbers.astype(np.float64) * alpha).astype(np.float32), f"{n.name}.weight")
     x, w = factors(c, a, b)
@@ -100,6 +100,7 @@ def _added(c: Translation, n: OnnxNode, sums: Value, beta: float) -> Value:
     if beta != 1:
         value = c.put(Mul(), value, c.scalar(beta))
     if value.data is not None and value.shape in {(), (1,)} and sums.features > 1:  # a bias has a number a feature
+        c.require_room(4 * sums.features)
         value = c.constant(np.broadcast_to(value.numbers, (sums.features,)).copy(), f"{n.name}.bias")
     return c.put(Add(), sums, value, name=f"{n.name}.add")
 

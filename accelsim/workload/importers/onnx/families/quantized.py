@@ -18,6 +18,7 @@ from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
 from accelsim.graph.ops.reduce import Reduce, ReduceName
+from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 from accelsim.workload.importers.onnx.families import convolutions, pools, products
 from accelsim.workload.importers.onnx.families.elementwise import added, converted, multiplied, taken
 from accelsim.workload.importers.onnx.families.shapes import concat
@@ -25,7 +26,6 @@ from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import DTYPES, FLOAT32, DType
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ def quantize_linear(c: Translation, n: OnnxNode) -> Tensor:
     """Floats to integers, of a scale and a zero point for all."""
     n.require(block_size=(0,))
     scale, zero, dtype = _parameters(n, 1, 2)
-    number = n.int("output_dtype", 0)
+    number = n.integer("output_dtype", 0)
     if number and not n.has(2):
         dtype = _integer_type(DTYPES.get(number))
     return quantized(c, n.real(0), scale, zero, dtype, n.name)
@@ -55,7 +55,7 @@ def quantize_linear(c: Translation, n: OnnxNode) -> Tensor:
 def dequantize_linear(c: Translation, n: OnnxNode) -> Tensor:
     """Integers to floats; of constants each number of an axis may have its own scale and zero point."""
     n.require(block_size=(0,))
-    return dequantized(c, n, 0, 1, 2, axis=n.int("axis", 1))
+    return dequantized(c, n, 0, 1, 2, axis=n.integer("axis", 1))
 
 
 def quantized(c: Translation, x: Tensor, scale: np.float32, zero: int, dtype: DType, name: str = "") -> Tensor:
@@ -74,7 +74,7 @@ def dequantized(c: Translation, n: OnnxNode, number: int, scale: int, zero: int,
         found, point = _scale(scales), int(zeros.reshape(()))
         if not x.known:
             return _of_one_scale(c, x, found, point)
-        return _of_constant(c, x, np.float32(found).reshape(()), np.int64(point).reshape(()), n.name)
+        return _of_constant(c, x, np.array(found), np.array(point), n.name)
     if not x.known:
         raise RefusedError("a tensor that is computed must have one scale and one zero point")
     place, shape = axis_of(axis, x.rank), [1] * x.rank
@@ -171,7 +171,7 @@ def _bias(c: Translation, n: OnnxNode, number: int, scales: tuple[int, int]) -> 
     scale = first * other
     if scale.size not in {1, given.shape[-1]}:
         raise RefusedError(f"its bias must be {scale.size} numbers, one a scale, not {given.shape[-1]}")
-    return _of_constant(c, given, scale if scale.size > 1 else scale.reshape(()), np.int64(0), f"{n.name}.bias")
+    return _of_constant(c, given, scale if scale.size > 1 else scale.reshape(()), np.array(0), f"{n.name}.bias")
 
 
 def qlinear_matmul(c: Translation, n: OnnxNode) -> Tensor:
@@ -184,7 +184,7 @@ def qlinear_matmul(c: Translation, n: OnnxNode) -> Tensor:
 def qgemm(c: Translation, n: OnnxNode) -> Tensor:
     """A product of two matrices of integers and a bias; floats if no scale of the result is given."""
     a = dequantized(c, n, 0, 1, 2, axis=0)
-    b = dequantized(c, n, 3, 4, 5, axis=0 if n.int("transB", 0) else 1)
+    b = dequantized(c, n, 3, 4, 5, axis=0 if n.integer("transB", 0) else 1)
     formed = products.gemm(c, _floats(n, a, b, _bias(c, n, 6, (1, 4))))
     return _result(c, n, formed, 7, 8, n.given(0).dtype) if n.has(7) else formed
 

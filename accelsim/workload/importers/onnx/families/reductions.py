@@ -10,11 +10,11 @@ from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.pool import GlobalAveragePool
 from accelsim.graph.ops.reduce import Cumulate, Place, PlaceName, Reduce, ReduceName
+from accelsim.workload.importers.onnx.dtypes import REALS
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axes_of, axis_of
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, channels_last, permutation
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import REALS
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
 Step = Callable[[Translation, Tensor], Tensor]
@@ -33,13 +33,13 @@ def reduce(name: ReduceName, before: Step | None = None, behind: Step | None = N
         x = n.given(0)
         if n.version >= since:
             axes = n.optional_integers(1, "axes")
-            if not axes and n.int("noop_with_empty_axes", 0):
+            if not axes and n.integer("noop_with_empty_axes", 0):
                 return x if before is None and behind is None else _finished(c, before, behind, x)
         else:
-            axes = n.ints("axes")
+            axes = n.integer_row("axes")
         wanted = tuple(sorted(axes_of(axes or range(x.rank), x.rank)))
         taken = before(c, x) if before else x
-        formed = reduced(c, taken, name, wanted, keeps=bool(n.int("keepdims", 1)), called=n.name)
+        formed = reduced(c, taken, name, wanted, keeps=bool(n.integer("keepdims", 1)), called=n.name)
         return behind(c, formed) if behind else formed
 
     return rule
@@ -92,8 +92,8 @@ def place(name: PlaceName) -> Rule:
 
     def rule(c: Translation, n: OnnxNode) -> Tensor:
         x = n.given(0)
-        axis, keeps = axis_of(n.int("axis", 0), x.rank), bool(n.int("keepdims", 1))
-        op = Place(name, axis, keeps, bool(n.int("select_last_index", 0)))
+        axis, keeps = axis_of(n.integer("axis", 0), x.rank), bool(n.integer("keepdims", 1))
+        op = Place(name, axis, keeps, bool(n.integer("select_last_index", 0)))
         return c.tensor(c.put(op, c.plain(x), name=n.name))
 
     return rule
@@ -104,6 +104,6 @@ def cumulate(c: Translation, n: OnnxNode) -> Tensor:
     x, axes = n.given(0), n.integers(1, "axis")
     if len(axes) != 1:
         raise RefusedError(f"its axis must be one number, not {len(axes)}")
-    flags = bool(n.int("exclusive", 0)), bool(n.int("reverse", 0))
+    flags = bool(n.integer("exclusive", 0)), bool(n.integer("reverse", 0))
     op = Cumulate("sum" if n.operator == "CumSum" else "product", axis_of(axes[0], x.rank), *flags)
     return c.tensor(c.put(op, c.plain(x), name=n.name), x.dtype)

@@ -15,12 +15,12 @@ from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Shape, Value
+from accelsim.workload.importers.onnx.dtypes import BOOL
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.file import MAX_RANK, count_of, shown
 from accelsim.workload.importers.onnx.node import OnnxNode, axes_of, axis_of
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, channels_last, permutation
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.types import BOOL
 
 #: Most numbers along an axis that is put together number by number.
 _MAX_INDICES = 2**20
@@ -69,7 +69,7 @@ def reshape(c: Translation, n: OnnxNode) -> Tensor:
     if len(wanted) > MAX_RANK:
         raise RefusedError(f"must form at most {MAX_RANK} axes, not {len(wanted)}")
     sizes = list(wanted)
-    if not n.int("allowzero", 0):
+    if not n.integer("allowzero", 0):
         for axis, size in enumerate(wanted):
             if size == 0:
                 if axis >= x.rank:
@@ -85,7 +85,7 @@ def reshape(c: Translation, n: OnnxNode) -> Tensor:
 
 def flatten(c: Translation, n: OnnxNode) -> Tensor:
     """A matrix of the axes before one, and of the others."""
-    x, axis = n.given(0), n.int("axis", 1)
+    x, axis = n.given(0), n.integer("axis", 1)
     if not -x.rank <= axis <= x.rank:
         raise RefusedError(f"axis must be one of {x.rank}, not {axis}")
     axis = axis + x.rank if axis < 0 else axis
@@ -93,7 +93,7 @@ def flatten(c: Translation, n: OnnxNode) -> Tensor:
 
 
 def _axes(n: OnnxNode) -> list[int] | None:
-    return n.optional_integers(1, "axes") if n.version >= 13 else n.ints("axes")
+    return n.optional_integers(1, "axes") if n.version >= 13 else n.integer_row("axes")
 
 
 def squeeze(c: Translation, n: OnnxNode) -> Tensor:
@@ -132,7 +132,7 @@ def unsqueeze(c: Translation, n: OnnxNode) -> Tensor:
 def transpose(c: Translation, n: OnnxNode) -> Tensor:
     """Axes in another order; the value stays until somebody must read it in that order."""
     x = full(c, n.given(0))
-    order = n.ints("perm") or list(range(x.rank))[::-1]
+    order = n.integer_row("perm") or list(range(x.rank))[::-1]
     if sorted(order) != list(range(x.rank)):
         raise RefusedError(f"perm must be the {x.rank} axes in some order, not {order[:MAX_RANK]}")
     if x.known:
@@ -172,8 +172,8 @@ def concat(c: Translation, n: OnnxNode) -> Tensor:
     """Tensors one behind the other."""
     given = n.all_given()
     c.same_type(given)
-    axis = axis_of(n.int("axis", 1 if n.version < 4 else 0), given[0].rank)
-    given = [x for x in given if x.shape != (0,)] or given[:1]
+    axis = axis_of(n.integer("axis", 1 if n.version < 4 else 0), given[0].rank)
+    given = [x for x in given if x.count] or given[:1]
     if any(x.rank != given[0].rank for x in given):
         raise RefusedError("inputs must have as many axes each")
     lead = max((full(c, x) for x in given), key=lambda x: (not x.known, not x.plain))
@@ -188,6 +188,8 @@ def part(c: Translation, x: Tensor, axis: int, start: int, stop: int, step: int 
     """Numbers of an axis from start to below stop."""
     if (start, stop, step) == (0, x.shape[axis], 1):
         return x
+    if start == stop:  # what has no numbers is known
+        return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
     x = full(c, x)
     value = c.put(Slice(x.axis(axis), start, stop, step), x.value, name=name)
     shape = (*x.shape[:axis], value.shape[x.axis(axis)], *x.shape[axis + 1 :])
@@ -197,16 +199,16 @@ def part(c: Translation, x: Tensor, axis: int, start: int, stop: int, step: int 
 def split(c: Translation, n: OnnxNode) -> tuple[Tensor, ...]:
     """Parts of an axis."""
     x = n.given(0)
-    axis = axis_of(n.int("axis", 0), x.rank)
-    sizes = n.optional_integers(1, "split") if n.version >= 13 else n.ints("split")
+    axis = axis_of(n.integer("axis", 0), x.rank)
+    sizes = n.optional_integers(1, "split") if n.version >= 13 else n.integer_row("split")
     if sizes is None:
-        parts = n.int("num_outputs", len(n.outputs)) if n.version >= 18 else len(n.outputs)
+        parts = n.integer("num_outputs", len(n.outputs)) if n.version >= 18 else len(n.outputs)
         if not 1 <= parts <= max(1, x.shape[axis]):
             raise RefusedError(f"must split {x.shape[axis]} numbers to as many parts at most, not {parts}")
         each = -(-x.shape[axis] // parts)
         sizes = [each] * (parts - 1) + [x.shape[axis] - each * (parts - 1)]
-    if sum(sizes) != x.shape[axis] or min(sizes) < 1 or len(sizes) != len(n.outputs):
-        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, and some each, not {sizes[:MAX_RANK]}")
+    if sum(sizes) != x.shape[axis] or min(sizes) < 0 or len(sizes) != len(n.outputs):
+        raise RefusedError(f"parts must be {x.shape[axis]} numbers in all, not {sizes[:MAX_RANK]}")
     found, start = [], 0
     for number, size in enumerate(sizes):
         found.append(part(c, x, axis, start, start + size, name=f"{n.name}.{number}"))
@@ -218,7 +220,7 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
     """Parts of some axes, with steps."""
     x = n.given(0)
     if n.version < 10:
-        starts, ends, axes, steps = n.ints("starts"), n.ints("ends"), n.ints("axes"), None
+        starts, ends, axes, steps = n.integer_row("starts"), n.integer_row("ends"), n.integer_row("axes"), None
     else:
         starts, ends = n.integers(1, "starts"), n.integers(2, "ends")
         axes, steps = n.optional_integers(3, "axes"), n.optional_integers(4, "steps")
@@ -230,14 +232,10 @@ def slice_(c: Translation, n: OnnxNode) -> Tensor:
         raise RefusedError("starts, ends, axes and steps must be as many, and no step 0")
     for axis, start, stop, step in zip(numbers, starts, ends, steps, strict=True):
         places = range(x.shape[axis])[start:stop:step]
-        if not places and x.known:
-            return c.known_tensor(np.zeros((*x.shape[:axis], 0, *x.shape[axis + 1 :]), x.dtype))
         if not places:
-            raise RefusedError(f"must leave numbers along axis {axis}")
-        if step > 0:
-            x = part(c, x, axis, places[0], places[-1] + 1, step, n.name)
-        else:
-            x = at(c, x, axis, list(places), n.name)
+            return part(c, x, axis, 0, 0)
+        last = places[-1] + 1
+        x = part(c, x, axis, places[0], last, step, n.name) if step > 0 else at(c, x, axis, places, n.name)
     return x
 
 
@@ -253,10 +251,31 @@ def at(c: Translation, x: Tensor, axis: int, places: Sequence[int], name: str = 
 
 def pad(c: Translation, n: OnnxNode) -> Tensor:
     """Numbers around others: zeros, another constant, or copies."""
-    x = n.given(0)
     n.require(mode=("constant", "reflect", "edge", "wrap"))
     mode = n.text("mode", "constant")
-    pads = n.integers(1, "pads") if n.version >= 11 else n.ints("pads")
+    x, before, behind = _sides(c, n)
+    if mode != "constant":
+        for axis in range(x.rank):
+            if before[axis] or behind[axis]:
+                x = at(c, x, axis, _copied(mode, before[axis], x.shape[axis], behind[axis]), n.name)
+        return x
+    fill = n.number("value", 0.0) if n.version < 11 else 0
+    if n.version >= 11 and n.has(2):
+        fill = n.constant(2, "constant value").reshape(()).item()
+    x = full(c, x)
+    if fill == 0:
+        shape = tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True))
+        low, high = (tuple(sides[axis] for axis in x.axes) for sides in (before, behind))
+        return replace(x, value=c.put(Pad(low, high), x.value, name=n.name), shape=shape)
+    for axis in range(x.rank):
+        x = _filled(c, x, axis, before[axis], behind[axis], fill)
+    return x
+
+
+def _sides(c: Translation, n: OnnxNode) -> tuple[Tensor, list[int], list[int]]:
+    """The input, cut where padding is below 0, and what is added before and behind each axis."""
+    x = n.given(0)
+    pads = n.integers(1, "pads") if n.version >= 11 else n.integer_row("pads")
     given = n.optional_integers(3, "axes") if n.version >= 18 else None
     axes = axes_of(given if given is not None else range(x.rank), x.rank)
     if pads is None or len(pads) != 2 * len(axes):
@@ -270,22 +289,7 @@ def pad(c: Translation, n: OnnxNode) -> Tensor:
             x = part(c, x, axis, cut[0], x.shape[axis] - cut[1])
             before[axis], behind[axis] = max(0, before[axis]), max(0, behind[axis])
     count_of(tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True)))
-    if mode != "constant":
-        for axis in range(x.rank):
-            if before[axis] or behind[axis]:
-                x = at(c, x, axis, _copied(mode, before[axis], x.shape[axis], behind[axis]), n.name)
-        return x
-    fill = n.float("value", 0.0) if n.version < 11 else 0
-    if n.version >= 11 and n.has(2):
-        fill = n.constant(2, "constant value").reshape(()).item()
-    x = full(c, x)
-    if fill == 0:
-        shape = tuple(a + size + b for a, size, b in zip(before, x.shape, behind, strict=True))
-        low, high = (tuple(sides[axis] for axis in x.axes) for sides in (before, behind))
-        return replace(x, value=c.put(Pad(low, high), x.value, name=n.name), shape=shape)
-    for axis in range(x.rank):
-        x = _filled(c, x, axis, before[axis], behind[axis], fill)
-    return x
+    return x, before, behind
 
 
 def _copied(mode: str, before: int, size: int, behind: int) -> list[int]:
@@ -315,7 +319,7 @@ def _filled(c: Translation, x: Tensor, axis: int, before: int, behind: int, fill
 
 def depth_to_space(c: Translation, n: OnnxNode) -> Tensor:
     """Channels as pixels."""
-    x, size = n.given(0), n.int("blocksize", 0)
+    x, size = n.given(0), n.integer("blocksize", 0)
     n.require(mode=("DCR", "CRD"))
     if x.rank != 4 or size < 1 or x.shape[1] % (size * size):
         raise RefusedError(f"blocksize must have a square that divides the channels, not be {size}")
@@ -329,11 +333,12 @@ def depth_to_space(c: Translation, n: OnnxNode) -> Tensor:
 
 def space_to_depth(c: Translation, n: OnnxNode) -> Tensor:
     """Pixels as channels."""
-    x, size = n.given(0), n.int("blocksize", 0)
-    n.require(mode=("DCR",))
+    x, size = n.given(0), n.integer("blocksize", 0)
+    n.require(mode=("DCR", "CRD"))
     if x.rank != 4 or size < 1 or x.shape[2] % size or x.shape[3] % size:
         raise RefusedError(f"blocksize must divide the pixels, not be {size}")
     samples, channels, height, width = x.shape
     parts = (samples, channels, height // size, size, width // size, size)
-    value = c.put(Transpose((0, 3, 5, 1, 2, 4)), c.reshaped(c.plain(x), parts))
+    order = (0, 3, 5, 1, 2, 4) if n.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    value = c.put(Transpose(order), c.reshaped(c.plain(x), parts))
     return c.tensor(c.reshaped(value, (samples, channels * size**2, height // size, width // size)), x.dtype)

@@ -79,7 +79,7 @@ def attributes(n: OnnxNode, rank: int) -> Attributes:
 
 def kernel_of(n: OnnxNode, rank: int) -> tuple[int, int]:
     """A node's kernel."""
-    if n.ints("kernel_shape") is None:
+    if n.integer_row("kernel_shape") is None:
         raise RefusedError("must have a kernel_shape")
     return _pair(_numbers(n, "kernel_shape", rank, 1, 1))
 
@@ -115,7 +115,7 @@ def _pair(numbers: list[int]) -> tuple[int, int]:
 
 
 def _numbers(n: OnnxNode, name: str, count: int, usual: int, least: int) -> list[int]:
-    found = n.ints(name)
+    found = n.integer_row(name)
     numbers = [usual] * count if found is None else found
     if len(numbers) != count or any(not least <= number < 2**31 for number in numbers):
         raise RefusedError(f"{name} must be {count} numbers of {least} or more, not {numbers[:8]}")

@@ -141,7 +141,7 @@ def test_json_has_the_promised_keys(result: RunResult) -> None:
     roofline = "ops_per_byte attained_ops_per_s peak_ops_per_s peak_bytes_per_s bound balance"
     assert set(roofline.split()) <= set(data["roofline"])
     assert set(data["compression"]) == {"dense_bits", "stored_bits", "ratio"}
-    assert set(data["quality"]) == {"sqnr_db", "cosine", "task"}
+    assert set(data["quality"]) == {"sqnr_db", "cosine", "task", "measures"}
     assert set(data["quality"]["task"]) == {"name", "value", "reference"}
     for layer in data["layers"]:
         assert {"name", "array_cycles", "cycles", "energy_pj", "macs", "bytes", "units", "roofline"} <= set(layer)

@@ -74,6 +74,8 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     if path.is_dir() and (path / "workload.yaml").is_file():
         path = path / "workload.yaml"
     if not _is_imported(path):
+        if asked.shapes:
+            raise AccelSimError(f"--shape must be for a file that leaves shapes open, not {asked}")
         file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
         network = read_network(file, variant, values=values)
         return _with_data(network, path, asked)

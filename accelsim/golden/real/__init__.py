@@ -36,7 +36,7 @@ from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
-from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
+from accelsim.graph.ops.quantize import Dequantize, Quantize, QuantizeByRange, Retype
 from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
@@ -63,6 +63,7 @@ MEANINGS: dict[type[Op], Meaning] = {
     Quantize: elementwise.quantize,
     Dequantize: elementwise.dequantize,
     Retype: elementwise.dequantize,
+    QuantizeByRange: elementwise.quantize_by_range,
     Function: elementwise.function,
     Elementwise: elementwise.elementwise,
     Convert: elementwise.convert,

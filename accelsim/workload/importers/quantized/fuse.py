@@ -391,7 +391,8 @@ def _constants_folded(graph: Graph) -> Graph:
     known, nodes = dict(graph.values), []
     for node in graph.nodes:
         constant = all(known[name].data is not None for name in node.inputs)
-        if not constant or not isinstance(node.op, (Dequantize, *PLACES)):
+        leaves = not {*graph.leaving}.isdisjoint(node.outputs)
+        if leaves or not constant or not isinstance(node.op, (Dequantize, *PLACES)):
             nodes.append(node)
             continue
         part = Graph.formed("constants", known, [node], (), node.outputs)

@@ -44,7 +44,7 @@ class IntegerInfo(Frozen):
     """Affine integers."""
 
     kind: Literal["integer"] = quantity("name", "What numbers are", default="integer")
-    bits: Literal[64, 32, 16, 8, 4, 2] = quantity("bits", "Bits of an integer")
+    bits: int = quantity("bits", "Bits of an integer", ge=1, le=64)
     signed: bool = quantity("flag", "Whether integers are signed")
     scale: Annotated[float, Field(gt=0)] = quantity("real value of a step", "Scale")
     zero_point: int = quantity("integer", "Integer that stands for zero", ge=-(2**31), le=2**31 - 1)

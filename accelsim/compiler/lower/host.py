@@ -53,7 +53,7 @@ def lower(graph: Graph, nodes: Sequence[Node], machine: Machine) -> HostWork:
     target = nodes[-1].output
     for name in (*read, target):
         element = graph[name].element
-        wide = isinstance(element, Integer) and element.bits not in INTEGERS and not graph.constant(name)
+        wide = isinstance(element, Integer) and element.memory_bits not in INTEGERS and not graph.constant(name)
         if wide or getattr(element.scale, "size", 1) > 1:
             raise CompileError(f"node {nodes[-1].name}: {name} must be of a type that lies in DRAM, not {element}")
     constants = tuple(name for name in read if graph.constant(name))

@@ -31,6 +31,15 @@ from accelsim.workload.network import Network
 Float64 = NDArray[np.float64]
 
 
+def comes_quantized(graph: Graph) -> bool:
+    """Whether a network has types of its own, so that it runs as it is: between its inputs and outputs stand integers.
+
+    Such a graph goes to the compiler without a recipe, by `nearest.for_machine`.
+    """
+    formed = (graph[name].element for node in graph.nodes for name in node.outputs)
+    return any(isinstance(element, Integer) for element in formed)
+
+
 def compress(network: Network, recipe: Recipe) -> Graph:
     """Rewrite a float network and choose its types by a recipe; what is known of inputs comes from calibration data.
 
@@ -56,8 +65,10 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     Raises
     ------
     ConfigError
-        If a step of the recipe matches no layer.
+        If a step of the recipe matches no layer, or the network comes quantized.
     """
+    if comes_quantized(network.graph):
+        raise ConfigError(f"recipe {recipe.name}: {network.name} comes quantized, and runs as it is without a recipe")
     folded = fold_pads(fold_batch_norms(network.graph))
     if folded is not network.graph:
         network = network.with_graph(folded)

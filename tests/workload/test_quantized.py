@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from accelsim.compiler.pipeline import compile_graph
+from accelsim.compress.apply import comes_quantized, compress
 from accelsim.compress.quantize.nearest import Difference, differences, for_machine, own_differences
+from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine
-from accelsim.errors import CompileError, ProgramError, WorkloadError
+from accelsim.errors import CompileError, ConfigError, ProgramError, WorkloadError
 from accelsim.golden import exact
 from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph
@@ -27,6 +29,8 @@ from accelsim.isa.verify import verify
 from accelsim.sim import fast, reference
 from accelsim.summary import _identical
 from accelsim.workload.importers.onnx import load
+from accelsim.workload.load import load_network
+from accelsim.workload.network import Network
 
 Array = NDArray[Any]
 DATA = Path(__file__).parent.parent / "data" / "networks"
@@ -154,6 +158,14 @@ def mnist(number: int) -> tuple[Graph, NDArray[np.float32]]:
     with np.load(DATA / "mnist_conv_int8.npz") as data:
         image = data["images"][number]
     return load(DATA / "mnist_conv_int8.onnx").graph, image.reshape(1, 28, 28, 1).astype(np.float32)
+
+
+def test_a_network_that_comes_quantized_takes_no_recipe() -> None:
+    graph, x = mnist(0)
+    assert comes_quantized(graph)
+    assert not comes_quantized(load_network("digits-mlp").graph)
+    with pytest.raises(ConfigError, match="recipe int8: mnist_conv_int8 comes quantized, and runs as it is without"):
+        compress(Network(graph, (x,), None, (x,), {}), load_recipe("int8"))
 
 
 def test_all_digits_are_onnxruntimes() -> None:

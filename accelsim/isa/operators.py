@@ -15,6 +15,7 @@ from accelsim.golden.exact.rounding import ROUNDING
 from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.convert import Convert
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
@@ -137,7 +138,7 @@ def read_op(value: object) -> object:
         if key not in names:
             raise ValueError(unknown_name("attribute", str(key), names))
     try:
-        op = _converts(kind, fields) if kind in {Cast, LookUp} else TypeAdapter(kind).validate_python(fields)
+        op = _converts(kind, fields) if kind in {Cast, Convert, LookUp} else TypeAdapter(kind).validate_python(fields)
     except ValidationError as error:
         detail = error.errors()[0]
         raise ValueError(f"{name}: {'.'.join(map(str, detail['loc']))}: {wording(detail)}") from None
@@ -151,6 +152,8 @@ def _converts(kind: type[Op], fields: dict[str, object]) -> Op:
     to = _To.model_validate(fields)
     if kind is LookUp:
         return LookUp(to.to.element)
+    if kind is Convert:
+        return Convert(to.to.element)
     if to.rounding not in {"", *ROUNDING}:
         raise ValueError(unknown_name("rounding", to.rounding, ROUNDING))
     return Cast(to.to.element, to.rounding, to.lift)
@@ -183,7 +186,7 @@ def write_op(op: Op) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     match value:
-        case Integer() | Float() | Signs():
+        case Integer() | Float() | Signs() | Plain():
             return element_info(value).model_dump(mode="json")
         case tuple():
             return [_plain(part) for part in value]

@@ -26,6 +26,7 @@ from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
 from accelsim.formats.operands import pack_rows
+from accelsim.graph.element import Element, Plain
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.value import Value
 from accelsim.isa.accesses import capacity_bytes, held_in
@@ -274,7 +275,7 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     image = np.zeros(lowering.image_bytes, np.uint8)
     given = [*zip(lowering.graph.entering, lowering.inputs, strict=True)]
     for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
-        _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), machine)
+        _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), lowering.graph[name].element, machine)
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
     for fusion, flow, tiling, placement in fusions:
         if flow and isinstance(tiling, Tiling) and isinstance(placement, Placement):
@@ -295,11 +296,11 @@ def _fill(image: Bytes, address: int, content: Bytes) -> None:
     image[address : address + content.size].reshape(content.shape)[:] = content
 
 
-def _fill_samples(image: Bytes, place: Place, x: NDArray[np.generic], machine: Machine) -> None:
+def _fill_samples(image: Bytes, place: Place, x: NDArray[np.generic], element: Element, machine: Machine) -> None:
     """Put numbers, shape (samples, features), where they lie as the host leaves them in DRAM."""
     step = place.period or len(x)
     for low in range(0, len(x), step):
-        _fill_rows(image, place._replace(address=place.at(low, 0)), pack_inputs(x[low : low + step], machine))
+        _fill_rows(image, place._replace(address=place.at(low, 0)), pack_inputs(x[low : low + step], element, machine))
 
 
 def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
@@ -337,9 +338,10 @@ def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     return slots, deal(back, count, size) if count else Slots(Memory.ACCUMULATOR, (), size)
 
 
-def pack_inputs(inputs: NDArray[np.generic], machine: Machine) -> Bytes:
+def pack_inputs(inputs: NDArray[np.generic], element: Element, machine: Machine) -> Bytes:
     """Bytes of inputs, shape (samples, features), row by row in the order that the machine's datapath reads."""
-    return pack_rows(inputs.T if machine.feature_major else inputs, machine.matrix.operands)
+    matrix = inputs.T if machine.feature_major else inputs
+    return packed(matrix, element) if isinstance(element, Plain) else pack_rows(matrix, machine.matrix.operands)
 
 
 def _fill_weight_tiles(image: Bytes, flow: Dataflow, tiling: Tiling, stored: StoredTiles) -> None:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, TypeAd
 
 from accelsim.config.load import wording
 from accelsim.config.model import Frozen, quantity
+from accelsim.config.operands import PlainType
 from accelsim.errors import unknown_name
 from accelsim.golden import real
 from accelsim.golden.exact.rounding import ROUNDING
@@ -68,9 +69,7 @@ class PlainInfo(Frozen):
     """Numbers that stand for themselves."""
 
     kind: Literal["plain"] = quantity("name", "What numbers are", default="plain")
-    type: Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float64"] = (
-        quantity("name", "numpy's name of their type")
-    )
+    type: PlainType = quantity("name", "numpy's name of their type")
 
     @property
     def element(self) -> Plain:

@@ -25,20 +25,27 @@ from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
+from accelsim.graph.ops.l2_norm import L2Norm
 from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
 from accelsim.graph.ops.softmax import Softmax
+from accelsim.graph.ops.token_mean import TokenMean
 from accelsim.graph.value import Value, without_numbers
 
 #: Operators that form numbers at a scale of their own.
-SCALED = (Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Softmax, LayerNorm, RmsNorm, Concat)
+SCALED = (
+    Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm,
+    RotaryEmbedding, TokenMean, Concat,
+)  # fmt: skip
 #: Those of them whose floats no vector unit forms yet.
-ROWS = (Softmax, LayerNorm, RmsNorm)
+ROWS = (Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm, RotaryEmbedding, TokenMean)
 #: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits or fewer, and others.
 LIFT, LIFT_16 = 20, 15
 #: Rounding of all conversions.

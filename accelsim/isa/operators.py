@@ -17,6 +17,7 @@ from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.convert import Convert
+from accelsim.graph.ops.hosted import Hosted
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
@@ -110,6 +111,10 @@ class _To(Frozen):
     lift: Annotated[int, Field(ge=0, le=31)] = 0
 
 
+#: Operators whose attributes name an element.
+_CONVERTING: tuple[type[Op], ...] = (Cast, Convert, Hosted, LookUp)
+
+
 def _known() -> dict[str, type[Op]]:
     """Operators that a host computes, by name."""
     operators: tuple[type[Op], ...] = (*real.MEANINGS, Cast, LookUp)
@@ -137,7 +142,11 @@ def read_op(value: object) -> object:
         if key not in names:
             raise ValueError(unknown_name("attribute", str(key), names))
     try:
-        op = _converts(kind, fields) if kind in {Cast, Convert, LookUp} else TypeAdapter(kind).validate_python(fields)
+        op = (
+            _converts(kind, fields)
+            if kind in {Cast, Convert, Hosted, LookUp}
+            else TypeAdapter(kind).validate_python(fields)
+        )
     except ValidationError as error:
         detail = error.errors()[0]
         raise ValueError(f"{name}: {'.'.join(map(str, detail['loc']))}: {wording(detail)}") from None
@@ -148,6 +157,11 @@ def read_op(value: object) -> object:
 
 
 def _converts(kind: type[Op], fields: dict[str, object]) -> Op:
+    if kind is Hosted:
+        inner = read_op(fields.get("op"))
+        if not isinstance(inner, Op) or isinstance(inner, Hosted):
+            raise ValueError("op must be an operator of real numbers")
+        return Hosted(inner, _To.model_validate({"to": fields.get("to")}).to.element)
     to = _To.model_validate(fields)
     if kind is LookUp:
         return LookUp(to.to.element)
@@ -187,6 +201,8 @@ def _plain(value: object) -> object:
     match value:
         case Integer() | Float() | Signs() | Plain():
             return element_info(value).model_dump(mode="json")
+        case Op():
+            return write_op(value)
         case tuple():
             return [_plain(part) for part in value]
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -13,10 +13,11 @@ from accelsim.compiler.lowering import Lowering, Placement
 from accelsim.compiler.tiles import Place, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
-from accelsim.config.operands import OPERANDS
+from accelsim.graph.element import Plain
 from accelsim.graph.value import Value
 from accelsim.isa.program import INPUT, Header, KeptInfo, LayerInfo, Program, RegionInfo, StateInfo
 from accelsim.provenance import content_hash
+from accelsim.units import ceil_div
 
 
 def emit(lowering: Lowering, machine: Machine) -> Lowering:
@@ -225,10 +226,10 @@ def _region(value: Value, role: Literal["input", "output"], place: Place) -> Reg
         rows=value.samples,
         columns=value.features,
         feature_major=place.feature_major,
-        operand=element.operand,
+        **({"plain": element.type} if isinstance(element, Plain) else {"operand": element.operand}),
         signed=element.signed,
         scale=float(element.scale),
         zero_point=element.zero_point,
         features=None if value.survivors is None else [int(number) for number in np.flatnonzero(value.survivors)],
-        pitch=place.pitch if place.pitch > OPERANDS[element.operand].row_bytes(elements) else None,
+        pitch=place.pitch if place.pitch > ceil_div(elements * element.memory_bits, 8) else None,
     )

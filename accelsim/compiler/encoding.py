@@ -15,10 +15,12 @@ from accelsim.config.operands import OperandType
 from accelsim.datapath.decode import Decoder
 from accelsim.errors import CompileError
 from accelsim.formats.codec import Codec
+from accelsim.formats.ggml import BlockTensor, Ggml
 from accelsim.formats.groups import GroupedTensor, Progressive, VectorScaled
 from accelsim.formats.microscale import Microscale
 from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import MATRICES, FormatName
+from accelsim.graph.element import rounded
 from accelsim.units import ceil_div
 
 
@@ -41,7 +43,7 @@ class Encoder:
 
     weights: str
     format: FormatName
-    codec: Codec | Microscale
+    codec: Codec | Microscale | Ggml
     decoder: Decoder
     product: Product
     operand: OperandType
@@ -78,6 +80,7 @@ class Encoder:
         """Encode a weight tile, inputs k and outputs n, from its bytes as the datapath takes them.
 
         Most formats hold one run of values of 8 bits, whatever they stand for; groups and blocks are those of weights.
+        What a file's blocks stand for is rounded to the operands' type.
 
         Raises
         ------
@@ -90,6 +93,9 @@ class Encoder:
                 blocks = self.codec.encode(self.product.weights[part])
                 expanded = pack_rows(blocks.decode(), self.operand)
                 coded: Any = blocks
+            elif isinstance(self.product.groups, BlockTensor):
+                coded = self.product.groups.part(slice(k.low, k.high), slice(n.low, n.high))
+                expanded = pack_rows(rounded(coded.decode(), self.operand), self.operand)
             elif isinstance(self.codec, Progressive | VectorScaled) and self.product.groups:
                 coded = self._groups(self.codec, self.product.groups, k, n)
                 expanded = coded.decode().view(np.uint8)

@@ -75,7 +75,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         held |= {part.name for part in fusions[-1].nodes}
     if left:
         raise CompileError(
-            *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
+            *(f"node {node.name}: {node.op.kind} must be what {machine.name} has a unit for" for node in left)
         )
     return dataclasses.replace(lowering, fusions=in_order(graph, fusions))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.image import Image
 from accelsim.compiler.tiles import ChannelGroups
 from accelsim.formats import nm
+from accelsim.formats.ggml import BlockTensor
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
 from accelsim.graph.element import Element, Float, Signs
@@ -156,8 +157,8 @@ class Product:
         return self.weight.storage
 
     @property
-    def groups(self) -> GroupedTensor | None:
-        """The integers that the weights are stored as, and their groups' scales, if `storage` has them."""
+    def groups(self) -> GroupedTensor | BlockTensor | None:
+        """The integers that the weights are stored as, and their groups' scales, or blocks, if `storage` has them."""
         return self.weight.groups
 
     @property

@@ -23,12 +23,11 @@ from accelsim.compiler.vector_schedule import VectorScheduler
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.computer import memory_bytes
 from accelsim.config.arch import Machine
-from accelsim.config.operands import OPERANDS
 from accelsim.errors import CompileError, DefectError
 from accelsim.isa import opcodes
 from accelsim.isa.opcodes import INSTRUCTION, RECEIVE, STORE
 from accelsim.kernels import records
-from accelsim.units import NEVER
+from accelsim.units import NEVER, ceil_div
 
 Int64 = NDArray[np.int64]
 
@@ -200,7 +199,7 @@ def check(lowering: Lowering, machine: Machine) -> None:
             weight_tiles = tiling.weight_tile_table
             macs = tiling.m // tiling.batches * int((weight_tiles.k_size * weight_tiles.n_size).sum())
         rows, elements = oriented(value.samples, value.features, feature_major=machine.feature_major)
-        whole = rows * OPERANDS[value.element.operand].row_bytes(elements)
+        whole = rows * ceil_div(elements * value.element.memory_bits, 8)
         whole = 0 if lowering.held(fusion.target) else whole
         if formed[number] != macs or stored[number] != whole:
             raise DefectError(

@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 
 from accelsim.compress.calibrate import calibrated
 from accelsim.compress.quantize import binary, dynamic, floats, integers
-from accelsim.compress.quantize.between import SCALED, Between, formed_type
+from accelsim.compress.quantize.between import HOSTED, SCALED, Between, formed_type
 from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import Quantizer, Recipe
 from accelsim.compress.rewrite import Rewrite, require_matrix
 from accelsim.compress.store import Store
 from accelsim.errors import ConfigError, WorkloadError
-from accelsim.graph.element import WIDE, Element, Float, Integer, Signs
+from accelsim.formats.ggml import BlockTensor
+from accelsim.graph.element import WIDE, Element, Float, Integer, Plain, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer, group_of, layers
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.gather import Gather
+from accelsim.graph.ops.hosted import Hosted
 from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.value import Value
 from accelsim.workload.network import Network
 
@@ -85,11 +91,23 @@ def quantize(network: Network, recipe: Recipe) -> Graph:
     for other in recipe.steps:
         if not isinstance(other, Rewrite):
             _require_match(other.layers, graph, recipe)
+    steps = {layer.name: quantizer_of(layer, recipe) for layer in layers(graph)}
+    graph = _without_blocks(graph, steps)
     all_layers = layers(graph)
-    steps = {layer.name: quantizer_of(layer, recipe) for layer in all_layers}
     _one_type(all_layers, recipe, steps)
     numbers = _calibrated(network, all_layers, steps) if network.has_numbers else {}
     return _Typing(graph, recipe, all_layers, steps, numbers).graph()
+
+
+def _without_blocks(graph: Graph, steps: Mapping[str, Quantizer]) -> Graph:
+    """The graph without a file's blocks of weights where a step has numbers of its own in their place."""
+    for layer in layers(graph):
+        step = steps[layer.name]
+        for weight in (graph[node.inputs[1]] for node in layer.products):
+            kept = isinstance(step, floats.Floats) and step.weights is None
+            if isinstance(weight.groups, BlockTensor) and not kept:
+                graph = graph.changed(weight.name, storage=None, groups=None)
+    return graph
 
 
 def _calibrated(network: Network, all_layers: list[Layer], steps: Mapping[str, Quantizer]) -> dict[str, Float64]:
@@ -131,7 +149,7 @@ class _Typing:
         nodes: list[Node] = []
         known = {name: replace(graph[name], element=self._element(name)) for name in graph.entering}
         self._require_one_type_of_states()
-        known |= self._constant_factors()
+        known |= self._constant_factors() | self._tables()
         narrowed: set[str] = set()
         for node in graph.nodes:
             for name in [name for name in self._narrowed(node) if name not in narrowed]:
@@ -143,6 +161,9 @@ class _Typing:
                 typed = self._typed(last[node.name])
                 known |= {value.name: self._stored(last[node.name], value) for value in typed.constants()}
                 nodes += typed.nodes()
+            elif node.name not in held and self._hosts(node):
+                known |= self._constants_of(node, known)
+                nodes.append(replace(self._reading(node), op=Hosted(node.op, self._formed(node.output))))
             elif node.name not in held and isinstance(node.op, SCALED):
                 between = self._between(group_of(graph, node))
                 known |= self._constants_of(between.group.head, known)
@@ -186,6 +207,14 @@ class _Typing:
         else:
             raise ConfigError(f"recipe {self.recipe.name}: node {group.name} must be between integers or floats")
         return between
+
+    def _hosts(self, node: Node) -> bool:
+        """Whether a node between layers is the host's: no unit has its kind, or one of its parts is constant."""
+        if isinstance(node.op, HOSTED):
+            return True
+        constant = any(self.float_graph.constant(name) and name not in self._factors for name in node.inputs)
+        integers_ = isinstance(self._element(node.output), Integer)
+        return constant and (isinstance(node.op, Concat) or (integers_ and isinstance(node.op, Add | Mul)))
 
     def _formed(self, name: str) -> Element:
         """What a value's numbers are where they are formed; see `_element`."""
@@ -233,6 +262,8 @@ class _Typing:
         """
         name = self._origin(name)
         value, reader = self.float_graph[name], self._reader(name)
+        if isinstance(value.element, Plain):
+            return value.element
         last = reader is None and len(self.float_graph.outputs) == 1
         step = self._step(name)
         match step:
@@ -259,7 +290,9 @@ class _Typing:
         """Real numbers that a value takes, and what states begin with that later hold them."""
         states = (state for state in self.float_graph.states if self._origin(state.written) == name)
         begun = [state.initial.astype(np.float64).ravel() for state in states if state.initial.any()]
-        return np.concatenate([self.numbers[name].ravel(), *begun]) if begun else self.numbers[name]
+        constant = self.float_graph[name].data
+        taken = self.numbers[name] if constant is None else constant.astype(np.float64)
+        return np.concatenate([taken.ravel(), *begun]) if begun else taken
 
     def _factor(self, name: str, bits: int) -> Integer | None:
         """Type of a factor of a product of two tensors: without a zero point, and signed if the array holds it.
@@ -301,11 +334,22 @@ class _Typing:
             constants[name] = replace(value, element=element, data=data)
         return constants
 
+    def _tables(self) -> dict[str, Value]:
+        """Constants whose rows are gathered, in the types of what is gathered."""
+        tables = {}
+        for node in self.float_graph.nodes:
+            table = self.float_graph[node.inputs[0]]
+            if isinstance(node.op, Gather) and table.data is not None and not isinstance(table.element, Plain):
+                element = self._element(node.output)
+                data = table.data if table.outlined else element.quantize(table.data)
+                tables[table.name] = replace(table, element=element, data=data)
+        return tables
+
     def _origin(self, name: str) -> str:
         """The value whose numbers a value's are, in other places, or some of them, or of the step before."""
         name = self._written.get(name, name)
         node = self.float_graph.producer(name)
-        if node is None or node.name in self._held or isinstance(node.op, SCALED):
+        if node is None or node.name in self._held or isinstance(node.op, SCALED + HOSTED):
             return name
         return self._origin(node.inputs[0])
 

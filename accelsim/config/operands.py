@@ -45,6 +45,8 @@ class Operand(NamedTuple):
 
 
 IntegerType = Literal["int8", "int4"]
+#: numpy's names of numbers that stand for themselves, and that no multiplier takes.
+PlainType = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float64"]
 #: Integer types by their bits.
 INTEGERS: dict[int, OperandType] = {16: "int16", 8: "int8", 4: "int4", 2: "int2", 1: "binary"}
 

@@ -4,7 +4,8 @@
 format     cycles
 =========  =========================================================================================================
 packed     the narrower of symbols and outputs a cycle; a group's multipliers arrive beside its integers, and so do
-           the scales and zero points of `progressive` and `vector_scaled`, and the scales of microscaling blocks
+           the scales and zero points of `progressive` and `vector_scaled`, the scales of microscaling blocks, and those
+           of ggml's, whose numbers are products and sums in float32, rounded to the operands' type
 csr        as relative, over all rows
 csc        zeros are written first, `outputs_per_cycle` of them; then each nonzero to its place, one a cycle
 relative   entries in order, `symbols_per_cycle` read and `outputs_per_cycle` written at most; an entry with z zeros
@@ -37,6 +38,7 @@ from accelsim.formats.bitmask import MaskedTensor
 from accelsim.formats.codebook import IndexedTensor
 from accelsim.formats.codec import Codec, Encoded, Shape
 from accelsim.formats.csr import CompressedLines
+from accelsim.formats.ggml import BlockTensor
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.huffman import MAX_LENGTH, HuffmanTensor
 from accelsim.formats.microscale import MicroscaledTensor
@@ -47,8 +49,10 @@ from accelsim.kernels import decode as kernel
 from accelsim.units import ceil_div
 
 VALUE_BITS = 8
-#: Bits of a float that a microscaled element becomes.
+#: Bits of a float that an element of a block becomes.
 FLOAT_BITS = 16
+#: Bits of a float in which a value of ggml's blocks is worked out.
+SUM_BITS = 32
 #: Bits of an output's place in its tile.
 ADDRESS_BITS = 16
 #: Bits of a decoder's window on its stream: the longest code, and as many to refill it.
@@ -111,7 +115,7 @@ class Decoder:
         """Cycles until the unit takes the next tensor, at least 1, and until the last value of this one is there."""
         narrow = min(self.symbols_per_cycle, self.outputs_per_cycle)
         match encoded:
-            case PackedTensor() | GroupedTensor() | MicroscaledTensor():
+            case PackedTensor() | GroupedTensor() | MicroscaledTensor() | BlockTensor():
                 busy = ceil_div(encoded.size, narrow)
             case CompressedLines(axis=0):
                 busy = self._line_cycles(encoded)
@@ -185,16 +189,13 @@ class Decoder:
         Whatever the format, a value is written to the output register.
         """
         values = encoded.size
-        width = FLOAT_BITS if isinstance(encoded, MicroscaledTensor) else VALUE_BITS
+        width = FLOAT_BITS if isinstance(encoded, MicroscaledTensor | BlockTensor) else VALUE_BITS
         count(counters, _event(Operation.REGISTER_WRITE, width), values)
         match encoded:
             case GroupedTensor():
                 _grouped_events(counters, encoded, values)
-            case MicroscaledTensor():
-                # a block's scale waits in a register for its elements' exponents
-                count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), encoded.scales.size)
-                count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
-                count(counters, _event(Operation.INT_ADD, VALUE_BITS), values)
+            case MicroscaledTensor() | BlockTensor():
+                _block_events(counters, encoded, values)
             case CompressedLines():
                 lines = len(encoded.pointers) - 1
                 count(counters, _event(Operation.INT_ADD, ADDRESS_BITS), lines + len(encoded.values))
@@ -250,6 +251,31 @@ def _grouped_events(counters: Counters, encoded: GroupedTensor, values: int) -> 
         count(counters, _event(Operation.REGISTER_READ, bits), values)
         count(counters, _event(Operation.INT_ADD, bits + 1), values)
     count(counters, _event(Operation.INT_MULTIPLY, bits + (encoded.zeros is not None), scale_bits), values)
+
+
+def _block_events(counters: Counters, encoded: MicroscaledTensor | BlockTensor, values: int) -> None:
+    """Count what scales of blocks do.
+
+    A microscaling block's waits in a register for its elements' exponents. Of ggml's, float scales and their products
+    with integer ones do, for each value's product and sum; a symmetric integer of few bits loses its offset first, and
+    to make it a float is wiring.
+    """
+    if isinstance(encoded, MicroscaledTensor):
+        count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), encoded.scales.size)
+        count(counters, _event(Operation.REGISTER_READ, VALUE_BITS), values)
+        count(counters, _event(Operation.INT_ADD, VALUE_BITS), values)
+        return
+    layout = encoded.codec.layout
+    blocks = values // layout.numbers
+    factors, fields = layout.factors * blocks, len(layout.scales)
+    count(counters, _event(Operation.REGISTER_WRITE, FLOAT_BITS), fields * blocks)
+    count(counters, _event(Operation.REGISTER_WRITE, VALUE_BITS), factors)
+    count(counters, _event(Operation.REGISTER_READ, SUM_BITS), fields * values)
+    count(counters, _event(Operation.FLOAT_MULTIPLY, SUM_BITS), factors + values)
+    if fields == 2:
+        count(counters, _event(Operation.FLOAT_ADD, SUM_BITS), values)
+    elif layout.bits < VALUE_BITS:
+        count(counters, _event(Operation.INT_ADD, layout.bits), values)
 
 
 def _huffman_events(counters: Counters, encoded: HuffmanTensor, values: int) -> None:

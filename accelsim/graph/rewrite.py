@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.formats.ggml import BlockTensor
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import PRODUCTS, weight_of
 from accelsim.graph.ops.add import Add
@@ -52,8 +53,10 @@ def in_order(order: Int64) -> FeatureMap:
 
 
 def with_constant(graph: Graph, name: str, data: NDArray[Any], **fields: Any) -> Graph:
-    """The graph with other numbers, and perhaps other fields, of a constant."""
+    """The graph with other numbers, and perhaps other fields, of a constant; a file's blocks of it are given up."""
     before = graph[name]
+    if isinstance(before.groups, BlockTensor):
+        before = replace(before, storage=None, groups=None)
     value = Value(
         name,
         data.shape,

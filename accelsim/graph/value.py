@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.formats.ggml import BlockTensor
 from accelsim.formats.groups import GroupedTensor
 from accelsim.formats.storage import Storage
 from accelsim.graph.element import Element
@@ -47,7 +48,7 @@ class Value:
     storage
         Format that a constant stands in, which a decode unit expands; None if it stands as it is.
     groups
-        The integers that a constant is stored as, and their groups' scales, if `storage` has them.
+        The integers that a constant is stored as, and their groups' scales, or a file's blocks, if `storage` has them.
     survivors
         Which features (last axis) of the full tensor these are, bool; None for all of them.
     """
@@ -60,7 +61,7 @@ class Value:
     pattern: tuple[int, int] = (1, 1)
     step: NDArray[np.float32] | None = None
     storage: Storage | None = None
-    groups: GroupedTensor | None = None
+    groups: GroupedTensor | BlockTensor | None = None
     survivors: NDArray[np.bool_] | None = None
 
     @property

@@ -16,7 +16,7 @@ from pydantic import Field
 from accelsim.config.model import NAME, Frozen, quantity
 from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
-from accelsim.graph.element import Element, Integer
+from accelsim.graph.element import Element, Integer, Plain
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.op import count
@@ -170,5 +170,5 @@ def unpacked(data: NDArray[np.uint8], elements: int, element: Element) -> NDArra
 
 
 def _wide(element: Element) -> bool:
-    """Whether numbers are integers that no operand of a multiplier is."""
-    return isinstance(element, Integer) and element.bits > 16
+    """Whether numbers are none that an operand of a multiplier is."""
+    return isinstance(element, Plain) or (isinstance(element, Integer) and element.bits > 16)

@@ -9,12 +9,15 @@ from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer, TypeAd
 
 from accelsim.config.load import wording
 from accelsim.config.model import Frozen, quantity
+from accelsim.config.operands import PlainType
 from accelsim.errors import unknown_name
 from accelsim.golden import real
 from accelsim.golden.exact.rounding import NAMES
 from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.convert import Convert
+from accelsim.graph.ops.hosted import Hosted
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
@@ -22,8 +25,6 @@ from accelsim.graph.ops.pool import AveragePool, MaxPool
 from accelsim.graph.ops.quantize import Quantize, Retype
 from accelsim.graph.ops.scaled_add import ScaledAdd
 
-#: Operators that say what they convert numbers to.
-_CONVERTING: tuple[type[Op], ...] = (Cast, LookUp, Quantize, Retype, ScaledAdd)
 #: Longest name of a rounding scheme or an operator that is looked at.
 _LONGEST = 64
 
@@ -71,9 +72,7 @@ class PlainInfo(Frozen):
     """Numbers that stand for themselves."""
 
     kind: Literal["plain"] = quantity("name", "What numbers are", default="plain")
-    type: Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float64"] = (
-        quantity("name", "numpy's name of their type")
-    )
+    type: PlainType = quantity("name", "numpy's name of their type")
 
     @property
     def element(self) -> Plain:
@@ -114,6 +113,10 @@ class _To(Frozen):
     lift: Annotated[int, Field(ge=0, le=31)] = 0
 
 
+#: Operators whose attributes name an element.
+_CONVERTING: tuple[type[Op], ...] = (Cast, Convert, Hosted, LookUp, Quantize, Retype, ScaledAdd)
+
+
 def _known() -> dict[str, type[Op]]:
     """Operators that a host computes, by name."""
     operators: tuple[type[Op], ...] = (*real.MEANINGS, *_CONVERTING)
@@ -152,6 +155,11 @@ def read_op(value: object) -> object:
 
 
 def _converts(kind: type[Op], fields: dict[str, object]) -> Op:
+    if kind is Hosted:
+        inner = read_op(fields.get("op"))
+        if not isinstance(inner, Op) or isinstance(inner, Hosted):
+            raise ValueError("op must be an operator of real numbers")
+        return Hosted(inner, _To.model_validate({"to": fields.get("to")}).to.element)
     to = _To.model_validate(fields)
     if kind is not Cast:
         return kind(to.to.element)  # type: ignore[call-arg] # as the table has it
@@ -187,8 +195,10 @@ def write_op(op: Op) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     match value:
-        case Integer() | Float() | Signs():
+        case Integer() | Float() | Signs() | Plain():
             return element_info(value).model_dump(mode="json")
+        case Op():
+            return write_op(value)
         case tuple():
             return [_plain(part) for part in value]
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from accelsim.config.load import wording
 from accelsim.config.model import NAME, Frozen, quantity
-from accelsim.config.operands import OPERANDS, OperandType
+from accelsim.config.operands import OPERANDS, OperandType, PlainType
 from accelsim.errors import Fault, ProgramError, reason
 from accelsim.formats.operands import unpack_rows
 from accelsim.isa import descriptors, functions
@@ -97,6 +97,9 @@ class RegionInfo(Frozen):
     rows: int = quantity("samples", "Samples", ge=1, le=MAX_SIDE)
     columns: int = quantity("features", "Features", ge=1, le=MAX_SIDE)
     operand: OperandType = quantity("name", "Type of the elements; int8 stands for int8 and uint8", default="int8")
+    plain: PlainType | None = quantity(
+        "name", "numpy's name of numbers that stand for themselves, as indices do; null for operands", default=None
+    )
     feature_major: bool = quantity(
         "flag", "Whether the samples of a feature lie side by side, and not the features of a sample", default=False
     )
@@ -118,7 +121,7 @@ class RegionInfo(Frozen):
     @model_validator(mode="after")
     def _every_column_is_a_feature(self) -> RegionInfo:
         _, elements = self._rows
-        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        row_bytes = self._row_bytes(elements)
         if self.pitch is not None and self.pitch < row_bytes:
             raise ValueError(f"pitch must be at least {row_bytes}, the bytes of a row, not {self.pitch}")
         if self.features is not None and len(self.features) != self.columns:
@@ -131,7 +134,7 @@ class RegionInfo(Frozen):
     def bytes(self) -> int:
         """Bytes from the region's first to its last."""
         rows, elements = self._rows
-        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        row_bytes = self._row_bytes(elements)
         return (rows - 1) * (self.pitch or row_bytes) + row_bytes
 
     @property
@@ -152,10 +155,20 @@ class RegionInfo(Frozen):
     def read(self, dram: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Integers, or float32 values, that stand in DRAM; shape (samples, features)."""
         rows, elements = self._rows
-        row_bytes = OPERANDS[self.operand].row_bytes(elements)
+        row_bytes = self._row_bytes(elements)
         data = view(dram, Region(self.address, self.pitch or row_bytes, rows, row_bytes))
-        values = unpack_rows(data, elements, self.operand, signed=self.signed)
+        values = self._unpacked(data, elements)
         return values.T if self.feature_major else values
+
+    def _row_bytes(self, elements: int) -> int:
+        """Bytes of a row."""
+        return np.dtype(self.plain).itemsize * elements if self.plain else OPERANDS[self.operand].row_bytes(elements)
+
+    def _unpacked(self, data: NDArray[np.uint8], elements: int) -> NDArray[np.generic]:
+        """Numbers that rows of bytes hold."""
+        if self.plain:
+            return np.ascontiguousarray(data).view(np.dtype(self.plain).newbyteorder("<"))
+        return unpack_rows(data, elements, self.operand, signed=self.signed)
 
 
 class KeptInfo(RegionInfo):
@@ -175,20 +188,19 @@ class KeptInfo(RegionInfo):
         """Address of each row; shape (rows,)."""
         line, pixel = np.divmod(np.arange(self.rows), self.width)
         image, line = np.divmod(line, self.height)
-        pitch = self.pitch or OPERANDS[self.operand].row_bytes(self.columns)
+        pitch = self.pitch or self._row_bytes(self.columns)
         places: NDArray[np.int64] = self.address + image * self.image_bytes + line * self.line_bytes + pixel * pitch
         return places
 
     @property
     def bytes(self) -> int:
         """Bytes from the first to the last."""
-        return int(self._places[-1]) - self.address + OPERANDS[self.operand].row_bytes(self.columns)
+        return int(self._places[-1]) - self.address + self._row_bytes(self.columns)
 
     def read(self, memory: NDArray[np.uint8]) -> NDArray[np.generic]:
         """Numbers that stand in the scratchpad; shape (samples, features)."""
-        row_bytes = OPERANDS[self.operand].row_bytes(self.columns)
-        data = memory[self._places[:, None] + np.arange(row_bytes)]
-        return unpack_rows(data, self.columns, self.operand, signed=self.signed)
+        data = memory[self._places[:, None] + np.arange(self._row_bytes(self.columns))]
+        return self._unpacked(data, self.columns)
 
 
 class StateInfo(Frozen):

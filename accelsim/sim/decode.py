@@ -9,9 +9,11 @@ from accelsim.config.tech import Counters, Operation
 from accelsim.datapath.decode import Decoder
 from accelsim.errors import DefectError, ProgramError
 from accelsim.formats.codec import Encoded
+from accelsim.formats.ggml import Ggml
 from accelsim.formats.microscale import Microscale
 from accelsim.formats.operands import pack_rows
 from accelsim.formats.storage import FORMATS, Storage
+from accelsim.graph.element import rounded
 from accelsim.isa import opcodes
 from accelsim.sim.memories import Memories
 from accelsim.sim.timing import Timing
@@ -41,9 +43,9 @@ class DecodeUnit:
         codec = Storage(FORMATS[p.format], p.bits, p.group).codec(unit.huffman_decoders)
         found: Encoded
         try:
-            if isinstance(codec, Microscale):
-                found = codec.from_bytes(data, (p.rows, 8 * p.values // p.rows // self.operand.bits))
-                values = pack_rows(found.decode(), self.type)
+            if isinstance(codec, Microscale | Ggml):
+                blocks = codec.from_bytes(data, (p.rows, 8 * p.values // p.rows // self.operand.bits))
+                found, values = blocks, pack_rows(rounded(blocks.decode(), self.type), self.type)
             else:
                 found = codec.from_bytes(data, (p.rows, p.values // p.rows))
                 values = found.decode().view(np.uint8)

@@ -20,6 +20,7 @@ from accelsim.formats.bitmask import Bitmask
 from accelsim.formats.codebook import Codebook
 from accelsim.formats.codec import Codec, Encoded
 from accelsim.formats.csr import Csc, Csr
+from accelsim.formats.ggml import Ggml
 from accelsim.formats.groups import Progressive, VectorScaled
 from accelsim.formats.huffman import Huffman
 from accelsim.formats.microscale import Microscale
@@ -173,6 +174,29 @@ def test_blocks_take_as_long_as_packed_integers_and_add_exponents() -> None:
         of(Operation.REGISTER_WRITE, 8): 4,
         of(Operation.REGISTER_READ, 8): 6,
         of(Operation.INT_ADD, 8): 6,
+    }
+
+
+def test_blocks_of_ggml_take_as_long_and_multiply_and_add_floats() -> None:
+    unit = Decoder(4, 3, 1, 2)
+    counters: Counters = {}
+    blocks = Ggml("q4_1").from_bytes(bytes(2 * 20), (32, 2))
+    assert unit.cycles(blocks) == (22, 23)  # 64 numbers, 3 a cycle
+    unit.events(counters, blocks)
+    assert counters == {
+        of(Operation.REGISTER_WRITE, 16): 64 + 4,  # values, and two scales a block
+        of(Operation.REGISTER_READ, 32): 128,
+        of(Operation.FLOAT_MULTIPLY, 32): 64,
+        of(Operation.FLOAT_ADD, 32): 64,
+    }
+    counters = {}
+    unit.events(counters, Ggml("q6_k").from_bytes(bytes(210), (256, 1)))
+    assert counters == {
+        of(Operation.REGISTER_WRITE, 16): 256 + 1,
+        of(Operation.REGISTER_WRITE, 8): 16,
+        of(Operation.REGISTER_READ, 32): 256,
+        of(Operation.FLOAT_MULTIPLY, 32): 256 + 16,
+        of(Operation.INT_ADD, 6): 256,
     }
 
 

@@ -47,7 +47,7 @@ def lower(graph: Graph, nodes: Sequence[Node], machine: Machine) -> HostWork:
     for node in nodes:
         if type(node.op) not in meanings or len(node.outputs) > 1:
             raise CompileError(
-                f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for, or its host"
+                f"node {node.name}: {node.op.kind} must be what {machine.name} has a unit for, or its host"
             )
     read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in formed)
     target = nodes[-1].output

@@ -11,6 +11,7 @@ from accelsim.compress.quantize.typed import Floating, Part
 from accelsim.config.model import Frozen, quantity
 from accelsim.config.operands import OperandType
 from accelsim.errors import WorkloadError
+from accelsim.formats.ggml import BlockTensor
 from accelsim.formats.microscale import Microscale
 from accelsim.formats.storage import MxName, Storage
 from accelsim.graph.element import Float
@@ -57,6 +58,8 @@ def round_layer(layer: Layer, step: Floats) -> Floating:
     # all products are of one type: they are one, of their inputs side by side, which no fold need keep apart
     stacked = np.vstack([weight.numbers for weight in weights])
     weight = replace(weights[0], name=f"{layer.name}.weights", shape=stacked.shape, data=stacked)
+    if isinstance(weight.groups, BlockTensor):  # those of the first product alone
+        weight = replace(weight, storage=None, groups=None)
     joined = f"{layer.name}.joined"
     concat = Node(joined, Concat(-1), tuple(node.inputs[0] for node in layer.products), (joined,))
     return Floating(
@@ -65,12 +68,15 @@ def round_layer(layer: Layer, step: Floats) -> Floating:
 
 
 def rounded_weight(layer: Layer, weight: Value, kind: Float, blocks: MxName | None = None) -> Value:
-    """Weights of one product in a type, perhaps as blocks that stand for it; errors as for `round_layer`."""
+    """Weights of one product in a type, perhaps as blocks that stand for it; errors as for `round_layer`.
+
+    Blocks that a file has stay, and what they stand for is rounded to the type.
+    """
     if weight.outlined:
         return replace(weight, element=kind)
-    storage, numbers = None, weight.numbers
+    storage, groups, numbers = weight.storage, weight.groups, weight.numbers
     if blocks:
-        storage = Storage(blocks, 0, BLOCK)
+        groups, storage = None, Storage(blocks, 0, BLOCK)
         codec = storage.codec(1)
         assert isinstance(codec, Microscale)  # noqa: S101 - that of its name
         numbers = codec.quantize(numbers.reshape(-1, numbers.shape[-1])).reshape(numbers.shape)
@@ -79,4 +85,4 @@ def rounded_weight(layer: Layer, weight: Value, kind: Float, blocks: MxName | No
         raise WorkloadError(f"layer {layer.name}: weights must fit {kind.operand}, but some overflow")
     if blocks and not np.array_equal(narrow, numbers):
         raise WorkloadError(f"layer {layer.name}: weights as {blocks} must be numbers of {kind.operand} too")
-    return replace(weight, element=kind, data=narrow, step=None, storage=storage)
+    return replace(weight, element=kind, data=narrow, step=None, storage=storage, groups=groups)

@@ -22,11 +22,11 @@ def masked_softmax(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Ar
     scores = given[0] * op.scale
     if op.causal:
         query, key = np.arange(keys - queries, keys)[:, None], np.arange(keys)
-        seen = (key <= query) & ((key > query - op.window) if op.window else True)
-        scores = np.where(seen, scores, -np.inf)
+        unseen = (key > query) | ((key <= query - op.window) if op.window else False)
+        scores += np.where(unseen, -np.inf, 0).astype(scores.dtype)
     if op.pad is not None:
         shape = (len(scores), *[1] * (scores.ndim - 2), keys)
-        scores = np.where((given[1] != op.pad).reshape(shape), scores, -np.inf)
+        scores += np.where(given[1] == op.pad, -np.inf, 0).astype(scores.dtype).reshape(shape)
     largest = scores.max(axis=-1, keepdims=True)
     largest[largest == -np.inf] = 0
     scores -= largest
@@ -46,9 +46,11 @@ def rotary_embedding(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[
     pairs = len(frequencies)
     first = slice(0, 2 * pairs, 2) if op.interleaved else slice(0, pairs)
     second = slice(1, 2 * pairs, 2) if op.interleaved else slice(pairs, 2 * pairs)
-    turned = x.copy()
-    turned[..., first] = x[..., first] * cos - x[..., second] * sin
-    turned[..., second] = x[..., second] * cos + x[..., first] * sin
+    turned = np.empty_like(x)
+    turned[..., 2 * pairs :] = x[..., 2 * pairs :]
+    for one, other, sign in ((first, second, -sin), (second, first, sin)):
+        np.multiply(x[..., one], cos, out=turned[..., one])
+        turned[..., one] += x[..., other] * sign
     return (turned,)
 
 

@@ -406,6 +406,19 @@ def test_what_is_in_no_pattern_stays_between_floats(tmp_path: Path) -> None:
     assert_identical(graph, (np.random.default_rng(0).uniform(0, 9, (4, 16)).astype(np.float32),), "edge-ws")
 
 
+@pytest.mark.parametrize("scales", [(1e-30, 1e-30, 1e30), (1e30, 1e30, 1e-30), (1e-38, 1e38, 1.0), (3e38, 1e-38, 1e-3)])
+@pytest.mark.parametrize("operator", ["QLinearAdd", "QLinearMul", "QLinearMatMul"])
+def test_scales_that_are_far_apart_are_no_fault(
+    operator: str, scales: tuple[float, float, float], tmp_path: Path
+) -> None:
+    inputs = {name: np.arange(16, dtype=np.uint8).reshape(4, 4) for name in "ab"}
+    constants = {f"s{n}": np.float32(scales[i]) for i, n in enumerate("aby")} | {f"z{n}": np.uint8(3) for n in "aby"}
+    domain = "" if operator == "QLinearMatMul" else "com.microsoft"
+    node = helper.make_node(operator, ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"], ["y"], "n", domain=domain)
+    graph = load(model(tmp_path / "m.onnx", node, inputs, constants)).graph
+    assert exact.evaluate(graph, tuple(inputs.values()), 16)["y"].dtype == np.uint8
+
+
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
 def test_qonnx_widths_are_kept(bits: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(bits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from accelsim.compiler.pipeline import can_execute, compile_graph, planned
 from accelsim.compiler.plan import told
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
+from accelsim.compress.quantize.nearest import differences, for_machine
 from accelsim.compress.recipe import STORED, Recipe, load_recipe
 from accelsim.config import shipped
 from accelsim.config.arch import BankedDram, Machine, SimpleDram
@@ -179,6 +180,16 @@ class Prepared:
     executed: Compiled
     origin_sha256: dict[str, str]
 
+    def fitting(self, machine: Machine) -> Prepared:
+        """The same for a machine: of float32 scales of the network's file the nearest M 2^shift where it has no others."""
+        typed, executed = (_fitting(compiled, machine) for compiled in (self.typed, self.executed))
+        return self if typed is self.typed else replace(self, typed=typed, executed=executed)
+
+
+def _fitting(compiled: Compiled, machine: Machine) -> Compiled:
+    graph = for_machine(compiled.graph, machine)
+    return compiled if graph is compiled.graph else replace(compiled, graph=graph)
+
 
 def needs_values(machine: Machine, recipe: Recipe, *, timing_only: bool) -> bool:
     """Whether the values of weights decide what takes time: where zeros are skipped, or weights removed or encoded."""
@@ -212,6 +223,7 @@ def simulate(
     progress: Progress | None = None,
 ) -> RunResult:
     """Compile a compressed network, execute it and report; parameters and errors as for `run`."""
+    prepared = prepared.fitting(machine)
     if reuse_blocks:
         program, execution = _reuse(prepared, machine, engine, progress, least=least)
     else:
@@ -254,7 +266,7 @@ def compile_workload(
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compile_kernels([], progress=progress)
-    executed = _executed(workload, chosen, given=bool(recipe))
+    executed = _fitting(_executed(workload, chosen, given=bool(recipe)), machine)
     named = _named(progress, "compiling")
     program = compile_graph(
         executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least
@@ -279,7 +291,7 @@ def plan(
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     values = needs_values(machine, chosen, timing_only=True)
-    executed = _executed(workload, chosen, given=bool(recipe), values=values)
+    executed = _fitting(_executed(workload, chosen, given=bool(recipe), values=values), machine)
     named = _named(progress, "planning")
     lowering = planned(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
     return told(lowering, machine)
@@ -346,7 +358,8 @@ def machines_for(workload: str | Source, recipe: str) -> list[str]:
     """Shipped machines that can execute a network as a recipe compresses it; arguments and errors as for `run`."""
     executed = _executed(workload, load_recipe(recipe))
     names = shipped.names("arch")
-    return [name for name in names if can_execute(executed.graph, executed.inputs, load_machine(name))]
+    machines = {name: load_machine(name) for name in names}
+    return [name for name, on in machines.items() if can_execute(for_machine(executed.graph, on), executed.inputs, on)]
 
 
 def execute(
@@ -507,7 +520,10 @@ def _reference(prepared: Prepared, machine: Machine) -> Reference:
     network, rewrote, typed = prepared.network, prepared.rewrote, prepared.typed
     expected = exact.evaluate(typed.graph, typed.inputs, machine.fold_inputs)
     if network.is_typed:
-        return Reference(network, typed.graph, expected, {})
+        graph, different = network.graph, None
+        if graph is not typed.graph:
+            different = differences(graph, exact.evaluate(graph, typed.inputs, machine.fold_inputs), expected)
+        return Reference(network, typed.graph, expected, {}, different)
     found = dict(real.evaluate(rewrote.graph, rewrote.inputs))
     if rewrote is not network:
         found |= real.evaluate(network.graph, network.inputs, network.graph.outputs)

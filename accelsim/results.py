@@ -448,6 +448,14 @@ class Measured(Frozen):
         return f"{100 * value:.1f} %" if self.fraction else f"{value:.4g}"
 
 
+class Rounded(Frozen):
+    """What of a quantized file's integers a machine makes others, because it multiplies by M 2^shift alone."""
+
+    different: int = quantity("numbers", "That are not the file's, those included that follow from others before")
+    numbers: int = quantity("numbers", "Integers of at most 8 bits that the network forms")
+    largest: int = quantity("steps", "Largest difference")
+
+
 class Quality(Frozen):
     """Distance of the simulated outputs from those of the float network."""
 
@@ -550,6 +558,11 @@ class Summary(Figures, RunIdentity):
     least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
     reuse: Reuse | None = quantity("section", "Blocks that were copied; null if that was not asked for")
+    rounded: Rounded | None = quantity(
+        "section",
+        "What differs from a quantized file's own integers; null on machines that round as it does",
+        default=None,
+    )
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
     provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accelsim import provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
+from accelsim.compress.quantize.nearest import Difference
 from accelsim.config.tech import Counters, Technology
 from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
@@ -34,6 +35,7 @@ from accelsim.results import (
     LayerTimes,
     Macs,
     Measured,
+    Rounded,
     Quality,
     RunResult,
     Summary,
@@ -62,12 +64,15 @@ class Reference:
     exact, real
         Numbers of all values of the typed and of the float graph, by name, all features; `real` is empty for a
         network that is quantized already and has no float graph.
+    different
+        What of the integers of such a network a machine without float32 scales makes others; None on all others.
     """
 
     network: Network
     typed: Graph
     exact: Mapping[str, NDArray[np.generic]]
     real: Mapping[str, NDArray[np.float64]]
+    different: Mapping[str, Difference] | None = None
 
     def real_of(self, name: str) -> NDArray[np.float64]:
         """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts."""
@@ -165,6 +170,7 @@ def summarize(
         counters=energy.price(counters, prices),
         quality=_quality(golden, program, execution),
         bit_exact=all(layer.bit_exact for layer in layers) if golden else None,
+        rounded=_rounded(golden),
         workload=header.workload,
         arch=machine.name,
         recipe=header.recipe,
@@ -187,8 +193,18 @@ def summarize(
     )
     copied = execution.sources is not None
     outputs = _outputs(golden, program, execution) if golden else {}
-    return RunResult(
-        summary, execution, None if copied else partial(occupancy, program, machine, execution), outputs
+    return RunResult(summary, execution, None if copied else partial(occupancy, program, machine, execution), outputs)
+
+
+def _rounded(golden: Reference | None) -> Rounded | None:
+    """What the nearest M 2^shift makes different of a file's integers, all together."""
+    if golden is None or golden.different is None:
+        return None
+    parts = golden.different.values()
+    return Rounded(
+        different=sum(part.different for part in parts),
+        numbers=sum(part.numbers for part in parts),
+        largest=max((part.largest for part in parts), default=0),
     )
 
 

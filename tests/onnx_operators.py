@@ -12,10 +12,12 @@ import onnx_cases
 from onnx_cases import Outcome
 
 from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.function import Function
+from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.norm import BatchNorm, LayerNorm, RmsNorm
@@ -24,6 +26,7 @@ from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.transpose import Transpose
@@ -34,7 +37,7 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "operators.md"
 #: Operators of a graph that machines' units execute, or that only say where numbers lie.
 ON_MACHINES: tuple[type[Op], ...] = (
     MatMul, Conv, Add, Mul, Relu, MaxPool, AveragePool, GlobalAveragePool, BatchNorm, Function, Softmax, LayerNorm,
-    RmsNorm, Concat, Copy, Reshape, Slice, Transpose, Pad,
+    RmsNorm, Concat, Copy, Reshape, Slice, Transpose, Pad, Cast, LookUp, ScaledAdd,
 )  # fmt: skip
 HEAD = """# Operators of ONNX
 
@@ -104,7 +107,15 @@ def _row(name: str, found: Iterable[Outcome]) -> Row:
         graphs = [outcome.graph for outcome in alone if outcome.kind == "passed" and outcome.graph is not None]
         ops = {type(node.op) for graph in graphs for node in graph.nodes if not isinstance(node.op, Copy)}
         becomes = ", ".join(sorted(op.__name__ for op in ops))
-        where = "folded" if not ops else "machine" if ops <= {*ON_MACHINES} else "host"
+        where = (
+            "of another domain, without tests of ONNX's"
+            if "." in name
+            else "folded"
+            if not ops
+            else "machine"
+            if ops <= {*ON_MACHINES}
+            else "host"
+        )
         sets = f"{OPERATORS[name].since}+" if name in OPERATORS else "as defined"
     else:
         where = f"refused: {REFUSED.get(name, NO_MEANING)}"

@@ -75,7 +75,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         held |= {part.name for part in fusions[-1].nodes}
     if left:
         raise CompileError(
-            *(f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for" for node in left)
+            *(f"node {node.name}: {node.op.kind} must be what {machine.name} has a unit for" for node in left)
         )
     return dataclasses.replace(lowering, fusions=in_order(graph, fusions))
 
@@ -359,11 +359,10 @@ def _dense(layer: Layer, weight: Value) -> Value:
     if op.groups == 1 or weight.outlined:
         data = np.broadcast_to(weight.numbers.ravel()[:1], (k, n)) if weight.outlined else weight.numbers.reshape(k, n)
         return dataclasses.replace(weight, shape=(k, n), data=data)
-    whole = np.zeros((height, width, op.groups, channels, n), weight.numbers.dtype)
-    filters = n // op.groups
-    for group in range(op.groups):
-        columns = slice(group * filters, (group + 1) * filters)
-        whole[:, :, group, :, columns] = weight.numbers[..., columns]
+    filters, groups = n // op.groups, np.arange(op.groups)
+    whole = np.zeros((height, width, op.groups, channels, op.groups, filters), weight.numbers.dtype)
+    by_group = weight.numbers.reshape(height, width, channels, op.groups, filters).transpose(3, 0, 1, 2, 4)
+    whole[:, :, groups, :, groups] = by_group  # both indices are one axis, the first
     return dataclasses.replace(weight, shape=(k, n), data=whole.reshape(k, n))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.compress.calibrate import calibrated
 from accelsim.compress.quantize import binary, dynamic, floats, integers
-from accelsim.compress.quantize.between import SCALED, Between, formed_type
+from accelsim.compress.quantize.between import HOSTED, SCALED, Between, formed_type
 from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import STORED, Quantizer, Recipe
@@ -25,8 +25,12 @@ from accelsim.graph.element import WIDE, Element, Float, Integer, Plain, Signs
 from accelsim.graph.fold import fold_batch_norms, fold_pads
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer, group_of, layers
+from accelsim.graph.ops.add import Add
+from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.gather import Gather
+from accelsim.graph.ops.hosted import Hosted
 from accelsim.graph.ops.matmul import MatMul
+from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.value import Value
 from accelsim.workload.network import Network
 
@@ -58,7 +62,7 @@ def rewritten(network: Network, recipe: Recipe) -> Network:
     Raises
     ------
     ConfigError
-        If a step of the recipe matches no layer.
+        If a step of the recipe matches no layer, or the network comes quantized.
     """
     require_types(network, recipe)
     if recipe.is_stored:
@@ -170,6 +174,9 @@ class _Typing:
                 typed = self._typed(last[node.name])
                 known |= {value.name: self._stored(last[node.name], value) for value in typed.constants()}
                 nodes += typed.nodes()
+            elif node.name not in held and self._hosts(node):
+                known |= self._constants_of(node, known)
+                nodes.append(replace(self._reading(node), op=Hosted(node.op, self._formed(node.output))))
             elif node.name not in held and isinstance(node.op, SCALED):
                 between = self._between(group_of(graph, node))
                 known |= self._constants_of(between.group.head, known)
@@ -213,6 +220,14 @@ class _Typing:
         else:
             raise ConfigError(f"recipe {self.recipe.name}: node {group.name} must be between integers or floats")
         return between
+
+    def _hosts(self, node: Node) -> bool:
+        """Whether a node between layers is the host's: no unit has its kind, or one of its parts is constant."""
+        if isinstance(node.op, HOSTED):
+            return True
+        constant = any(self.float_graph.constant(name) and name not in self._factors for name in node.inputs)
+        integers_ = isinstance(self._element(node.output), Integer)
+        return constant and (isinstance(node.op, Concat) or (integers_ and isinstance(node.op, Add | Mul)))
 
     def _formed(self, name: str) -> Element:
         """What a value's numbers are where they are formed; see `_element`."""
@@ -347,7 +362,7 @@ class _Typing:
         """The value whose numbers a value's are, in other places, or some of them, or of the step before."""
         name = self._written.get(name, name)
         node = self.float_graph.producer(name)
-        if node is None or node.name in self._held or isinstance(node.op, SCALED):
+        if node is None or node.name in self._held or isinstance(node.op, SCALED + HOSTED):
             return name
         return self._origin(node.inputs[0])
 

@@ -50,7 +50,7 @@ def evaluate(
     constants: dict[str, Array] = {}
     for node in nodes:
         if type(node.op) not in meanings:
-            raise DefectError(f"node {node.name} of {graph.name}: {type(node.op).__name__} has no meaning")
+            raise DefectError(f"node {node.name} of {graph.name}: {node.op.kind} has no meaning")
         arguments = []
         for name in node.inputs:
             if name not in numbers and name not in constants:

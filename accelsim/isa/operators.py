@@ -16,6 +16,8 @@ from accelsim.golden.exact.rounding import NAMES
 from accelsim.graph.element import Element, Float, Integer, Plain, Signs
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.conv import Conv
+from accelsim.graph.ops.convert import Convert
+from accelsim.graph.ops.hosted import Hosted
 from accelsim.graph.ops.look_up import LookUp
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
@@ -23,8 +25,6 @@ from accelsim.graph.ops.pool import AveragePool, MaxPool
 from accelsim.graph.ops.quantize import Quantize, Retype
 from accelsim.graph.ops.scaled_add import ScaledAdd
 
-#: Operators that say what they convert numbers to.
-_CONVERTING: tuple[type[Op], ...] = (Cast, LookUp, Quantize, Retype, ScaledAdd)
 #: Longest name of a rounding scheme or an operator that is looked at.
 _LONGEST = 64
 
@@ -45,7 +45,7 @@ class IntegerInfo(Frozen):
     """Affine integers."""
 
     kind: Literal["integer"] = quantity("name", "What numbers are", default="integer")
-    bits: Literal[64, 32, 16, 8, 4, 2] = quantity("bits", "Bits of an integer")
+    bits: int = quantity("bits", "Bits of an integer", ge=1, le=64)
     signed: bool = quantity("flag", "Whether integers are signed")
     scale: Annotated[float, Field(gt=0)] = quantity("real value of a step", "Scale")
     zero_point: int = quantity("integer", "Integer that stands for zero", ge=-(2**31), le=2**31 - 1)
@@ -113,6 +113,10 @@ class _To(Frozen):
     lift: Annotated[int, Field(ge=0, le=31)] = 0
 
 
+#: Operators whose attributes name an element.
+_CONVERTING: tuple[type[Op], ...] = (Cast, Convert, Hosted, LookUp, Quantize, Retype, ScaledAdd)
+
+
 def _known() -> dict[str, type[Op]]:
     """Operators that a host computes, by name."""
     operators: tuple[type[Op], ...] = (*real.MEANINGS, *_CONVERTING)
@@ -151,6 +155,11 @@ def read_op(value: object) -> object:
 
 
 def _converts(kind: type[Op], fields: dict[str, object]) -> Op:
+    if kind is Hosted:
+        inner = read_op(fields.get("op"))
+        if not isinstance(inner, Op) or isinstance(inner, Hosted):
+            raise ValueError("op must be an operator of real numbers")
+        return Hosted(inner, _To.model_validate({"to": fields.get("to")}).to.element)
     to = _To.model_validate(fields)
     if kind is not Cast:
         return kind(to.to.element)  # type: ignore[call-arg] # as the table has it
@@ -186,8 +195,10 @@ def write_op(op: Op) -> dict[str, Any]:
 
 def _plain(value: object) -> object:
     match value:
-        case Integer() | Float() | Signs():
+        case Integer() | Float() | Signs() | Plain():
             return element_info(value).model_dump(mode="json")
+        case Op():
+            return write_op(value)
         case tuple():
             return [_plain(part) for part in value]
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):

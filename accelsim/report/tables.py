@@ -92,6 +92,9 @@ def headline(summary: Summary) -> str:
     quality = f"; {task.name} {task.shown(task.value)}{beside}" if task else _noise(summary)
     unknown = "timing only" if summary.timing_only else "bit-exactness not known"
     exact = {True: "bit-exact", False: "NOT bit-exact", None: unknown}[summary.bit_exact]
+    rounded = summary.rounded
+    if rounded:
+        quality += f"; {rounded.different:,} of {rounded.numbers:,} integers are not the file's (M 2^shift)"
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
         f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {_crossed(summary)}"

@@ -188,7 +188,9 @@ def _unpack(package: Path, known: Known, target: Path) -> None:
         with zipfile.ZipFile(package) as archive:
             for member in archive.infolist():
                 name = member.filename
-                if member.is_dir() or not (name == known.files or (known.files.endswith("/") and name.startswith(known.files))):
+                if member.is_dir() or not (
+                    name == known.files or (known.files.endswith("/") and name.startswith(known.files))
+                ):
                     continue
                 inside = name.removeprefix(known.files) or Path(name).name
                 path = (target / inside).resolve()

@@ -66,8 +66,9 @@ class Network:
 
     @property
     def is_typed(self) -> bool:
-        """Whether its file has types of its own: integers, and how they are rounded."""
-        return any(isinstance(value.element, Integer | Signs) for value in self.graph.values.values())
+        """Whether its file has types of its own, so that it runs as it is: nodes form integers, and say how they round."""
+        formed = (self.graph[name].element for node in self.graph.nodes for name in node.outputs)
+        return any(isinstance(element, Integer | Signs) for element in formed)
 
     def first(self, samples: int) -> Network:
         """The network for its first test inputs alone, or for as many that repeat them."""

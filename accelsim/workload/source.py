@@ -90,7 +90,9 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
 
 def _is_imported(path: Path) -> bool:
     """Whether an importer reads it."""
-    return path.suffix.lower() in {".onnx", ".gguf", ".pth", ".pt"} or (path.is_dir() and not (path / "workload.yaml").is_file())
+    return path.suffix.lower() in {".onnx", ".gguf", ".pth", ".pt"} or (
+        path.is_dir() and not (path / "workload.yaml").is_file()
+    )
 
 
 def _import(path: Path, asked: Source) -> Imported:

@@ -35,7 +35,8 @@ def test_what_is_refused_names_its_operator_in_one_line() -> None:
 def test_each_operator_with_a_rule_passes_a_test_of_its_own() -> None:
     found = onnx_cases.outcomes().values()
     passed = {name for outcome in found if outcome.kind == "passed" for name in outcome.operators}
-    assert sorted({*OPERATORS, *DEFINED} - passed) == ["LinearAttention"]  # which has a Scan in it
+    of_onnx = {name for name in OPERATORS if "." not in name}  # of other domains ONNX has no tests
+    assert sorted({*of_onnx, *DEFINED} - passed) == ["LinearAttention"]  # which has a Scan in it
     assert not {*OPERATORS} & {*DEFINED}
     assert not {*OPERATORS} & {*REFUSED}
 

@@ -47,13 +47,13 @@ def lower(graph: Graph, nodes: Sequence[Node], machine: Machine) -> HostWork:
     for node in nodes:
         if type(node.op) not in meanings or len(node.outputs) > 1:
             raise CompileError(
-                f"node {node.name}: {type(node.op).__name__} must be what {machine.name} has a unit for, or its host"
+                f"node {node.name}: {node.op.kind} must be what {machine.name} has a unit for, or its host"
             )
     read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in formed)
     target = nodes[-1].output
     for name in (*read, target):
         element = graph[name].element
-        wide = isinstance(element, Integer) and element.bits not in INTEGERS and not graph.constant(name)
+        wide = isinstance(element, Integer) and element.memory_bits not in INTEGERS and not graph.constant(name)
         if wide or getattr(element.scale, "size", 1) > 1:
             raise CompileError(f"node {nodes[-1].name}: {name} must be of a type that lies in DRAM, not {element}")
     constants = tuple(name for name in read if graph.constant(name))

@@ -22,6 +22,8 @@ from accelsim.graph.layer import Layer
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.convert import Convert
+from accelsim.graph.ops.elementwise import Elementwise
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
@@ -33,8 +35,10 @@ from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
+from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
+from accelsim.graph.ops.scatter import ScatterElements, ScatterNd
 from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.token_mean import TokenMean
 from accelsim.graph.value import Value, without_numbers
@@ -44,7 +48,9 @@ SCALED = (
     Add, Mul, MatMul, AveragePool, GlobalAveragePool, Function, Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm,
     RotaryEmbedding, TokenMean, Concat,
 )  # fmt: skip
-#: Those of them whose floats no vector unit forms yet.
+#: Operators of numbers between layers that no unit has, and whose numbers have scales of their own, too.
+HOSTED = (Elementwise, Reduce, Place, Cumulate, Convert, ScatterElements, ScatterNd)
+#: Those of the first whose floats no vector unit forms yet.
 ROWS = (Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm, RotaryEmbedding, TokenMean)
 #: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits or fewer, and others.
 LIFT, LIFT_16 = 20, 15
@@ -137,7 +143,7 @@ class Between:
                 joined = [self._alike(part, element, result) for part, element in zip(node.inputs, given, strict=True)]
                 self._put(name, node.op, tuple(joined), formed)
             case _:
-                raise ConfigError(f"node {name}: {type(node.op).__name__} has no form in integers")
+                raise ConfigError(f"node {name}: {node.op.kind} has no form in integers")
 
     def floats(self, kind: Float) -> None:
         """Form floats of a type of floats of the same."""

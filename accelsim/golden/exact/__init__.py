@@ -96,5 +96,5 @@ def evaluate(
         What the states hold before the step, in order, as inputs; what they do before the first one if absent.
     """
     given = dict(zip(graph.entering, graph.given_before(inputs, states), strict=True))
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         return interpreter.evaluate(graph, given, meanings(fold_inputs), lambda value: value.numbers)

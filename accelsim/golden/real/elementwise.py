@@ -12,7 +12,7 @@ from accelsim.graph.element import Plain
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
 from accelsim.graph.ops.function import Function
-from accelsim.graph.ops.quantize import Quantize
+from accelsim.graph.ops.quantize import Quantize, QuantizeByRange
 from accelsim.graph.ops.relu import Relu
 
 
@@ -84,6 +84,20 @@ def quantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]: 
 def dequantize(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
     """The number itself, or times its scale."""
     return (given[0] * given[1] if len(given) == 2 else given[0],)
+
+
+def quantize_by_range(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature
+    """One part of bytes over the range of floats; each step is rounded to float32, as the definition has it."""
+    assert isinstance(node.op, QuantizeByRange)  # noqa: S101 - as the table has it
+    x = given[0].astype(np.float32)
+    low, high = np.minimum(x.min(), np.float32(0)), np.maximum(x.max(), np.float32(0))
+    scale = (high - low) / np.float32(255) if high > low else np.float32(1)
+    if node.op.part == "scale":
+        return (np.asarray(scale, given[0].dtype),)
+    zero = np.rint(np.clip(-low / scale, np.float32(0), np.float32(255)))
+    if node.op.part == "zero_point":
+        return (np.asarray(zero).astype(np.uint8),)
+    return (np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8),)
 
 
 def function(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

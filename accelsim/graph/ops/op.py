@@ -49,6 +49,11 @@ class Op(ABC):
     #: Whether it gives numbers other places, in tensors of whole numbers, and does nothing else.
     moves: ClassVar[bool] = False
 
+    @property
+    def kind(self) -> str:
+        """Name of the operator, as faults have it."""
+        return type(self).__name__
+
     @abstractmethod
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """Types of the values that it forms."""

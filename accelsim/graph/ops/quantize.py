@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from accelsim.graph.element import REAL, Element, Float, Integer, Plain
 from accelsim.graph.ops.op import Op, UnfitError, broadcast
@@ -62,3 +62,28 @@ class Retype(Op):
         if x.element.dtype != self.to.dtype:
             raise UnfitError(f"{x.name} must be of type {self.to.dtype} already, not {x.element.dtype}")
         return (Type(x.shape, self.to),)
+
+
+#: Parts of what floats are as unsigned bytes over their own range.
+RangePart = Literal["numbers", "scale", "zero_point"]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeByRange(Op):
+    """Floats as unsigned bytes over the range that they have, 0 included, in float32: ONNX's DynamicQuantizeLinear.
+
+    Parameters
+    ----------
+    part
+        The bytes, the real value of a step, or the byte that stands for zero.
+    """
+
+    part: RangePart
+
+    def infer(self, *given: Value) -> tuple[Type, ...]:
+        """Bytes that stand for themselves, as what they are follows from the data; one number of the other parts."""
+        (x,) = given
+        if not isinstance(x.element, Float):
+            raise UnfitError(f"{x.name} must be floats to become bytes, not {x.element}")
+        element = REAL if self.part == "scale" else Plain("uint8")
+        return (Type(x.shape if self.part == "numbers" else (), element),)

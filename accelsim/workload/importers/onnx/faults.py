@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+from accelsim.config.model import NAME
 from accelsim.errors import Fault, WorkloadError
 
 #: Characters of a name from a file that a fault quotes.
@@ -17,9 +20,12 @@ class UnknownTypeError(RefusedError):
 
 
 def require_text(*names: object) -> None:
-    """Refuse names that are no text: protobuf gives what is no UTF-8 as bytes."""
-    if not all(isinstance(name, str) for name in names):
-        raise RefusedError("names must be UTF-8")
+    """Refuse names that are no text, which protobuf gives as bytes, or that hold line ends or control characters."""
+    for name in names:
+        if not isinstance(name, str):
+            raise RefusedError("names must be UTF-8")
+        if name and not re.match(NAME, name):
+            raise RefusedError(f"names must have no control characters, but {short(name)!r} has")
 
 
 def short(name: str) -> str:

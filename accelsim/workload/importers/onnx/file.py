@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
 from accelsim.workload.importers.onnx.dtypes import DTYPES, name_of
-from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, require_text, short
+from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -153,7 +153,8 @@ def numbers(tensor: TensorProto, folder: Folder) -> NDArray[Any]:
 def _external(tensor: TensorProto, folder: Folder, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
     """Numbers that lie in another file."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    require_text(*entries.values())
+    if not all(isinstance(text, str) for text in entries.values()):
+        raise RefusedError("must lie in a file whose name is UTF-8")
     place = {}
     for key, usual in (("offset", 0), ("length", count * dtype.itemsize)):
         text = entries.get(key, str(usual))

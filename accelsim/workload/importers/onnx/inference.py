@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Constants of more numbers decide no shape: inference is given their types alone.
 _FEW = 1024
+#: First version of files whose constants need not be inputs, too.
+_WITHOUT_INPUTS = 4
 
 
 def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> None:
@@ -49,7 +51,8 @@ def infer(model: ModelProto, given: Mapping[str, Given | UnknownTypeError]) -> N
             inputs.append(helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims))
     outputs = [ValueInfoProto(name=value.name) for value in graph.output]
     plain = helper.make_graph(graph.node, "shapes", inputs, outputs, few)
-    outline = helper.make_model(plain, opset_imports=model.opset_import, ir_version=model.ir_version)
+    version = max(model.ir_version, _WITHOUT_INPUTS)
+    outline = helper.make_model(plain, opset_imports=model.opset_import, ir_version=version)
     try:
         shape_inference.infer_shapes(outline, check_type=True, strict_mode=True)
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:

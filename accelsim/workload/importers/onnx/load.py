@@ -20,7 +20,7 @@ from accelsim.workload.importers.onnx.inference import infer
 from accelsim.workload.importers.onnx.scope import Scope
 from accelsim.workload.importers.onnx.table import reads_images
 from accelsim.workload.importers.onnx.tensor import Tensor, channels_last, permutation
-from accelsim.workload.importers.onnx.translation import FOLDED_BYTES_OF_READ, Translation
+from accelsim.workload.importers.onnx.translation import FOLDED_BYTES_OF_READ, Translation, unique
 from accelsim.workload.importers.quantized import in_integers
 
 if TYPE_CHECKING:
@@ -122,17 +122,17 @@ def _formed(
     """The graph, its values under the model's names."""
     names = {old: new for old, new in scope.names.items() if new not in outputs}
     nodes = list(build.nodes)
-    made = {output for node in nodes for output in node.outputs}
+    made, given = {output for node in nodes for output in node.outputs}, set[str]()
     for key, tensor in outputs.items():
         old = tensor.value.name
         if tensor.known:
-            build.known[old] = tensor.value
-        if old == key and (tensor.known or key in inputs):
-            continue
-        if old in made and old not in names and old != key:
+            old = unique(f"{key}.constant", build.value_names)
+            build.known[old] = replace(tensor.value, name=old)
+        if old in made and old not in given:
             names[old] = key
+            given.add(old)
         elif old != key:
-            nodes.append(Node(f"{key}.copy", Copy(), (old,), (key,)))
+            nodes.append(Node(unique(f"{key}.copy", build.node_names), Copy(), (old,), (key,)))
     named = [
         replace(
             node,

@@ -115,7 +115,7 @@ class Scope:
         attributes = {attribute.name: attribute for attribute in node.attribute}
         if any(attribute.ref_attr_name for attribute in node.attribute):
             raise RefusedError("attributes must be given, not those of a function around it")
-        version = self.versions.get(domain)
+        version = self.versions.get(domain, 1 if domain in structure.UNDECLARED else None)
         if version is None:
             raise RefusedError(f"the operator set {short(domain) or 'ai.onnx'} must be imported")
         inputs = tuple(self.read(name) if name else None for name in node.input)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 #: Names of ONNX's own operator set.
 ONNX_DOMAINS = ("", "ai.onnx")
+#: Domains whose tools write models that do not import their operator sets.
+UNDECLARED = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
 #: Most nodes of a model.
 MAX_NODES = 2**16
 

@@ -22,7 +22,7 @@ from accelsim.workload.importers.onnx.file import MAX_NUMBERS, shown
 from accelsim.workload.importers.onnx.tensor import NEW, Tensor, channels_last, permutation
 
 #: Bytes of all constants that are formed: so many, and so many for each byte of constants that files hold.
-MAX_FOLDED_BYTES = 2**28
+MAX_FOLDED_BYTES = 2**31
 FOLDED_BYTES_OF_READ = 8
 #: Nodes of a graph.
 MAX_NODES = 2**16
@@ -52,7 +52,7 @@ class Translation:
     node_names: set[str] = field(default_factory=set)
     value_names: set[str] = field(default_factory=set)
     unused: set[str] = field(default_factory=set)
-    room: int = MAX_FOLDED_BYTES
+    room: int = field(default_factory=lambda: MAX_FOLDED_BYTES)
     _steps: int = 0
     _producers: dict[str, Node] = field(default_factory=dict)
     _formed: dict[str, Value] = field(default_factory=dict)

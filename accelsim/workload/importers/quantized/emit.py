@@ -203,6 +203,8 @@ class Emit:
         first, other = (np.float32(part.scale) / np.float32(to.scale) for part in (a, b))
         zeros = first * np.float32(a.zero_point) + other * np.float32(b.zero_point)
         factors = np.array([first, other, np.float32(to.zero_point) - zeros], np.float32)
+        if not np.isfinite(factors).all():
+            raise ValueError("factors of a sum must be finite")
         constant = self.constant(f"{node.name}.factors", factors, REAL)
         self.put(node.name, ScaledAdd(to), (*names, constant), formed)
 

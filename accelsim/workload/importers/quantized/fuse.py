@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.errors import DefectError
 from accelsim.golden import exact
 from accelsim.graph.element import Float, Integer, Plain
 from accelsim.graph.graph import Graph, Node
@@ -51,7 +53,10 @@ def in_integers(graph: Graph) -> Graph:
     What is in no such pattern stays as it is, for whoever computes floats. Weights that only Dequantize reads become
     floats again where they are not used as integers. Inputs of integers whose meaning their readers know have it.
     """
-    return _constants_folded(_Fusing(_retyped(graph)).graph())
+    if not any(isinstance(node.op, Quantize | Dequantize | Retype) for node in graph.nodes):
+        return graph
+    with np.errstate(all="ignore"):  # scales may be as far apart as float32 has them
+        return _constants_folded(_Fusing(_retyped(graph)).graph())
 
 
 class _Chain(NamedTuple):
@@ -86,8 +91,10 @@ class _Fusing:
         """The graph with patterns replaced."""
         known = {value.name: value for value in self.given.values.values()}
         for node in self.given.nodes:
-            before = len(self.emit.nodes)
-            if not (isinstance(node.op, Quantize) and self._fused(node)):
+            before, fused = len(self.emit.nodes), False
+            with suppress(ValueError, DefectError):  # factors that no machine has, of scales that are far apart
+                fused = isinstance(node.op, Quantize) and self._fused(node)
+            if not fused:
                 del self.emit.nodes[before:]
                 self.emit.nodes.append(node)
         known |= self.emit.known
@@ -391,7 +398,8 @@ def _constants_folded(graph: Graph) -> Graph:
     known, nodes = dict(graph.values), []
     for node in graph.nodes:
         constant = all(known[name].data is not None for name in node.inputs)
-        if not constant or not isinstance(node.op, (Dequantize, *PLACES)):
+        leaves = not {*graph.leaving}.isdisjoint(node.outputs)
+        if leaves or not constant or not isinstance(node.op, (Dequantize, *PLACES)):
             nodes.append(node)
             continue
         part = Graph.formed("constants", known, [node], (), node.outputs)

@@ -40,7 +40,7 @@ def constant_of_shape(c: Translation, n: OnnxNode) -> Tensor:
     if number.size != 1:
         raise RefusedError(f"its value must be one number, not {number.size}")
     c.require_room(count_of(shape) * number.dtype.itemsize)
-    return c.known_tensor(np.broadcast_to(number.reshape(()), shape).copy())
+    return c.known_tensor(np.broadcast_to(number.reshape(()), shape))
 
 
 def shape(c: Translation, n: OnnxNode) -> Tensor:

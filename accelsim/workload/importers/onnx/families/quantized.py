@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.graph.element import Integer
-from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
-from accelsim.graph.ops.function import Function
-from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
-from accelsim.graph.ops.reduce import Reduce, ReduceName
+from accelsim.graph.ops.elementwise import Elementwise
+from accelsim.graph.ops.quantize import Dequantize, Quantize, QuantizeByRange, Retype
 from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 from accelsim.workload.importers.onnx.families import convolutions, pools, products
 from accelsim.workload.importers.onnx.families.elementwise import added, converted, multiplied, taken
@@ -264,18 +262,7 @@ def conv_integer(c: Translation, n: OnnxNode) -> Tensor:
 
 def dynamic_quantize_linear(c: Translation, n: OnnxNode) -> tuple[Tensor, Tensor, Tensor]:
     """Floats to unsigned bytes over the range that they have, its scale, and its zero point."""
-    x, zero = n.real(0), c.known_tensor(np.zeros((), np.float32))
-    flat = c.tensor(c.reshaped(c.plain(x), (x.count,)), FLOAT32)
-
-    def alone(name: ElementwiseName, bound: ReduceName) -> Tensor:
-        end = replace(flat, value=c.put(Reduce(bound, (0,), keeps=False), flat.value), shape=(), axes=())
-        return taken(c, Elementwise(name), end, zero)
-
-    low, high = alone("minimum", "smallest"), alone("maximum", "largest")
-    bytes_ = c.known_tensor(np.array(255, np.float32))
-    scale = taken(c, Elementwise("divide"), taken(c, Elementwise("subtract"), high, low), bytes_)
-    point = taken(c, Elementwise("divide"), taken(c, Elementwise("subtract"), zero, low), scale)
-    point = c.unary(c.unary(point, Function("clip", 0.0, 255.0)), Function("round"))
-    steps = c.unary(taken(c, Elementwise("divide"), x, scale), Function("round"))
-    numbers = c.unary(added(c, steps, point, f"{n.name}.add"), Function("clip", 0.0, 255.0))
-    return converted(c, numbers, _UINT8, n.name), scale, converted(c, point, _UINT8)
+    x = n.real(0)
+    numbers = c.unary(x, QuantizeByRange("numbers"), n.name)
+    scale, zero = (c.tensor(c.put(QuantizeByRange(part), x.value)) for part in ("scale", "zero_point"))
+    return replace(numbers, dtype=_UINT8), scale, zero

@@ -96,7 +96,9 @@ def window(kernel: tuple[int, int], found: Attributes, pixels: tuple[int, int], 
     before, behind = list(found.padding[:2]), list(found.padding[2:])
     for axis, (size, reach, stride) in enumerate(zip(pixels, made.reach, found.stride, strict=True)):
         if found.auto.startswith("SAME"):
-            total = max(0, (ceil_div(size, stride) - 1) * stride + reach - size)
+            total = (ceil_div(size, stride) - 1) * stride + reach - size
+            if total < 0:  # runtimes do not agree what that means
+                raise RefusedError(f"auto_pad {found.auto} must not cut pixels: the stride is larger than the kernel")
             low, high = total // 2, total - total // 2
             before[axis], behind[axis] = (low, high) if found.auto == "SAME_UPPER" else (high, low)
         elif ceil:

@@ -28,6 +28,7 @@ from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
 from accelsim.evaluation import Evaluated, Evaluation
 from accelsim.golden import exact, real
+from accelsim.golden.task import Language
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
 from accelsim.graph.value import without_numbers
@@ -43,7 +44,6 @@ from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, judged, summarize
 from accelsim.workload.network import Network
 from accelsim.workload.source import Source, load_network
-from accelsim.golden.task import Language
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ class Prepared:
     origin_sha256: dict[str, str]
 
     def fitting(self, machine: Machine) -> Prepared:
-        """The same for a machine: of float32 scales of the network's file the nearest M 2^shift where it has no others."""
+        """The same for a machine: where it has no float32 scales, the nearest M 2^shift of the network's file's."""
         typed, executed = (_fitting(compiled, machine) for compiled in (self.typed, self.executed))
         return self if typed is self.typed else replace(self, typed=typed, executed=executed)
 
@@ -310,7 +310,7 @@ def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = Non
     Parameters
     ----------
     recipe
-        Shipped name or path; without one the network is evaluated in real numbers, or as it is if its file is quantized.
+        Shipped name or path; without one the network is evaluated in real numbers, or as it is if it comes quantized.
         Sums of floats are folded as the machine does that the recipe is meant for.
 
     Raises
@@ -454,8 +454,7 @@ def _typed(network: Network, recipe: Recipe) -> Compiled:
     if not graph.has_numbers:
         return Compiled(graph, tuple(without_numbers(element.dtype, x.shape) for element, x in pairs))
     # integers of an input that is quantized already are what they are
-    numbers = (x if x.dtype == element.dtype else element.quantize(x) for element, x in pairs)
-    return Compiled(graph, tuple(numbers))
+    return Compiled(graph, tuple(x if x.dtype.kind in "iu" else element.quantize(x) for element, x in pairs))
 
 
 def _compacted(typed: Compiled, recipe: Recipe) -> Compiled:

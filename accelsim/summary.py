@@ -12,18 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim import provenance
+from accelsim.compress.quantize.nearest import Difference
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
-from accelsim.compress.quantize.nearest import Difference
 from accelsim.config.tech import Counters, Technology
 from accelsim.cost import energy, static
 from accelsim.cost.roofline import roofline
 from accelsim.golden import quality
+from accelsim.golden.task import Task
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.cast import Cast
 from accelsim.isa.opcodes import DECODE
 from accelsim.isa.program import LayerInfo, Program, RegionInfo
 from accelsim.isa.vector_work import vector_work
+from accelsim.outputs import arrays
 from accelsim.results import (
     Bytes,
     BytesOfAll,
@@ -35,15 +37,13 @@ from accelsim.results import (
     LayerTimes,
     Macs,
     Measured,
-    Rounded,
     Quality,
+    Rounded,
     RunResult,
     Summary,
 )
 from accelsim.sim.occupancy import occupancy
-from accelsim.outputs import arrays
 from accelsim.workload.network import Network
-from accelsim.golden.task import Task
 
 #: Bits of a weight that is not compressed.
 DENSE_BITS = 32

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Workload = Annotated[
     str,
     typer.Argument(
-        help="Network: a shipped name, one that `accelsim get` brought, or a path: of a workload.yaml or its folder, an "
-        ".onnx or .gguf file, a Hugging Face directory."
+        help="Network: a shipped name, one that `accelsim get` brought, or a path: of a workload.yaml or its folder, "
+        "an .onnx or .gguf file, a Hugging Face directory."
     ),
 ]
 Data = Annotated[

@@ -459,7 +459,7 @@ def balance(runs: Sequence[Summary]) -> go.Figure:
 
 
 class Judged(NamedTuple):
-    """A run by what it is judged: a figure of its task, more of which is better, or SQNR in decibels where there is no task."""
+    """A run by what it is judged: a figure of its task, more of which is better, or SQNR where there is no task."""
 
     run: Summary
     quality: float

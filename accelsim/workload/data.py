@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, nearest, reason
+from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.gather import Gather
@@ -19,7 +20,6 @@ from accelsim.graph.value import Shape, Value
 from accelsim.workload.arrays import read_arrays
 from accelsim.workload.importers.texts import Texts
 from accelsim.workload.network import Inputs
-from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 
 Arrays = Mapping[str, NDArray[Any]]
 #: Names of arrays that are no inputs.

@@ -17,6 +17,7 @@ from accelsim.config import shipped
 from accelsim.config.load import Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, reason, unknown_name
+from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
@@ -32,7 +33,6 @@ from accelsim.workload.layer import (
 )
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
-from accelsim.golden.task import Classification
 
 MAX_TENSOR_FILE_BYTES = 2**36
 

@@ -32,8 +32,8 @@ class Source:
         Shipped name, name of a network that `accelsim get` has brought, or a path: of a workload file or its folder, an
         ONNX or GGUF file, or a Hugging Face directory.
     data, calibration
-        Files of test inputs, with what judges the outputs, and of inputs that fix the activations' ranges: .npz, or .txt
-        for a language model, whose tokens are cut into texts of one length.
+        Files of test inputs, with what judges the outputs, and of inputs that fix the activations' ranges: .npz, or
+        .txt for a language model, whose tokens are cut into texts of one length.
     batch
         Samples; all that the data have, or what the file says, if absent.
     shapes

@@ -122,7 +122,7 @@ def _numbers(storage: _Storage, raw: bytes, numbers: int) -> NDArray[Any]:
     return np.frombuffer(raw, _STORAGES[storage.type])
 
 
-def _followed(stream: io.BytesIO) -> Any:  # noqa: C901, PLR0912 - one case an instruction
+def _followed(stream: io.BytesIO) -> Any:  # noqa: C901, PLR0912, PLR0915 - one case an instruction
     """What the next pickle of a stream builds, as plain data."""
     stack: list[Any] = []
     marks: list[int] = []

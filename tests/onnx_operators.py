@@ -109,7 +109,7 @@ def _row(name: str, found: Iterable[Outcome]) -> Row:
         becomes = ", ".join(sorted(op.__name__ for op in ops))
         where = (
             "of another domain, without tests of ONNX's"
-            if "." in name
+            if "." in name and not alone
             else "folded"
             if not ops
             else "machine"

@@ -268,6 +268,24 @@ def test_all_pairs_of_bytes_are_added_and_multiplied_as_onnxruntime_does(
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("operator", ["QLinearAdd", "QLinearMul"])
+def test_a_gate_of_each_channel_is_the_hosts(operator: str, tmp_path: Path) -> None:
+    """As of squeeze and excitation: the vector unit takes two tiles of one shape."""
+    rng = np.random.default_rng(1)
+    inputs = {
+        "a": rng.integers(0, 256, (1, 8, 5, 5)).astype(np.uint8),
+        "b": rng.integers(0, 256, (1, 8, 1, 1)).astype(np.uint8),
+    }
+    constants = {f"s{n}": np.float32(0.02 * (i + 1)) for i, n in enumerate("aby")}
+    constants |= {f"z{n}": np.uint8(9 * i) for i, n in enumerate("aby")}
+    names = ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"]
+    node = helper.make_node(operator, names, ["y"], "n", domain="com.microsoft")
+    wanted, found, graph = both(model(tmp_path / "m.onnx", node, inputs, constants), inputs)
+    np.testing.assert_array_equal(found, wanted)
+    given = tuple(x.transpose(0, 2, 3, 1) if graph[n].shape != x.shape else x for n, x in inputs.items())
+    assert_identical(graph, given, "edge-ws")
+
+
 @pytest.mark.parametrize(
     ("operator", "attributes"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of, scale_of
+from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of, require_two, scale_of
 from accelsim.datapath.vector.elementwise import left_shift
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float
@@ -15,8 +15,7 @@ from accelsim.isa.functions import Function, Operation
 def lower(graph: Graph, group: Layer) -> VectorWork:
     """One addition of two tiles; of integers both conversions before it are part of it."""
     name, result = group.name, group.output.element
-    if any(graph.constant(part) for part in group.head.inputs):
-        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
+    require_two(graph, name, group.head.inputs)
     low, high = range_of(result, group.epilogue)
     if isinstance(result, Float):
         first, other = (element_type(name, graph[part].element) for part in group.head.inputs)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of
-from accelsim.errors import CompileError
+from accelsim.compiler.lower.work import VectorWork, conversion_behind, element_type, range_of, require_two
 from accelsim.graph.element import Float
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
@@ -13,8 +12,7 @@ from accelsim.isa.functions import Function, Operation
 def lower(graph: Graph, group: Layer) -> VectorWork:
     """One multiplication of two tiles; of integers the conversion behind it is part of it."""
     name, result = group.name, group.output.element
-    if any(graph.constant(part) for part in group.head.inputs):
-        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
+    require_two(graph, name, group.head.inputs)
     low, high = range_of(result, group.epilogue)
     a, b = (graph[part].element for part in group.head.inputs)
     types = {"source": element_type(name, a), "other": element_type(name, b), "result": element_type(name, result)}

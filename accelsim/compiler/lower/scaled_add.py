@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compiler.lower.work import VectorWork, element_type, float_bits, range_of
+from accelsim.compiler.lower.work import VectorWork, element_type, float_bits, range_of, require_two
 from accelsim.datapath import requantize
 from accelsim.datapath.vector.float_scale import LEAST_FACTOR, MOST_FACTOR, MOST_FIXED
 from accelsim.errors import CompileError
@@ -17,8 +17,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     """One addition of two tiles by two fused multiply-adds."""
     name, result = group.name, group.output.element
     *parts, factors = group.head.inputs
-    if any(graph.constant(part) for part in parts):
-        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
+    require_two(graph, name, parts)
     first, other, fixed = graph[factors].numbers.astype(np.float32)
     inside = all(LEAST_FACTOR <= factor <= MOST_FACTOR for factor in (first, other))
     if not inside or abs(fixed) > MOST_FIXED:

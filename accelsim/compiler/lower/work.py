@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -127,6 +128,23 @@ def require_rows(name: str, value: Value) -> None:
         raise CompileError(f"node {name}: rows must be of 8-bit integers on the vector unit, not {value.element}")
     if value.features > MAX_CHANNELS:
         raise CompileError(f"node {name}: a row must have at most {MAX_CHANNELS} numbers, not {value.features}")
+
+
+def require_two(graph: Graph, name: str, parts: Sequence[str]) -> None:
+    """Refuse tensors that are taken number by number unless both are formed or read, and of one shape.
+
+    Raises
+    ------
+    CompileError
+        If one is a constant, or is broadcast.
+    """
+    if any(graph.constant(part) for part in parts):
+        raise CompileError(f"node {name}: both tensors must be formed or read, not be constants")
+    shapes = [graph[part].shape for part in parts]
+    if shapes[0] != shapes[1]:
+        raise CompileError(
+            f"node {name}: both tensors must have one shape on the vector unit, not {shapes[0]}, {shapes[1]}"
+        )
 
 
 def rounding_of(name: str, cast: Cast) -> int:

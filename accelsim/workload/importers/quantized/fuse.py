@@ -98,10 +98,10 @@ class _Fusing:
                 del self.emit.nodes[before:]
                 self.emit.nodes.append(node)
         known |= self.emit.known
-        fused = Graph.formed(
+        formed = Graph.formed(
             self.given.name, known, self.emit.nodes, self.given.inputs, self.given.outputs, self.given.states
         )
-        return fused.rebuilt(nodes=_once(fused.nodes))
+        return formed.rebuilt(nodes=_once(formed.nodes))
 
     def _fused(self, node: Node) -> bool:
         """Put the integer form of what a Quantize reads, if it is known."""

@@ -91,10 +91,10 @@ class _Fusing:
         """The graph with patterns replaced."""
         known = {value.name: value for value in self.given.values.values()}
         for node in self.given.nodes:
-            before, fused = len(self.emit.nodes), False
+            before, replaced = len(self.emit.nodes), False
             with suppress(ValueError, DefectError):  # factors that no machine has, of scales that are far apart
-                fused = isinstance(node.op, Quantize) and self._fused(node)
-            if not fused:
+                replaced = isinstance(node.op, Quantize) and self._fused(node)
+            if not replaced:
                 del self.emit.nodes[before:]
                 self.emit.nodes.append(node)
         known |= self.emit.known

@@ -131,7 +131,7 @@ def subtract(c: Translation, n: OnnxNode) -> Tensor:
     a, b = n.given(0), n.given(1)
     c.same_type((a, b))
     if b.known and b.dtype in REALS:
-        return taken(c, Add(), a, c.unary(b, Function("negative")), name=n.name)
+        return added(c, a, c.unary(b, Function("negative")), n.name)
     return taken(c, Elementwise("subtract"), a, b, name=n.name)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_chains
 import onnx_models
 import pytest
 from hypothesis import given, settings
@@ -302,73 +303,10 @@ def test_windows_are_onnxruntimes(tmp_path_factory: pytest.TempPathFactory, auto
     np.testing.assert_allclose(formed(result, inputs)[0], want, rtol=1e-4, atol=1e-5)
 
 
-@given(st.data())
-@settings(max_examples=60)
-def test_axes_in_any_order_mean_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Chains of nodes that turn, reduce, join and cut images, whose axes stand lazily in another order."""
-    lines, last, shape, count = [], "x", (2, 3, 4, 4), 0
-    constants: dict[str, np.ndarray] = {}
-    for _ in range(data.draw(st.integers(1, 7))):
-        count += 1
-        name, rank = f"v{count}", len(shape)
-        axis = data.draw(st.integers(0, rank - 1))
-        step = data.draw(st.sampled_from(["relu", "transpose", "pool", "reduce", "add", "concat", "slice", "softmax",
-                                          "unsqueeze", "flatten", "bias", "split", "join"]))  # fmt: skip
-        if step == "transpose":
-            order = data.draw(st.permutations(range(rank)))
-            line, shape = f"Transpose <perm={list(order)}>", tuple(shape[i] for i in order)
-        elif step == "pool" and rank == 4:
-            line = "MaxPool <kernel_shape=[1,1]>"
-        elif step == "reduce" and rank > 2:
-            keeps = data.draw(st.integers(0, 1))
-            line = f"ReduceMax <axes=[{axis}], keepdims={keeps}>"
-            shape = tuple(1 if i == axis else s for i, s in enumerate(shape) if keeps or i != axis)
-        elif step == "bias":
-            constants[f"c{count}"] = numbers(*shape[axis:], seed=count)
-            lines.append(f"{name} = Add ({last}, c{count})")
-            last = name
-            continue
-        elif step in {"add", "concat"}:
-            lines.append(f"{name} = {'Add' if step == 'add' else f'Concat <axis={axis}>'} ({last}, {last})")
-            shape = tuple(2 * s if i == axis and step == "concat" else s for i, s in enumerate(shape))
-            last = name
-            continue
-        elif step == "slice" and shape[axis] > 1:
-            constants |= {f"b{count}": np.array([1]), f"e{count}": np.array([99]), f"a{count}": np.array([axis])}
-            lines.append(f"{name} = Slice ({last}, b{count}, e{count}, a{count})")
-            shape = tuple(s - 1 if i == axis else s for i, s in enumerate(shape))
-            last = name
-            continue
-        elif step == "split" and shape[axis] == 4 and rank < 5:
-            shape = (*shape[:axis], 2, 2, *shape[axis + 1 :])
-            constants[f"s{count}"] = np.array(shape)
-            lines.append(f"{name} = Reshape ({last}, s{count})")
-            last = name
-            continue
-        elif step == "join" and 0 < axis:
-            shape = (*shape[: axis - 1], shape[axis - 1] * shape[axis], *shape[axis + 1 :])
-            constants[f"s{count}"] = np.array(shape)
-            lines.append(f"{name} = Reshape ({last}, s{count})")
-            last = name
-            continue
-        elif step == "softmax":
-            line = f"Softmax <axis={axis}>"
-        elif step == "unsqueeze" and rank < 5:
-            constants[f"u{count}"] = np.array([axis])
-            lines.append(f"{name} = Unsqueeze ({last}, u{count})")
-            shape, last = (*shape[:axis], 1, *shape[axis:]), name
-            continue
-        elif step == "flatten":
-            line = f"Flatten <axis={axis}>"
-            shape = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
-        else:
-            line = "Relu"
-        lines.append(f"{name} = {line} ({last})")
-        last = name
-    lines.append(f"y = Neg ({last})")
-    symbols = ",".join("abcdefgh"[: len(shape)])
-    text = f"(float[2,3,4,4] x) => (float[{symbols}] y) {{ {chr(10).join(lines)} }}"
-    assert_same(model(text, **constants), tmp_path_factory.mktemp("models"))
+@given(onnx_chains.chains())
+@settings(max_examples=100)
+def test_axes_in_any_order_mean_the_same(tmp_path_factory: pytest.TempPathFactory, made: onnx.ModelProto) -> None:
+    assert_same(made, tmp_path_factory.mktemp("models"))
 
 
 def test_mnist_conv_is_onnxruntimes(tmp_path: Path) -> None:

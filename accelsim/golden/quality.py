@@ -175,7 +175,7 @@ MOST_NATS = 700.0
 def _language(targets: Int64, given: Float64, reference: Float64 | None) -> list[Measure]:
     """Perplexity; tokens on which both networks agree; and how far their distributions are apart.
 
-    The last is the mean over tokens of the Kullback-Leibler divergence sum p log(p / q), p of the float network, in nats.
+    The last is the mean over tokens of the Kullback-Leibler divergence sum p log(p / q) in nats, p of the float one.
     Perplexity alone misleads: what is lost on some tokens may be won on others.
     """
     asked = targets >= 0

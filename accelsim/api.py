@@ -27,6 +27,7 @@ from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
 from accelsim.evaluation import Evaluated, Evaluation
 from accelsim.golden import exact, real
+from accelsim.golden.task import Language
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
 from accelsim.graph.value import without_numbers
@@ -42,7 +43,6 @@ from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, judged, summarize
 from accelsim.workload.network import Network
 from accelsim.workload.source import Source, load_network
-from accelsim.golden.task import Language
 
 logger = logging.getLogger(__name__)
 

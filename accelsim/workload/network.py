@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.golden.task import Task
 from accelsim.graph.element import Integer, Signs
 from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import without_numbers
-from accelsim.golden.task import Task
 
 Float32 = NDArray[np.float32]
 #: Numbers of a graph's inputs, in their order: float32, or of the type of an input that is none of real numbers.

@@ -13,6 +13,7 @@ import numpy as np
 
 from accelsim.graph.element import Integer
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
+from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 from accelsim.workload.importers.onnx.families import convolutions, pools, products
 from accelsim.workload.importers.onnx.families.elementwise import added, multiplied
 from accelsim.workload.importers.onnx.families.shapes import concat
@@ -20,7 +21,6 @@ from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
-from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
 

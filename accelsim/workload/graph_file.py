@@ -303,13 +303,12 @@ class _Reader:
         if sorted(order) != list(range(len(shape))):
             self.tensors.fault((*key, "order"), f"must be axes 0 to {len(shape) - 1} in some order, not {order}")
             return Value(name, shape, REAL)
-        stands = tuple(shape[order.index(axis)] for axis in range(len(shape)))
         pattern = self._pattern(key, spec)
         if spec.blocks is not None:
-            return self._in_blocks(name, spec, stands, pattern)
+            return self._in_blocks(name, spec, order, pattern)
         element = None if spec.element is None else self._element((*key, "element"), spec.element, shape)
         dtypes = set(DTYPES.values()) if element is None else {DTYPES[element.dtype.name]}
-        data = self._tensor(key, spec.tensor or name, stands, dtypes)
+        data = self._tensor(key, spec.tensor or name, _in_file(shape, order), dtypes)
         if data is None:
             return Value(name, shape, REAL)
         if element is None:
@@ -317,11 +316,12 @@ class _Reader:
         self._check_numbers(key, name, data, element)
         return Value(name, shape, element, data.transpose(order), pattern=pattern)
 
-    def _in_blocks(self, name: str, spec: ConstantSpec, stands: Shape, pattern: tuple[int, int]) -> Value:
+    def _in_blocks(self, name: str, spec: ConstantSpec, order: list[int], pattern: tuple[int, int]) -> Value:
         """A matrix of blocks."""
         assert spec.blocks is not None  # noqa: S101 - as who calls has it
         key, codec = ("constants", name), Ggml(spec.blocks)
         value = Value(name, tuple(spec.shape), REAL, pattern=pattern)
+        stands = _in_file(value.shape, order)
         if spec.element is not None or len(stands) != 2 or stands[0] % codec.block:
             text = (
                 f"must be a matrix of floats with a multiple of {codec.block} inputs in the file, not of shape {stands}"
@@ -343,7 +343,7 @@ class _Reader:
             self.tensors.fault((*key, "blocks"), str(error))
             return value
         blocks, numbers = self._blocks[place]
-        numbers = numbers.transpose(spec.order)
+        numbers = numbers.transpose(order)
         if spec.decoded:
             return replace(value, data=numbers)
         return replace(value, data=numbers, storage=Storage(spec.blocks, 0, codec.block), groups=blocks)
@@ -424,6 +424,11 @@ class _Reader:
             self._check_size(("nodes", i), name, kind)
             values[name] = Value(name, kind.shape, kind.element)
         return Node(spec.name, op, tuple(spec.reads), tuple(spec.forms))
+
+
+def _in_file(shape: Shape, order: list[int]) -> Shape:
+    """Shape of a tensor whose axes come to others by an order."""
+    return tuple(shape[order.index(axis)] for axis in range(len(shape)))
 
 
 def _decoded(codec: Ggml, data: NDArray[np.uint8]) -> tuple[BlockTensor, Float32]:

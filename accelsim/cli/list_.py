@@ -48,7 +48,19 @@ def _files(kind: str | None) -> Table:
         if kind in {None, k}
         for name in shipped.names(k)
     ]
+    if kind in {None, "workload"}:
+        rows += _networks()
     return Table("", ("kind", "name", "description"), rows, frozenset({0, 1, 2}))
+
+
+def _networks() -> list[tuple[str, ...]]:
+    """Networks that `accelsim get` brings, and whether they are there."""
+    from accelsim.workload import library
+
+    return [
+        ("workload", name, f"{known.description}; {'here' if library.found(name) else f'accelsim get {name}'}")
+        for name, known in library.KNOWN.items()
+    ]
 
 
 def _technologies() -> Table:

@@ -20,6 +20,7 @@ from accelsim.cli import (
     evaluate,
     exec_,
     explain,
+    get,
     graph,
     import_,
     list_,
@@ -54,6 +55,7 @@ app.command("dram")(dram.dram)
 app.add_typer(import_.app, name="import")
 app.command("list")(list_.list_)
 app.command("check")(check.check)
+app.command("get")(get.get)
 app.command("schema")(schema.schema)
 
 

@@ -25,8 +25,7 @@ from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.compiler.view import View
 from accelsim.config.arch import Machine
 from accelsim.errors import DefectError, DoesNotFitError
-from accelsim.formats.operands import pack_rows
-from accelsim.graph.element import Element, Plain
+from accelsim.graph.element import Element
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.value import Value
 from accelsim.isa.accesses import capacity_bytes, held_in
@@ -275,7 +274,8 @@ def draw_image(lowering: Lowering, machine: Machine) -> NDArray[np.uint8]:
     image = np.zeros(lowering.image_bytes, np.uint8)
     given = [*zip(lowering.graph.entering, lowering.inputs, strict=True)]
     for name, x in [*given, *((name, lowering.graph[name].numbers) for name in lowering.read_constants)]:
-        _fill_samples(image, lowering.places[name], x.reshape(-1, x.shape[-1]), lowering.graph[name].element, machine)
+        rows = x.reshape(-1, x.shape[-1])
+        _fill_samples(image, lowering.places[name], rows, lowering.graph[name].element, machine)
     fusions = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
     for fusion, flow, tiling, placement in fusions:
         if flow and isinstance(tiling, Tiling) and isinstance(placement, Placement):
@@ -300,7 +300,9 @@ def _fill_samples(image: Bytes, place: Place, x: NDArray[np.generic], element: E
     """Put numbers, shape (samples, features), where they lie as the host leaves them in DRAM."""
     step = place.period or len(x)
     for low in range(0, len(x), step):
-        _fill_rows(image, place._replace(address=place.at(low, 0)), pack_inputs(x[low : low + step], element, machine))
+        part = x[low : low + step]
+        rows = packed(part.T if machine.feature_major else part, element)
+        _fill_rows(image, place._replace(address=place.at(low, 0)), rows)
 
 
 def _fill_rows(image: Bytes, place: Place, rows: Bytes) -> None:
@@ -336,12 +338,6 @@ def accumulator_slots(flow: Dataflow, tiling: Tiling) -> tuple[Slots, Slots]:
     front, back = parted(room, tiling.sums, size, count, size)
     slots = deal(front, tiling.sums, size)
     return slots, deal(back, count, size) if count else Slots(Memory.ACCUMULATOR, (), size)
-
-
-def pack_inputs(inputs: NDArray[np.generic], element: Element, machine: Machine) -> Bytes:
-    """Bytes of inputs, shape (samples, features), row by row in the order that the machine's datapath reads."""
-    matrix = inputs.T if machine.feature_major else inputs
-    return packed(matrix, element) if isinstance(element, Plain) else pack_rows(matrix, machine.matrix.operands)
 
 
 def _fill_weight_tiles(image: Bytes, flow: Dataflow, tiling: Tiling, stored: StoredTiles) -> None:

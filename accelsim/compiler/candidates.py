@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.reads import NO_LIMIT
-from accelsim.compiler.tiles import Footprint, Tiling, cuts, halvings, operands_samples, sums_samples, whole_folds
+from accelsim.compiler.tiles import (
+    ChannelGroups,
+    Footprint,
+    Tiling,
+    cuts,
+    halvings,
+    operands_samples,
+    sums_samples,
+    whole_folds,
+)
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -174,8 +183,8 @@ class Candidates:
         groups, product = self.flow.product.channel_groups, self.flow.product
         if groups is None:
             return np.ones(len(self.tile_k))
-        outputs = cuts(product.n, self.flow.columns)
-        shares = {k: float(groups.read(cuts(product.k, k), outputs).mean()) for k in np.unique(self.tile_k).tolist()}
+        size = product.k, product.n
+        shares = {k: _share(groups, *size, k, self.flow.columns) for k in np.unique(self.tile_k).tolist()}
         return np.array([shares[k] for k in self.tile_k.tolist()])
 
     @cached_property
@@ -183,6 +192,12 @@ class Candidates:
         """Bytes of one slot in each memory, as `Dataflow.footprint` has them."""
         weight = self.weight_tile_place + np.where(self.staging > 0, 0, self.staged_bytes)
         return self.flow.slots_bytes(self.tile_m, self.features, self.tile_n, weight)
+
+
+@lru_cache(maxsize=2**14)  # layers that are alike, strips of one above all, ask again and again
+def _share(groups: ChannelGroups, k: int, n: int, tile_k: int, columns: int) -> float:
+    """Share of the weight tiles that hold more than the zeros between groups of channels."""
+    return float(groups.read(cuts(k, tile_k), cuts(n, columns)).mean())
 
 
 def _weight_tiles(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:

@@ -76,6 +76,8 @@ def _bound_sums(product: Product) -> None:
     assert not isinstance(given, Float)  # noqa: S101 - as the caller has it
     bits = 48 if given.operand == "int16" else 32
     largest = max(abs(given.qmin), given.qmax)
+    if product.results.rounding in requantize.FLOAT_MODES:
+        bias = np.zeros(1, np.int64)  # of a network that came with it, whose sums wrap as the machine's do
     most = max(-int(bias.min()), int(bias.max()))
     # most products are so far below the limit that their shapes and types say it
     weight = product.weights

@@ -14,6 +14,9 @@ from accelsim.errors import DefectError
 
 Float64 = NDArray[np.float64]
 
+#: Bits of integers in memory.
+_HELD_BITS = (2, 4, 8, 16, 32, 64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Integer:
@@ -28,7 +31,7 @@ class Integer:
     signed
         Whether integers are signed.
     bits
-        64, 32, 16, 8, 4 or 2.
+        64, 32, 16, 8, 4 or 2; of networks that come quantized also others up to 16, held as the next wider of these.
     distinct
         How many different values there are at most, where their numbers stand in memory in their place; 0 if any
         value may come.
@@ -43,12 +46,12 @@ class Integer:
     @property
     def operand(self) -> OperandType:
         """Type of a multiplier's operand that takes them."""
-        return INTEGERS[self.bits]
+        return INTEGERS[self.memory_bits]
 
     @property
     def memory_bits(self) -> int:
         """Bits of a number in memory."""
-        return self.bits
+        return next(bits for bits in _HELD_BITS if bits >= self.bits)
 
     @property
     def qmin(self) -> int:
@@ -63,7 +66,7 @@ class Integer:
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """Type that holds the integers."""
-        return np.dtype(f"{'i' if self.signed else 'u'}{max(1, self.bits // 8)}")
+        return np.dtype(f"{'i' if self.signed else 'u'}{max(1, self.memory_bits // 8)}")
 
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.generic]:
         """Nearest integers (ties to even), clamped; same shape, `dtype`."""

@@ -143,7 +143,7 @@ def row(
     mode: int, sums: Int32, first: int, constants: Channels, channel: int, columns: int, zero_point: int, qmin: int,
     qmax: int, out: Results, at: int,
 ) -> None:  # fmt: skip
-    """Requantize a row.
+    """Requantize a row; sums with their bias wrap at 32 bits.
 
     Parameters
     ----------
@@ -163,31 +163,31 @@ def row(
     s, c, o = np.uint64(first), np.uint64(channel), np.uint64(at)
     if mode == ONCE_UP:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _once_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == ONCE_AWAY:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _once_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == TWICE_AWAY:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _twice_away(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == FLOAT:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _float(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits
     elif mode == FLOAT_SUM:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _float_sum(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])), zero_point)
             out[o + j] = min(max(q, qmin), qmax) & bits
     else:
         for j in range(np.uint64(columns)):
-            total = int(np.int64(sums[s + j]) + bias[c + j])
+            total = int(np.int32(np.int64(sums[s + j]) + bias[c + j]))
             q = _twice_up(total, int(np.int64(multiplier[c + j])), int(np.int64(shift[c + j])))
             out[o + j] = min(max(q + zero_point, qmin), qmax) & bits

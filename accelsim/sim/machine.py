@@ -231,7 +231,7 @@ class Core:
         multiplier = _channels(scales[: 4 * channels].copy().view("<i4").astype(np.int64), p)
         shift = _channels(scales[4 * channels :].view(np.int8), p)
         mode = requantize.MODES[p.rounding]
-        total = self.memories.sums(sums.region) + bias
+        total = (self.memories.sums(sums.region) + bias).astype(f"<i{sum_bytes}").astype(np.int64)  # adders wrap
         q = requantize.requantize(total, multiplier, shift, p.zero_point, mode, qmin=p.qmin, qmax=p.qmax)
         self.memories.store_operands(result.region, q, INTEGERS[p.result_bits])
 

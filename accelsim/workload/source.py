@@ -12,7 +12,7 @@ from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload import library
 from accelsim.workload.arrays import read_arrays
 from accelsim.workload.data import CALIBRATION, Data, calibrated, drawn, read_data, read_text, with_data
-from accelsim.workload.importers import gguf, huggingface, onnx
+from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.load import read_network
 from accelsim.workload.network import Network
@@ -65,24 +65,29 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
         With every fault found.
     """
     asked = source if isinstance(source, Source) else Source(source)
-    path = library.found(asked.name) or Path(asked.name)
+    path = library.found(asked.name)
+    if path is None and asked.name in library.KNOWN:
+        raise ConfigError(f"{asked.name} must be brought to this computer first: accelsim get {asked.name}")
+    name = asked.name if path else None
+    path = path or Path(asked.name)
     if path.is_dir() and (path / "workload.yaml").is_file():
         path = path / "workload.yaml"
     if not _is_imported(path):
-        name = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
-        network = read_network(name, variant, values=values)
+        file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
+        network = read_network(file, variant, values=values)
         return _with_data(network, path, asked)
     if variant is not None:
         raise ConfigError(f"recipe must not begin with the variant {variant!r}, of which {path} has none")
     imported = _import(path, asked)
+    graph = replace(imported.graph, name=name) if name else imported.graph
     empty: tuple[()] = ()
-    bare = Network(imported.graph, empty, None, empty, imported.sha256, calibrated_on="", orders=imported.orders)
+    bare = Network(graph, empty, None, empty, imported.sha256, calibrated_on="", orders=imported.orders)
     return _with_data(bare, path, asked, drawn_values=values)
 
 
 def _is_imported(path: Path) -> bool:
     """Whether an importer reads it."""
-    return path.suffix.lower() in {".onnx", ".gguf"} or (path.is_dir() and not (path / "workload.yaml").is_file())
+    return path.suffix.lower() in {".onnx", ".gguf", ".pth", ".pt"} or (path.is_dir() and not (path / "workload.yaml").is_file())
 
 
 def _import(path: Path, asked: Source) -> Imported:
@@ -90,6 +95,8 @@ def _import(path: Path, asked: Source) -> Imported:
     try:
         if path.suffix.lower() == ".onnx":
             return onnx.load(path, batch=asked.batch, shapes=asked.shapes)
+        if path.suffix.lower() in {".pth", ".pt"}:
+            return torch.load(path, batch=asked.batch or 1)
         length = _length(asked)
         if path.suffix.lower() == ".gguf":
             return gguf.load(path, batch=asked.batch or 1, length=length)

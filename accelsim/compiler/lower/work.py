@@ -108,7 +108,7 @@ def element_type(name: str, element: Element) -> ElementType:
     if isinstance(element, Float):
         kind = floats.get(element.operand)
     elif isinstance(element, Integer):
-        kind = known.get((element.bits, element.signed))
+        kind = known.get((element.memory_bits, element.signed))
     if kind is None:
         names = ", ".join(kind.name.lower() for kind in ElementType)
         raise CompileError(f"node {name}: numbers must be of a type that the vector unit has ({names}), not {element}")

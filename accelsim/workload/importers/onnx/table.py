@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from accelsim.graph.ops.function import Function
 from accelsim.workload.importers.onnx.families import (
     activations,
+    arbitrary,
     constants,
     convolutions,
     elementwise,
@@ -214,6 +215,18 @@ OPERATORS: dict[str, Operator] = {
     "com.microsoft.QLinearGlobalAveragePool": _images(quantized.GLOBAL_AVERAGE_POOL, 1),
     "com.microsoft.QLinearSigmoid": _each(quantized.qlinear_unary(elementwise.floating("sigmoid")), 1),
     "com.microsoft.QLinearLeakyRelu": _each(quantized.qlinear_unary(activations.with_alpha("leaky_relu", 0.01)), 1),
+    "MatMulInteger": Operator(quantized.matmul_integer, 10),
+    "ConvInteger": _images(quantized.conv_integer, 10),
+    "DynamicQuantizeLinear": Operator(quantized.dynamic_quantize_linear, 11),
+    **{
+        f"{domain}.{name}": _each(rule, 1)
+        for domain in ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+        for name, rule in (
+            ("Quant", arbitrary.quant),
+            ("IntQuant", arbitrary.quant),
+            ("BipolarQuant", arbitrary.bipolar_quant),
+        )
+    },
     "com.microsoft.QLinearConcat": _each(quantized.qlinear_concat, 1),
     # constants
     "Constant": Operator(constants.constant),

@@ -6,7 +6,7 @@ MatMul of two tensors    the same with s_a s_b / s_y
 GlobalAveragePool        the same with s_x / (s_y n) of the sums of n pixels (MlasQLinearGlobalAveragePool)
 AveragePool              clamp(rint(float32(sums) float32(s_x / (s_y n)) + z_y)) (qlinear_pool.cc)
 Mul                      clamp(rint(float32(products) float32(s_a s_b / s_y) + z_y)) (MlasQLinearMul)
-Add                      clamp(rint(fma(a, s_a / s_y, fma(b, s_b / s_y, f)))) (MlasQLinearAdd with AVX2), see `ScaledAdd`
+Add                      clamp(rint(fma(a, s_a / s_y, fma(b, s_b / s_y, f)))) (MlasQLinearAdd with AVX2): `ScaledAdd`
 functions, conversions   a table of 256 entries, each rint(function(s_x (q - z_x)) / s_y) + z_y
 =======================  ============================================================================================
 
@@ -177,7 +177,7 @@ class Emit:
                 parts[0] if len(parts) == 1 else self.put(f"{joined}.join", Concat(rank + axis), parts, joined)
             )
         last = self.put(node.name, node.op, sides, f"{node.name}.products")
-        self.requantize(last, _factor(left, np.float32([right.scale]), to), to, formed)
+        self.requantize(last, _factor(left, _one(right.scale), to), to, formed)
 
     @staticmethod
     def _splits(element: Integer, *, held: bool) -> list[Int64 | None]:
@@ -210,7 +210,7 @@ class Emit:
         """A product of two tensors, number by number."""
         a, b = (self.element(name) for name in names)
         last = self.put(node.name, Mul(), names, f"{node.name}.products")
-        self.requantize(last, _factor(a, np.float32([b.scale]), to), to, formed, BEFORE)
+        self.requantize(last, _factor(a, _one(b.scale), to), to, formed, BEFORE)
 
     def mean(self, node: Node, x: str, to: Integer, formed: str) -> None:
         """A mean of windows, or of whole images."""
@@ -222,7 +222,7 @@ class Emit:
             pixels, scheme = shape[1] * shape[2], BEHIND
         last = self.put(node.name, node.op, (x,), f"{node.name}.sums")
         factor = np.float32(element.scale) / (np.float32(to.scale) * np.float32(pixels))
-        self.requantize(last, np.float32([factor]), to, formed, scheme)
+        self.requantize(last, _one(factor), to, formed, scheme)
 
     def table(self, name: str, x: str, entries: Int64, to: Integer, formed: str) -> str:
         """A function of 8-bit integers: entry q - qmin for each q."""
@@ -239,6 +239,11 @@ class Emit:
 def _fits(numbers: Int64, bits: int) -> bool:
     """Whether signed integers of so many bits hold all of them."""
     return bits <= 8 and bool((numbers >= -(2 ** (bits - 1))).all() and (numbers < 2 ** (bits - 1)).all())
+
+
+def _one(scale: Any) -> Float32:
+    """One scale, float32, shape (1,)."""
+    return np.array([scale], np.float32)
 
 
 def _factor(x: Integer, other: Float32, to: Integer) -> Float32:

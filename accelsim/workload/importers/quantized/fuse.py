@@ -21,6 +21,7 @@ from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.norm import BatchNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
@@ -38,6 +39,8 @@ Int64 = NDArray[np.int64]
 PLACES: tuple[type[Op], ...] = (Reshape, Transpose, Slice, Gather, Copy, MaxPool)
 #: Operators of single numbers, which a table of 256 entries stands for.
 SINGLE: tuple[type[Op], ...] = (Function, Relu, Elementwise, Add, Mul)
+#: Scales of weights below which no sum of them counts, and one to have in their place.
+_DEAD, _SOME = np.float32(1e-30), np.float32(2.0**-20)
 #: Nodes that one table stands for at most.
 _LONGEST = 16
 
@@ -60,12 +63,15 @@ class _Chain(NamedTuple):
         Operator of one or more dequantized tensors.
     bias
         Node that adds a constant to it, or None.
+    norm
+        Normalization by statistics of training behind that, or None.
     relus
         ReLUs behind them.
     """
 
     head: Node
     bias: Node | None
+    norm: Node | None
     relus: tuple[Node, ...]
 
 
@@ -84,15 +90,11 @@ class _Fusing:
             if not (isinstance(node.op, Quantize) and self._fused(node)):
                 del self.emit.nodes[before:]
                 self.emit.nodes.append(node)
-        nodes = _once(self.emit.nodes)
-        return Graph.formed(
-            self.given.name,
-            {**known, **self.emit.known},
-            nodes,
-            self.given.inputs,
-            self.given.outputs,
-            self.given.states,
+        known |= self.emit.known
+        fused = Graph.formed(
+            self.given.name, known, self.emit.nodes, self.given.inputs, self.given.outputs, self.given.states
         )
+        return fused.rebuilt(nodes=_once(fused.nodes))
 
     def _fused(self, node: Node) -> bool:
         """Put the integer form of what a Quantize reads, if it is known."""
@@ -101,10 +103,14 @@ class _Fusing:
         assert isinstance(to, Integer)  # noqa: S101 - as the operator has it
         if to.bits > 8 or np.ndim(to.scale):
             return False
-        chain = self._chain(node.inputs[0])
+        return self._float(node.inputs[0], to, formed)
+
+    def _float(self, name: str, to: Integer, formed: str) -> bool:
+        """Put the integer form of a float that nobody else reads, if it is known."""
+        chain = self._chain(name)
         if chain is not None and self._operator(chain, to, formed):
             return True
-        return self._placed(node, to, formed) or self._looked_up(node, to, formed)
+        return self._placed(name, to, formed) or self._looked_up(name, to, formed)
 
     def _chain(self, name: str) -> _Chain | None:
         """What forms a float, up to its head."""
@@ -113,12 +119,14 @@ class _Fusing:
         while node is not None and isinstance(node.op, Relu):
             relus.insert(0, node)
             node = self._alone(node.inputs[0])
-        bias = None
+        bias, norm = None, None
+        if node is not None and isinstance(node.op, BatchNorm) and all(map(self.given.constant, node.inputs[1:])):
+            norm, node = node, self._alone(node.inputs[0])
         if node is not None and isinstance(node.op, Add) and self._is_constant(node.inputs[1]):
             before = self._alone(node.inputs[0])
             if before is not None and isinstance(before.op, Conv | MatMul):
                 bias, node = node, before
-        return None if node is None else _Chain(node, bias, tuple(relus))
+        return None if node is None else _Chain(node, bias, norm, tuple(relus))
 
     def _alone(self, name: str) -> Node | None:
         """The node that forms a value which one node alone reads, and nobody outside; None if there is no such."""
@@ -147,13 +155,10 @@ class _Fusing:
         rounded = emit.ended(formed, chain.relus, to)
         match head.op:
             case Conv() | MatMul() if len(names) == 2 and names[0] and self._is_constant(head.inputs[1]):
-                grid = grid_of(self.given, head.inputs[1])
-                if grid is None or grid.by_feature is None:
+                if not self._weighted(chain, names[0], to, rounded):
                     return False
-                bias = self._bias(chain, names[0], grid)
-                if chain.bias and bias is None:
-                    return False
-                emit.weighted(head, names[0], grid, bias, to, rounded)
+            case _ if chain.norm:
+                return False
             case MatMul() if len(names) == 2 and names[0] and names[1] and chain.bias is None:
                 emit.of_two(head, (names[0], names[1]), to, rounded)
             case Add() | Mul() if names[0] and names[1]:
@@ -168,32 +173,74 @@ class _Fusing:
         emit.rectify(rounded, chain.relus, to, formed)
         return True
 
-    def _bias(self, chain: _Chain, x: str, grid: Grid) -> Int64 | None:
+    def _weighted(self, chain: _Chain, x: str, to: Integer, formed: str) -> bool:
+        """Put a product with a constant, if that stands on integers whose scales are those of its outputs."""
+        grid = grid_of(self.given, chain.head.inputs[1])
+        if grid is None or grid.by_feature is None:
+            return False
+        grid, shift = self._normalized(chain, grid)
+        if grid.by_feature is None or not (grid.by_feature > 0).all():
+            return False
+        bias = self._bias(chain, x, grid, shift)
+        if (chain.bias or chain.norm) and bias is None:
+            return False
+        self.emit.weighted(chain.head, x, grid, bias, to, formed)
+        return True
+
+    def _normalized(self, chain: _Chain, grid: Grid) -> tuple[Grid, NDArray[np.float64] | None]:
+        """Weights times what a normalization multiplies their sums by, and the bias that it leaves behind."""
+        if chain.norm is None:
+            return grid, None
+        op = chain.norm.op
+        assert isinstance(op, BatchNorm)  # noqa: S101 - as the chain has it
+        gamma, beta, mean, variance = (self.given[name].numbers.astype(np.float64) for name in chain.norm.inputs[1:])
+        factor = gamma / np.sqrt(variance + op.epsilon)
+        bias = np.zeros_like(mean)
+        if chain.bias:
+            own = grid_of(self.given, chain.bias.inputs[1])
+            held = self.given[chain.bias.inputs[1]].data if own is None else own.numbers * own.scale
+            assert held is not None  # noqa: S101 - as the chain has it
+            bias = held.astype(np.float64).reshape(-1)
+        scale = (grid.scale * np.abs(factor)).astype(np.float32)
+        dead = scale < _DEAD  # of channels that training has given up only the bias is left
+        sign = np.where(factor < 0, -1, 1)
+        scaled = grid._replace(numbers=np.where(dead, 0, grid.numbers * sign), scale=np.where(dead, _SOME, scale))
+        return scaled, (bias - mean) * factor + beta
+
+    def _bias(self, chain: _Chain, x: str, grid: Grid, shift: NDArray[np.float64] | None) -> Int64 | None:
         """The bias at the scale of the sums: as it is where it stands there, else the nearest."""
-        if chain.bias is None:
+        if chain.bias is None and shift is None:
             return None
         scale, weight = np.float32(self.emit.element(x).scale), grid.by_feature
         assert weight is not None  # noqa: S101 - as the caller has it
         wanted = scale * weight
+        if shift is not None:
+            nearest = np.rint(shift / wanted)
+            return nearest.astype(np.int64) if (np.abs(nearest) < 2**31).all() else None
+        assert chain.bias is not None  # noqa: S101 - as above
         own = grid_of(self.given, chain.bias.inputs[1])
         features = self.given[chain.bias.output].features
         if own is not None:
-            if own.numbers.shape != (features,) or own.by_feature is None:
+            if own.numbers.size != features or own.by_feature is None:
                 return None
             if np.allclose(own.by_feature, wanted, rtol=1e-5, atol=0):
-                return own.numbers
+                return own.numbers.reshape(features)
             numbers = own.numbers * own.scale.astype(np.float64)
         else:
             numbers = self.given[chain.bias.inputs[1]].numbers.astype(np.float64)
-        if numbers.shape != (features,):
+        if numbers.size != features:
             return None
-        nearest = np.rint(numbers / wanted)
+        nearest = np.rint(numbers.reshape(features) / wanted)
         return nearest.astype(np.int64) if (np.abs(nearest) < 2**31).all() else None
 
-    def _placed(self, node: Node, to: Integer, formed: str) -> bool:
-        """Put operators that give numbers other places, and a table if they are another type's."""
+    def _placed(self, name: str, to: Integer, formed: str) -> bool:
+        """Put operators that give numbers other places; they choose alike among floats and among their integers."""
+        last = self._alone(name)
+        relus: list[Node] = []
+        while last is not None and isinstance(last.op, Relu):
+            relus.insert(0, last)
+            last = self._alone(last.inputs[0])
         path: list[Node] = []
-        last: Node | None = self._alone(node.inputs[0])
         while last is not None and isinstance(last.op, PLACES) and len(path) < _LONGEST:
             if not all(map(self.given.constant, last.inputs[1:])):
                 return False
@@ -201,22 +248,31 @@ class _Fusing:
             if self._integers(last.inputs[0]):
                 break
             last = self._alone(last.inputs[0])
+        rounded = self.emit.ended(formed, relus, to)
         if last is not None and isinstance(last.op, Concat) and not path:
-            return self._joined(last, to, formed)
-        first = self._integers(path[0].inputs[0]) if path else None
+            done = self._joined(last, to, rounded)
+        else:
+            done = bool(path) and self._moved(path, to, rounded)
+        if done:
+            self.emit.rectify(rounded, relus, to, formed)
+        return done
+
+    def _moved(self, path: Sequence[Node], to: Integer, formed: str) -> bool:
+        """Put operators of places behind what forms their numbers, which are the result's integers by then."""
+        given = path[0].inputs[0]
+        first = self._integers(given)
         if first is None:
-            return False
-        element = self.emit.element(first)
-        same = element == to
-        if not same and element.bits != 8:
-            return False
-        name = first
+            first = f"{given}.integers"
+            if not self._float(given, to, first):
+                return False
+        elif self.emit.element(first) != to:
+            element, before = self.emit.element(first), first
+            if element.bits != 8 or to.bits != 8:
+                return False
+            first = self.emit.table(f"{formed}.convert", before, self._entries(element, (), "", to), to, f"{given}.to")
         for number, part in enumerate(path):
-            target = formed if same and number == len(path) - 1 else f"{part.output}.integers"
-            name = self.emit.put(part.name, part.op, (name, *part.inputs[1:]), target)
-        if not same:
-            entries = self._entries(element, (), "", to)
-            self.emit.table(f"{formed}.convert", name, entries, to, formed)
+            target = formed if number == len(path) - 1 else f"{part.output}.integers"
+            first = self.emit.put(part.name, part.op, (first, *part.inputs[1:]), target)
         return True
 
     def _joined(self, node: Node, to: Integer, formed: str) -> bool:
@@ -237,11 +293,11 @@ class _Fusing:
         self.emit.put(node.name, node.op, names, formed)
         return True
 
-    def _looked_up(self, node: Node, to: Integer, formed: str) -> bool:
+    def _looked_up(self, result: str, to: Integer, formed: str) -> bool:
         """Put a table for operators of single numbers."""
         inner: list[Node] = []
         leaves: set[str] = set()
-        wanted = [node.inputs[0]]
+        wanted = [result]
         while wanted:
             name = wanted.pop()
             if self._integers(name):
@@ -264,7 +320,7 @@ class _Fusing:
         if element.bits != 8 or to.bits != 8:
             return False
         order = [part for part in self.given.nodes if part in inner]
-        entries = self._entries(element, order, leaf, to, node.inputs[0])
+        entries = self._entries(element, order, leaf, to, result)
         name = order[-1].name if order else f"{formed}.convert"
         self.emit.table(name, integers, entries, to, formed)
         return True

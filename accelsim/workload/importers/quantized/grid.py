@@ -54,8 +54,8 @@ class Grid(NamedTuple):
         rows = self.scale.reshape(-1, self.scale.shape[-1]) if self.scale.ndim else self.scale.reshape(1, 1)
         if (rows != rows[:1]).any():
             return None
-        first = rows[0]
-        return first[:1].copy() if (first == first[0]).all() else first.copy()
+        first = np.array(rows[0], np.float32)
+        return first[:1] if (first == first[0]).all() else first
 
 
 def grid_of(graph: Graph, name: str) -> Grid | None:

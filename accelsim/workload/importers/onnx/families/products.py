@@ -8,6 +8,7 @@ import numpy as np
 
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.expand import Expand
+from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
 from accelsim.graph.ops.transpose import Transpose
@@ -37,10 +38,12 @@ def matmul(c: Translation, n: OnnxNode) -> Tensor:
 
 def factors(c: Translation, a: Tensor, b: Tensor) -> tuple[Value, Value]:
     """Values of two factors; of a flattened image the weights' rows are put in the order of its numbers."""
-    if a.block and a.rank == 2 and b.known and b.rank == 2:
+    if a.block and a.rank == 2 and b.rank == 2:
         channels, height, width = a.block
         rows = np.arange(a.shape[-1]).reshape(channels, height, width).transpose(1, 2, 0).reshape(-1)
-        return a.value, c.constant(b.numbers[rows], f"{c.name}.weight", b.value.element)
+        if b.known:
+            return a.value, c.constant(b.numbers[rows], f"{c.name}.weight", b.value.element)
+        return a.value, c.put(Gather(0), c.plain(b), c.constant(rows))
     return c.plain(a), c.plain(b)
 
 

@@ -1,21 +1,26 @@
 """Quantized operators: floats between Dequantize and Quantize, which `importers.quantized` brings to integers.
 
 So an operator of integers means what its float form means of what integers stand for, and files with QLinear operators
-become what files with QuantizeLinear and DequantizeLinear become. Of onnxruntime's domain, and of qonnx's and Brevitas'.
+become what files with QuantizeLinear and DequantizeLinear become. Operators of onnxruntime's domain are among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.graph.element import Integer
+from accelsim.graph.ops.elementwise import Elementwise, ElementwiseName
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
+from accelsim.graph.ops.reduce import Reduce, ReduceName
 from accelsim.workload.importers.onnx.dtypes import DTYPES, FLOAT32, DType
 from accelsim.workload.importers.onnx.families import convolutions, pools, products
-from accelsim.workload.importers.onnx.families.elementwise import added, multiplied
+from accelsim.workload.importers.onnx.families.elementwise import added, converted, multiplied, taken
 from accelsim.workload.importers.onnx.families.shapes import concat
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode, axis_of
@@ -23,6 +28,7 @@ from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
 
 Rule = Callable[[Translation, OnnxNode], Tensor]
+Array = NDArray[Any]
 
 #: Types that QuantizeLinear forms, or reads.
 _INTEGERS = tuple(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32"))
@@ -68,7 +74,7 @@ def dequantized(c: Translation, n: OnnxNode, number: int, scale: int, zero: int,
         found, point = _scale(scales), int(zeros.reshape(()))
         if not x.known:
             return _of_one_scale(c, x, found, point)
-        return _of_constant(c, x, np.float32(found).reshape(()), np.int64(point).reshape(()), n.name)
+        return _of_constant(c, x, np.array(found), np.array(point), n.name)
     if not x.known:
         raise RefusedError("a tensor that is computed must have one scale and one zero point")
     place, shape = axis_of(axis, x.rank), [1] * x.rank
@@ -90,12 +96,23 @@ def _of_one_scale(c: Translation, x: Tensor, scale: np.float32, zero: int) -> Te
     return replace(x, value=c.put(Dequantize(), value), dtype=FLOAT32)
 
 
-def _of_constant(c: Translation, x: Tensor, scale: np.ndarray, zero: np.ndarray, name: str) -> Tensor:  # type: ignore[type-arg]
-    """A constant, kept as integers less their zero points, whose bits and sign are those that it has in the file."""
+def _of_constant(c: Translation, x: Tensor, scale: Array, zero: Array, name: str) -> Tensor:
+    """A constant as integers less their zero points."""
+    return of_integers(c, x, x.numbers.astype(np.int64) - zero, scale, 8 * x.dtype.itemsize, name)
+
+
+def of_integers(c: Translation, x: Tensor, numbers: Array, scale: Array, bits: int, name: str) -> Tensor:
+    """What a constant is as integers times scales, which the graph keeps apart until it is known who reads it.
+
+    Parameters
+    ----------
+    numbers, scale
+        Integers less their zero points, of the tensor's shape, and scales that are broadcast to it.
+    bits
+        Of the integers; twice as many if zero points leave larger ones.
+    """
     if not np.isfinite(scale).all() or not (scale > 0).all():
         raise RefusedError("scales must be finite and above 0")
-    numbers = x.numbers.astype(np.int64) - zero
-    bits, signed = 8 * x.dtype.itemsize, x.dtype.kind == "i"
     fits = -(2 ** (bits - 1)) <= numbers.min(initial=0) and numbers.max(initial=0) < 2 ** (bits - 1)
     kind = Integer(1.0, 0, signed=True, bits=bits if fits else 2 * bits)
     integers = c.constant(numbers.astype(kind.dtype), f"{name}.integers", kind)
@@ -103,11 +120,11 @@ def _of_constant(c: Translation, x: Tensor, scale: np.ndarray, zero: np.ndarray,
     return replace(x, value=c.put(Dequantize(), integers, scales, fold=False), dtype=FLOAT32)
 
 
-def _zeros(n: OnnxNode, number: int) -> np.ndarray:  # type: ignore[type-arg]
+def _zeros(n: OnnxNode, number: int) -> Array:
     return n.constant(number, "zero point") if n.has(number) else np.zeros((), np.int64)
 
 
-def _scale(found: np.ndarray) -> np.float32:  # type: ignore[type-arg]
+def _scale(found: Array) -> np.float32:
     value = np.float32(found.reshape(-1)[0])
     if not np.isfinite(value) or value <= 0:
         raise RefusedError(f"its scale must be finite and above 0, not {value}")
@@ -154,7 +171,7 @@ def _bias(c: Translation, n: OnnxNode, number: int, scales: tuple[int, int]) -> 
     scale = first * other
     if scale.size not in {1, given.shape[-1]}:
         raise RefusedError(f"its bias must be {scale.size} numbers, one a scale, not {given.shape[-1]}")
-    return _of_constant(c, given, scale if scale.size > 1 else scale.reshape(()), np.int64(0), f"{n.name}.bias")
+    return _of_constant(c, given, scale if scale.size > 1 else scale.reshape(()), np.array(0), f"{n.name}.bias")
 
 
 def qlinear_matmul(c: Translation, n: OnnxNode) -> Tensor:
@@ -212,3 +229,53 @@ def qlinear_concat(c: Translation, n: OnnxNode) -> Tensor:
 
 ADD, MULTIPLY = qlinear_pair(added), qlinear_pair(multiplied)
 AVERAGE_POOL, GLOBAL_AVERAGE_POOL = qlinear_pool(pools.average_pool), qlinear_pool(pools.global_average_pool)
+
+
+# integers whose scales come with the data
+
+_INT32 = np.dtype(np.int32)
+
+
+def _centred(c: Translation, n: OnnxNode, number: int, zero: int, axis: int) -> Tensor:
+    """An input of integers less its zero points, one or one for each number of an axis, as floats."""
+    x = n.given(number)
+    found = converted(c, x, FLOAT32)
+    if not n.has(zero):
+        return found
+    point = converted(c, n.given(zero), FLOAT32)
+    if point.count > 1:
+        shape = [1] * x.rank
+        shape[axis_of(axis, x.rank)] = point.count
+        point = c.tensor(c.reshaped(c.plain(point), tuple(shape)), FLOAT32)
+    return taken(c, Elementwise("subtract"), found, point)
+
+
+def matmul_integer(c: Translation, n: OnnxNode) -> Tensor:
+    """Sums of products of integers."""
+    a, b = _centred(c, n, 0, 2, -2), _centred(c, n, 1, 3, -1)
+    return converted(c, products.matmul(c, _floats(n, a, b)), _INT32)
+
+
+def conv_integer(c: Translation, n: OnnxNode) -> Tensor:
+    """Sums of a convolution of integers."""
+    x, w = _centred(c, n, 0, 2, 1), _centred(c, n, 1, 3, 0)
+    return converted(c, convolutions.conv(c, _floats(n, x, w)), _INT32)
+
+
+def dynamic_quantize_linear(c: Translation, n: OnnxNode) -> tuple[Tensor, Tensor, Tensor]:
+    """Floats to unsigned bytes over the range that they have, its scale, and its zero point."""
+    x, zero = n.real(0), c.known_tensor(np.zeros((), np.float32))
+    flat = c.tensor(c.reshaped(c.plain(x), (x.count,)), FLOAT32)
+
+    def alone(name: ElementwiseName, bound: ReduceName) -> Tensor:
+        end = replace(flat, value=c.put(Reduce(bound, (0,), keeps=False), flat.value), shape=(), axes=())
+        return taken(c, Elementwise(name), end, zero)
+
+    low, high = alone("minimum", "smallest"), alone("maximum", "largest")
+    bytes_ = c.known_tensor(np.array(255, np.float32))
+    scale = taken(c, Elementwise("divide"), taken(c, Elementwise("subtract"), high, low), bytes_)
+    point = taken(c, Elementwise("divide"), taken(c, Elementwise("subtract"), zero, low), scale)
+    point = c.unary(c.unary(point, Function("clip", 0.0, 255.0)), Function("round"))
+    steps = c.unary(taken(c, Elementwise("divide"), x, scale), Function("round"))
+    numbers = c.unary(added(c, steps, point, f"{n.name}.add"), Function("clip", 0.0, 255.0))
+    return converted(c, numbers, _UINT8, n.name), scale, converted(c, point, _UINT8)

@@ -79,7 +79,9 @@ def read_op(value: object, *, scales: Scales | None = None) -> Op:
     for field in dataclasses.fields(kind):
         if field.name not in given and field.default is dataclasses.MISSING:
             raise ValueError(f"{name}: {field.name}: must be given, but is missing")
-    found = {key: _attribute(f"{name}: {key}", attributes[key], field, scales) for key, field in given.items()}
+    found: dict[str, Any] = {
+        key: _attribute(f"{name}: {key}", attributes[key], field, scales) for key, field in given.items()
+    }
     op = kind(**found)
     wrong = _misfit(op)
     if wrong:
@@ -89,6 +91,10 @@ def read_op(value: object, *, scales: Scales | None = None) -> Op:
 
 def _attribute(place: str, hint: Any, value: object, scales: Scales | None) -> object:
     """An attribute of an operator."""
+    if hint is Op:
+        if isinstance(value, dict) and Op in _attributes(_known().get(str(value.get("kind")), Op)).values():
+            raise ValueError(f"{place}: must be an operator of numbers, not {value['kind']}")
+        return read_op(value, scales=scales)
     is_element = hint in (Element, Integer)
     try:
         if not is_element:
@@ -145,6 +151,8 @@ def write_op(op: Op, *, element: Callable[[Element], dict[str, Any]] | None = No
 
 def _plain(value: object, written: Callable[[Element], dict[str, Any]]) -> object:
     match value:
+        case Op():
+            return write_op(value, element=written)
         case Integer() | Float() | Signs() | Plain():
             return written(value)
         case tuple():

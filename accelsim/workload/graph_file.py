@@ -410,12 +410,12 @@ class _Reader:
             least, most = op.arity
             if not least <= len(given) <= most:
                 key = ("nodes", i, "reads")
-                raise UnfitError(f"must be {least} to {most} values, not {len(given)}")
+                raise UnfitError(f"must be {_values(least, most)}, not {len(given)}")
             key = ("nodes", i)
             types = op.infer(*given)
             if len(types) != len(spec.forms):
                 key = ("nodes", i, "forms")
-                raise UnfitError(f"must be {len(types)} values, not {len(spec.forms)}")
+                raise UnfitError(f"must be {_values(len(types), len(types))}, not {len(spec.forms)}")
         except WorkloadError:
             raise
         except UNFIT as error:
@@ -424,6 +424,12 @@ class _Reader:
             self._check_size(("nodes", i), name, kind)
             values[name] = Value(name, kind.shape, kind.element)
         return Node(spec.name, op, tuple(spec.reads), tuple(spec.forms))
+
+
+def _values(least: int, most: int) -> str:
+    """How many values."""
+    count = str(least) if least == most else f"{least} to {most}"
+    return f"{count} value{'' if most == 1 else 's'}"
 
 
 def _in_file(shape: Shape, order: list[int]) -> Shape:

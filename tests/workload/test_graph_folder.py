@@ -202,3 +202,136 @@ def test_operators_come_back(op: Op) -> None:
     if scales:
         with pytest.raises(ValueError, match="not 'channels'"):
             read_op(said)
+
+
+# what is wrong with a file
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small network that a person has written."""
+    save_file(
+        {"w": np.ones((4, 3), np.float32), "b": np.ones(3, np.float32), "i": np.ones(3, np.int64),
+         "s": np.array([1.0, -1.0]), "q": np.full((3, 1, 18), 60, np.uint8)},
+        tmp_path / "weights.safetensors",
+    )  # fmt: skip
+    (tmp_path / "workload.yaml").write_text(WRITTEN)
+    return tmp_path
+
+
+WRITTEN = """kind: workload
+name: small
+description: d
+source: s
+weights: weights.safetensors
+inputs:
+  x: {shape: [2, 4]}
+constants:
+  w: {shape: [4, 3]}
+  b: {shape: [3]}
+nodes:
+  - {name: product, op: MatMul, reads: [x, w], forms: [p]}
+  - {name: sum, op: {kind: Add}, reads: [p, b], forms: [y]}
+outputs: [y]
+"""
+
+
+def test_a_person_can_write_one(folder: Path) -> None:
+    network = load_network(str(folder))
+    (y,) = outputs(network, exactly=False)
+    np.testing.assert_allclose(y, network.inputs[0].sum(axis=1, keepdims=True).repeat(3, axis=1) + 1, rtol=1e-5)
+
+
+W, P = "workload.yaml", "must be a file inside the workload's folder, not "
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("reads: [p, b]", "reads: [y, b]",
+         f"{W}:13:42: nodes.1.reads.0: must be there before it is read, but 'y' is formed by 'sum', which is not"),
+        ("reads: [x, w]", "reads: [y, w]",
+         f"{W}:12:41: nodes.0.reads.0: must be there before it is read, but 'y' is formed by 'sum', which is not"),
+        ("reads: [x, w]", "reads: [x, ww]",
+         f"{W}:12:44: nodes.0.reads.1: must be a known value, not 'ww'; did you mean 'w'?"),
+        ("outputs: [y]", "outputs: [z]",
+         f"{W}:14:11: outputs.0: must be a known value, not 'z'; known are b, p, w, x, y"),
+        ("forms: [y]", "forms: [p]",
+         f"{W}:13:57: nodes.1.forms.0: must be another name than that at nodes.0.forms.0, 'p'"),
+        ("forms: [y]", "forms: [x]",
+         f"{W}:13:57: nodes.1.forms.0: must be another name than that at inputs.x, 'x'"),
+        ("name: sum", "name: product",
+         f"{W}:13:6: nodes.1.name: must be another name than that at nodes.0.name, 'product'"),
+        ("op: MatMul", "op: MatMull",
+         f"{W}:12:21: nodes.0.op: must be a known operator, not 'MatMull'; did you mean 'MatMul'?"),
+        ("{kind: Add}", "{kind: Add, axis: 1}",
+         f"{W}:13:17: nodes.1.op: must be a known attribute, not 'axis'; known are none"),
+        ("op: MatMul", "op: LayerNorm",
+         f"{W}:12:21: nodes.0.op: LayerNorm: epsilon: must be given, but is missing"),
+        ("{kind: Add}", "{kind: Quantize, to: {kind: channels, bits: 8, signed: true, scales: s, zero_point: 0}}",
+         f"{W}:13:17: nodes.1.op: scales of 's' must be above 0 and finite"),
+        ("shape: [2, 4]", "shape: [2, 5]",
+         f"{W}:12:5: nodes.0: x and w must be (..., M, K) and (..., K, N), not (2, 5) and (4, 3)"),
+        ("reads: [p, b]", "reads: [p]", f"{W}:13:34: nodes.1.reads: must be 2 values, not 1"),
+        ("forms: [y]", "forms: [y, z]", f"{W}:13:49: nodes.1.forms: must be 1 value, not 2"),
+        ("shape: [4, 3]", "shape: [3, 4]", f"{W}:9:3: constants.w: must have shape (3, 4), not (4, 3)"),
+        ("shape: [4, 3]", "shape: [3, 4], order: [1, 0]",
+         f"{W}:12:5: nodes.0: x and w must be (..., M, K) and (..., K, N), not (2, 4) and (3, 4)"),
+        ("shape: [4, 3]", "shape: [4, 3], order: [1, 1]",
+         f"{W}:9:22: constants.w.order: must be axes 0 to 1 in some order, not [1, 1]"),
+        ("w: {shape: [4, 3]}", "w: {shape: [4, 3], tensor: v}",
+         f"{W}:9:3: constants.w: must be a known tensor of weights.safetensors, not 'v'; known are b, i, q, s, w"),
+        ("w: {shape: [4, 3]}", "w: {shape: [4, 3], tensors: w}",
+         f"{W}:9:22: constants.w.tensors: must be a known key, not 'tensors'; did you mean 'tensor'?"),
+        ("b: {shape: [3]}", "b: {shape: [3], element: {kind: integer, bits: 8, signed: true, scale: 1.0, zero_point: 0}}",
+         f"{W}:10:3: constants.b: must be a tensor of type I8, not F32"),
+        ("b: {shape: [3]}", "b: {shape: [3], element: {kind: integer, bits: 8, signd: true, scale: 1.0, zero_point: 0}}",
+         f"{W}:10:19: constants.b.element.signed: must be given, but is missing"),
+        ("b: {shape: [3]}", "b: {shape: [3], pattern: [4, 2]}",
+         f"{W}:10:19: constants.b.pattern: must be N and M, 1 <= N <= M, not 4 and 2"),
+        ("w: {shape: [4, 3]}", "w: {shape: [32, 3], tensor: w, blocks: q4_0}",
+         f"{W}:9:3: constants.w: must be a tensor of type U8, not F32"),
+        ("w: {shape: [4, 3]}", "w: {shape: [4, 3], tensor: q, blocks: q4_0}",
+         f"{W}:9:33: constants.w.blocks: must be a matrix of floats with a multiple of 32 inputs in the file, "
+         "not of shape (4, 3)"),
+        ("shape: [2, 4]", "shape: [2, 4000000000]",
+         f"{W}:7:18: inputs.x.shape.1: must be less than or equal to 2147483647, not 4000000000"),
+        ("shape: [2, 4]", "shape: [2147483647, 2147483647, 4]", f"{W}:7:7: inputs.x.shape: 'x' must fit in "),
+        ("shape: [4, 3]", "shape: [2147483647, 2147483647]", f"{W}:9:7: constants.w.shape: constants must fit in "),
+        ("{kind: Add}", "{kind: Pad, before: [0, 2147483647], behind: [2147483647, 0]}",
+         f"{W}:13:84: nodes.1.reads: must be 1 value, not 2"),
+        ("weights: weights", "weights: ../weights", f"{W}:5:1: weights: {P}'../weights.safetensors'"),
+        ("weights: weights.safetensors", "weights: weights.safetensors\ndata: /etc/passwd",
+         f"{W}:6:1: data: {P}'/etc/passwd'"),
+        ("outputs: [y]", "outputs: [y]\norders: {x: [0, 0]}",
+         f"{W}:15:10: orders.x: must be axes 0 to 1 in some order, not [0, 0]"),
+        ("outputs: [y]", "outputs: [y]\norders: {xx: [0, 1]}",
+         f"{W}:15:10: orders.xx: must be a known input or output, not 'xx'; did you mean 'x'?"),
+        ("outputs: [y]", "outputs: [y]\nlayers: []",
+         f"{W}:11:1: nodes: must be absent where there are layers: a network is the one or the other"),
+        ("outputs: [y]", "outputs: [y]\nstates: [{read: h, written: y, shape: [2, 3]}]",
+         f"{W}:15:1: states: state 'h' of small must be read by a node"),
+        ("outputs: [y]", "outputs: [y]\noutput: [y]",
+         f"{W}:15:1: output: must be a known key, not 'output'; did you mean 'outputs'?"),
+        ("inputs:\n", "inputs:\n  x: {shape: [3]}\n", f"{W}:8:3: must be valid YAML: found duplicate key \"x\""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_place(old: str, new: str, expected: str, folder: Path) -> None:
+    assert old in WRITTEN
+    (folder / W).write_text(WRITTEN.replace(old, new, 1))
+    with pytest.raises(AccelSimError) as error:
+        load_network(str(folder))
+    lines = [line.replace(f"{folder}/", "") for line in str(error.value).splitlines()]
+    assert lines[0].startswith(expected)
+
+
+def test_files_that_are_not_whole(folder: Path) -> None:
+    whole = (folder / "weights.safetensors").read_bytes()
+    for content in (b"", whole[:100], whole[:-8], b"\xff" * 8 + whole[8:]):
+        (folder / "weights.safetensors").write_bytes(content)
+        (line,) = refused("run", folder)
+        assert line.startswith(f"{folder}/workload.yaml:5:1: weights: must be a whole safetensors file: ")
+    (folder / "weights.safetensors").unlink()
+    (folder / "weights.safetensors").symlink_to("/dev/zero")
+    (line,) = refused("check", folder / "workload.yaml")
+    assert "must be a file inside the workload's folder" in line

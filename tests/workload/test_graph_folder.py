@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf_files
+import jsonschema
 import language_models
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
+from accelsim.provenance import versions
 from accelsim.workload.graph_folder import folder_files, in_memory
 from accelsim.workload.network import Network
 from accelsim.workload.source import Source, load_network
@@ -242,6 +245,7 @@ def test_a_person_can_write_one(folder: Path) -> None:
     np.testing.assert_allclose(y, network.inputs[0].sum(axis=1, keepdims=True).repeat(3, axis=1) + 1, rtol=1e-5)
 
 
+INTEGERS = "{kind: integer, bits: 8, signed: true, scale: 1.0, zero_point: 0}"
 W, P = "workload.yaml", "must be a file inside the workload's folder, not "
 
 
@@ -283,9 +287,9 @@ W, P = "workload.yaml", "must be a file inside the workload's folder, not "
          f"{W}:9:3: constants.w: must be a known tensor of weights.safetensors, not 'v'; known are b, i, q, s, w"),
         ("w: {shape: [4, 3]}", "w: {shape: [4, 3], tensors: w}",
          f"{W}:9:22: constants.w.tensors: must be a known key, not 'tensors'; did you mean 'tensor'?"),
-        ("b: {shape: [3]}", "b: {shape: [3], element: {kind: integer, bits: 8, signed: true, scale: 1.0, zero_point: 0}}",
+        ("b: {shape: [3]}", f"b: {{shape: [3], element: {INTEGERS}}}",
          f"{W}:10:3: constants.b: must be a tensor of type I8, not F32"),
-        ("b: {shape: [3]}", "b: {shape: [3], element: {kind: integer, bits: 8, signd: true, scale: 1.0, zero_point: 0}}",
+        ("b: {shape: [3]}", f"b: {{shape: [3], element: {INTEGERS.replace('signed', 'signd')}}}",
          f"{W}:10:19: constants.b.element.signed: must be given, but is missing"),
         ("b: {shape: [3]}", "b: {shape: [3], pattern: [4, 2]}",
          f"{W}:10:19: constants.b.pattern: must be N and M, 1 <= N <= M, not 4 and 2"),
@@ -335,3 +339,168 @@ def test_files_that_are_not_whole(folder: Path) -> None:
     (folder / "weights.safetensors").symlink_to("/dev/zero")
     (line,) = refused("check", folder / "workload.yaml")
     assert "must be a file inside the workload's folder" in line
+
+
+# the command
+
+
+def images(folder: Path, name: str, count: int) -> Path:
+    rng = np.random.default_rng(count)
+    pictures = rng.integers(0, 256, (count, 1, 28, 28), dtype=np.uint8)
+    np.savez(folder / name, Input3=pictures, labels=rng.integers(0, 10, count))
+    return folder / name
+
+
+def test_an_imported_folder_is_checked_described_and_evaluated(tmp_path: Path) -> None:
+    data, more, out = images(tmp_path, "images.npz", 5), images(tmp_path, "more.npz", 3), tmp_path / "new" / "out"
+    done = accelsim("import", "onnx", model("float", tmp_path), "--data", data, "--calibration", more, "-o", out)
+    assert done.returncode == 0, done.stderr
+    files = ["workload.yaml", "weights.safetensors", "data.npz", "calibration.npz"]
+    assert done.stderr.splitlines() == [f"wrote {out / name}" for name in files]
+    assert sorted(path.name for path in out.iterdir()) == sorted(files)
+    assert (out / "data.npz").read_bytes() == data.read_bytes()
+    assert accelsim("check", out / "workload.yaml").stdout == f"{out / W}: ok, workload mnist_conv_float\n"
+    jsonschema.validate(read_yaml(out / W).data, json.loads(accelsim("schema", "workload").stdout))
+    provenance = read_yaml(out / W).data["provenance"]
+    assert provenance["accelsim"] == versions()["accelsim"]
+    assert provenance["files"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (model("float", tmp_path), data, more)
+    }
+    network = load_network(str(out))
+    assert network.calibrated_on == "calibration.npz"
+    assert [len(x) for x in (network.inputs[0], network.calibration[0])] == [5, 3]
+    given = ["--data", data, "--calibration", more]
+    said = [
+        json.loads(accelsim("evaluate", source, "--recipe", "int8", "--json", *options).stdout)
+        for source, options in ((model("float", tmp_path), given), (out, []), (out / W, given))
+    ]
+    for each in said:
+        del each["provenance"]
+    assert said[0] == said[1] == said[2]
+
+
+def test_texts_become_tokens_in_the_folder(tmp_path: Path) -> None:
+    gguf_files.write(tmp_path / "m.gguf", language_models.llama(width=32, ffn=32, tokens=40), "Q8_0", texts=True)
+    (tmp_path / "a.txt").write_text("a few words, and a few more of them" * 4)
+    arguments = ["--data", tmp_path / "a.txt", "--shape", "input_ids=1,6"]
+    done = accelsim("import", "gguf", tmp_path / "m.gguf", *arguments, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    direct = load_network(Source(str(tmp_path / "m.gguf"), data=tmp_path / "a.txt", shapes={"input_ids": (1, 6)}))
+    again = load_network(str(tmp_path / "out"))
+    np.testing.assert_array_equal(direct.inputs[0], again.inputs[0])
+    assert type(direct.task) is type(again.task)
+    same_graphs(direct.graph, again.graph)
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    language_models.bert(layers=1).save(tmp_path / "bert")
+    for kind, source, expected in (
+        ("onnx", "m.gguf", "m.gguf: must be an ONNX file, .onnx"),
+        ("gguf", "bert", "bert: must be a GGUF file, .gguf"),
+        ("hf", "m.gguf", "m.gguf: must be a Hugging Face directory"),
+        ("gguf", "m.gguf", "m.gguf: "),
+    ):
+        (line,) = refused("import", kind, source, "-o", "out", cwd=tmp_path)
+        assert line.startswith(expected)
+    images(tmp_path, "images.npz", 2)
+    (line,) = refused("import", "onnx", model("float", tmp_path), "--data", "images.npz", "--batch", "2", "-o", "out",
+                      cwd=tmp_path)  # fmt: skip
+    assert line == "--batch must be absent where --data says how many samples there are"
+    (line,) = refused("import", "hf", "bert", "--data", "images.npz", "-o", "out", cwd=tmp_path)
+    assert line.startswith("images.npz: must hold the input 'input_ids'")
+    assert not (tmp_path / "out").exists()
+
+
+# mutations
+
+VALUES = [
+    None,
+    True,
+    -1,
+    0,
+    3,
+    2**31,
+    2**70,
+    1e308,
+    0.5,
+    float("inf"),
+    "",
+    "x",
+    "y" * 300,
+    [],
+    [1],
+    {},
+    {"kind": "Conv"},
+]
+
+
+def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path, *(place for key, part in items for place in places(part, (*path, key)))]
+
+
+def mutate(data: Any, rng: np.random.Generator) -> None:
+    """Change, remove, double or exchange something of a file."""
+    found = places(data)[1:]
+    *path, key = found[int(rng.integers(len(found)))]
+    holder = data
+    for part in path:
+        holder = holder[part]
+    match int(rng.integers(5)):
+        case 0:
+            holder[key] = VALUES[int(rng.integers(len(VALUES)))]
+        case 1:
+            del holder[key]
+        case 2 if isinstance(holder, list):
+            holder.insert(int(rng.integers(len(holder) + 1)), holder[key])
+        case 3 if isinstance(holder, dict):
+            holder[f"{key}x"] = holder.pop(key)
+        case _:
+            other = found[int(rng.integers(len(found)))]
+            value = data
+            for part in other:
+                value = value[part] if not isinstance(value, dict) or part in value else None
+            holder[key] = json.loads(json.dumps(value))
+
+
+def tried(folder: Path) -> bool:
+    """Whether a folder loads; if not, lines say why, soon."""
+    begin = time.perf_counter()
+    try:
+        load_network(str(folder))
+    except AccelSimError as error:
+        assert error.exit_code == 2, error
+        assert all("\n" not in str(fault) for fault in error.faults)
+        return False
+    finally:
+        assert time.perf_counter() - begin < 10
+    return True
+
+
+def fuzz(folder: Path, rng: np.random.Generator, count: int) -> int:
+    """How many of so many mutated folders load."""
+    data, weights = read_yaml(folder / W).data, (folder / "weights.safetensors").read_bytes()
+    yaml, good = YAML(typ="safe", pure=True), 0
+    for number in range(count):
+        if number % 4 == 3:
+            broken = bytearray(weights)
+            broken[int(rng.integers(min(len(broken), 2000)))] = int(rng.integers(256))
+            (folder / "weights.safetensors").write_bytes(broken)
+        else:
+            changed = json.loads(json.dumps(data))
+            for _ in range(int(rng.integers(1, 3))):
+                mutate(changed, rng)
+            yaml.dump(changed, folder / W)
+        good += tried(folder)
+        (folder / "weights.safetensors").write_bytes(weights)
+        yaml.dump(data, folder / W)
+    return good
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_mutated_folders(seed: int, tmp_path: Path) -> None:
+    rng, count = np.random.default_rng(seed), 2000 if seed else 40
+    good = fuzz(of_graph(typed(), tmp_path / "all"), rng, count)
+    good += fuzz(written(model("tied", tmp_path), tmp_path / "tied"), rng, count // 10)
+    assert 0 < good < count

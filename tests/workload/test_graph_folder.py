@@ -412,6 +412,16 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_the_shown_file_is_what_is_written(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "workload_folders.md").read_text()
+    shown = text.split("```yaml\n")[1].split("```")[0].replace("accelsim: 0.1.0", f"accelsim: {versions()['accelsim']}")
+    assert accelsim("import", "onnx", model("float", tmp_path), "-o", tmp_path).returncode == 0
+    whole = (tmp_path / W).read_text()
+    for part in shown.split("...\n"):
+        assert part in whole
+        whole = whole[whole.index(part) + len(part) :]
+
+
 # mutations
 
 VALUES = [

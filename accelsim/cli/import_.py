@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import output
+from accelsim.cli import options, output
+from accelsim.errors import AccelSimError, Fault
 
-app = typer.Typer(
-    help="Write workload.yaml and arch.yaml from other tools' files.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="Write workloads from other tools' files.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
-def options() -> None:
-    """Write workload.yaml and arch.yaml from other tools' files."""
+def importers() -> None:
+    """Write workloads from other tools' files."""
 
 
 @app.command("scalesim")
@@ -50,3 +49,78 @@ def scalesim(
     for file, notes in ((topology, layers.notes), (config, found.notes if found else [])):
         for note in notes:
             typer.echo(f"{file}: {note}", err=True)
+
+
+Folder = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder for workload.yaml, weights.safetensors and the data.")
+]
+
+
+@app.command("onnx")
+def onnx(
+    source: Annotated[Path, typer.Argument(help="ONNX file (.onnx).")],
+    folder: Folder,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
+) -> None:
+    """Import an ONNX file."""
+    _require(source, is_kind=source.suffix.lower() == ".onnx", kind="an ONNX file, .onnx")
+    _import(source, folder, data, calibration, batch, shape)
+
+
+@app.command("gguf")
+def gguf(
+    source: Annotated[Path, typer.Argument(help="GGUF file (.gguf).")],
+    folder: Folder,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
+) -> None:
+    """Import a GGUF file; its weights stay in their blocks."""
+    _require(source, is_kind=source.suffix.lower() == ".gguf", kind="a GGUF file, .gguf")
+    _import(source, folder, data, calibration, batch, shape)
+
+
+@app.command("hf")
+def hf(
+    source: Annotated[Path, typer.Argument(help="Hugging Face directory (config.json, safetensors).")],
+    folder: Folder,
+    data: options.Data = None,
+    calibration: options.Calibration = None,
+    batch: options.Batch = None,
+    shape: options.Shapes = None,
+) -> None:
+    """Import a Hugging Face directory."""
+    is_kind = source.is_dir() and not (source / "workload.yaml").exists()
+    _require(source, is_kind=is_kind, kind="a Hugging Face directory")
+    _import(source, folder, data, calibration, batch, shape)
+
+
+def _require(source: Path, *, is_kind: bool, kind: str) -> None:
+    if not is_kind:
+        raise AccelSimError(Fault(f"must be {kind}", str(source)))
+
+
+def _import(
+    source: Path,
+    folder: Path,
+    data: Path | None,
+    calibration: Path | None,
+    batch: int | None,
+    shape: list[str] | None,
+) -> None:
+    """Write the folder of a source that is read as `accelsim run` reads it."""
+    output.require_folder(folder)
+    if data and batch is not None:
+        raise AccelSimError("--batch must be absent where --data says how many samples there are")
+    from accelsim.files import write_all
+    from accelsim.workload.graph_folder import folder_files
+    from accelsim.workload.source import load_network
+
+    network = load_network(options.source_of(str(source), data, calibration, batch, shape), values=False)
+    origin = source.name or source.resolve().name
+    for path in write_all(folder, folder_files(network, origin, data, calibration)):
+        typer.echo(f"wrote {path}", err=True)

@@ -14,7 +14,9 @@ def schema(
     kind: Annotated[str, typer.Argument(help="arch, dram, tech, recipe, workload, sweep, result, plan or program.")],
 ) -> None:
     """Print the JSON Schema of a kind of file, for editors and other tools."""
-    from pydantic import BaseModel
+    from typing import Any
+
+    from pydantic import TypeAdapter
 
     from accelsim.compress.recipe import Recipe
     from accelsim.config.arch import Machine
@@ -24,14 +26,15 @@ def schema(
     from accelsim.isa.program import Header
     from accelsim.plan import Plan
     from accelsim.results import Summary
+    from accelsim.workload.graph_file import GraphSpec
     from accelsim.workload.load import WorkloadSpec
 
-    models: dict[str, type[BaseModel]] = {
+    models: dict[str, Any] = {
         "arch": Machine,
         "dram": Part,
         "tech": Technology,
         "recipe": Recipe,
-        "workload": WorkloadSpec,
+        "workload": WorkloadSpec | GraphSpec,
         "sweep": SweepSpec,
         "result": Summary,
         "plan": Plan,
@@ -39,4 +42,4 @@ def schema(
     }
     if kind not in models:
         raise ConfigError(unknown_name("kind", kind, models))
-    typer.echo(json.dumps(models[kind].model_json_schema(), indent=2))
+    typer.echo(json.dumps(TypeAdapter(models[kind]).json_schema(), indent=2))

@@ -14,10 +14,10 @@ from accelsim.compiler.moves import Moves, Stored
 from accelsim.compiler.scratchpad import Scratchpads
 from accelsim.compiler.tables import TableBuilder
 from accelsim.compiler.tiles import Place
+from accelsim.graph.element_info import element_info
 from accelsim.graph.value import Value
 from accelsim.isa.computations import Computation, NodeInfo, TensorInfo
 from accelsim.isa.opcodes import COMPUTE, RECEIVE, SEND
-from accelsim.isa.operators import element_info
 
 Int64 = NDArray[np.int64]
 

@@ -297,13 +297,15 @@ def _models(annotation: object) -> list[type[BaseModel]]:
 
 def _at(model: type[BaseModel], loc: Path_) -> list[type[BaseModel]]:
     """Models that pydantic may have been in at a location."""
-    models = [model]
+    models, is_mapping = [model], False
     for part in loc:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_mapping:
+            is_mapping = False
             continue
         tagged = [m for m in models if len(models) > 1 and _has_tag(m, part)]
         fields = [m.model_fields[part].annotation for m in models if part in m.model_fields]
         models = tagged or [inner for annotation in fields for inner in _models(annotation)]
+        is_mapping = not tagged and any(typing.get_origin(annotation) is dict for annotation in fields)
     return models
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from accelsim.config.model import NAME, Frozen, quantity
-from accelsim.errors import AccelSimError
 from accelsim.formats.operands import pack_rows, unpack_rows
+from accelsim.golden.operators import UNFIT, OpField
 from accelsim.graph.element import Element, Integer, Plain
+from accelsim.graph.element_info import ElementInfo
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.expand import Expand
@@ -28,7 +29,6 @@ from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
 from accelsim.graph.value import Value
-from accelsim.isa.operators import ElementInfo, OpField
 from accelsim.memory.region import Region, view
 
 #: Largest side of a tensor, and axes that it has at most.
@@ -37,8 +37,6 @@ MAX_SIDE, MAX_AXES = 2**31 - 1, 8
 MOVES = (Concat, Expand, Gather, GatherElements, GatherNd, Pad, Slice, Transpose)
 #: Operations of a multiplication whose product is summed.
 OPS_PER_MAC = 2
-#: What unfit attributes make numpy and the operators raise.
-UNFIT = (AccelSimError, ArithmeticError, IndexError, MemoryError, TypeError, ValueError)
 
 
 class TensorInfo(Frozen):

@@ -11,7 +11,8 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.errors import Fault, ProgramError
 from accelsim.golden import exact, interpreter
-from accelsim.isa.computations import UNFIT, Computation
+from accelsim.golden.operators import UNFIT
+from accelsim.isa.computations import Computation
 from accelsim.isa.opcodes import Compute, HostTransfer, Memory
 from accelsim.memory.region import Region, view
 from accelsim.sim.memories import Memories

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from accelsim.golden.task import Classification, Embeddings, Language, Regressio
 from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.gather import Gather
+from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, Value
 from accelsim.workload.arrays import read_arrays
 from accelsim.workload.importers.texts import Texts
-from accelsim.workload.network import Inputs
+from accelsim.workload.network import Inputs, Network
 
 Arrays = Mapping[str, NDArray[Any]]
 #: Names of arrays that are no inputs.
@@ -97,6 +98,25 @@ def read_text(path: Path, graph: Graph, texts: Texts) -> Data:
 
 #: Largest text.
 MAX_TEXT_BYTES = 2**30
+
+
+def with_data(network: Network, data: Data, file: str) -> Network:
+    """The network with test data of a file, which fix ranges too where nothing else does."""
+    network = replace(
+        network,
+        graph=with_samples(network.graph, len(data.inputs[0])),
+        inputs=data.inputs,
+        task=data.task,
+        sha256=network.sha256 | data.sha256,
+    )
+    if network.calibration:
+        return network
+    return replace(network, calibration=data.inputs, calibrated_on=f"the test data, {file}")
+
+
+def calibrated(network: Network, data: Data, file: str) -> Network:
+    """The network with calibration data of a file."""
+    return replace(network, calibration=data.inputs, calibrated_on=file, sha256=network.sha256 | data.sha256)
 
 
 def _fitting(array: NDArray[Any], value: Value, order: tuple[int, ...] | None, place: Fault) -> NDArray[Any]:

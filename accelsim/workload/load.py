@@ -1,4 +1,4 @@
-"""Workload files: a YAML description beside safetensors of weights and data."""
+"""Workload files: a YAML description, of layers or of a graph, beside safetensors of weights and data."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
-from safetensors import SafetensorError, safe_open
 
 from accelsim.config import shipped
-from accelsim.config.load import Document, read_yaml, validate
+from accelsim.config.load import Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
-from accelsim.errors import Fault, WorkloadError, reason, unknown_name
+from accelsim.errors import Fault, WorkloadError, unknown_name
 from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
+from accelsim.workload.graph_file import GraphSpec, read_graph
 from accelsim.workload.layer import (
     MAX_ROWS,
     MAX_SIDE,
@@ -33,8 +33,7 @@ from accelsim.workload.layer import (
 )
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
-
-MAX_TENSOR_FILE_BYTES = 2**36
+from accelsim.workload.tensor_files import TensorFiles
 
 
 class DataSpec(Frozen):
@@ -171,12 +170,14 @@ class Workload:
 
     path: Path
     document: Document
-    spec: WorkloadSpec
+    spec: WorkloadSpec | GraphSpec
     sha256: str
 
     @property
     def files(self) -> dict[str, Path]:
-        """Files of tensors, by the name that the workload gives them."""
+        """Files of tensors and data, by the name that the workload gives them."""
+        if isinstance(self.spec, GraphSpec):
+            return {name: self.path.parent / name for name in self.spec.files}
         named = [self.spec.weights, self.spec.data and self.spec.data.file]
         named += [variant.weights for variant in self.spec.variants.values()]
         return {name: self.path.parent / name for name in named if name}
@@ -191,6 +192,11 @@ def read_workload(name_or_path: str) -> Workload:
 
 def workload_of(path: Path, document: Document, sha256: str) -> Workload:
     """Check what a workload file says, or would say after a change; see `read_network`."""
+    if "nodes" in document.data:
+        if "layers" in document.data:
+            text = "must be absent where there are layers: a network is the one or the other"
+            raise WorkloadError(document.fault(("nodes",), text))
+        return Workload(path, document, validate(document, GraphSpec), sha256)
     spec = validate(document, WorkloadSpec)
     faults = _structure_faults(document, spec)
     if faults:
@@ -201,10 +207,11 @@ def workload_of(path: Path, document: Document, sha256: str) -> Workload:
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
     """Read or draw the tensors of a workload; see `read_network`."""
     spec = workload.spec
-    if variant is not None and variant not in spec.variants:
-        raise WorkloadError(
-            workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, spec.variants))
-        )
+    variants = {} if isinstance(spec, GraphSpec) else spec.variants
+    if variant is not None and variant not in variants:
+        raise WorkloadError(workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, variants)))
+    if isinstance(spec, GraphSpec):
+        return read_graph(workload.path, workload.document, spec, workload.sha256)
     try:
         if spec.synthetic is None:
             return _read(workload.document, workload.path, spec, workload.sha256, variant)
@@ -322,24 +329,15 @@ def _chain_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:
     return faults
 
 
-class _Tensors:
-    """Reads and checks tensors of the files that a workload names; collects faults instead of raising."""
+class _Tensors(TensorFiles):
+    """Reads and checks tensors of the files that a list of layers names; collects faults instead of raising."""
 
     outlined = False
 
     def __init__(self, document: Document, folder: Path) -> None:
-        self._document = document
-        self._folder = folder.resolve()
-        self._files: dict[str, Any] = {}
-        self.faults: list[Fault] = []
-        self.sha256: dict[str, str] = {}
+        super().__init__(document, folder)
         self.weights: str = document.data["weights"]
         self.weights_key: tuple[int | str, ...] = ("weights",)
-
-    def fault(self, key: tuple[int | str, ...], message: str) -> None:
-        fault = self._document.fault(key, message)
-        if fault not in self.faults:
-            self.faults.append(fault)
 
     def floats(
         self, key: tuple[int | str, ...], file: str, name: str, shape: tuple[int | None, ...]
@@ -393,8 +391,7 @@ class _Tensors:
 
     def _steps(self, key: tuple[int | str, ...], name: str, count: int) -> NDArray[np.float32] | None:
         """Positive steps of a layer, shape (count,); None if the file of weights has none of the name."""
-        handle = self._open(self.weights_key, self.weights)
-        if handle is None or name not in handle.keys():  # noqa: SIM118 - not a mapping
+        if self.open(self.weights_key, self.weights) is None or name not in self.names(self.weights):
             return None
         found = self.floats(key, self.weights, name, (count,))
         if (found <= 0).any():
@@ -407,52 +404,10 @@ class _Tensors:
         return self._tensor(key, file, name, shape, {"I64", "I32", "I16", "I8", "U8"}).astype(np.int64)
 
     def _tensor(
-        self,
-        key: tuple[int | str, ...],
-        file: str,
-        name: str,
-        shape: tuple[int | None, ...],
-        dtypes: set[str],
+        self, key: Path_, file: str, name: str, shape: tuple[int | None, ...], dtypes: set[str]
     ) -> NDArray[Any]:
-        empty = np.zeros([0] * len(shape), np.float32)  # after a fault nothing is taken, whatever the shape promises
-        handle = self._open(self.weights_key if file == self.weights else ("data", "file"), file)
-        if handle is None:
-            return empty
-        if name not in handle.keys():  # noqa: SIM118 - not a mapping
-            self.fault(key, unknown_name(f"tensor of {file}", name, handle.keys()))
-            return empty
-        view = handle.get_slice(name)
-        given, dtype = tuple(view.get_shape()), view.get_dtype()
-        if dtype not in dtypes:
-            self.fault(key, f"must be a tensor of type {' or '.join(sorted(dtypes))}, not {dtype}")
-            return empty
-        if len(given) != len(shape) or any(w is not None and w != g for w, g in zip(shape, given, strict=True)):
-            wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            self.fault(key, f"must have shape ({wanted}), not ({', '.join(map(str, given))})")
-            return empty
-        tensor: NDArray[Any] = handle.get_tensor(name)
-        return tensor
-
-    def _open(self, key: tuple[int | str, ...], file: str) -> Any:
-        if file in self._files:
-            return self._files[file]
-        self._files[file] = None
-        try:
-            path = (self._folder / file).resolve()
-            if not path.is_relative_to(self._folder):
-                self.fault(key, f"must be a file inside the workload's folder, not {file!r}")
-                return None
-            if path.stat().st_size > MAX_TENSOR_FILE_BYTES:
-                self.fault(key, f"must be at most {MAX_TENSOR_FILE_BYTES} bytes, not {path.stat().st_size}")
-                return None
-            self._files[file] = safe_open(path, framework="numpy")
-            with path.open("rb") as stream:
-                self.sha256[file] = hashlib.file_digest(stream, "sha256").hexdigest()
-        except (OSError, ValueError, RuntimeError) as error:
-            self.fault(key, f"must be a readable file: {file}: {reason(error)}")
-        except SafetensorError as error:
-            self.fault(key, f"must be a whole safetensors file: {file}: {error}")
-        return self._files[file]
+        of_file = self.weights_key if file == self.weights else ("data", "file")
+        return self.tensor(key, of_file, file, name, shape, dtypes)
 
 
 def _shaped(tensor: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
 from accelsim.graph.graph import Graph
-from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload import library
 from accelsim.workload.arrays import read_arrays
-from accelsim.workload.data import CALIBRATION, Data, drawn, read_data, read_text
+from accelsim.workload.data import CALIBRATION, Data, calibrated, drawn, read_data, read_text, with_data
 from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.load import read_network
@@ -141,35 +140,14 @@ def _data(file: Path, network: Network, path: Path) -> Data:
 def _with_data(network: Network, path: Path, asked: Source, *, drawn_values: bool = True) -> Network:
     """The network with the data that were asked for, or with drawn ones if it has none."""
     if asked.data:
-        network = _given(network, _data(asked.data, network, path), asked)
+        network = with_data(network, _data(asked.data, network, path), asked.data.name)
     elif not network.inputs:
         network = _drawn(network, values=drawn_values)
     if asked.calibration:
-        data = _data(asked.calibration, network, path)
-        network = replace(
-            network,
-            calibration=data.inputs,
-            calibrated_on=asked.calibration.name,
-            sha256=network.sha256 | data.sha256,
-        )
+        network = calibrated(network, _data(asked.calibration, network, path), asked.calibration.name)
     if asked.batch is not None:
         network = network.first(asked.batch)
     return network
-
-
-def _given(network: Network, data: Data, asked: Source) -> Network:
-    """The network with test data of a file, which fix ranges too where nothing else does."""
-    assert asked.data  # noqa: S101 - as who calls has it
-    network = replace(
-        network,
-        graph=with_samples(network.graph, len(data.inputs[0])),
-        inputs=data.inputs,
-        task=data.task,
-        sha256=network.sha256 | data.sha256,
-    )
-    if network.calibration:
-        return network
-    return replace(network, calibration=data.inputs, calibrated_on=f"the test data, {asked.data.name}")
 
 
 def _drawn(network: Network, *, values: bool) -> Network:

@@ -16,6 +16,7 @@ from accelsim.config.tech import Technology
 from accelsim.errors import ConfigError
 from accelsim.isa.program import Header
 from accelsim.results import Summary
+from accelsim.workload.graph_file import GraphSpec
 from accelsim.workload.load import WorkloadSpec
 
 EDGE = shipped.path_of("arch", "edge-ws").read_text()
@@ -144,7 +145,7 @@ def _inner(annotation: object) -> list[type[BaseModel]]:
     return [m for a in typing.get_args(annotation) for m in _inner(a)]
 
 
-@pytest.mark.parametrize("root", [Machine, Technology, Recipe, WorkloadSpec, Header, Summary])
+@pytest.mark.parametrize("root", [Machine, Technology, Recipe, WorkloadSpec, GraphSpec, Header, Summary])
 def test_every_field_has_a_unit_and_a_description(root: type[BaseModel]) -> None:
     for model in models(root):
         assert model.__doc__

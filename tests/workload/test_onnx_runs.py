@@ -15,6 +15,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.errors import CompileError
+from accelsim.golden.operators import read_op, write_op
 from accelsim.graph.element import REAL, Integer, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.convert import Convert
@@ -24,7 +25,6 @@ from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.scatter import ScatterElements
-from accelsim.isa.operators import read_op, write_op
 from accelsim.workload.importers.onnx import load
 from accelsim.workload.network import Network
 

@@ -36,6 +36,7 @@ def test_run_prints_one_json_object_and_saves_all_files(tmp_path: Path) -> None:
         "dashboard.html",
         "layers.parquet",
         "occupancy.parquet",
+        "outputs.npz",
         "result.json",
         "timeline.parquet",
     ]

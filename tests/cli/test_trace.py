@@ -34,6 +34,7 @@ def test_a_trace_may_lie_in_the_folder_of_the_result(tmp_path: Path) -> None:
         "dashboard.html",
         "layers.parquet",
         "occupancy.parquet",
+        "outputs.npz",
         "result.json",
         "timeline.parquet",
         "trace.json.gz",

@@ -96,7 +96,7 @@ class Gguf:
             size = path.stat().st_size
             if not path.is_file() or size > MAX_FILE_BYTES:
                 raise WorkloadError(Fault(f"must be a file of at most {MAX_FILE_BYTES} bytes", str(path)))
-            data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+            data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
             raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
         try:

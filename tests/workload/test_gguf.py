@@ -31,7 +31,7 @@ def evaluated(graph: Graph, ids: list[int]) -> np.ndarray[Any, Any]:
     return real.evaluate(graph, (np.array([ids]),), ("logits",))["logits"][0]
 
 
-@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K"])
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"])
 def test_matrices_of_each_type_are_the_numbers_that_they_stand_for(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "small.gguf"
     model = gguf_files.write(path, small(), kind)

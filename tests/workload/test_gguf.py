@@ -83,6 +83,7 @@ def test_architectures_are_those_of_transformers(
         ({"attention__clamp_kqv": 2.0}, "llama.attention.clamp_kqv: must be a known field of llama, but is none"),
         ({"attention__value_length": 12}, "llama.attention.head_count: must fit 2 heads of keys, 6 and 12 wide"),
         ({"rope__dimension_count": 99}, "llama.rope.dimension_count: must be an integer from 2 to 6, not 99"),
+        ({"rope__dimension_count": 3}, "llama.rope.dimension_count: must be even, not 3"),
         ({"rope__scaling__type": 3}, "llama.rope.scaling.type: must be a text"),
     ],
 )

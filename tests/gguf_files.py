@@ -88,8 +88,8 @@ def named(name: str) -> str:
 def quantized(data: NDArray[np.float32], kind: str) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Blocks of a tensor, and the numbers that they stand for; random blocks where the package has no quantizer."""
     dtype = gguf.GGMLQuantizationType[kind]
-    if kind in {"Q4_K", "Q6_K"}:
-        layout, rng = LAYOUTS["q4_k" if kind == "Q4_K" else "q6_k"], np.random.default_rng(data.size)
+    if kind in {"Q4_K", "Q5_K", "Q6_K"}:
+        layout, rng = LAYOUTS[kind.lower()], np.random.default_rng(data.size)  # type: ignore[index]
         blocks = rng.integers(0, 256, (len(data), data.shape[1] // 256, layout.bytes), dtype=np.uint8)
         for at in layout.scales:
             scale = rng.normal(size=(*blocks.shape[:2], 1)) / (40 * data.shape[1])

@@ -52,7 +52,7 @@ def _concat(draw: st.DrawFn, shape: Shape, axis: int) -> Step:
 
 
 def _slice(draw: st.DrawFn, shape: Shape, axis: int) -> Step | None:
-    constants = tuple(np.array([number]) for number in (1, 99, axis))
+    constants = tuple(np.array([number]) for number in (1, 2**20, axis))
     return Step("Slice (X, C0, C1, C2)", _set(shape, axis, shape[axis] - 1), constants) if shape[axis] > 1 else None
 
 

@@ -68,6 +68,10 @@ def test_other_numbers_in_their_place_give_blocks_up(tmp_path: Path) -> None:
     ):
         executed(typed(graph, "fp16"), (IDS,), computing("edge-ws-fp16"))
     network = Network(graph, (IDS,), None, (IDS,), {})
+    plain = typed(graph, "bf16")
+    other = plain.changed("head.weight", data=plain["head.weight"].numbers * np.float32(2))
+    with pytest.raises(CompileError, match="layer head: weights must be what their q4_1 blocks stand for as bf16"):
+        executed(other, (IDS,), computing("edge-ws-bf16"))
     pruned = compress(network, recipe({"scheme": "prune_magnitude", "sparsity": 0.5, "layers": "*ffn*"},
                                       {"scheme": "bf16"}))  # fmt: skip
     kept = {value.name for value in pruned.constants if isinstance(value.groups, BlockTensor)}

@@ -55,7 +55,7 @@ class Encoder:
         Raises
         ------
         CompileError
-            If the machine lacks a decode unit.
+            If the machine lacks a decode unit, or blocks of a file stand for other numbers.
         """
         storage = product.storage
         if storage is None:
@@ -65,9 +65,13 @@ class Encoder:
                 f"layer {product.name}: weights stored as {storage.format} must be expanded by a decode unit, "
                 f"which {machine.name} lacks"
             )
-        codec = storage.codec(machine.decode.huffman_decoders)
+        codec, operand, blocks = storage.codec(machine.decode.huffman_decoders), machine.matrix.operands, product.groups
+        if isinstance(blocks, BlockTensor) and not np.array_equal(rounded(blocks.decode(), operand), product.weights):
+            raise CompileError(
+                f"layer {product.name}: weights must be what their {storage.format} blocks stand for as {operand}"
+            )
         weights = f"layer {product.name}: weights, as {machine.name} packs them,"
-        return cls(weights, storage.format, codec, Decoder.of(machine.decode), product, machine.matrix.operands)
+        return cls(weights, storage.format, codec, Decoder.of(machine.decode), product, operand)
 
     def rows(self, inputs: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of the matrices that weight tiles are encoded as, from their inputs and their bytes on the datapath.
@@ -80,22 +84,22 @@ class Encoder:
         """Encode a weight tile, inputs k and outputs n, from its bytes as the datapath takes them.
 
         Most formats hold one run of values of 8 bits, whatever they stand for; groups and blocks are those of weights.
-        What a file's blocks stand for is rounded to the operands' type.
+        Blocks of a file stand for the weights, as `of` has seen.
 
         Raises
         ------
         CompileError
             If the format can't hold them, or its rows are not those of the datapath.
         """
-        part = np.ix_(range(k.low, k.high), range(n.low, n.high))
+        weights = self.product.weights
         try:
             if isinstance(self.codec, Microscale):
-                blocks = self.codec.encode(self.product.weights[part])
+                blocks = self.codec.encode(weights[k.low : k.high, n.low : n.high])
                 expanded = pack_rows(blocks.decode(), self.operand)
                 coded: Any = blocks
             elif isinstance(self.product.groups, BlockTensor):
                 coded = self.product.groups.part(slice(k.low, k.high), slice(n.low, n.high))
-                expanded = pack_rows(rounded(coded.decode(), self.operand), self.operand)
+                expanded = pack_rows(weights[k.low : k.high, n.low : n.high], self.operand)
             elif isinstance(self.codec, Progressive | VectorScaled) and self.product.groups:
                 coded = self._groups(self.codec, self.product.groups, k, n)
                 expanded = coded.decode().view(np.uint8)

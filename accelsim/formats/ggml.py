@@ -13,13 +13,15 @@ q5_0    22     d, 4 bytes of fifth bits, 16 of the lower four     d (q - 16)
 q5_1    24     d, m, 4 bytes of fifth bits, 16 of the lower four  d q + m
 q8_0    34     d, 32 bytes of q, signed                           d q
 q4_k    144    d, m, 12 bytes of scales, 128 of q                 d s q - m t
+q5_k    176    d, m, 12 bytes of scales, 32 of fifth bits,        d s q - m t
+               128 of the lower four
 q6_k    210    128 bytes of lower four bits, 64 of upper two,     d s (q - 32)
                16 scales, d
 ======  =====  =================================================  ==========================
 
-In bytes of four bits, the lower half belongs to the first 16 numbers, the upper half to the 16 behind them; in q4_k to
-the first and the second 32 of 64. q4_k has scales s and t of 6 bits for every 32 numbers, q6_k signed ones of 8 bits
-for every 16.
+In bytes of four bits, the lower half belongs to the first 16 numbers, the upper half to the 16 behind them; in q4_k and
+q5_k to the first and the second 32 of 64. These have scales s and t of 6 bits for every 32 numbers, q6_k signed ones of
+8 bits for every 16; bit i of q5_k's fifth bits belongs to the numbers of the i-th 32.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from accelsim.formats.codec import Encoded, Shape, check_length, checked_floats,
 
 Float32 = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
-GgmlName = Literal["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q6_k"]
+GgmlName = Literal["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k"]
 
 #: Bits of a weight's fields that numbers of 32 have in common: half and double words of a block.
 _HALF, _WORD = np.dtype("<f2"), np.dtype("<u4")
@@ -113,7 +115,7 @@ class Ggml:
         Raises
         ------
         ValueError
-            For other types and shapes, infinities and NaN, and for formats whose quantizer searches (q4_k, q6_k).
+            For other types and shapes, infinities and NaN, and for formats whose quantizer searches (those of 256).
         """
         numbers = checked_floats(array)
         if self.layout.encode is None:
@@ -223,19 +225,34 @@ def _decode_q8_0(blocks: Bytes) -> Float32:
 
 
 def _decode_q4_k(blocks: Bytes) -> Float32:
+    return _scaled(blocks, _pairs(blocks[:, 16:]))
+
+
+def _decode_q5_k(blocks: Bytes) -> Float32:
+    q = _pairs(blocks[:, 48:])
+    q += 16 * (blocks[:, None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & 1).astype(np.float32)
+    return _scaled(blocks, q)
+
+
+def _pairs(packed: Bytes) -> Float32:
+    """Fields of four bits, as float32, shape (blocks, 8, 32)."""
+    fields = packed.reshape(-1, 4, 32)
+    q = np.empty((len(packed), 4, 2, 32), np.float32)
+    q[:, :, 0] = fields & 15
+    q[:, :, 1] = fields >> 4
+    return q.reshape(-1, 8, 32)
+
+
+def _scaled(blocks: Bytes, q: Float32) -> Float32:
+    """Numbers of 8 sub-blocks, each with its scale and its least number."""
     # s and t of sub-blocks 0 to 3 are the low 6 bits of bytes 0 to 3 and 4 to 7, whose upper two bits belong to those
     # of sub-blocks 4 to 7, which have their low four in bytes 8 to 11
     first, second, last = (blocks[:, at : at + 4] for at in (4, 8, 12))
     s = np.concatenate([first & 63, (last & 15) | (first >> 6) << 4], axis=1)
     t = np.concatenate([second & 63, (last >> 4) | (second >> 6) << 4], axis=1)
-    packed = blocks[:, 16:].reshape(-1, 4, 32)
-    q = np.empty((len(blocks), 4, 2, 32), np.float32)
-    q[:, :, 0] = packed & 15
-    q[:, :, 1] = packed >> 4
-    numbers = q.reshape(-1, 8, 32)
-    numbers *= (_half(blocks, 0) * s)[..., None]
-    numbers -= (_half(blocks, 2) * t)[..., None]
-    return numbers.reshape(-1, 256)
+    q *= (_half(blocks, 0) * s)[..., None]
+    q -= (_half(blocks, 2) * t)[..., None]
+    return q.reshape(-1, 256)
 
 
 def _decode_q6_k(blocks: Bytes) -> Float32:
@@ -315,5 +332,6 @@ LAYOUTS: dict[GgmlName, Layout] = {
     "q5_1": Layout(32, 24, 5, (0, 2), 0, _decode_q5_1, _encode_q5_1),
     "q8_0": Layout(32, 34, 8, (0,), 0, _decode_q8_0, _encode_q8_0),
     "q4_k": Layout(256, 144, 4, (0, 2), 16, _decode_q4_k, None),
+    "q5_k": Layout(256, 176, 5, (0, 2), 16, _decode_q5_k, None),
     "q6_k": Layout(256, 210, 6, (208,), 16, _decode_q6_k, None),
 }

@@ -96,5 +96,6 @@ _CODECS: dict[FormatName, Callable[[Storage, int], Codec | Microscale | Ggml]] =
     "q5_1": lambda *_: Ggml("q5_1"),
     "q8_0": lambda *_: Ggml("q8_0"),
     "q4_k": lambda *_: Ggml("q4_k"),
+    "q5_k": lambda *_: Ggml("q5_k"),
     "q6_k": lambda *_: Ggml("q6_k"),
 }

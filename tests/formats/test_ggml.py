@@ -62,7 +62,7 @@ def test_a_part_is_a_part_of_the_matrix(name: GgmlName, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "bits"), [("q4_0", 4.5), ("q4_1", 5.0), ("q5_0", 5.5), ("q5_1", 6.0), ("q8_0", 8.5),
-                                            ("q4_k", 4.5), ("q6_k", 6.5625)])  # fmt: skip
+                                            ("q4_k", 4.5), ("q5_k", 5.5), ("q6_k", 6.5625)])  # fmt: skip
 def test_bits_a_weight(name: GgmlName, bits: float) -> None:
     whole = Ggml(name).of(blocks(name, np.random.default_rng(0), 2, 2))
     assert whole.stored_bits / whole.size == bits

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.errors import WorkloadError
 from accelsim.golden import exact, real
 from accelsim.golden.interpreter import Array
 from accelsim.golden.real import products
@@ -80,7 +81,7 @@ def test_what_stands_at_indices_is_gathered(axis: int) -> None:
     assert graph[rows].type == (right.shape, REAL)
     for found in (real.evaluate(graph, (ids,)), exact.evaluate(graph, (ids,), 1)):
         np.testing.assert_array_equal(found[rows], right)
-    with pytest.raises(IndexError):
+    with pytest.raises(WorkloadError, match="node rows: indices must be from -5 to 4, not 9"):
         real.evaluate(graph, (ids + 9,))
 
 

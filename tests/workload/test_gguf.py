@@ -31,7 +31,7 @@ def evaluated(graph: Graph, ids: list[int]) -> np.ndarray[Any, Any]:
     return real.evaluate(graph, (np.array([ids]),), ("logits",))["logits"][0]
 
 
-@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q6_K"])
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"])
 def test_matrices_of_each_type_are_the_numbers_that_they_stand_for(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "small.gguf"
     model = gguf_files.write(path, small(), kind)
@@ -83,6 +83,7 @@ def test_architectures_are_those_of_transformers(
         ({"attention__clamp_kqv": 2.0}, "llama.attention.clamp_kqv: must be a known field of llama, but is none"),
         ({"attention__value_length": 12}, "llama.attention.head_count: must fit 2 heads of keys, 6 and 12 wide"),
         ({"rope__dimension_count": 99}, "llama.rope.dimension_count: must be an integer from 2 to 6, not 99"),
+        ({"rope__dimension_count": 3}, "llama.rope.dimension_count: must be even, not 3"),
         ({"rope__scaling__type": 3}, "llama.rope.scaling.type: must be a text"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import gguf_files
 import numpy as np
 import pytest
+import tokenizers
 from language_models import bert, gpt2, llama
 
 from accelsim.errors import WorkloadError
@@ -52,9 +53,9 @@ def mutated(data: bytes, rng: np.random.Generator, head: int) -> bytes:
 
 def mutated_text(text: str, rng: np.random.Generator) -> str:
     """JSON with a value, a key or a few characters changed."""
-    if rng.random() < 0.4:
-        return mutated(text.encode(), rng, len(text)).decode("utf-8", "surrogateescape")
     data = json.loads(text)
+    if isinstance(data, list) or rng.random() < 0.4:
+        return mutated(text.encode(), rng, len(text)).decode("utf-8", "surrogateescape")
     key = str(rng.choice(sorted(data)))
     values = [None, True, -1, 0, 1, 3, 2**31, 2**70, 1e308, 0.5, "", "gelu", "x" * 200, [], [1], {}, {"type": "yarn"}]
     data[key] = values[int(rng.integers(0, len(values)))]
@@ -63,6 +64,20 @@ def mutated_text(text: str, rng: np.random.Generator) -> str:
     if rng.random() < 0.2:
         del data[key]
     return json.dumps(data)
+
+
+def describe(folders: list[Path]) -> None:
+    """Add a tokenizer to all, and modules to the last."""
+    made = tokenizers.Tokenizer(tokenizers.models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel()
+    made.add_special_tokens(["<s>"])
+    for folder in folders:
+        made.save(str(folder / "tokenizer.json"))
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds.items()]
+    (folders[-1] / "modules.json").write_text(json.dumps(modules))
+    (folders[-1] / "1_Pooling").mkdir()
+    (folders[-1] / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
 
 
 def tried(load: Callable[[], object]) -> bool:
@@ -119,16 +134,20 @@ def test_mutated_safetensors_files(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("little_memory")
-def test_mutated_configurations_and_indices(tmp_path: Path) -> None:
+def test_mutated_descriptions(tmp_path: Path) -> None:
     rng = np.random.default_rng(20)
     models = {"llama": llama(layers=1), "gpt2": gpt2(layers=1), "bert": bert(layers=1)}
     folders = [model.save(tmp_path / name, a=model.tensors) for name, model in models.items()]
+    names = ["config.json", "config.json", "config.json", "model.safetensors.index.json", "tokenizer.json"]
+    describe(folders)
     good = 0
     for number in range(MUTATIONS):
         folder = folders[number % len(folders)]
-        name = "config.json" if rng.random() < 0.8 else "model.safetensors.index.json"
+        more = ["modules.json", "1_Pooling/config.json"] if folder.name == "bert" else []
+        name = str(rng.choice([*names, *more]))
         text = (folder / name).read_text()
         (folder / name).write_bytes(mutated_text(text, rng).encode("utf-8", "surrogateescape"))
         good += tried(lambda folder=folder: huggingface.load(folder, length=8))
+        tried(lambda folder=folder: huggingface.tokenizer(folder))
         (folder / name).write_text(text)
     assert 0 < good < MUTATIONS

@@ -220,6 +220,19 @@ def test_a_constant_of_each_pixel_is_none_of_a_channel(tmp_path: Path) -> None:
     assert operators(graph) == {"Conv": 1, "Mul": 1}
 
 
+@pytest.mark.parametrize(
+    "node", ["GatherElements <axis=1> (x, i)", "GatherND (x, i)", "ScatterElements <axis=1> (x, i, x)",
+             "ScatterND (x, i, u)"]
+)  # fmt: skip
+def test_indices_outside_of_a_tensor_are_the_users_fault(tmp_path: Path, node: str) -> None:
+    made = model(f"(float[2,2] x, int64[2,2] i, float[2] u) => (float[a,b] y) {{ y = {node} }}")
+    result = imported(made, tmp_path)
+    inputs = [numbers(2, 2), np.array([[0, 1], [1, 0]]), numbers(2)]
+    formed(result, inputs)
+    with pytest.raises(WorkloadError, match="out of bounds"):
+        formed(result, [inputs[0], inputs[1] + 9, inputs[2]])
+
+
 def test_identities_and_constants_as_outputs_are_formed(tmp_path: Path) -> None:
     text = """(float[n,3] x) => (float[n,3] y, float[n,3] z, float[2] w, int64[2] s) {
         y = Relu (x)

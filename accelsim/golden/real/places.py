@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from accelsim.errors import WorkloadError
 from accelsim.golden.interpreter import Array
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.gather_elements import GatherElements
@@ -20,6 +22,15 @@ _REDUCTIONS: dict[Reduction, Callable[..., Any]] = {
     "max": np.maximum.at,
     "min": np.minimum.at,
 }
+
+
+@contextlib.contextmanager
+def _inside(node: Node) -> Iterator[None]:
+    """Say that indices are outside of a tensor, because they are often inputs."""
+    try:
+        yield
+    except IndexError as error:
+        raise WorkloadError(f"node {node.name}: {error}") from None
 
 
 def _along(indices: Array, axis: int) -> tuple[Array, ...]:
@@ -40,32 +51,36 @@ def _put(x: Array, places: tuple[Array, ...], updates: Array, reduction: Reducti
 
 
 def gather_elements(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature
-    """What stands at an index along an axis; raises IndexError for one outside of it."""
+    """What stands at an index along an axis; raises WorkloadError for one outside of it."""
     assert isinstance(node.op, GatherElements)  # noqa: S101 - as the table has it
-    return (given[0][_along(given[1], node.op.axis)],)
+    with _inside(node):
+        return (given[0][_along(given[1], node.op.axis)],)
 
 
 def gather_nd(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
-    """What stands at rows of indices; raises IndexError for one outside of the tensor."""
+    """What stands at rows of indices; raises WorkloadError for one outside of the tensor."""
     assert isinstance(node.op, GatherNd)  # noqa: S101 - as the table has it
     x, indices = given
     rows = np.moveaxis(indices, -1, 0)
     own = np.indices(rows.shape[1:], sparse=True)[: node.op.batch]
-    return (x[(*own, *rows)],)
+    with _inside(node):
+        return (x[(*own, *rows)],)
 
 
 def scatter_elements(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature
-    """A tensor with numbers put to an index along an axis."""
+    """A tensor with numbers put to an index along an axis; raises WorkloadError for one outside of it."""
     assert isinstance(node.op, ScatterElements)  # noqa: S101 - as the table has it
     x, indices, updates = given
-    return (_put(x, _along(indices, node.op.axis), updates, node.op.reduction),)
+    with _inside(node):
+        return (_put(x, _along(indices, node.op.axis), updates, node.op.reduction),)
 
 
 def scatter_nd(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature
-    """A tensor with parts put to rows of indices."""
+    """A tensor with parts put to rows of indices; raises WorkloadError for one outside of it."""
     assert isinstance(node.op, ScatterNd)  # noqa: S101 - as the table has it
     x, indices, updates = given
-    return (_put(x, tuple(np.moveaxis(indices, -1, 0)), updates, node.op.reduction),)
+    with _inside(node):
+        return (_put(x, tuple(np.moveaxis(indices, -1, 0)), updates, node.op.reduction),)
 
 
 def top_k(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array, Array]:  # noqa: ARG001 - one signature

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from accelsim.errors import WorkloadError
 from accelsim.golden.interpreter import Array
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
@@ -32,10 +33,14 @@ def copy(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # n
 
 
 def gather(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all
-    """What stands at the indices; raises IndexError for one outside of the axis."""
+    """What stands at the indices; raises WorkloadError for one outside of the axis, because they are often inputs."""
     op = node.op
     assert isinstance(op, Gather)  # noqa: S101 - as the table has it
-    return (np.take(given[0], given[1].astype(np.int64), axis=op.axis),)
+    indices, size = given[1].astype(np.int64), given[0].shape[op.axis]
+    wrong = indices[(indices < -size) | (indices >= size)]
+    if wrong.size:
+        raise WorkloadError(f"node {node.name}: indices must be from {-size} to {size - 1}, not {wrong.flat[0]}")
+    return (np.take(given[0], indices, axis=op.axis),)
 
 
 def expand(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:  # noqa: ARG001 - one signature for all

@@ -170,13 +170,11 @@ class TransformerBuilder:
         """A language model: logits of the token that follows each one."""
         x = self._embedded(embedding)
         for number, layer in enumerate(layers):
-            name = f"layer{number}"
-            x = self._added(f"{name}.attention", x, self._attention(
-                f"{name}.attention", self._normalized(f"{name}.attention.norm", x, layer.attention_norm),
-                layer.attention))  # fmt: skip
-            x = self._added(f"{name}.ffn", x, self._feed_forward(
-                f"{name}.ffn", self._normalized(f"{name}.ffn.norm", x, layer.feed_forward_norm),
-                layer.feed_forward))  # fmt: skip
+            attention, ffn = f"layer{number}.attention", f"layer{number}.ffn"
+            normal = self._normalized(f"{attention}.norm", x, layer.attention_norm)
+            x = self._added(attention, x, self._attention(attention, normal, layer.attention))
+            normal = self._normalized(f"{ffn}.norm", x, layer.feed_forward_norm)
+            x = self._added(ffn, x, self._feed_forward(ffn, normal, layer.feed_forward))
         x = self._normalized("norm", x, norm)
         return self._build.graph((self._product("head", x, head, LOGITS),))
 
@@ -196,12 +194,12 @@ class TransformerBuilder:
         x = self._build.node("embedding.kind", Add(), x, self._build.constant("embedding.kind.table", constant))
         x = self._normalized("embedding.norm", x, norm)
         for number, layer in enumerate(layers):
-            name = f"layer{number}"
-            x = self._added(f"{name}.attention", x, self._attention(f"{name}.attention", x, layer.attention))
-            x = self._normalized(f"{name}.attention.norm", x, layer.attention_norm)
-            x = self._added(f"{name}.ffn", x, self._feed_forward(f"{name}.ffn", x, layer.feed_forward))
+            attention, ffn = f"layer{number}.attention", f"layer{number}.ffn"
             last = number == len(layers) - 1
-            x = self._normalized(f"{name}.ffn.norm", x, layer.feed_forward_norm, HIDDEN if last else None)
+            x = self._added(attention, x, self._attention(attention, x, layer.attention))
+            x = self._normalized(f"{attention}.norm", x, layer.attention_norm)
+            x = self._added(ffn, x, self._feed_forward(ffn, x, layer.feed_forward))
+            x = self._normalized(f"{ffn}.norm", x, layer.feed_forward_norm, HIDDEN if last else None)
         if pooling:
             x = self._pooled(x, pooling, layers[-1].attention.softmax.pad)
         return self._build.graph((x,))

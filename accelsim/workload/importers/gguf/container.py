@@ -39,9 +39,18 @@ _TEXT, _LIST = 8, 9
 
 #: ggml's types of tensors by their number, those with a form here first; the others are told by name.
 FLOATS = {0: "f32", 1: "f16", 30: "bf16"}
-BLOCKS: dict[int, GgmlName] = {2: "q4_0", 3: "q4_1", 6: "q5_0", 7: "q5_1", 8: "q8_0", 12: "q4_k", 14: "q6_k"}
+BLOCKS: dict[int, GgmlName] = {
+    2: "q4_0",
+    3: "q4_1",
+    6: "q5_0",
+    7: "q5_1",
+    8: "q8_0",
+    12: "q4_k",
+    13: "q5_k",
+    14: "q6_k",
+}
 OTHERS = {
-    9: "q8_1", 10: "q2_k", 11: "q3_k", 13: "q5_k", 15: "q8_k", 16: "iq2_xxs", 17: "iq2_xs", 18: "iq3_xxs", 19: "iq1_s",
+    9: "q8_1", 10: "q2_k", 11: "q3_k", 15: "q8_k", 16: "iq2_xxs", 17: "iq2_xs", 18: "iq3_xxs", 19: "iq1_s",
     20: "iq4_nl", 21: "iq3_s", 22: "iq2_s", 23: "iq4_xs", 24: "i8", 25: "i16", 26: "i32", 27: "i64", 28: "f64",
     29: "iq1_m", 34: "tq1_0", 35: "tq2_0", 39: "mxfp4",
 }  # fmt: skip
@@ -96,7 +105,7 @@ class Gguf:
             size = path.stat().st_size
             if not path.is_file() or size > MAX_FILE_BYTES:
                 raise WorkloadError(Fault(f"must be a file of at most {MAX_FILE_BYTES} bytes", str(path)))
-            data: NDArray[np.uint8] = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
+            data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
             raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
         try:

@@ -138,7 +138,10 @@ class _Model:
         window = self._integer("attention.sliding_window", 0, 2**31, 0)
         if self._integer("expert_count", 0, 2**31, 0) or self._integer("expert_used_count", 0, 2**31, 0):
             raise self._fault("expert_count", "must be 0: mixtures of experts are not read")
-        pairs = self._integer("rope.dimension_count", 2, head, head) // 2
+        rotated = self._integer("rope.dimension_count", 2, head, head)
+        if rotated % 2:
+            raise self._fault("rope.dimension_count", f"must be even, not {rotated}")
+        pairs = rotated // 2
         base, factor = self._number("rope.freq_base", 10000.0), 1.0
         scaling = self._text("rope.scaling.type", "none")
         if scaling == "linear":
@@ -244,7 +247,7 @@ class _Model:
 
     def _number(self, key: str, default: float | None = None) -> float:
         value = self._field(key, default)
-        if not isinstance(value, int | float) or not 0 < value < math.inf:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
             raise self._fault(key, f"must be a positive number, not {value!r}")
         return float(value)
 

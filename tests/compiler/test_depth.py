@@ -162,7 +162,14 @@ def deep(*, kernel: Window = SAME, images: int = 1, lines: int = 16, convolution
 
 def stretch(lowering: Lowering) -> depth._Stretch:
     """All fusions."""
-    return depth._Stretch(lowering, [depth._Step.of(lowering, fusion) for fusion in lowering.fusions])
+    steps = zip(lowering.fusions, weight_bytes(lowering), strict=True)
+    return depth._Stretch(lowering, [depth._Step.of(lowering, *step) for step in steps])
+
+
+def weight_bytes(lowering: Lowering) -> list[int]:
+    """Bytes of each fusion's weights, where none are of groups of channels."""
+    products = (fusion.product for fusion in lowering.fusions)
+    return [product.weights_count * product.weight.element.memory_bits // 8 if product else 0 for product in products]
 
 
 def size_of(part: Part, value: Value) -> int:
@@ -218,7 +225,7 @@ def test_strips_are_expected_to_hold_what_their_pieces_do(kernel: Window, size: 
 def test_candidates_fit_the_scratchpad(graph: Typed, capacity: int) -> None:
     lowering = through(graph, sharing(), "layout")
     moved = [10_000.0] * len(lowering.fusions)
-    found = depth.candidates(lowering, moved, frozenset(), capacity)
+    found = depth.candidates(lowering, moved, weight_bytes(lowering), frozenset(), capacity)
     assert found
     cut = 0
     for run in found:

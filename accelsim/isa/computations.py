@@ -19,6 +19,10 @@ from accelsim.formats.operands import pack_rows, unpack_rows
 from accelsim.graph.element import Element, Integer, Plain
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.expand import Expand
+from accelsim.graph.ops.gather import Gather
+from accelsim.graph.ops.gather_elements import GatherElements
+from accelsim.graph.ops.gather_nd import GatherNd
 from accelsim.graph.ops.op import count
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.slice import Slice
@@ -30,7 +34,7 @@ from accelsim.memory.region import Region, view
 #: Largest side of a tensor, and axes that it has at most.
 MAX_SIDE, MAX_AXES = 2**31 - 1, 8
 #: What gives numbers other places; in another shape they stay where they are.
-MOVES = (Concat, Pad, Slice, Transpose)
+MOVES = (Concat, Expand, Gather, GatherElements, GatherNd, Pad, Slice, Transpose)
 #: Operations of a multiplication whose product is summed.
 OPS_PER_MAC = 2
 #: What unfit attributes make numpy and the operators raise.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_chains
 import onnx_models
 import pytest
 from hypothesis import given, settings
@@ -183,6 +184,42 @@ def test_a_clip_from_zero_is_a_relu(tmp_path: Path, low: float, high: float, op:
     assert [node.op for node in assert_same(made, tmp_path).nodes] == [op]
 
 
+def test_channels_that_are_shuffled_are_turned_once(tmp_path: Path) -> None:
+    text = """(float[n,6,4,4] x) => (float[n,6,4,4] y) {
+        a = Conv (x, w)
+        b = Reshape (a, split)
+        c = Transpose <perm=[0,2,1,3,4]> (b)
+        d = Reshape (c, joined)
+        y = Conv (d, w)
+    }"""
+    constants = {"split": np.array([0, 2, 3, 4, 4]), "joined": np.array([0, 6, 4, 4])}
+    graph = assert_same(model(text, w=numbers(6, 6, 1, 1), **constants), tmp_path)
+    assert operators(graph) == {"Conv": 2, "Reshape": 2, "Transpose": 1}
+
+
+@pytest.mark.parametrize("normal", [True, False])
+def test_channels_constants_are_part_of_a_normalization(tmp_path: Path, *, normal: bool) -> None:
+    norm = "b = BatchNormalization (a, g, h, m, v)" if normal else "b = Identity (a)"
+    text = f"""(float[n,3,4,4] x) => (float[n,6,4,4] y) {{
+        a = Conv (x, w, h)
+        {norm}
+        c = Mul (b, s)
+        d = Sub (c, t)
+        e = Div (d, two)
+        y = Relu (e)
+    }}"""
+    constants = {name: abs(numbers(6, seed=number)) + 1 for number, name in enumerate("ghmv")}
+    constants |= {"w": numbers(6, 3, 1, 1), "s": numbers(6, 1, 1), "t": numbers(1, 6, 1, 1), "two": np.float32(2)}
+    graph = assert_same(model(text, **constants), tmp_path)
+    assert operators(graph) == {"Conv": 1, "Add": 1, "BatchNorm": 1, "Relu": 1}
+
+
+def test_a_constant_of_each_pixel_is_none_of_a_channel(tmp_path: Path) -> None:
+    text = "(float[n,3,4,4] x) => (float[n,6,4,4] y) { a = Conv (x, w)\ny = Mul (a, s) }"
+    graph = assert_same(model(text, w=numbers(6, 3, 1, 1), s=numbers(4, 1)), tmp_path)
+    assert operators(graph) == {"Conv": 1, "Mul": 1}
+
+
 def test_identities_and_constants_as_outputs_are_formed(tmp_path: Path) -> None:
     text = """(float[n,3] x) => (float[n,3] y, float[n,3] z, float[2] w, int64[2] s) {
         y = Relu (x)
@@ -266,61 +303,10 @@ def test_windows_are_onnxruntimes(tmp_path_factory: pytest.TempPathFactory, auto
     np.testing.assert_allclose(formed(result, inputs)[0], want, rtol=1e-4, atol=1e-5)
 
 
-@given(st.data())
-@settings(max_examples=60)
-def test_axes_in_any_order_mean_the_same(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Chains of nodes that turn, reduce, join and cut images, whose axes stand lazily in another order."""
-    lines, last, shape, count = [], "x", (2, 3, 4, 4), 0
-    constants: dict[str, np.ndarray] = {}
-    for _ in range(data.draw(st.integers(1, 7))):
-        count += 1
-        name, rank = f"v{count}", len(shape)
-        axis = data.draw(st.integers(0, rank - 1))
-        step = data.draw(st.sampled_from(["relu", "transpose", "pool", "reduce", "add", "concat", "slice", "softmax",
-                                          "unsqueeze", "flatten", "bias"]))  # fmt: skip
-        if step == "transpose":
-            order = data.draw(st.permutations(range(rank)))
-            line, shape = f"Transpose <perm={list(order)}>", tuple(shape[i] for i in order)
-        elif step == "pool" and rank == 4:
-            line = "MaxPool <kernel_shape=[1,1]>"
-        elif step == "reduce" and rank > 2:
-            keeps = data.draw(st.integers(0, 1))
-            line = f"ReduceMax <axes=[{axis}], keepdims={keeps}>"
-            shape = tuple(1 if i == axis else s for i, s in enumerate(shape) if keeps or i != axis)
-        elif step == "bias":
-            constants[f"c{count}"] = numbers(*shape[axis:], seed=count)
-            lines.append(f"{name} = Add ({last}, c{count})")
-            last = name
-            continue
-        elif step in {"add", "concat"}:
-            lines.append(f"{name} = {'Add' if step == 'add' else f'Concat <axis={axis}>'} ({last}, {last})")
-            shape = tuple(2 * s if i == axis and step == "concat" else s for i, s in enumerate(shape))
-            last = name
-            continue
-        elif step == "slice" and shape[axis] > 1:
-            constants |= {f"b{count}": np.array([1]), f"e{count}": np.array([99]), f"a{count}": np.array([axis])}
-            lines.append(f"{name} = Slice ({last}, b{count}, e{count}, a{count})")
-            shape = tuple(s - 1 if i == axis else s for i, s in enumerate(shape))
-            last = name
-            continue
-        elif step == "softmax":
-            line = f"Softmax <axis={axis}>"
-        elif step == "unsqueeze" and rank < 5:
-            constants[f"u{count}"] = np.array([axis])
-            lines.append(f"{name} = Unsqueeze ({last}, u{count})")
-            shape, last = (*shape[:axis], 1, *shape[axis:]), name
-            continue
-        elif step == "flatten":
-            line = f"Flatten <axis={axis}>"
-            shape = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
-        else:
-            line = "Relu"
-        lines.append(f"{name} = {line} ({last})")
-        last = name
-    lines.append(f"y = Neg ({last})")
-    symbols = ",".join("abcdefgh"[: len(shape)])
-    text = f"(float[2,3,4,4] x) => (float[{symbols}] y) {{ {chr(10).join(lines)} }}"
-    assert_same(model(text, **constants), tmp_path_factory.mktemp("models"))
+@given(onnx_chains.chains())
+@settings(max_examples=100)
+def test_axes_in_any_order_mean_the_same(tmp_path_factory: pytest.TempPathFactory, made: onnx.ModelProto) -> None:
+    assert_same(made, tmp_path_factory.mktemp("models"))
 
 
 def test_mnist_conv_is_onnxruntimes(tmp_path: Path) -> None:

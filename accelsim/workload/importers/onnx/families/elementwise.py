@@ -16,12 +16,14 @@ from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.value import Value
 from accelsim.workload.importers.onnx.dtypes import BOOL, DTYPES, REALS, DType, element_of, name_of
-from accelsim.workload.importers.onnx.families import patterns
+from accelsim.workload.importers.onnx.families import patterns, scales
 from accelsim.workload.importers.onnx.faults import RefusedError
 from accelsim.workload.importers.onnx.node import OnnxNode
 from accelsim.workload.importers.onnx.tensor import Tensor
 from accelsim.workload.importers.onnx.translation import Translation
 
+#: Makes a constant a part of what formed the value before it, or does not.
+Joins = Callable[[Translation, Value, Value, str], Value | None]
 Rule = Callable[[Translation, OnnxNode], Tensor]
 
 
@@ -87,8 +89,8 @@ def _with_constant_last(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def added(c: Translation, a: Tensor, b: Tensor, name: str) -> Tensor:
-    """A sum; constants stand last, as biases do."""
-    return taken(c, Add(), *_with_constant_last(a, b), name=name)
+    """A sum; constants stand last, as biases do, or are part of a normalization."""
+    return _with_constant(c, a, b, Add(), scales.shifted, name)
 
 
 def multiplied(c: Translation, a: Tensor, b: Tensor, name: str) -> Tensor:
@@ -98,7 +100,18 @@ def multiplied(c: Translation, a: Tensor, b: Tensor, name: str) -> Tensor:
     found = patterns.activation(c, a, b)
     if found:
         return c.unary(found.x, found.op, name)
-    return taken(c, Mul(), *_with_constant_last(a, b), name=name)
+    return _with_constant(c, a, b, Mul(), scales.scaled, name)
+
+
+def _with_constant(c: Translation, a: Tensor, b: Tensor, op: Op, joins: Joins, name: str) -> Tensor:
+    """A sum or product, or what it is as a part of the node before it."""
+    a, b = _with_constant_last(a, b)
+    if b.known and not a.known and a.dtype in REALS and not a.block:
+        (x, constant), like = c.joined((a, b))
+        value = joins(c, x, constant, name) if x is a.value else None
+        if value is not None:
+            return replace(like, value=value)
+    return taken(c, op, a, b, name=name)
 
 
 def add(c: Translation, n: OnnxNode) -> Tensor:
@@ -118,7 +131,7 @@ def subtract(c: Translation, n: OnnxNode) -> Tensor:
     a, b = n.given(0), n.given(1)
     c.same_type((a, b))
     if b.known and b.dtype in REALS:
-        return taken(c, Add(), a, c.unary(b, Function("negative")), name=n.name)
+        return added(c, a, c.unary(b, Function("negative")), n.name)
     return taken(c, Elementwise("subtract"), a, b, name=n.name)
 
 

@@ -60,7 +60,38 @@ def shaped(c: Translation, x: Tensor, shape: Shape) -> Tensor:
     if x.axes == channels_last(4) and not x.known and len(shape) == 2 and shape[0] == x.shape[0]:
         value, moves = c.reshaped(x.value, shape), x.shape[1] > 1 and math.prod(x.shape[2:]) > 1
         return Tensor(value, shape, x.dtype, (0, 1), x.shape[1:] if moves else ())
+    groups = None if x.known or x.plain or x.block else _groups(x.shape, shape)
+    if groups:
+        return _regrouped(c, full(c, x), shape, groups)
     return c.tensor(c.reshaped(c.plain(x), shape), x.dtype)
+
+
+def _groups(before: Shape, behind: Shape) -> list[tuple[range, range]] | None:
+    """Axes, as few as may be, that become as many numbers' axes of another shape; None of tensors without numbers."""
+    if not math.prod(before):
+        return None
+    groups, i, j = [], 0, 0
+    while i < len(before) or j < len(behind):
+        first = i, j
+        a, b = (before[i] if i < len(before) else 1), (behind[j] if j < len(behind) else 1)
+        i, j = min(i + 1, len(before)), min(j + 1, len(behind))
+        while a != b:
+            if a < b:
+                a, i = a * before[i], i + 1
+            else:
+                b, j = b * behind[j], j + 1
+        groups.append((range(first[0], i), range(first[1], j)))
+    return groups
+
+
+def _regrouped(c: Translation, x: Tensor, shape: Shape, groups: list[tuple[range, range]]) -> Tensor:
+    """A tensor in another shape whose groups of axes stand in the graph in the order in which they did."""
+    place = {axis: number for number, (axes, _) in enumerate(groups) for axis in axes}
+    order = list(dict.fromkeys(place[axis] for axis in x.axes))
+    order += [number for number in range(len(groups)) if number not in order]
+    value = c.arranged(x, tuple(axis for number in order for axis in groups[number][0]))
+    axes = tuple(axis for number in order for axis in groups[number][1])
+    return Tensor(c.reshaped(value, tuple(shape[axis] for axis in axes)), shape, x.dtype, axes)
 
 
 def reshape(c: Translation, n: OnnxNode) -> Tensor:

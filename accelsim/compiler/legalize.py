@@ -43,7 +43,8 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
                 )
         held = product.weight.element
         bits = OPERANDS[machine.matrix.operands].bits
-        if isinstance(held, Integer) and not held.distinct and held.memory_bits > bits and not product.is_float:
+        own = product.results.rounding in requantize.FLOAT_MODES  # recipes give an array what it takes
+        if own and isinstance(held, Integer) and held.memory_bits > bits:
             raise CompileError(
                 f"layer {product.name}: weights must have at most {bits} bits, those of {machine.name}, not {held.bits}"
             )

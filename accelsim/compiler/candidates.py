@@ -184,7 +184,7 @@ class Candidates:
         if groups is None:
             return np.ones(len(self.tile_k))
         size = product.k, product.n
-        shares = {k: _share(groups, *size, k, self.flow.columns) for k in np.unique(self.tile_k).tolist()}
+        shares = {k: share(groups, *size, k, self.flow.columns) for k in np.unique(self.tile_k).tolist()}
         return np.array([shares[k] for k in self.tile_k.tolist()])
 
     @cached_property
@@ -195,7 +195,7 @@ class Candidates:
 
 
 @lru_cache(maxsize=2**14)  # layers that are alike, strips of one above all, ask again and again
-def _share(groups: ChannelGroups, k: int, n: int, tile_k: int, columns: int) -> float:
+def share(groups: ChannelGroups, k: int, n: int, tile_k: int, columns: int) -> float:
     """Share of the weight tiles that hold more than the zeros between groups of channels."""
     return float(groups.read(cuts(k, tile_k), cuts(n, columns)).mean())
 

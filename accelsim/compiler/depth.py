@@ -69,19 +69,26 @@ class InStrips(NamedTuple):
     of_run: list[list[int]]
 
 
-def candidates(lowering: Lowering, bytes_of: Sequence[float], kept: frozenset[str], capacity_bytes: int) -> list[Run]:
+def candidates(
+    lowering: Lowering,
+    bytes_of: Sequence[float],
+    weight_bytes: Sequence[int],
+    kept: frozenset[str],
+    capacity_bytes: int,
+) -> list[Run]:
     """Runs that save something.
 
     Parameters
     ----------
-    bytes_of
-        What each fusion moves over the DRAM's pins uncut.
+    bytes_of, weight_bytes
+        What each fusion moves over the DRAM's pins uncut, and its weights as they stand there.
     kept
         Values that stay on chip whole then.
     capacity_bytes
         Of the scratchpad that strips stay in.
     """
-    graph, steps = lowering.graph, [_Step.of(lowering, fusion) for fusion in lowering.fusions]
+    fusions = zip(lowering.fusions, weight_bytes, strict=True)
+    graph, steps = lowering.graph, [_Step.of(lowering, *each) for each in fusions]
     least = sum(step.weight_bytes for step in steps) + sum(
         graph[name].bytes for name in (*graph.inputs, *graph.outputs)
     )
@@ -193,14 +200,13 @@ class _Step:
     by_feature: bool
 
     @classmethod
-    def of(cls, lowering: Lowering, fusion: Fusion) -> _Step:
+    def of(cls, lowering: Lowering, fusion: Fusion, weight_bytes: int) -> _Step:
         """That of a fusion."""
         graph, product = lowering.graph, fusion.product
         image = None if isinstance(fusion.work, HostWork) else fusion.work.image
         value, reads = graph[fusion.target], lowering.parts_of_sources(fusion)
         lines = {lines_of(graph[name]) for name in reads} - {lines_of(value)}
         down, reach = (image.window.stride[0], image.window.reach[0]) if image else (1, 1)
-        constants = product.weights_count * product.weight.element.memory_bits // 8 if product else 0
         cuts = not isinstance(fusion.work, HostWork) and not (product and product.factor) and bool(value.shape)
         return cls(
             reads,
@@ -208,7 +214,7 @@ class _Step:
             down,
             reach,
             whole=bool(lines) and (image is None or lines_of(value) == 1),
-            weight_bytes=constants,
+            weight_bytes=weight_bytes,
             cuts=cuts,
             by_feature=bool(product) and image is None,
         )

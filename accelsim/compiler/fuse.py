@@ -54,7 +54,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         If nodes are left that no unit of the machine executes.
     """
     graph = lowering.graph
-    fusions = [_fusion(graph, _stored(layer)) for layer in layers(graph)]
+    fusions = [_of_layer(graph, layer, machine) for layer in layers(graph)]
     held = {node.name for fusion in fusions for node in fusion.nodes}
     computed = (node for node in graph.nodes if isinstance(node.op, MatMul) and not graph.constant(node.inputs[1]))
     fusions += [_computed(graph, node, held, machine) for node in computed]
@@ -78,6 +78,20 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
             *(f"node {node.name}: {node.op.kind} must be what {machine.name} has a unit for" for node in left)
         )
     return dataclasses.replace(lowering, fusions=in_order(graph, fusions))
+
+
+def _of_layer(graph: Graph, layer: Layer, machine: Machine) -> Fusion:
+    """A product with a constant; of floats that nothing rounds, as networks that come quantized leave some, the host's.
+
+    Raises
+    ------
+    CompileError
+        If what follows the sums is not what the vector unit makes of them in one pass.
+    """
+    floats = isinstance(layer.input.element, Float) and isinstance(layer.head.op, Conv | MatMul)
+    if floats and machine.host.computes and not any(isinstance(node.op, Cast) for node in layer.epilogue):
+        return _hosted(graph, layer.head, set(), machine)
+    return _fusion(graph, _stored(layer))
 
 
 def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:

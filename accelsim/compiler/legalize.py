@@ -10,6 +10,7 @@ from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Product
 from accelsim.config.arch import Machine
 from accelsim.config.datapaths import WeightStationary
+from accelsim.config.operands import OPERANDS
 from accelsim.datapath import requantize
 from accelsim.errors import CompileError
 from accelsim.graph.element import Float, Integer
@@ -40,6 +41,13 @@ def legalize(lowering: Lowering, machine: Machine) -> Lowering:
                     f"layer {product.name}: operands must be {machine.matrix.operands}, the type of {machine.name}, "
                     f"but recipe {lowering.recipe} makes them {element.operand}"
                 )
+        held = product.weight.element
+        bits = OPERANDS[machine.matrix.operands].bits
+        own = product.results.rounding in requantize.FLOAT_MODES  # recipes give an array what it takes
+        if own and isinstance(held, Integer) and held.memory_bits > bits:
+            raise CompileError(
+                f"layer {product.name}: weights must have at most {bits} bits, those of {machine.name}, not {held.bits}"
+            )
         looked_up = isinstance(machine.matrix, WeightStationary) and machine.matrix.lookup
         element = product.weight.element
         if (isinstance(element, Integer) and element.distinct > 0) != looked_up:

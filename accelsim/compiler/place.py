@@ -76,7 +76,8 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
     burst, chosen = machine.dram.burst_bytes, plan
     slack = 1 + (plan.slack - 1) / 2  # half of what a value may cost: there are more estimates to be wrong
     moved = [cut.bursts * burst for cut in plan.cuts]
-    runs = depth.candidates(plan.lowering, moved, frozenset(plan.stays), machine.activation.capacity_bytes)
+    weights = [tiling.weight_bytes(cut) for cut in plan.cuts]
+    runs = depth.candidates(plan.lowering, moved, weights, frozenset(plan.stays), machine.activation.capacity_bytes)
     known: dict[Run, None] = {}  # in an order that is the same in every process
     for _ in range(ROUNDS):
         best = depth.best(runs, len(plan.cuts))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler import vector_tiles
-from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64
+from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64, share
 from accelsim.compiler.dataflow import Dataflow, Float64
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.fusion import Fusion
@@ -76,6 +76,18 @@ class Cut(NamedTuple):
     tiling: Tiling | VectorTiling | None
     cycles: float = 0.0
     bursts: float = 0.0
+
+
+def weight_bytes(cut: Cut) -> int:
+    """Bytes of a fusion's constant factor in DRAM, with the zeros of tiles that hold filters of several groups."""
+    if cut.flow is None or not isinstance(cut.tiling, Tiling):
+        return 0
+    product = cut.flow.product
+    numbers = product.weights_count
+    if product.channel_groups:
+        found = share(product.channel_groups, product.k, product.n, cut.tiling.tile_k, cut.flow.columns)
+        numbers = int(product.k * product.n * found)
+    return numbers * product.weight.element.memory_bits // 8
 
 
 class Cutter:

@@ -17,12 +17,15 @@ from harness import SIMPLE_DRAM, assert_accounted
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
-from accelsim.compiler import depth
+from accelsim.compiler import depth, tiling
 from accelsim.compiler.depth import Run
 from accelsim.compiler.fusion import Fusion
-from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.pipeline import PASSES, compile_graph
+from accelsim.compiler.lowering import Lowering, Placement
+from accelsim.compiler.pipeline import PASSES, compile_graph, planned
+from accelsim.compress.apply import compress
+from accelsim.compress.recipe import load_recipe
 from accelsim.config.arch import Machine
+from accelsim.config.load import load_machine
 from accelsim.config.tech import Component, Operation
 from accelsim.golden import exact
 from accelsim.graph.ops.function import Function
@@ -33,6 +36,7 @@ from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
 from accelsim.sim import fast
+from accelsim.workload.load import load_network
 
 
 def multiplications(execution: Execution) -> list[int]:
@@ -162,7 +166,14 @@ def deep(*, kernel: Window = SAME, images: int = 1, lines: int = 16, convolution
 
 def stretch(lowering: Lowering) -> depth._Stretch:
     """All fusions."""
-    return depth._Stretch(lowering, [depth._Step.of(lowering, fusion) for fusion in lowering.fusions])
+    steps = zip(lowering.fusions, weight_bytes(lowering), strict=True)
+    return depth._Stretch(lowering, [depth._Step.of(lowering, *step) for step in steps])
+
+
+def weight_bytes(lowering: Lowering) -> list[int]:
+    """Bytes of each fusion's weights, where none are of groups of channels."""
+    products = (fusion.product for fusion in lowering.fusions)
+    return [product.weights_count * product.weight.element.memory_bits // 8 if product else 0 for product in products]
 
 
 def size_of(part: Part, value: Value) -> int:
@@ -218,7 +229,7 @@ def test_strips_are_expected_to_hold_what_their_pieces_do(kernel: Window, size: 
 def test_candidates_fit_the_scratchpad(graph: Typed, capacity: int) -> None:
     lowering = through(graph, sharing(), "layout")
     moved = [10_000.0] * len(lowering.fusions)
-    found = depth.candidates(lowering, moved, frozenset(), capacity)
+    found = depth.candidates(lowering, moved, weight_bytes(lowering), frozenset(), capacity)
     assert found
     cut = 0
     for run in found:
@@ -291,3 +302,19 @@ def tight(capacity: int, bandwidth: float) -> Machine:
     """A scratchpad of so many bytes that results go to and are read from, and a DRAM of so many bytes a second."""
     activation = {"capacity_bytes": capacity, "banks": 4}
     return sharing(activation=activation, dram={**SIMPLE_DRAM, "bandwidth_bytes_per_s": bandwidth})
+
+
+def test_weights_of_groups_count_with_the_zeros_between_them() -> None:
+    """What each strip of a depthwise convolution loads again is what stands in DRAM, not its few numbers."""
+    network = load_network("fashion-mobile")
+    graph = compress(network, load_recipe("int8"))
+    (x,) = network.inputs
+    lowering = planned(graph, (graph[graph.inputs[0]].element.quantize(x),), load_machine("tpu-v1"))
+    grouped = 0
+    parts = zip(lowering.fusions, lowering.flows, lowering.tilings, lowering.placements, strict=True)
+    for fusion, flow, cut, placement in parts:
+        if fusion.product and fusion.product.channel_groups and isinstance(placement, Placement):
+            stored = int(placement.weight_tiles.weights.sum())
+            assert tiling.weight_bytes(tiling.Cut(flow, None, cut)) == stored > 2 * fusion.product.weights_count
+            grouped += 1
+    assert grouped

@@ -428,6 +428,42 @@ def test_what_is_in_no_pattern_stays_between_floats(tmp_path: Path) -> None:
     assert_identical(graph, (np.random.default_rng(0).uniform(0, 9, (4, 16)).astype(np.float32),), "edge-ws")
 
 
+def test_a_layer_that_a_file_leaves_in_floats_is_the_hosts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    constants = {
+        "w": rng.normal(0, 1, (8, 3, 3, 3)).astype(np.float32), "b": rng.normal(0, 1, 8).astype(np.float32),
+        "s": np.float32(0.1), "z": np.uint8(90),
+    }  # fmt: skip
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w", "b"], ["c"]), make("QuantizeLinear", ["c", "s", "z"], ["q"]),
+        make("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]  # fmt: skip
+    graph = chain(tmp_path / "m.onnx", nodes, constants, (1, 3, 6, 6))
+    x = rng.normal(0, 1, (1, 6, 6, 3)).astype(np.float32)
+    assert_identical(graph, (x,), "edge-ws")
+
+
+def test_weights_wider_than_an_array_are_refused(tmp_path: Path) -> None:
+    constants = {
+        "w": np.arange(-100, 92, 12, dtype=np.int8).reshape(4, 4), "s": np.float32(0.1), "zero": np.float32(0),
+        "four": np.float32(4), "z": np.int8(0),
+    }  # fmt: skip
+    make, quant = helper.make_node, {"domain": "qonnx.custom_op.general", "signed": 0, "narrow": 0}
+    nodes = [
+        make("Quant", ["x", "s", "zero", "four"], ["a"], **quant), make("DequantizeLinear", ["w", "s", "z"], ["b"]),
+        make("MatMul", ["a", "b"], ["c"]), make("Quant", ["c", "s", "zero", "four"], ["y"], **quant),
+    ]  # fmt: skip
+    graph = chain(tmp_path / "m.onnx", nodes, constants, (2, 4))
+    x = np.ones((2, 4), np.float32)
+    with pytest.raises(CompileError, match="weights must have at most 4 bits, those of edge-ws-int4, not 8"):
+        compile_graph(graph, (x,), load_machine("edge-ws-int4"))
+    with pytest.raises(
+        CompileError, match="operands must be int8, the type of edge-ws, but recipe none makes them int4"
+    ):
+        compile_graph(graph, (x,), load_machine("edge-ws"))
+
+
 @pytest.mark.parametrize("scales", [(1e-30, 1e-30, 1e30), (1e30, 1e30, 1e-30), (1e-38, 1e38, 1.0), (3e38, 1e-38, 1e-3)])
 @pytest.mark.parametrize("operator", ["QLinearAdd", "QLinearMul", "QLinearMatMul"])
 def test_scales_that_are_far_apart_are_no_fault(

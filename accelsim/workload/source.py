@@ -73,6 +73,8 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     if path.is_dir() and (path / "workload.yaml").is_file():
         path = path / "workload.yaml"
     if not _is_imported(path):
+        if asked.shapes:
+            raise AccelSimError("--shape must be absent for a workload file, which says all shapes")
         file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
         network = read_network(file, variant, values=values)
         return _with_data(network, path, asked)
@@ -154,4 +156,6 @@ def _drawn(network: Network, *, values: bool) -> Network:
     else:
         inputs = tuple(without_numbers(graph[name].element.dtype, graph[name].shape) for name in graph.inputs)
         ranges = inputs
+    if network.calibration:
+        return replace(network, inputs=inputs, seed=SEED)
     return replace(network, inputs=inputs, calibration=ranges, calibrated_on="drawn inputs", seed=SEED)

@@ -7,18 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
-from accelsim.graph.graph import Graph
-from accelsim.graph.value import Shape, without_numbers
+from accelsim.graph.value import Shape
 from accelsim.workload import library
 from accelsim.workload.arrays import read_arrays
-from accelsim.workload.data import CALIBRATION, Data, calibrated, drawn, read_data, read_text, with_data
+from accelsim.workload.data import Data, calibrated, read_data, read_text, with_data, with_drawn
 from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.load import read_network
 from accelsim.workload.network import Network
-
-#: Seed of inputs that are drawn for a network without data.
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -140,22 +136,9 @@ def _with_data(network: Network, path: Path, asked: Source, *, drawn_values: boo
     if asked.data:
         network = with_data(network, _data(asked.data, network, path), asked.data.name)
     elif not network.inputs:
-        network = _drawn(network, values=drawn_values)
+        network = with_drawn(network, values=drawn_values)
     if asked.calibration:
         network = calibrated(network, _data(asked.calibration, network, path), asked.calibration.name)
     if asked.batch is not None:
         network = network.first(asked.batch)
     return network
-
-
-def _drawn(network: Network, *, values: bool) -> Network:
-    """The network with drawn inputs, or inputs that have only shapes."""
-    graph: Graph = network.graph
-    if values:
-        inputs, ranges = drawn(graph, SEED), drawn(graph, SEED + 1, CALIBRATION)
-    else:
-        inputs = tuple(without_numbers(graph[name].element.dtype, graph[name].shape) for name in graph.inputs)
-        ranges = inputs
-    if network.calibration:
-        return replace(network, inputs=inputs, seed=SEED)
-    return replace(network, inputs=inputs, calibration=ranges, calibrated_on="drawn inputs", seed=SEED)

@@ -105,7 +105,7 @@ Least = Annotated[
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", help="Folder for result.json, layers.parquet, timeline.parquet and occupancy.parquet."
+        "-o", "--output", help="Folder for result.json, outputs.npz, and layers, timeline and occupancy (.parquet)."
     ),
 ]
 Trace = Annotated[

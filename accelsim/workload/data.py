@@ -17,7 +17,7 @@ from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.rewrite import with_samples
-from accelsim.graph.value import Shape, Value
+from accelsim.graph.value import Shape, Value, without_numbers
 from accelsim.workload.arrays import read_arrays
 from accelsim.workload.importers.texts import Texts
 from accelsim.workload.network import Inputs, Network
@@ -25,6 +25,8 @@ from accelsim.workload.network import Inputs, Network
 Arrays = Mapping[str, NDArray[Any]]
 #: Names of arrays that are no inputs.
 LABELS, TARGETS, PAIRS, SCORES = "labels", "targets", "pairs", "scores"
+#: Seed of inputs that are drawn for a network without data.
+SEED = 0
 #: Samples that are drawn to fix the activations' ranges.
 CALIBRATION = 8
 
@@ -225,6 +227,19 @@ def drawn(graph: Graph, seed: int, samples: int | None = None) -> Inputs:
             x = rng.standard_normal(shape, np.float32)
         found.append(x)
     return tuple(found)
+
+
+def with_drawn(network: Network, *, values: bool) -> Network:
+    """The network with drawn inputs, or inputs that have only shapes."""
+    graph = network.graph
+    if values:
+        inputs, ranges = drawn(graph, SEED), drawn(graph, SEED + 1, CALIBRATION)
+    else:
+        inputs = tuple(without_numbers(graph[name].element.dtype, graph[name].shape) for name in graph.inputs)
+        ranges = inputs
+    if network.calibration:
+        return replace(network, inputs=inputs, seed=SEED)
+    return replace(network, inputs=inputs, calibration=ranges, calibrated_on="drawn inputs", seed=SEED)
 
 
 def _table_rows(graph: Graph, name: str) -> int:

@@ -34,6 +34,8 @@ Float64 = NDArray[np.float64]
 
 #: Largest side of a tensor, and axes that it has at most.
 MAX_SIDE, MAX_AXES = 2**31 - 1, 32
+#: Faults of names after which no more are looked for, because each nearest name takes its time.
+MOST_FAULTS = 10
 #: safetensors' names of numpy's types.
 DTYPES = {
     "float32": "F32", "float64": "F64", "bool": "BOOL", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
@@ -237,6 +239,8 @@ class _Reader:
 
     def _known(self, key: Path_, name: str, number: int) -> None:
         """Look whether a value is there before a node of some number."""
+        if len(self.tensors.faults) >= MOST_FAULTS:
+            self.check()
         origin = self.origins.get(name)
         if origin is None:
             self.tensors.fault(key, unknown_name("value", name, self.origins))

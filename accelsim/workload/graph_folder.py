@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,7 @@ from accelsim.workload.graph_file import GraphSpec
 from accelsim.workload.network import Network
 
 Array = NDArray[Any]
-Plainest = dict[str, Any]
-Item = TypeVar("Item")
+Said = dict[str, Any]
 
 WORKLOAD, WEIGHTS = "workload.yaml", "weights.safetensors"
 #: Files of test and calibration data in a folder.
@@ -58,7 +57,7 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
         If names or sizes are none that a workload file may have.
     """
     tensors = _Tensors()
-    spec: Plainest = {
+    spec: Said = {
         "kind": "workload",
         "name": network.name,
         "description": f"The network of {origin}, operator by operator",
@@ -71,8 +70,8 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
     }
     if network.orders:
         spec["orders"] = {name: list(order) for name, order in network.orders.items()}
-    text = _text(spec, origin)
-    files = {WORKLOAD: lambda path: path.write_text(text, encoding="utf-8"), WEIGHTS: tensors.save}
+    content = _content(spec, origin)
+    files = {WORKLOAD: lambda path: path.write_bytes(content), WEIGHTS: tensors.save}
     for name, given, inputs in ((DATA, data, network.inputs), (CALIBRATION, calibration, network.calibration)):
         if given:
             files[name] = _data_writer(given, dict(zip(network.graph.inputs, inputs, strict=True)))
@@ -123,7 +122,7 @@ class _Tensors:
             raise OSError(str(error)) from None
         path.chmod(mode)  # the library lets nobody else read its files
 
-    def element(self, name: str, element: Element) -> Plainest:
+    def element(self, name: str, element: Element) -> Said:
         """What the workload file says of an element; scales of channels are a tensor."""
         if isinstance(element, Integer) and np.ndim(element.scale):
             scales = self.add(f"{name}.scales", np.array(element.scale, np.float64))
@@ -136,9 +135,9 @@ class _Tensors:
             return info.model_dump(mode="json")
         return element_info(element).model_dump(mode="json")
 
-    def constant(self, value: Value) -> Plainest:
+    def constant(self, value: Value) -> Said:
         """What the workload file says of a constant, whose numbers are kept; blocks come before what shares them."""
-        said: Plainest = {"shape": list(value.shape)}
+        said: Said = {"shape": list(value.shape)}
         numbers = value.numbers.astype(value.element.dtype, copy=False)
         if value.element not in {REAL, Plain(numbers.dtype.name)}:
             said["element"] = self.element(value.name, value.element)
@@ -180,9 +179,9 @@ def in_memory(numbers: Array) -> tuple[Array, tuple[int, ...]]:
     return stands, tuple(order.index(axis) for axis in range(numbers.ndim))
 
 
-def _described(graph: Graph, tensors: _Tensors) -> Plainest:
+def _described(graph: Graph, tensors: _Tensors) -> Said:
     """What the workload file says of a graph."""
-    constants = {value.name: Plainest() for value in graph.constants}
+    constants = {value.name: Said() for value in graph.constants}
     for value in sorted(graph.constants, key=lambda value: value.groups is None):
         constants[value.name] = tensors.constant(value)
     return {
@@ -194,19 +193,19 @@ def _described(graph: Graph, tensors: _Tensors) -> Plainest:
     }
 
 
-def _entering(value: Value, tensors: _Tensors) -> Plainest:
+def _entering(value: Value, tensors: _Tensors) -> Said:
     element = {} if value.element == REAL else {"element": tensors.element(value.name, value.element)}
     return {"shape": list(value.shape), **element}
 
 
-def _state(graph: Graph, state: State, tensors: _Tensors) -> Plainest:
+def _state(graph: Graph, state: State, tensors: _Tensors) -> Said:
     said = {"read": state.read, "written": state.written, **_entering(graph[state.read], tensors)}
     if state.initial.any():
         said["initial"] = tensors.add(f"{state.read}.initial", np.array(state.initial, np.float32))
     return said
 
 
-def _node(node: Node, tensors: _Tensors) -> Plainest:
+def _node(node: Node, tensors: _Tensors) -> Said:
     op = write_op(node.op, element=lambda element: tensors.element(node.name, element))
     return {
         "name": node.name,
@@ -220,7 +219,7 @@ def _node(node: Node, tensors: _Tensors) -> Plainest:
 _BLOCKS = frozenset({"provenance", "inputs", "states", "constants", "nodes", "orders"})
 
 
-def _text(spec: Plainest, origin: str) -> str:
+def _content(spec: Said, origin: str) -> bytes:
     """The workload file, which is one that can be read.
 
     Raises
@@ -232,10 +231,7 @@ def _text(spec: Plainest, origin: str) -> str:
         GraphSpec.model_validate(spec)
     except ValidationError as error:
         detail = error.errors()[0]
-        key = ".".join(map(str, detail["loc"]))
-        raise WorkloadError(
-            Fault(f"names and sizes must be such as a workload file has: {wording(detail)}", origin, key=key)
-        ) from None
+        raise WorkloadError(Fault(wording(detail), origin, key=".".join(map(str, detail["loc"])))) from None
     yaml = YAML(typ="rt", pure=True)
     yaml.width = 2**16  # a node's operator stays on its line
     yaml.indent(mapping=2, sequence=4, offset=2)
@@ -244,15 +240,17 @@ def _text(spec: Plainest, origin: str) -> str:
         "# Written by accelsim import. It may be edited: `accelsim check` says whether it still is a network.\n"
     )
     yaml.dump(_tree(spec), stream)
-    text = stream.getvalue()
-    if len(text.encode()) > MAX_FILE_BYTES:
-        raise WorkloadError(
-            Fault(f"must have so few nodes that a file of {MAX_FILE_BYTES} bytes describes them", origin)
-        )
-    return text
+    try:
+        content = stream.getvalue().encode()
+    except UnicodeEncodeError:
+        raise WorkloadError(Fault("names must be UTF-8", origin)) from None
+    if len(content) > MAX_FILE_BYTES:
+        text = f"must be a network that {MAX_FILE_BYTES} bytes of {WORKLOAD} describe, but takes {len(content)}"
+        raise WorkloadError(Fault(text, origin))
+    return content
 
 
-def _tree(spec: Plainest) -> CommentedMap:
+def _tree(spec: Said) -> CommentedMap:
     """The file as ruamel's tree, with each node, input and constant on lines of its own."""
     tree = CommentedMap()
     for key, value in spec.items():

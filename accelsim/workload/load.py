@@ -20,6 +20,7 @@ from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
+from accelsim.workload.data import with_drawn
 from accelsim.workload.graph_file import GraphSpec, read_graph
 from accelsim.workload.layer import (
     MAX_ROWS,
@@ -151,7 +152,7 @@ def read_network(name_or_path: str, variant: str | None = None, *, values: bool 
     ConfigError, WorkloadError
         With every fault found: of the YAML file, then of the tensors' names, shapes and values.
     """
-    return network_of(read_workload(name_or_path), variant, values=values)
+    return _network_of(read_workload(name_or_path), variant, values=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,13 @@ def workload_of(path: Path, document: Document, sha256: str) -> Workload:
 
 
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
-    """Read or draw the tensors of a workload; see `read_network`."""
+    """Read or draw the tensors of a workload, and inputs of a graph without data; see `read_network`."""
+    network = _network_of(workload, variant, values=values)
+    return network if network.inputs else with_drawn(network, values=values)
+
+
+def _network_of(workload: Workload, variant: str | None, *, values: bool) -> Network:
+    """Read or draw the tensors of a workload; a graph without data has no inputs yet."""
     spec = workload.spec
     variants = {} if isinstance(spec, GraphSpec) else spec.variants
     if variant is not None and variant not in variants:

@@ -7,18 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
-from accelsim.graph.graph import Graph
-from accelsim.graph.value import Shape, without_numbers
+from accelsim.graph.value import Shape
 from accelsim.workload import library
 from accelsim.workload.arrays import read_arrays
-from accelsim.workload.data import CALIBRATION, Data, calibrated, drawn, read_data, read_text, with_data
+from accelsim.workload.data import Data, calibrated, read_data, read_text, with_data, with_drawn
 from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.load import read_network
 from accelsim.workload.network import Network
-
-#: Seed of inputs that are drawn for a network without data.
-SEED = 0
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
         path = path / "workload.yaml"
     if not _is_imported(path):
         if asked.shapes:
-            raise AccelSimError(f"--shape must be for a file that leaves shapes open, not {asked}")
+            raise AccelSimError("--shape must be absent for a workload file, which says all shapes")
         file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
         network = read_network(file, variant, values=values)
         return _with_data(network, path, asked)
@@ -142,20 +138,9 @@ def _with_data(network: Network, path: Path, asked: Source, *, drawn_values: boo
     if asked.data:
         network = with_data(network, _data(asked.data, network, path), asked.data.name)
     elif not network.inputs:
-        network = _drawn(network, values=drawn_values)
+        network = with_drawn(network, values=drawn_values)
     if asked.calibration:
         network = calibrated(network, _data(asked.calibration, network, path), asked.calibration.name)
     if asked.batch is not None:
         network = network.first(asked.batch)
     return network
-
-
-def _drawn(network: Network, *, values: bool) -> Network:
-    """The network with drawn inputs, or inputs that have only shapes."""
-    graph: Graph = network.graph
-    if values:
-        inputs, ranges = drawn(graph, SEED), drawn(graph, SEED + 1, CALIBRATION)
-    else:
-        inputs = tuple(without_numbers(graph[name].element.dtype, graph[name].shape) for name in graph.inputs)
-        ranges = inputs
-    return replace(network, inputs=inputs, calibration=ranges, calibrated_on="drawn inputs", seed=SEED)

@@ -56,6 +56,6 @@ def test_own_data_take_the_place_of_the_shipped(tmp_path: Path) -> None:
 
 def test_wrong_shapes_are_one_line() -> None:
     done = accelsim("evaluate", "digits-mlp", "--shape", "input=1,64")
-    assert (done.returncode, done.stderr) == (2, "--shape must be for a file that leaves shapes open, not digits-mlp\n")
+    assert (done.returncode, done.stderr) == (2, "--shape must be absent for a workload file, which says all shapes\n")
     done = accelsim("evaluate", "digits-mlp", "--shape", "input")
     assert (done.returncode, done.stderr) == (2, "--shape must be NAME=1,3,224,224, not 'input'\n")

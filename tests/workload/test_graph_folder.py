@@ -188,6 +188,24 @@ def test_elements_states_and_scales_of_channels(tmp_path: Path) -> None:
     assert load_file(folder / "weights.safetensors")["w.scales"].dtype == np.float64
 
 
+NAMES = ["1", "1e5", "0x10", "null", "~", "true", "a: b", "#c", "{d", "- e", "ü", "\U0001f4a1", "x" * 300, "'q'", '"r"',
+         "a\\b", " before", "behind ", "=", "&a", "*b", "!t", "%p", "@", "`", "<<", "a,b", "?", "no"]  # fmt: skip
+
+
+def test_names_that_mean_something_in_yaml(tmp_path: Path) -> None:
+    build = Builder("null")
+    x = build.input(" :", (1, 2))
+    for name in NAMES:
+        weight = build.constant(name, np.ones(2, np.float32))
+        x = build.node(f"{name}\xa0", Add(), x, weight, output=f"#{name}")
+    graph = build.graph((x,))
+    same_graphs(graph, load_network(str(of_graph(graph, tmp_path / "out"))).graph)
+    build.node("a\nb", Add(), x, weight, output="last")
+    with pytest.raises(AccelSimError, match=r"a test: nodes\.29\.name: must be a name without control characters"):
+        of_graph(build.graph(("last",)), tmp_path / "more")
+    assert not (tmp_path / "more").exists()
+
+
 @pytest.mark.parametrize("op", [node.op for node in typed().nodes], ids=str)
 def test_operators_come_back(op: Op) -> None:
     scales: dict[str, NDArray[np.float64]] = {}
@@ -377,6 +395,16 @@ def test_an_imported_folder_is_checked_described_and_evaluated(tmp_path: Path) -
     for each in said:
         del each["provenance"]
     assert said[0] == said[1] == said[2]
+
+
+def test_calibration_without_data_stays(tmp_path: Path) -> None:
+    more, out, source = images(tmp_path, "more.npz", 3), tmp_path / "out", model("float", tmp_path)
+    assert accelsim("import", "onnx", source, "--calibration", more, "-o", out).returncode == 0
+    direct, again = load_network(Source(str(source), calibration=more)), load_network(str(out))
+    for a, b in zip((*direct.inputs, *direct.calibration), (*again.inputs, *again.calibration), strict=True):
+        np.testing.assert_array_equal(a, b)
+    (line,) = refused("evaluate", out, "--shape", "Input3=1,1,28,28")
+    assert line == "--shape must be absent for a workload file, which says all shapes"
 
 
 def test_texts_become_tokens_in_the_folder(tmp_path: Path) -> None:

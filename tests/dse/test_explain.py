@@ -69,14 +69,15 @@ def test_what_a_machine_lacks_is_not_doubled() -> None:
 def test_the_words_name_what_binds(found: Explanation) -> None:
     said = report.words(found)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert "fc2: of 50,674 cycles matrix is busy for 94 %." in said
+    assert "fc2: of 48,460 cycles matrix is busy for 99 %." in said
     for sentence in said[:3]:
         assert sentence in readme
     gain = next(gain for gain in found.gains if gain.twice == "array and scratchpad")
     assert said[3].startswith(f"Most is gained by twice the array and scratchpad: {100 * (gain.saved or 0):.1f} %")
     assert f"as well it saves {100 * (gain.saved or 0):.0f} %" in " ".join(readme.split())
     array = next(gain for gain in found.gains if gain.twice == "array")
-    assert f"An array of twice the columns saves {100 * (array.saved or 0):.1f} % there" in " ".join(readme.split())
+    assert (array.saved or 0) < 0.005
+    assert "An array of twice the columns saves nothing there" in readme
 
 
 def test_the_command(kept: Path, found: Explanation, tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_the_command(kept: Path, found: Explanation, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(found.to_json())
     text = accelsim("explain", str(kept / "result.json"))
-    assert text.stdout.startswith("digits-mlp as int8 on edge-ws: 82,369 cycles\n")
+    assert text.stdout.startswith("digits-mlp as int8 on edge-ws: 80,402 cycles\n")
     changed = json.loads((kept / "result.json").read_text())
     changed["provenance"]["inputs_sha256"] = {"weights.safetensors": "0" * 64}
     (tmp_path / "r.json").write_text(json.dumps(changed))

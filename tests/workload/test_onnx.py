@@ -21,6 +21,7 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine
 from accelsim.errors import WorkloadError
 from accelsim.golden import real
+from accelsim.golden.task import Classification
 from accelsim.graph.element import REAL, Plain
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import layers
@@ -335,7 +336,7 @@ def test_mnist_conv_runs_bit_for_bit_on_a_machine() -> None:
     rng = np.random.default_rng(0)
     inputs, calibration = (rng.uniform(0, 255, (n, 28, 28, 1)).astype(np.float32) for n in (2, 8))
     labels = real.evaluate(result.graph, (inputs,), result.graph.outputs)[result.graph.outputs[0]].argmax(axis=1)
-    network = Network(with_samples(result.graph, 2), (inputs,), labels, (calibration,), result.sha256)
+    network = Network(with_samples(result.graph, 2), (inputs,), Classification(labels), (calibration,), result.sha256)
     on = load_machine("edge-ws")
     prepared = api.prepare(network, network, load_recipe("int8"))
     summary = api.simulate(prepared, on, api.load_prices(on, "edge-ws")).summary

@@ -118,9 +118,10 @@ def _import(
         raise AccelSimError("--batch must be absent where --data says how many samples there are")
     from accelsim.files import write_all
     from accelsim.workload.graph_folder import folder_files
-    from accelsim.workload.source import load_network
+    from accelsim.workload.source import TEXT, load_network, tokenizer
 
     network = load_network(options.source_of(str(source), data, calibration, batch, shape), values=False)
     origin = source.name or source.resolve().name
-    for path in write_all(folder, folder_files(network, origin, data, calibration)):
+    texts = tokenizer(source, data) if data and data.suffix == TEXT else None
+    for path in write_all(folder, folder_files(network, origin, data, calibration, texts)):
         typer.echo(f"wrote {path}", err=True)

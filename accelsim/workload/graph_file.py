@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.computer import memory_bytes
 from accelsim.config.load import Document, Path_
@@ -19,13 +19,15 @@ from accelsim.errors import AccelSimError, WorkloadError, unknown_name
 from accelsim.formats.ggml import LAYOUTS, BlockTensor, Ggml, GgmlName
 from accelsim.formats.storage import Storage
 from accelsim.golden.operators import UNFIT, read_op
+from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task
 from accelsim.graph.element import REAL, Element, Integer, Plain, Signs
 from accelsim.graph.element_info import AnyElementInfo, FloatInfo, element_of
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.op import UnfitError
 from accelsim.graph.state import State
 from accelsim.graph.value import Shape, Type, Value
-from accelsim.workload.data import calibrated, read_data, with_data
+from accelsim.workload.data import calibrated, read_data, read_text, with_data
+from accelsim.workload.importers import texts
 from accelsim.workload.network import Network
 from accelsim.workload.tensor_files import TensorFiles
 
@@ -109,6 +111,36 @@ class ProvenanceSpec(Frozen):
     files: dict[str, str] = quantity("hexadecimal digits", "SHA-256 of each file that was read, by its name")
 
 
+class TaskSpec(Frozen):
+    """What judges the outputs."""
+
+    kind: Literal["classification", "regression", "embeddings", "language"] = quantity(
+        "name", "What it is: classes, numbers, vectors whose angles are compared, or next tokens"
+    )
+    text: str | None = quantity(
+        "path",
+        "Text of a language model, inside the folder: its tokens, cut into inputs one behind the other, are the data",
+        default=None,
+    )
+    tokenizer: str | None = quantity(
+        "path", "The text's tokenizer, a tokenizer.json of Hugging Face's library, inside the folder", default=None
+    )
+
+    @model_validator(mode="after")
+    def _text_has_a_tokenizer(self) -> TaskSpec:
+        if (self.text is None) != (self.tokenizer is None):
+            raise ValueError("text and tokenizer must be given together")
+        if self.text is not None and self.kind != "language":
+            raise ValueError(f"text must be for kind language, not {self.kind}")
+        return self
+
+
+#: What judges the outputs, by the name of its kind.
+TASKS: dict[str, type[Task]] = {
+    "classification": Classification, "regression": Regression, "embeddings": Embeddings, "language": Language,
+}  # fmt: skip
+
+
 class GraphSpec(Frozen):
     """A network as a graph."""
 
@@ -122,6 +154,9 @@ class GraphSpec(Frozen):
         "path", "Test data, .npz, inside the folder: inputs by their names, and labels, targets, or pairs and scores",
         default=None,
     )  # fmt: skip
+    task: TaskSpec | None = quantity(
+        "section", "What judges the outputs; what the arrays of the data are for if absent", default=None
+    )
     calibration: str | None = quantity(
         "path",
         "Inputs that fix the activations' ranges, .npz, inside the folder; the test data if absent",
@@ -142,7 +177,14 @@ class GraphSpec(Frozen):
     @property
     def files(self) -> list[str]:
         """Files that it names."""
-        return [name for name in (self.weights, self.data, self.calibration) if name]
+        task = (self.task.text, self.task.tokenizer) if self.task else ()
+        return [name for name in (self.weights, self.data, self.calibration, *task) if name]
+
+    @model_validator(mode="after")
+    def _one_kind_of_data(self) -> GraphSpec:
+        if self.data and self.task and self.task.text:
+            raise ValueError("data must be absent where the task has a text")
+        return self
 
 
 def read_graph(path: Path, document: Document, spec: GraphSpec, sha256: str) -> Network:
@@ -167,13 +209,32 @@ def read_graph(path: Path, document: Document, spec: GraphSpec, sha256: str) -> 
     graph = reader.graph()
     hashes = {path.name: sha256, **tensors.sha256}
     network = Network(graph, (), None, (), hashes, calibrated_on="", orders=reader.orders(graph))
+    if spec.task and spec.task.text:
+        network = _with_text(network, spec.task, tensors)
     for key, name, use in (("data", spec.data, with_data), ("calibration", spec.calibration, calibrated)):
         if name:
             file = tensors.path((key,), name)
             reader.check()
             assert file  # noqa: S101 - else there is a fault
             network = use(network, read_data(file, network.graph, network.orders), name)
+    if spec.task and not isinstance(network.task, TASKS[spec.task.kind]):
+        judged = next((kind for kind, of in TASKS.items() if isinstance(network.task, of)), "nothing")
+        text = f"must be what the data judge, {judged}, not {spec.task.kind}"
+        raise WorkloadError(document.fault(("task", "kind"), text))
     return network
+
+
+def _with_text(network: Network, task: TaskSpec, tensors: TensorFiles) -> Network:
+    """The network with a text as its data."""
+    assert task.text and task.tokenizer  # noqa: S101, PT018 - as who calls has it
+    text, tokenizer = (
+        tensors.path(("task", key), name) for key, name in (("text", task.text), ("tokenizer", task.tokenizer))
+    )
+    if tensors.faults:
+        raise WorkloadError(*tensors.faults)
+    assert text and tokenizer  # noqa: S101, PT018 - else there is a fault
+    data = read_text(text, network.graph, texts.of_file(tokenizer))
+    return with_data(network, data, task.text)
 
 
 class _Origin(NamedTuple):

@@ -29,6 +29,7 @@ from accelsim.graph.graph import Graph, Node
 from accelsim.graph.state import State
 from accelsim.graph.value import Value
 from accelsim.workload.graph_file import GraphSpec
+from accelsim.workload.importers.texts import TOKENIZER, Texts
 from accelsim.workload.network import Network
 
 Array = NDArray[Any]
@@ -36,10 +37,16 @@ Said = dict[str, Any]
 
 WORKLOAD, WEIGHTS = "workload.yaml", "weights.safetensors"
 #: Files of test and calibration data in a folder.
-DATA, CALIBRATION = "data.npz", "calibration.npz"
+DATA, CALIBRATION, TEXT = "data.npz", "calibration.npz", "text.txt"
 
 
-def folder_files(network: Network, origin: str, data: Path | None = None, calibration: Path | None = None) -> Files:
+def folder_files(
+    network: Network,
+    origin: str,
+    data: Path | None = None,
+    calibration: Path | None = None,
+    tokenizer: Texts | None = None,
+) -> Files:
     """What writes each file of a workload folder, by name.
 
     Parameters
@@ -49,7 +56,10 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
     origin
         Name of the file or directory that it was read from.
     data, calibration
-        Files of data that the folder shall have: .npz as they are; of others what the network has as inputs.
+        Files of data that the folder shall have: .npz, and a text with its tokenizer, as they are; of a text that
+        fixes ranges what the network has as inputs.
+    tokenizer
+        What reads texts.
 
     Raises
     ------
@@ -57,6 +67,7 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
         If names or sizes are none that a workload file may have.
     """
     tensors = _Tensors()
+    text = data is not None and data.suffix != ".npz"
     spec: Said = {
         "kind": "workload",
         "name": network.name,
@@ -64,7 +75,8 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
         "source": f"{origin}, read by accelsim import",
         "provenance": {"accelsim": provenance.versions()["accelsim"], "files": dict(network.sha256)},
         "weights": WEIGHTS,
-        **({"data": DATA} if data else {}),
+        **({"task": {"kind": "language", "text": TEXT, "tokenizer": TOKENIZER}} if text else {}),
+        **({"data": DATA} if data and not text else {}),
         **({"calibration": CALIBRATION} if calibration else {}),
         **_described(network.graph, tensors),
     }
@@ -73,8 +85,13 @@ def folder_files(network: Network, origin: str, data: Path | None = None, calibr
     content = _content(spec, origin)
     files = {WORKLOAD: lambda path: path.write_bytes(content), WEIGHTS: tensors.save}
     for name, given, inputs in ((DATA, data, network.inputs), (CALIBRATION, calibration, network.calibration)):
-        if given:
+        if given and not (text and name == DATA):
             files[name] = _data_writer(given, dict(zip(network.graph.inputs, inputs, strict=True)))
+    if text:
+        assert data and tokenizer  # noqa: S101, PT018 - what else reads a text
+        written = tokenizer.tokenizer.to_str()
+        files[TEXT] = lambda path: shutil.copyfile(data, path)
+        files[TOKENIZER] = lambda path: path.write_text(written, encoding="utf-8")
     return files
 
 

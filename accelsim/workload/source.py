@@ -13,6 +13,7 @@ from accelsim.workload.arrays import read_arrays
 from accelsim.workload.data import Data, calibrated, read_data, read_text, with_data, with_drawn
 from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
+from accelsim.workload.importers.texts import TOKENIZER, Texts, of_file
 from accelsim.workload.load import read_network
 from accelsim.workload.network import Network
 
@@ -126,11 +127,25 @@ def _data(file: Path, network: Network, path: Path) -> Data:
     """Data of a file for a network from a path."""
     if file.suffix != TEXT:
         return read_data(file, network.graph, network.orders)
+    return read_text(file, network.graph, tokenizer(path, file))
+
+
+def tokenizer(path: Path, file: Path) -> Texts:
+    """What makes tokens of a text for the network from a path.
+
+    Raises
+    ------
+    WorkloadError
+        If the network comes without a tokenizer.
+    """
     if path.suffix.lower() == ".gguf":
-        return read_text(file, network.graph, gguf.tokenizer(path))
+        return gguf.tokenizer(path)
+    beside = path.parent / TOKENIZER
+    if path.name == "workload.yaml" and beside.is_file():
+        return of_file(beside)
     if not path.is_dir():
         raise WorkloadError(Fault("must be .npz: only a language model with its tokenizer reads text", str(file)))
-    return read_text(file, network.graph, huggingface.tokenizer(path))
+    return huggingface.tokenizer(path)
 
 
 def _with_data(network: Network, path: Path, asked: Source, *, drawn_values: bool = True) -> Network:

@@ -26,6 +26,7 @@ from accelsim.files import write_all
 from accelsim.formats.ggml import BlockTensor
 from accelsim.golden import exact, real
 from accelsim.golden.operators import read_op, write_op
+from accelsim.golden.task import Classification, Language
 from accelsim.graph.build import Builder
 from accelsim.graph.element import Float, Integer, Plain, Signs
 from accelsim.graph.graph import Graph
@@ -407,7 +408,7 @@ def test_calibration_without_data_stays(tmp_path: Path) -> None:
     assert line == "--shape must be absent for a workload file, which says all shapes"
 
 
-def test_texts_become_tokens_in_the_folder(tmp_path: Path) -> None:
+def test_a_text_and_its_tokenizer_are_the_task_of_a_folder(tmp_path: Path) -> None:
     gguf_files.write(tmp_path / "m.gguf", language_models.llama(width=32, ffn=32, tokens=40), "Q8_0", texts=True)
     (tmp_path / "a.txt").write_text("a few words, and a few more of them" * 4)
     arguments = ["--data", tmp_path / "a.txt", "--shape", "input_ids=1,6"]
@@ -416,8 +417,45 @@ def test_texts_become_tokens_in_the_folder(tmp_path: Path) -> None:
     direct = load_network(Source(str(tmp_path / "m.gguf"), data=tmp_path / "a.txt", shapes={"input_ids": (1, 6)}))
     again = load_network(str(tmp_path / "out"))
     np.testing.assert_array_equal(direct.inputs[0], again.inputs[0])
-    assert type(direct.task) is type(again.task)
+    assert isinstance(direct.task, Language)
+    assert isinstance(again.task, Language)
+    np.testing.assert_array_equal(direct.task.targets, again.task.targets)
     same_graphs(direct.graph, again.graph)
+    assert (tmp_path / "out" / "text.txt").read_text() == (tmp_path / "a.txt").read_text()
+    workload = tmp_path / "out" / "workload.yaml"
+    said = workload.read_text()
+    assert "task: {kind: language, text: text.txt, tokenizer: tokenizer.json}" in said
+    done = accelsim("evaluate", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["quality"]["task"]["name"] == "perplexity"
+    other = accelsim("evaluate", tmp_path / "out", "--data", tmp_path / "a.txt", "--json")
+    assert json.loads(other.stdout)["quality"] == json.loads(done.stdout)["quality"]
+    for instead, told in (
+        (
+            "{kind: regression, text: text.txt, tokenizer: tokenizer.json}",
+            "text must be for kind language, not regression",
+        ),
+        ("{kind: language, text: text.txt}", "text and tokenizer must be given together"),
+        ("{kind: language, text: ../a.txt, tokenizer: tokenizer.json}", "must be a file inside the workload's folder"),
+        ("{kind: language, text: text.txt, tokenizer: workload.yaml}", "must hold a tokenizer"),
+        ("{kind: classification}", "must be what the data judge, nothing, not classification"),
+    ):
+        workload.write_text(said.replace("{kind: language, text: text.txt, tokenizer: tokenizer.json}", instead))
+        (line,) = refused("evaluate", tmp_path / "out")
+        assert told in line, line
+
+
+def test_a_task_is_what_the_data_judge(tmp_path: Path) -> None:
+    source, out = model("float", tmp_path), tmp_path / "out"
+    x = np.zeros((3, 1, 28, 28), np.float32)
+    np.savez(tmp_path / "d.npz", Input3=x, labels=np.array([0, 1, 2]))
+    assert accelsim("import", "onnx", source, "--data", tmp_path / "d.npz", "-o", out).returncode == 0
+    workload = out / "workload.yaml"
+    said = workload.read_text()
+    workload.write_text(said + "task: {kind: classification}\n")
+    assert isinstance(load_network(str(out)).task, Classification)
+    workload.write_text(said + "task: {kind: embeddings}\n")
+    (line,) = refused("check", workload)
+    assert line.endswith("task.kind: must be what the data judge, classification, not embeddings")
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

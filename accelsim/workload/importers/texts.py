@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import Fault, WorkloadError
+from accelsim.errors import Fault, WorkloadError, needs_extra
 
 if TYPE_CHECKING:
     import tokenizers
@@ -70,6 +71,28 @@ def faults_of(file: str) -> Iterator[None]:
     except BaseException as error:  # noqa: BLE001 - see above
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise WorkloadError(Fault(f"must hold a tokenizer: {first}", file)) from None
+
+
+#: Name of the library's files, and bytes of one at most.
+TOKENIZER, MAX_TOKENIZER_BYTES = "tokenizer.json", 2**26
+
+
+def of_file(path: Path, pad: int | None = None) -> Texts:
+    """Texts of a file of the library's own kind.
+
+    Raises
+    ------
+    WorkloadError
+        If it is none that the library reads.
+    AccelSimError
+        If the extra `text` is not installed.
+    """
+    file = str(path)
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
+        raise WorkloadError(Fault(f"must be at most {MAX_TOKENIZER_BYTES} bytes, but is larger", file))
+    with needs_extra("text"):
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
+    return of(lambda: Tokenizer.from_buffer(path.read_bytes()), file, pad)
 
 
 def of(make: Callable[[], tokenizers.Tokenizer], file: str, pad: int | None) -> Texts:

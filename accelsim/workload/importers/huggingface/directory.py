@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from accelsim.config.load import Document
-from accelsim.errors import Fault, WorkloadError, needs_extra
+from accelsim.errors import WorkloadError
 from accelsim.workload.importers import texts
 from accelsim.workload.importers.huggingface.checkpoint import Checkpoint
 from accelsim.workload.importers.huggingface.families import bert, gpt2, llama, mistral, qwen2, qwen3
@@ -25,8 +25,7 @@ FAMILIES: dict[str, Family] = {
     "Qwen2ForCausalLM": qwen2.FAMILY,
     "Qwen3ForCausalLM": qwen3.FAMILY,
 }
-CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-MAX_TOKENIZER_BYTES = 2**26
+CONFIG = "config.json"
 
 
 def load(path: Path, *, batch: int = 1, length: int | None = None) -> Imported:
@@ -73,12 +72,7 @@ def tokenizer(path: Path) -> Texts:
     folder = Folder(path)
     config = folder.object(CONFIG)
     pad = bert.pad_of(config) if _family(config).embeds else None
-    file = folder.file(TOKENIZER)
-    if file.stat().st_size > MAX_TOKENIZER_BYTES:
-        raise WorkloadError(Fault(f"must be at most {MAX_TOKENIZER_BYTES} bytes, but is larger", str(file)))
-    with needs_extra("text"):
-        from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
-    return texts.of(lambda: Tokenizer.from_buffer(file.read_bytes()), str(file), pad)
+    return texts.of_file(folder.file(texts.TOKENIZER), pad)
 
 
 def _family(config: Document) -> Family:

@@ -115,7 +115,7 @@ def outline(net: IntegerNetwork) -> IntegerNetwork:
 
 
 @given(net=st.one_of(networks(), independent_networks()), on=machines(kinds=DENSE), data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_any_dense_machine_times_shapes_as_it_times_values(
     net: IntegerNetwork, on: Machine, data: st.DataObject
 ) -> None:

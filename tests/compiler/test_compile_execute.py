@@ -16,7 +16,7 @@ from accelsim.isa.opcodes import Unit
 
 
 @given(net=networks(), on=machines(), batch=st.integers(1, 30), seed=st.integers(0, 2**32))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_execution_equals_the_integer_network(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, batch)
     program, execution = run(net, x, on)
@@ -58,7 +58,7 @@ def row_tiles(m: int, tile: int) -> list[int]:
     kilobytes=st.sampled_from([1, 2, 64]),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=80)
+@settings(max_examples=48)
 def test_array_cycles_follow_the_law(
     m: int, k: int, n: int, rows: int, columns: int, kilobytes: int, seed: int
 ) -> None:

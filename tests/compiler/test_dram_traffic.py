@@ -102,7 +102,7 @@ STRIPS = ("weight_stationary", "output_stationary", "outer_product")
     batch=st.integers(1, 30),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=80)
+@settings(max_examples=48)
 def test_dram_bursts_equal_a_count_from_the_tiling(sizes: list[int], on: Machine, batch: int, seed: int) -> None:
     # what reaches the DRAM is what the DMAs request: no link, no second level
     on = on.model_copy(update={"host": on.host.model_copy(update={"io_bandwidth_bytes_per_s": None}), "l2": None})

@@ -47,7 +47,7 @@ def assert_exact(
 
 
 @given(net=independent_networks(), on=machines(), data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_each_layer_computes_what_it_would_alone(net: IntegerNetwork, on: Machine, data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.integers(1, 30), min_size=len(net.layers), max_size=len(net.layers)))
     x = inputs(net, rows, data.draw(st.integers(0, 2**32)))

@@ -48,7 +48,7 @@ def roomy(on: Machine, times: int) -> Machine:
     times=st.integers(2, 6),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=80)
+@settings(max_examples=48)
 def test_any_number_of_places_executes_to_the_integer_network(
     net: IntegerNetwork, on: Machine, batch: int, storage: Storage, staging: int, times: int, seed: int
 ) -> None:

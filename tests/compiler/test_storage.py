@@ -58,7 +58,7 @@ def with_decoder(on: Machine, **changes: Any) -> Machine:
     decoders=st.integers(1, 5),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=80)
+@settings(max_examples=48)
 def test_execution_equals_the_integer_network(
     net: IntegerNetwork, on: Machine, batch: int, storages: list[Storage | None], decoders: int, seed: int
 ) -> None:

@@ -45,7 +45,7 @@ def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
 
 
 @given(m=st.integers(1, 100), k=st.integers(1, 100), n=st.integers(1, 100), on=machines(sharing=[()]))
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: Machine) -> None:
     chosen = cut(flow(m, k, n, on))
     weight_tiles = list(chosen.weight_tiles())
@@ -69,7 +69,7 @@ def test_the_chosen_tiling_covers_each_product_once(m: int, k: int, n: int, on: 
 
 
 @given(m=st.integers(1, 40), k=st.integers(1, 60), n=st.integers(1, 60), on=machines(sharing=[()]))
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_the_estimate_of_loads_is_what_the_slots_do(m: int, k: int, n: int, on: Machine) -> None:
     chosen = cut(flow(m, k, n, on))
     held: dict[str, list[object]] = {"activation": [], "weight": []}

@@ -196,7 +196,7 @@ def test_a_factor_is_formed_at_run_time(
 
 @given(net=networks(max_size=24), on=machines(min_side=2), storages=st.lists(st.sampled_from(STORAGES), min_size=1,
        max_size=3), batch=st.integers(1, 10), seed=st.integers(0, 2**32))  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_encoded_weights_take_what_they_are_encoded_to(
     net: IntegerNetwork, on: Machine, storages: list[Storage], batch: int, seed: int
 ) -> None:

@@ -161,7 +161,7 @@ def test_a_dense_network_stays_as_it_is() -> None:
 
 
 @given(net=pruned_networks(), on=machines(), batch=st.integers(1, 20), seed=st.integers(0, 2**32))
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_a_compacted_network_executes_on_any_machine_and_names_its_features(
     net: IntegerNetwork, on: Machine, batch: int, seed: int
 ) -> None:
@@ -189,7 +189,7 @@ def useful_products(net: IntegerNetwork, small: Graph, x: NDArray[np.generic]) -
 
 
 @given(net=pruned_networks(), seed=st.integers(0, 2**32))
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_what_compaction_removes_counts_as_skippable_and_skipped(net: IntegerNetwork, seed: int) -> None:
     x = inputs(np.random.default_rng(seed), net, 5)
     small, on = compact(net.graph(5)), machine()

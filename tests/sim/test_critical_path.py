@@ -36,7 +36,7 @@ def check(links: list[Link], execution: Execution) -> None:
 
 
 @given(net=networks(max_size=20), on=machines(), batch=st.integers(1, 8), seed=st.integers(0, 2**32))
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_links_cover_the_time_of_random_programs(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     program, execution = run(net, inputs(np.random.default_rng(seed), net, batch), on)
     check(critical_path.of(program, on, execution), execution)

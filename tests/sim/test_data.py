@@ -163,7 +163,7 @@ class Odd:
     rows=st.integers(1, 12), rounding=st.integers(0, len(MODES) - 1), shift=st.integers(-31, 30),
     by_row=st.integers(0, 1), shadows=st.booleans(), bits=st.sampled_from([8, 16]), seed=st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_odd_programs_that_verify_accepts(
     sides: tuple[int, int],
     gap: int,

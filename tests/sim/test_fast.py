@@ -26,7 +26,7 @@ from accelsim.workload.source import load_network
 
 
 @given(net=networks(max_size=40), on=machines(min_side=2), batch=st.integers(1, 12), seed=st.integers(0, 2**32))
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_both_engines_give_the_same_execution(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     event(f"{on.matrix.kind}, {on.dram.kind}{', l2' if on.l2 else ''}")
     engines.execute(net.compile(inputs(np.random.default_rng(seed), net, batch), on), on)

@@ -247,7 +247,7 @@ def port_order(code: Program, result: Execution, where: Machine) -> dict[tuple[i
     slower=st.sampled_from([1.01, 1.3, 2, 5]),
     later=st.sampled_from([0.0, 1e-9, 30e-9]),
 )
-@settings(max_examples=80)
+@settings(max_examples=48)
 def test_a_slower_dram_never_makes_a_program_faster(
     net: IntegerNetwork, on_machine: Machine, batch: int, seed: int, slower: float, later: float
 ) -> None:

@@ -34,7 +34,7 @@ def assert_spans(code: Program, on: Machine, execution: Execution) -> None:
 
 
 @given(net=networks(max_size=40), on=machines(min_side=2), batch=st.integers(1, 12), seed=st.integers(0, 2**32))
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_spans_sum_to_what_the_engine_attributes(net: IntegerNetwork, on: Machine, batch: int, seed: int) -> None:
     event(f"{on.matrix.kind}, {on.dram.kind}")
     code = net.compile(inputs(np.random.default_rng(seed), net, batch), on)

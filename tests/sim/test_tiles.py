@@ -231,7 +231,7 @@ LOOPED = st.one_of(BYTE, NARROW, st.sampled_from([*PACKED, Element.INT16]))
 
 
 @given(SIDES, SEEDS, LOOPED, LOOPED, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), machines())
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_convert_rescales_integers_and_clamps_them(
     shape: tuple[int, int], seed: int, source: Element, result: Element, mode: str, memories: tuple[str, str, str],
     gap: int, on: Machine,
@@ -260,7 +260,7 @@ def float_scale_of(rng: np.random.Generator, largest: float = 2.0) -> tuple[int,
 
 @given(SIDES, SEEDS, LOOPED, LOOPED, st.sampled_from(FLOAT_MODES), st.booleans(), st.tuples(*[MEMORIES] * 3),
        machines())  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_scales_may_be_float32(
     shape: tuple[int, int], seed: int, source: Element, result: Element, mode: str, multiplies: bool,
     memories: tuple[str, str, str], on: Machine,
@@ -290,7 +290,7 @@ def test_scales_may_be_float32(
 
 @given(SIDES, SEEDS, st.tuples(NARROW, NARROW, NARROW) | st.tuples(BYTE, BYTE, BYTE), st.tuples(*[MEMORIES] * 3),
        st.booleans(), machines())  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_two_tiles_are_added_by_float32_scales(
     shape: tuple[int, int], seed: int, types: tuple[Element, Element, Element], memories: tuple[str, str, str],
     row: bool, on: Machine,
@@ -324,7 +324,7 @@ PAIRS = st.one_of(
 
 @given(SIDES, SEEDS, PAIRS, st.sampled_from(MODES), st.tuples(*[MEMORIES] * 3), st.integers(0, 9), st.booleans(),
        machines())  # fmt: skip
-@settings(max_examples=50)
+@settings(max_examples=30)
 def test_two_tiles_of_integers_are_added_or_multiplied(
     shape: tuple[int, int], seed: int, pair: tuple[Element, Element, Element, bool], mode: str,
     memories: tuple[str, str, str], gap: int, row: bool, on: Machine,
@@ -515,7 +515,7 @@ def test_convert_takes_every_type_to_every_other(
     source=st.one_of(TYPES, NARROW), result=st.one_of(TYPES, NARROW), sums=st.booleans(),
     mode=st.sampled_from(MODES), memories=st.tuples(MEMORIES, MEMORIES), on=machines(), seed=SEEDS,
 )  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_windows_of_an_image_are_reduced(
     size: tuple[int, int], window: tuple[int, int], step: tuple[int, int], channels: int, gap: int, source: Element,
     result: Element, sums: bool, mode: str, memories: tuple[str, str], on: Machine, seed: int,

@@ -256,7 +256,7 @@ def test_normalize_is_each_of_its_kinds(
     SHAPES, SEEDS, SIGNS, KINDS, st.sampled_from(["activation", "output", "accumulator"]), st.booleans(), st.booleans(),
     vector_machines(), st.booleans(),
 )  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_softmax_shares_a_row(
     shape: tuple[int, int], seed: int, signed: bool, kind: str, memory: str, table: bool, wide: bool, on: Machine,
     same_bank: bool,
@@ -445,7 +445,7 @@ def test_the_engine_checks_apart_from_verify_that_own_results_are_there(monkeypa
 
 
 @given(SEEDS, st.integers(2, 8), vector_machines())
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_chains_in_one_scratchpad_give_the_bytes_of_their_order_and_need_each_wait(
     seed: int, length: int, on: Machine
 ) -> None:

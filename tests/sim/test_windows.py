@@ -73,7 +73,7 @@ def execute(draft: Draft, on: Machine, *, times: bool = True) -> tuple[Program, 
     windows.descriptors(), st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 70), st.integers(0, 9), memories(),
     st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=36)
 def test_a_gather_is_runs_and_padding(
     d: Descriptor, row: int, column: int, at: int, address: int, on: Machine, seed: int
 ) -> None:
@@ -118,7 +118,7 @@ def test_a_gather_is_runs_and_padding(
     windows.descriptors(bounded=False, writes_dram=True), st.integers(0, 70), st.integers(0, 9), memories(),
     st.integers(0, 2**32),
 )  # fmt: skip
-@settings(max_examples=40)
+@settings(max_examples=24)
 def test_a_scatter_is_runs(d: Descriptor, at: int, address: int, on: Machine, seed: int) -> None:
     draft = Draft()
     runs = list(windows.runs(d, draft.stored + at, address, 0, 0))

@@ -9,6 +9,7 @@ from typing import Any
 
 import engines
 import numpy as np
+import pytest
 from hypothesis import settings
 from integer_networks import Inputs, IntegerLayer, IntegerNetwork, each
 from numpy.typing import NDArray
@@ -58,6 +59,17 @@ def machine(**changes: Any) -> Machine:
         else:
             fields[name] = value
     return Machine.model_validate(fields)
+
+
+#: Mark of what takes minutes: it runs with HYPOTHESIS_PROFILE=thorough.
+long = pytest.mark.skipif(
+    os.environ.get("HYPOTHESIS_PROFILE") != "thorough", reason="runs with HYPOTHESIS_PROFILE=thorough"
+)
+
+
+def mutations(most: int) -> int:
+    """How many mutated files a test tries: a tenth, or all with HYPOTHESIS_PROFILE=thorough."""
+    return most if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else most // 10
 
 
 def ideal_memory(rows: int = 16, columns: int = 16, **changes: Any) -> Machine:

@@ -142,7 +142,7 @@ def test_json_has_the_promised_keys(result: RunResult) -> None:
     assert set(roofline.split()) <= set(data["roofline"])
     assert set(data["compression"]) == {"dense_bits", "stored_bits", "ratio"}
     assert set(data["quality"]) == {"sqnr_db", "cosine", "task", "measures"}
-    assert set(data["quality"]["task"]) == {"name", "value", "reference"}
+    assert set(data["quality"]["task"]) == {"name", "value", "reference", "fraction", "lower_is_better"}
     for layer in data["layers"]:
         assert {"name", "array_cycles", "cycles", "energy_pj", "macs", "bytes", "units", "roofline"} <= set(layer)
     assert {"versions", "configuration", "inputs_sha256", "seed"} <= set(data["provenance"])

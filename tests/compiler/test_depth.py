@@ -36,7 +36,7 @@ from accelsim.isa.program import LayerInfo, Program
 from accelsim.isa.verify import verify
 from accelsim.results import Execution
 from accelsim.sim import fast
-from accelsim.workload.load import load_network
+from accelsim.workload.source import load_network
 
 
 def multiplications(execution: Execution) -> list[int]:

@@ -111,7 +111,7 @@ def test_the_command_prints_json_and_keeps_parquet(tmp_path: Path) -> None:
     assert refused("compare", "--recipes", "int8,nothing")[0].startswith("must be a known recipe")
 
 
-@pytest.mark.parametrize("recipe", shipped.names("recipe"))
+@pytest.mark.parametrize("recipe", [name for name in shipped.names("recipe") if not load_recipe(name).is_stored])
 def test_every_recipe_is_bit_exact_on_the_machine_that_it_names(recipe: str) -> None:
     arch = load_recipe(recipe).arch
     assert arch is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from typing import Any
 
 import engines
@@ -25,7 +26,7 @@ from accelsim.isa.descriptors import Descriptor, window
 from accelsim.isa.opcodes import GATHER, Memory
 from accelsim.isa.program import Program
 from accelsim.isa.verify import verify
-from accelsim.memory.region import words
+from accelsim.memory.region import lines
 from accelsim.sim import fast, reference
 from accelsim.sim.data import move_all
 from accelsim.sim.machine import Core
@@ -101,7 +102,13 @@ def test_a_gather_is_runs_and_padding(
     index = int(np.flatnonzero(program.instructions["opcode"] == GATHER)[0])
     timing = core.take({}, program.instructions[index])
     found = window(d, row, column)
-    assert timing.bursts == words(found.outside.moved(MARGIN + at), on.dram.burst_bytes)
+    kept: deque[int] = deque(maxlen=on.dma.outstanding_bursts)
+    bursts = 0
+    for burst in lines(found.outside.moved(MARGIN + at), on.dram.burst_bytes).tolist():
+        if burst not in kept:
+            kept.append(burst)
+            bursts += 1
+    assert timing.bursts == bursts
     width = on.activation.width_bytes
     touched = [byte // width for run in runs for byte in range(run.chip, run.chip + d.run_bytes)]
     accesses = 1 + sum(a != b for a, b in itertools.pairwise(touched))

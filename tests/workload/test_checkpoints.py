@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch_files
+from harness import long
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
@@ -98,7 +99,7 @@ def test_nothing_is_called(tmp_path: Path) -> None:
     assert not harm.exists()
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [200, pytest.param(2000, marks=long)])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_mutated_checkpoints_are_refused_or_read(tmp_path: Path, layout: Callable[..., bytes], count: int) -> None:
     whole, rng, path, refused = layout(lite(2)), np.random.default_rng(5), tmp_path / "x.pth", 0

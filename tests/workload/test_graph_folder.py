@@ -15,6 +15,7 @@ import language_models
 import numpy as np
 import pytest
 from command_line import accelsim, refused
+from harness import long
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file, save_file
@@ -574,7 +575,7 @@ def fuzz(folder: Path, rng: np.random.Generator, count: int) -> int:
     return good
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=long)])
 def test_mutated_folders(seed: int, tmp_path: Path) -> None:
     rng, count = np.random.default_rng(seed), 2000 if seed else 40
     good = fuzz(of_graph(typed(), tmp_path / "all"), rng, count)

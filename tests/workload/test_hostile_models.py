@@ -12,12 +12,13 @@ import gguf_files
 import numpy as np
 import pytest
 import tokenizers
+from harness import mutations
 from language_models import bert, gpt2, llama
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.importers import gguf, huggingface
 
-MUTATIONS = 2000
+MUTATIONS = mutations(2000)
 #: Bytes that a file of some kilobytes may make a loader take, and seconds.
 MOST_BYTES, MOST_SECONDS = 2**30, 5.0
 EXTREMES = [0, 1, 2**7, 2**8 - 1, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 2**64 - 1]

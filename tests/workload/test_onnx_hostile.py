@@ -15,6 +15,7 @@ import onnx
 import onnx_fuzz
 import onnx_models
 import pytest
+from harness import mutations
 from onnx import TensorProto, helper
 
 from accelsim.errors import WorkloadError
@@ -242,7 +243,12 @@ def test_mutated_models_are_imported_or_refused() -> None:
     file = Path(onnx_fuzz.__file__)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(file.parent), *filter(None, sys.path)])}
     done = subprocess.run(
-        [sys.executable, file, "0", "2000"], capture_output=True, text=True, check=False, env=environment, timeout=600
+        [sys.executable, file, "0", str(mutations(2000))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=600,
     )
     assert done.returncode == 0, f"model {done.stdout.split()[-1:]}: {done.stderr[-2000:]}"
-    assert done.stdout.split()[-1] == "1999"
+    assert done.stdout.split()[-1] == str(mutations(2000) - 1)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from harness import long
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -133,7 +134,7 @@ def test_its_first_blocks_run_bit_for_bit(arch: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", MACHINES)
+@pytest.mark.parametrize("arch", ["tpu-v1", *(pytest.param(arch, marks=long) for arch in ("edge-ws", "edge-outer"))])
 def test_all_of_it_runs_bit_for_bit(arch: str) -> None:
     found = assert_identical(efficientnet(), (photograph("chelsea"),), arch)
     np.testing.assert_array_equal(found["logits"], values("chelsea")["logits"])
@@ -191,7 +192,7 @@ def test_all_digits_are_onnxruntimes() -> None:
 @pytest.mark.parametrize(
     ("arch", "numbers"),
     [(arch, (0, 40)) for arch in MACHINES]
-    + [pytest.param(arch, range(65), marks=pytest.mark.slow, id=f"{arch}-all") for arch in MACHINES],
+    + [pytest.param(arch, range(65), marks=long, id=f"{arch}-all") for arch in MACHINES],
 )
 def test_digits_run_bit_for_bit(arch: str, numbers: tuple[int, ...]) -> None:
     with np.load(DATA / "mnist_conv_int8.npz") as data:

@@ -243,7 +243,9 @@ def critical_path(
     prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE, residency: bool = True
 ) -> tuple[dict[tuple[str, str, str], int], int]:
     """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
-    program, execution = _simulate(prepared, machine, engine, None, timing_only=True, residency=residency)
+    program, execution = _simulate(
+        prepared.fitting(machine), machine, engine, None, timing_only=True, residency=residency
+    )
     found: dict[tuple[int, str, str], int] = {}
     for link in paths.of(program, machine, execution):
         key = (link.layer, link.unit, link.what)

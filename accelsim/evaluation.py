@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from accelsim.config.model import Frozen, quantity
 from accelsim.files import write_all
-from accelsim.outputs import write_outputs
-from accelsim.results import Quality
+from accelsim.outputs import write_arrays
+from accelsim.results import OUTPUTS, Quality
 
-FILE, OUTPUTS = "evaluation.json", "outputs.npz"
+FILE = "evaluation.json"
 
 
 class Evaluated(Frozen):
@@ -50,6 +50,6 @@ class Evaluation:
             folder,
             {
                 FILE: lambda path: path.write_text(self.to_json() + "\n"),
-                OUTPUTS: lambda path: write_outputs(path, self.outputs),
+                OUTPUTS: lambda path: write_arrays(path, self.outputs),
             },
         )

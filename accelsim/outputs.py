@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from accelsim.graph.element import Integer, Plain, Signs
@@ -48,7 +50,12 @@ def arrays(
     return found
 
 
-def write_outputs(path: Path, outputs: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays as an .npz file; the same arrays are the same bytes."""
-    with path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **dict(outputs))
+def write_arrays(path: Path, found: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays of any names as an .npz file; the same arrays are the same bytes.
+
+    numpy's own `savez` takes names as arguments, of which `file` is one of its own.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, x in found.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+                npy.write_array(stream, np.asanyarray(x), allow_pickle=False)

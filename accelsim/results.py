@@ -16,7 +16,7 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
-from accelsim.outputs import write_outputs
+from accelsim.outputs import write_arrays
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -648,5 +648,5 @@ class RunResult:
             lambda path: self.timeline.to_parquet(path, index=False),
             lambda path: self.occupancy.to_parquet(path, index=False),
         )
-        outputs: Files = {OUTPUTS: lambda path: write_outputs(path, self.outputs)} if self.outputs else {}
+        outputs: Files = {OUTPUTS: lambda path: write_arrays(path, self.outputs)} if self.outputs else {}
         return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **outputs, **(also or {})})

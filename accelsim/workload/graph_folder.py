@@ -28,6 +28,7 @@ from accelsim.graph.element_info import ChannelsInfo, element_info
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.state import State
 from accelsim.graph.value import Value
+from accelsim.outputs import write_arrays
 from accelsim.workload.graph_file import GraphSpec
 from accelsim.workload.importers.texts import TOKENIZER, Texts
 from accelsim.workload.network import Network
@@ -98,12 +99,7 @@ def folder_files(
 def _data_writer(given: Path, inputs: Mapping[str, Array]) -> Any:
     if given.suffix == ".npz":
         return lambda path: shutil.copyfile(given, path)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **inputs)
-
-    return write
+    return lambda path: write_arrays(path, inputs)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,24 +86,38 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
 
 def _is_imported(path: Path) -> bool:
     """Whether an importer reads it."""
-    return path.suffix.lower() in {".onnx", ".gguf", ".pth", ".pt"} or (
-        path.is_dir() and not (path / "workload.yaml").is_file()
-    )
+    return path.suffix.lower() in _READERS or (path.is_dir() and not (path / "workload.yaml").is_file())
 
 
 def _import(path: Path, asked: Source) -> Imported:
     """Read other tools' files."""
+    read = _READERS.get(path.suffix.lower(), _huggingface)
     try:
-        if path.suffix.lower() == ".onnx":
-            return onnx.load(path, batch=asked.batch, shapes=asked.shapes)
-        if path.suffix.lower() in {".pth", ".pt"}:
-            return torch.load(path, batch=asked.batch or 1)
-        length = _length(asked)
-        if path.suffix.lower() == ".gguf":
-            return gguf.load(path, batch=asked.batch or 1, length=length)
-        return huggingface.load(path, batch=asked.batch or 1, length=length)
+        return read(path, asked)
     except MemoryError:
         raise WorkloadError(Fault("tensors must fit this computer's memory, but do not", str(path))) from None
+
+
+def _onnx(path: Path, asked: Source) -> Imported:
+    return onnx.load(path, batch=asked.batch, shapes=asked.shapes)
+
+
+def _gguf(path: Path, asked: Source) -> Imported:
+    return gguf.load(path, batch=asked.batch or 1, length=_length(asked))
+
+
+def _torch(path: Path, asked: Source) -> Imported:
+    return torch.load(path, batch=asked.batch or 1)
+
+
+def _huggingface(path: Path, asked: Source) -> Imported:
+    return huggingface.load(path, batch=asked.batch or 1, length=_length(asked))
+
+
+#: What reads files, by how they end; directories are Hugging Face's.
+_READERS: dict[str, Callable[[Path, Source], Imported]] = {
+    ".onnx": _onnx, ".gguf": _gguf, ".pth": _torch, ".pt": _torch,
+}  # fmt: skip
 
 
 def _length(asked: Source) -> int | None:

@@ -18,6 +18,7 @@ from accelsim.graph.graph import Graph
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.relu import Relu
+from accelsim.outputs import write_arrays
 from accelsim.workload import arrays
 from accelsim.workload.data import Data, drawn, read_data
 
@@ -102,6 +103,18 @@ def test_drawn_ids_are_in_the_table() -> None:
     (ids,) = drawn(tokens(3), 0, 50)
     assert ids.shape == (50, 7)
     assert set(np.unique(ids)) == {0, 1, 2}
+
+
+def test_arrays_of_any_name_come_back(tmp_path: Path) -> None:
+    given = {"file": np.arange(3.0), "/a/b": np.ones((2, 2), np.int8), "allow_pickle": np.float32(1)}
+    write_arrays(tmp_path / "a.npz", given)
+    found, _ = arrays.read_arrays(tmp_path / "a.npz")
+    assert [*found] == [*given]
+    for name, x in given.items():
+        np.testing.assert_array_equal(found[name], x)
+    first = (tmp_path / "a.npz").read_bytes()
+    write_arrays(tmp_path / "a.npz", given)
+    assert (tmp_path / "a.npz").read_bytes() == first
 
 
 def test_no_pickle_is_read(tmp_path: Path) -> None:

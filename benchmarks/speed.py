@@ -112,7 +112,8 @@ def engines() -> Iterator[Row]:
     program = compile_graph(*compressed("fc-4096"), machine)
     count = len(program.instructions)
     core, found = Core(program, machine), verify(program, machine)
-    timings, ports = Timings.of(core, program, found.kinds, {}), Ports.of(core, found)
+    ports = Ports.of(core, found)
+    timings = Timings.of(core, program, found.kinds, ports, {})
     loops = [fast.Loop(program, machine, timings, ports) for _ in range(12)]
     rate = count / seconds(lambda: loops.pop().run(None), 11) / 1e6
     bursts = len(fast.Loop(program, machine, timings, ports).grants)

@@ -256,7 +256,7 @@ class Lowering:
         alone = math.prod(self.storages[root].shape) == math.prod(self.views[name].shape)
         return root if alone or root in self.graph.leaving or self.places[name].leads else name
 
-    @property
+    @cached_property
     def layers(self) -> tuple[int, ...]:
         """Layer of each fusion, by number: strips of the same nodes are one."""
         numbers: dict[str, int] = {}
@@ -270,7 +270,7 @@ class Lowering:
         strip = self.strips.get(fusion.target)
         return fusion.name.removeprefix(strip.prefix) if strip else fusion.name
 
-    @property
+    @cached_property
     def constants_of(self) -> tuple[tuple[int, int], ...]:
         """Whose constants each fusion reads: those of a layer, of a product from a feature on.
 

@@ -70,7 +70,8 @@ def execute(
     if timing_only and not core.needs_data(program):
         core.values = False
     timings = move_all(core, program, file)
-    loop = Loop(program, machine, Timings.of(core, program, found.kinds, timings), Ports.of(core, found))
+    ports = Ports.of(core, found)
+    loop = Loop(program, machine, Timings.of(core, program, found.kinds, ports, timings), ports)
     loop.run(progress)
     return outcome("fast", program, machine, core, loop.found())
 
@@ -146,11 +147,12 @@ class Loop:
 
 def _requested(program: Program, timings: Timings) -> Int64:
     """Bursts that each layer's transfers read and write; shape (layers, 2)."""
-    layer, layers = program.instructions["layer"], len(program.header.layers)
-    bursts, writes = timings.takes[:, record.TAKES_BURSTS], timings.takes[:, record.TAKES_WRITES] > 0
-    columns = (np.where(writes, 0, bursts), np.where(writes, bursts, 0))
-    # sums of whole numbers, which floats hold exactly
-    return np.stack([np.bincount(layer, each[timings.kind], layers).astype(np.int64) for each in columns], axis=1)
+    bursts = timings.takes[:, record.TAKES_BURSTS] * np.bincount(timings.kind, minlength=len(timings.takes))
+    layer = np.zeros(len(timings.takes), np.int64)
+    layer[timings.kind] = program.instructions["layer"]  # kinds are of one layer each
+    requested = np.zeros((len(program.header.layers), 2), np.int64)
+    np.add.at(requested, (layer, timings.takes[:, record.TAKES_WRITES]), bursts)
+    return requested
 
 
 @dataclass(frozen=True, slots=True)

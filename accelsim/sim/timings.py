@@ -42,21 +42,23 @@ class Timings:
     takes: Int64
 
     @classmethod
-    def of(cls, core: Core, program: Program, kinds: Kinds, timings: dict[int, Timing]) -> Timings:
+    def of(cls, core: Core, program: Program, kinds: Kinds, ports: Ports, timings: dict[int, Timing]) -> Timings:
         """Find the timings of all instructions, and charge them to `core.counters`.
 
         An instruction's time and events follow from its opcode and operands, of most addresses only the place in a
-        word. So each different one is worked out once.
+        word and the bank. So each different one is worked out once.
 
         Parameters
         ----------
         kinds
             Which instructions differ.
+        ports
+            Banks that they touch: tiles of one bank share the port that an instruction holds of it.
         timings
             What instructions take for which that depends on data, and which are charged already.
         """
         code = program.instructions
-        number, first = _classes(code, kinds, core.machine)
+        number, first = _classes(code, kinds, ports, core.machine)
         times = np.bincount(number, minlength=len(first))
         preload = _last_preload(code, kinds, first)
         _learn(core, code[np.union1d(first, preload[preload >= 0])])
@@ -77,7 +79,7 @@ def _learn(core: Core, code: NDArray[np.void]) -> None:
             core.memories.tiles.learn(number, code["operands"][opcode == number])
 
 
-def _classes(code: NDArray[np.void], kinds: Kinds, machine: Machine) -> tuple[Int32, Int64]:
+def _classes(code: NDArray[np.void], kinds: Kinds, ports: Ports, machine: Machine) -> tuple[Int32, Int64]:
     """Class of each instruction by what decides its timing, int32, shape (n,), and the first instruction of each."""
     few = code[kinds.first]
     packed = np.where(few["opcode"] == PRELOAD, few["operands"][:, _PACKED], -1)
@@ -87,9 +89,9 @@ def _classes(code: NDArray[np.void], kinds: Kinds, machine: Machine) -> tuple[In
     number = np.empty(len(code), np.int32)
     first = classes.of_rows(kinds.number, context, number)
     few = code[first]
-    rows = np.empty((len(few), 2 + OPERANDS), np.int64)
-    rows[:, :2] = context[first]
-    classes.rests(few["opcode"], few["operands"], _modulus(machine), rows[:, 2:])
+    rows = np.empty((len(few), 3 + OPERANDS), np.int64)
+    rows[:, :2], rows[:, 2] = context[first], ports.touched[kinds.number[first]]
+    classes.rests(few["opcode"], few["operands"], _modulus(machine), rows[:, 3:])
     merged = np.empty(len(few), np.int32)
     first = first[classes.of_rows(few["opcode"], rows, merged)]
     return merged[number], first
@@ -98,13 +100,13 @@ def _classes(code: NDArray[np.void], kinds: Kinds, machine: Machine) -> tuple[In
 def _modulus(machine: Machine) -> Int64:
     """Bytes after which the place of an address in its word repeats; int64, shape (opcodes, OPERANDS).
 
-    0 where the whole address counts: tiles of one bank share the port that an instruction holds of it.
+    0 where the whole address counts.
     """
     pads = (*machine.scratchpads.values(), machine.accumulator)
     word = math.lcm(*(sram.width_bytes for sram in pads))
     modulus = np.zeros((len(OPCODES), OPERANDS), np.int64)
     for number, opcode in enumerate(OPCODES):
-        if machine.shared or number in {QUANTIZE, DEQUANTIZE_SUMS, *TILEWISE, *TYPED}:
+        if number in {QUANTIZE, DEQUANTIZE_SUMS, *TILEWISE, *TYPED}:
             continue
         for j, field in enumerate(opcode.fields):
             if field.name in _ADDRESSES:
@@ -155,6 +157,8 @@ class Ports:
     ----------
     held
         Number of each instruction's set of banks, int32, shape (n,).
+    touched
+        Equal for kinds of instructions whose accesses, one by one, touch the same banks; int32, shape (kinds,).
     sets
         The sets.
     limit
@@ -162,6 +166,7 @@ class Ports:
     """
 
     held: Int32
+    touched: Int32
     sets: tuple[tuple[int, ...], ...]
     limit: Int64
 
@@ -187,7 +192,7 @@ class Ports:
         own = classes.of_rows(used[:, 0], used[:, 1:], class_)
         joined = [tuple(sorted({bank for k in row for bank in several[k]})) for row in used[own].tolist()]
         held = np.array([sets.setdefault(each, len(sets)) for each in joined], np.int32)
-        return cls(held[class_][found.kinds.number], tuple(sets), np.array(limit, np.int64))
+        return cls(held[class_][found.kinds.number], class_, tuple(sets), np.array(limit, np.int64))
 
 
 def _banks(core: Core, regions: Int64, first: Int64) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ import engines
 import numpy as np
 import pytest
 from float_networks import typed
-from hand_programs import load, program, store
+from hand_programs import load, program, run, store, times
 from harness import examples, inputs, machine
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -75,3 +75,20 @@ def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fast, "verify", lambda given, on, _: accesses.of_program(given.instructions, on))
     with pytest.raises(DeadlockError, match=r"load waits for store; store waits for load"):
         fast.execute(code, machine())
+
+
+def test_tiles_of_one_bank_share_its_port_and_those_of_two_do_not() -> None:
+    # both products are alike but for the bank of their weights: instructions of one timing must agree in that too
+    on = machine(matrix=load_machine("edge-tensorcore").matrix.model_dump(), weight="activation", activation={"width_bits": 8})
+    bank = on.activation.bank_bytes
+    product = "multiply layer=0 address=0 stride=16 rows=16 depth=16 weights={} weights_stride=16 columns=16"
+    sums = "sums=0 sums_stride=64 accumulate=0 signed=1 packed=0"
+    code = program(
+        load(4, 0),
+        load(4, 256, memory="weight"),
+        load(4, bank, "signal=end:s0", memory="weight"),
+        f"{product.format(256)} {sums} wait=s0>=1",
+        f"{product.format(bank)} {sums}",
+    )
+    _, _, _, together, apart = times(run(code, on))
+    assert together[2] - together[1] == 2 * (apart[2] - apart[1])

@@ -79,7 +79,9 @@ def test_a_deadlock_says_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_tiles_of_one_bank_share_its_port_and_those_of_two_do_not() -> None:
     # both products are alike but for the bank of their weights: instructions of one timing must agree in that too
-    on = machine(matrix=load_machine("edge-tensorcore").matrix.model_dump(), weight="activation", activation={"width_bits": 8})
+    on = machine(
+        matrix=load_machine("edge-tensorcore").matrix.model_dump(), weight="activation", activation={"width_bits": 8}
+    )
     bank = on.activation.bank_bytes
     product = "multiply layer=0 address=0 stride=16 rows=16 depth=16 weights={} weights_stride=16 columns=16"
     sums = "sums=0 sums_stride=64 accumulate=0 signed=1 packed=0"

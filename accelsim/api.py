@@ -239,20 +239,28 @@ def simulate(
     return result
 
 
-def critical_path(
-    prepared: Prepared, machine: Machine, *, engine: str = DEFAULT_ENGINE, residency: bool = True
-) -> tuple[dict[tuple[str, str, str], int], int]:
-    """Cycles of the critical path by layer, unit and what the unit does, in order of layers; and those of the run."""
-    program, execution = _simulate(
-        prepared.fitting(machine), machine, engine, None, timing_only=True, residency=residency
+def timed(
+    prepared: Prepared,
+    machine: Machine,
+    *,
+    engine: str = DEFAULT_ENGINE,
+    residency: bool = True,
+    least: Least = "time",
+) -> tuple[Program, Execution]:
+    """Compile a compressed network and execute it for its times alone."""
+    return _simulate(
+        prepared.fitting(machine), machine, engine, None, timing_only=True, residency=residency, least=least
     )
+
+
+def critical_path(program: Program, machine: Machine, execution: Execution) -> dict[tuple[str, str, str], int]:
+    """Cycles of the critical path by layer, unit and what the unit does, in order of layers."""
     found: dict[tuple[int, str, str], int] = {}
     for link in paths.of(program, machine, execution):
         key = (link.layer, link.unit, link.what)
         found[key] = found.get(key, 0) + link.end - link.start
     names = execution.layer_names
-    ordered = {(names[layer], unit, what): found[layer, unit, what] for layer, unit, what in sorted(found)}
-    return ordered, execution.cycles
+    return {(names[layer], unit, what): found[layer, unit, what] for layer, unit, what in sorted(found)}
 
 
 def compile_workload(

@@ -10,7 +10,9 @@ class Part(Frozen):
 
     layer: str = quantity("name", "Layer")
     unit: str = quantity("name", "Unit; dram for writes that are still buffered at the end")
-    what: str = quantity("name", "busy, memory (a transfer waits for the DRAM), in flight, or port")
+    what: str = quantity(
+        "name", "busy, memory (a transfer waits for the DRAM), in flight, or port (a start that is seen a cycle later)"
+    )
     cycles: int = quantity("core cycles", "Length of the path in which the unit does that for the layer")
 
 
@@ -18,9 +20,13 @@ class Gain(Frozen):
     """A machine of which one thing is twice as fast, really simulated."""
 
     twice: str = quantity("name", "What is twice as fast")
-    changed: dict[str, float] = quantity("values", "Fields of the machine and what they become")
+    changed: dict[str, float | str] = quantity("values", "Fields of the machine and what they become")
+    compiled: bool = quantity(
+        "flag", "Whether the network was compiled for it too, and the better one of both programs is told"
+    )
     cycles: int | None = quantity("core cycles", "Time of the changed machine; null if it can't be")
     saved: float | None = quantity("fraction", "Of the cycles that are saved")
+    at_most: float = quantity("fraction", "Of the cycles, the most that the critical path lets it save")
     why_not: str | None = quantity("text", "Why such a machine can't execute the program; null if it can", default=None)
 
 

@@ -9,7 +9,7 @@ _WORDS = {
     "busy": "is busy",
     "memory": "waits for the DRAM",
     "in flight": "has results on their way",
-    "port": "waits for a port",
+    "port": "sees a start a cycle later",
 }
 #: Share of a layer's path from which a part is told in words.
 TOLD = 0.1
@@ -52,12 +52,17 @@ def gains(explanation: Explanation) -> Table:
     rows: list[tuple[str, ...]] = [
         (
             gain.twice,
-            ", ".join(f"{name} {value:,.15g}" for name, value in gain.changed.items()),
+            ", ".join(f"{name} {_shown(value)}" for name, value in gain.changed.items()),
             "-" if gain.cycles is None else f"{gain.cycles:,}",
             "-" if gain.saved is None else f"{100 * gain.saved + 0.0:.1f}".replace("-0.0", "0.0"),
+            f"{100 * gain.at_most:.1f}",
             gain.why_not or "",
         )
         for gain in explanation.gains
     ]
-    columns = ("twice the", "what becomes", "cycles", "saved %", "")
-    return Table("If one thing were twice as fast", columns, rows, frozenset({0, 1, 4}))
+    columns = ("twice the", "what becomes", "cycles", "saved %", "at most %", "")
+    return Table("If one thing were twice as fast", columns, rows, frozenset({0, 1, 5}))
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,.15g}"

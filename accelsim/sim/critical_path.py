@@ -1,26 +1,31 @@
 """The chain of things, each begun as the one before it let it, that a program's time consists of.
 
 From the last end backwards: what a unit was busy with came first; before that it waited for a semaphore, whose producer
-was busy until it was raised, for the host, for a full queue's unit, for the swap wave or for a port. So every cycle is
-one link's, and the links sum to the program's time.
+was busy until it was raised, for the host, for a full queue's unit, for the swap wave, or for a port, until the
+instruction that held the port was done with it. So every cycle is one link's, and the links sum to the program's time.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.arch import Machine
+from accelsim.isa import accesses
 from accelsim.isa.opcodes import NONE, SEMAPHORES, UNITS, Moment, Unit
 from accelsim.isa.program import Program
 from accelsim.results import Execution, Spans
 from accelsim.sim import spans, states
+from accelsim.sim.machine import Core
+from accelsim.sim.timings import Ports
 
 Int64 = NDArray[np.int64]
 
-#: What a link's unit did: its work; for a DMA waiting for the memory; results on their way; holding or wanting a port.
+#: What a link's unit did: its work; for a DMA waiting for the memory; results on their way; a start that the units
+#: which are served earlier in a cycle see in the next one, as they see one that waited for a port.
 BUSY, MEMORY, FLIGHT, PORT = "busy", "memory", "in flight", "port"
 #: Unit of the writes that the DRAM still buffers when the last instruction has ended.
 FLUSH = "dram"
@@ -44,6 +49,7 @@ def of(program: Program, machine: Machine, execution: Execution) -> list[Link]:
 class _Walk:
     def __init__(self, program: Program, machine: Machine, execution: Execution) -> None:
         self.program = program
+        self.machine = machine
         self.timeline = execution.timeline
         self.cycles = execution.cycles
         self.layers = len(execution.layer_names)
@@ -59,6 +65,33 @@ class _Walk:
             moments = [(moment, np.flatnonzero(signal[:, moment] == semaphore)) for moment in Moment]
             found.append(max(moments, key=lambda pair: len(pair[1])))  # one moment has them all
         return found
+
+    @cached_property
+    def _ports(self) -> Ports:
+        """Banks of which each instruction holds a port."""
+        program = self.program
+        found = accesses.of_program(program.instructions, self.machine, program.tables)
+        return Ports.of(Core(program, self.machine, found), found)
+
+    @cached_property
+    def _matmuls(self) -> Int64:
+        """What the matrix unit executes, in order."""
+        return np.flatnonzero(self.timeline.unit == Unit.MATRIX)
+
+    @cached_property
+    def _by_free(self) -> Int64:
+        """Instructions in the order in which they are free."""
+        return np.argsort(self.timeline.free, kind="stable")
+
+    def _holder(self, instruction: int, now: int) -> int | None:
+        """An instruction that held a port of a bank that another one needs and let it go now."""
+        t, ports = self.timeline, self._ports
+        banks = set(ports.sets[ports.held[instruction]])
+        first, last = np.searchsorted(t.free, (now, now + 1), sorter=self._by_free)
+        for i in self._by_free[first:last].tolist():
+            if t.start[i] < now and banks.intersection(ports.sets[ports.held[i]]):
+                return int(i)
+        return None
 
     def links(self) -> list[Link]:
         """Walk from the last end to cycle 0."""
@@ -76,10 +109,14 @@ class _Walk:
 
     def _end_of(self, instruction: int, found: list[Link]) -> tuple[int, int]:
         """Take the part in which an instruction's results are on their way; return its unit and when that was free."""
+        return self._free_of(instruction, int(self.timeline.end[instruction]), found)
+
+    def _free_of(self, instruction: int, now: int, found: list[Link]) -> tuple[int, int]:
+        """Take what passes through a unit until now and has left it free; return the unit and when it was busy yet."""
         t = self.timeline
-        unit, free, end = int(t.unit[instruction]), int(t.free[instruction]), int(t.end[instruction])
-        if end > free:
-            found.append(Link(self.names[unit], int(t.layer[instruction]), FLIGHT, free, end))
+        unit, free = int(t.unit[instruction]), min(int(t.free[instruction]), now)
+        if now > free:
+            found.append(Link(self.names[unit], int(t.layer[instruction]), FLIGHT, free, now))
         return unit, free
 
     def _step(self, unit: int, now: int, found: list[Link]) -> tuple[int, int]:
@@ -100,6 +137,10 @@ class _Walk:
         waited_for = state - states.WAIT_UNIT
         if 0 <= waited_for < UNITS and now == int(mine.end[i]):
             return self._awaited(unit, waited_for, int(mine.semaphore[i]), instruction, now, found)
+        if state == states.WAIT_PORT and now == int(mine.end[i]):
+            holder = self._holder(instruction, now)
+            if holder is not None:
+                return int(self.timeline.unit[holder]), now
         found.append(Link(self.names[unit], layer, PORT, start, now))
         return unit, start
 
@@ -116,9 +157,12 @@ class _Walk:
         self, unit: int, awaited: int, semaphore: int, instruction: int, now: int, found: list[Link]
     ) -> tuple[int, int]:
         """Whom a unit waited for until now, and from when on that one's time counts."""
-        if semaphore == NONE:  # the host for a queue's place, which a start gave the cycle before; or the swap wave
-            return awaited, now
         code, t = self.program.instructions[instruction], self.timeline
+        if semaphore == NONE and unit == Unit.PRELOAD:  # the last matmul's swap wave passes through the array
+            started = int(np.searchsorted(t.start[self._matmuls], now)) - 1
+            return self._free_of(int(self._matmuls[started]), now, found)
+        if semaphore == NONE:  # the host for a queue's place, which a start gave the cycle before
+            return awaited, now
         moment, raising = self.raising[semaphore]
         value = int(code["value"][code["wait"] == semaphore].max())
         producer = int(raising[value - 1])

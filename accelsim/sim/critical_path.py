@@ -74,9 +74,10 @@ class _Walk:
         return Ports.of(Core(program, self.machine, found), found)
 
     @cached_property
-    def _matmuls(self) -> Int64:
-        """What the matrix unit executes, in order."""
-        return np.flatnonzero(self.timeline.unit == Unit.MATRIX)
+    def _matmuls(self) -> tuple[Int64, Int64]:
+        """What the matrix unit executes, in order, and when each starts."""
+        matmuls = np.flatnonzero(self.timeline.unit == Unit.MATRIX)
+        return matmuls, self.timeline.start[matmuls]
 
     @cached_property
     def _by_free(self) -> Int64:
@@ -159,8 +160,8 @@ class _Walk:
         """Whom a unit waited for until now, and from when on that one's time counts."""
         code, t = self.program.instructions[instruction], self.timeline
         if semaphore == NONE and unit == Unit.PRELOAD:  # the last matmul's swap wave passes through the array
-            started = int(np.searchsorted(t.start[self._matmuls], now)) - 1
-            return self._free_of(int(self._matmuls[started]), now, found)
+            matmuls, starts = self._matmuls
+            return self._free_of(int(matmuls[np.searchsorted(starts, now) - 1]), now, found)
         if semaphore == NONE:  # the host for a queue's place, which a start gave the cycle before
             return awaited, now
         moment, raising = self.raising[semaphore]

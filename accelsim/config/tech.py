@@ -26,6 +26,7 @@ class Operation(StrEnum):
     FLOAT_MULTIPLY = "float_multiply"
     REGISTER_READ = "register_read"
     REGISTER_WRITE = "register_write"
+    LATCH = "latch"
     PE_GATED = "pe_gated"
     SRAM_READ = "sram_read"
     SRAM_WRITE = "sram_write"

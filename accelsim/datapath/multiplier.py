@@ -20,15 +20,27 @@ from accelsim.config.tech import Component, Event, Operation
 
 
 class MacEvents(NamedTuple):
-    """Events of a processing element of one operand type."""
+    """Events of a processing element of one operand type.
+
+    Its registers are latches: each holds one value until the clock brings the next one, and costs that clock edge. What
+    it holds is on wires, so that reading it costs nothing.
+    """
 
     multiply: Event
     add: Event
     gated: Event
-    read_operand: Event
-    write_operand: Event
-    read_sum: Event
-    write_sum: Event
+    latch_operand: Event
+    latch_sum: Event
+
+
+def latched(bits: int) -> Event:
+    """A value of some bits that the clock brings into an array's pipeline registers."""
+    return Event(Component.REGISTER_FILE, Operation.LATCH, bits)
+
+
+def skewed(length: int) -> int:
+    """Latches before the first `length` rows or columns at an array's edge, where each enters a cycle later."""
+    return length * (length - 1) // 2
 
 
 @cache
@@ -43,10 +55,8 @@ def mac_events(operand: OperandType) -> MacEvents:
         multiply=multiply,
         add=Event(Component.MAC, Operation.FLOAT_ADD if is_float else Operation.INT_ADD, sum_bits),
         gated=Event(Component.MAC, Operation.PE_GATED, sum_bits),
-        read_operand=Event(Component.REGISTER_FILE, Operation.REGISTER_READ, bits),
-        write_operand=Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, bits),
-        read_sum=Event(Component.REGISTER_FILE, Operation.REGISTER_READ, sum_bits),
-        write_sum=Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, sum_bits),
+        latch_operand=latched(bits),
+        latch_sum=latched(sum_bits),
     )
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.datapaths import OuterProduct as Config
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.datapath.multiplier import latched
 
 OPERAND_BITS = 8
 SUM_BITS = 32
@@ -30,12 +31,9 @@ SUM_BITS = 32
 _MULTIPLY = Event(Component.MAC, Operation.INT_MULTIPLY, OPERAND_BITS, OPERAND_BITS)
 _ADD = Event(Component.MAC, Operation.INT_ADD, SUM_BITS)
 _GATED = Event(Component.MAC, Operation.PE_GATED, SUM_BITS)
-_READ_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, OPERAND_BITS)
-_WRITE_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, OPERAND_BITS)
-_READ_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, SUM_BITS)
-_WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
-_READ_MASKS = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, 2)
-_WRITE_MASKS = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, 2)
+_LATCH_OPERAND = latched(OPERAND_BITS)
+_LATCH_SUM = latched(SUM_BITS)
+_LATCH_MASKS = latched(2)
 _MASK_GATE = Event(Component.MAC, Operation.LOGIC, 1)
 _ZERO_DETECTOR = Event(Component.ACTIVATION, Operation.LOGIC, OPERAND_BITS)
 
@@ -112,26 +110,22 @@ class OuterProduct:
     def events(self, counters: Counters, k: int, survivors: int, m: int, n: int, *, accumulate: bool) -> None:
         """Count a tile of k inputs of which `survivors` are selected, for m x n active elements.
 
-        Per surviving k: m + n broadcast registers are written, and each active element reads one of each kind, which
-        stands for the wire to it; a product, a sum, the sum register's read and write. The first k writes without
-        reading, and the drain reads each sum once, so reads and writes are equal; a tile without a surviving k clears
-        its sums. Elements beyond m x n are gated. Adding to the accumulator memory is one more sum.
+        Per surviving k: m + n broadcast registers latch an operand, and each active element forms a product and a sum,
+        and latches the sum; a tile without a surviving k clears its sums. Elements beyond m x n are gated. Adding to
+        the accumulator memory is one more sum. The wires of a broadcast are left out.
 
-        With skipping, both masks are written and read once; a gate joins each pair of bits; a selection is charged for
-        a node a bit of the tile's mask, though only the nodes above the old and the new lowest bit switch.
+        With skipping, both masks are latched once; a gate joins each pair of bits; a selection is charged for a node a
+        bit of the tile's mask, though only the nodes above the old and the new lowest bit switch.
         """
         selections = max(1, survivors)
         active = survivors * m * n
         count(counters, _MULTIPLY, active)
         count(counters, _ADD, active + (m * n if accumulate else 0))
         count(counters, _GATED, selections * self.rows * self.columns - active)
-        count(counters, _READ_OPERAND, 2 * active)
-        count(counters, _WRITE_OPERAND, survivors * (m + n))
-        count(counters, _READ_SUM, selections * m * n)
-        count(counters, _WRITE_SUM, selections * m * n)
+        count(counters, _LATCH_OPERAND, survivors * (m + n))
+        count(counters, _LATCH_SUM, selections * m * n)
         if self.skip:
-            count(counters, _WRITE_MASKS, k)
-            count(counters, _READ_MASKS, k)
+            count(counters, _LATCH_MASKS, k)
             count(counters, _MASK_GATE, k * (1 + selections))
 
     def detect_events(self, counters: Counters, values: int) -> None:

@@ -91,9 +91,10 @@ class OutputStationary:
     def events(self, counters: Counters, m: int, k: int, n: int, *, accumulate: bool) -> None:
         """Count a tile of m x n sums of k products each, and its drain.
 
-        Per active processing element and k: a product and a sum; one read and one write each of activation, weight and
-        partial sum. The others are gated. The i-th row of sums from below moves i rows down, if they are shifted, and
-        is then read by the port. Adding to the accumulator is one more sum.
+        Per active processing element and k: a product and a sum, a latch each of activation, weight and partial sum.
+        The others are gated. Row r of activations and column c of weights pass r and c skew registers before the array.
+        The i-th row of sums from below moves i rows down, if they are shifted. Adding to the accumulator is one more
+        sum.
         """
         e = multiplier.mac_events("int8")
         active = m * k * n
@@ -101,7 +102,5 @@ class OutputStationary:
         count(counters, e.multiply, active)
         count(counters, e.add, active + (m * n if accumulate else 0))
         count(counters, e.gated, k * self.rows * self.columns - active)
-        count(counters, e.read_operand, 2 * active)
-        count(counters, e.write_operand, 2 * active)
-        count(counters, e.read_sum, active + moves + m * n)
-        count(counters, e.write_sum, active + moves)
+        count(counters, e.latch_operand, 2 * active + k * (multiplier.skewed(m) + multiplier.skewed(n)))
+        count(counters, e.latch_sum, active + moves)

@@ -62,12 +62,15 @@ class LaneWork:
         Entries that the lanes read and multiplied, padding included.
     padding
         Entries among them whose value is 0: executed, and not useful.
+    words
+        Words of entries that the lanes fetched from their slices.
     """
 
     scanned: int
     broadcast: int
     entries: int
     padding: int
+    words: int
 
     @property
     def useful(self) -> int:
@@ -77,17 +80,36 @@ class LaneWork:
 
 @dataclass(frozen=True, slots=True)
 class SparseLanes:
-    """Cycles, arithmetic and events of the lanes."""
+    """Cycles, arithmetic and events of the lanes.
+
+    Parameters
+    ----------
+    slice_bits
+        Bits that a lane fetches at once from its slice of the weight memory: whole entries, and at least one of them.
+    """
 
     lanes: int
     fifo_depth: int
     index_bits: int
     sums_per_lane: int
+    slice_bits: int
 
     @classmethod
-    def of(cls, config: datapaths.SparseLanes) -> SparseLanes:
-        """Lanes that a machine describes."""
-        return cls(config.lanes, config.fifo_depth, config.index_bits, config.sums_per_lane)
+    def of(cls, config: datapaths.SparseLanes, weight_bits: int) -> SparseLanes:
+        """Lanes that a machine describes, behind a port of the weight memory that all of them share."""
+        return cls(
+            config.lanes, config.fifo_depth, config.index_bits, config.sums_per_lane, weight_bits // config.lanes
+        )
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of a weight and its index."""
+        return OPERAND_BITS + self.index_bits
+
+    @property
+    def word_bits(self) -> int:
+        """Bits that a fetch of entries reads."""
+        return max(self.slice_bits, self.entry_bits)
 
     @property
     def outputs(self) -> int:
@@ -155,22 +177,23 @@ class SparseLanes:
         sparse_lanes.multiply(activations.astype(np.int64), weights.starts, values, weights.indices, out)
         return out
 
-    @staticmethod
-    def work(nonzero: NDArray[np.bool_], weights: EncodedLanes) -> LaneWork:
+    def work(self, nonzero: NDArray[np.bool_], weights: EncodedLanes) -> LaneWork:
         """Count what the lanes do for vectors whose activations are not zero as `nonzero`, shape (m, k), says."""
         uses = nonzero.sum(axis=0, dtype=np.int64)
         entries = int(uses @ weights.counts.sum(axis=1, dtype=np.int64))
         padding = int(uses @ weights.padding_counts.sum(axis=1, dtype=np.int64))
-        return LaneWork(nonzero.size, int(uses.sum()), entries, padding)
+        words = sparse_lanes.words(nonzero, weights.pointers, self.word_bits // self.entry_bits)
+        return LaneWork(nonzero.size, int(uses.sum()), entries, padding, words)
 
     def events(
         self, counters: Counters, work: LaneWork, cycles: int, pointer_bits: int, *, accumulated: int = 0
     ) -> None:
         """Count a product.
 
-        Every entry, padding too, is read from its lane's slice of the weight memory, adds its index to the address,
-        multiplies, and reads, adds to and writes a sum. The slices' reads are charged here, by entry and by pointer;
-        drained sums and loaded activations are charged by the ports they pass.
+        Every entry, padding too, comes in a word that its lane fetches from its slice of the weight memory, adds its
+        index to the address, multiplies, and reads, adds to and writes a sum. The slices' reads are charged here, by
+        word (EIE, section IV: 64 bits, so that the memory is read once in eight entries) and by pointer; drained sums
+        and loaded activations are charged by the ports they pass.
 
         Parameters
         ----------
@@ -189,8 +212,7 @@ class SparseLanes:
         count(counters, _WRITE_QUEUE, taken)
         count(counters, _READ_QUEUE, taken)
         count(counters, Event(Component.WEIGHT, Operation.SRAM_READ, pointer_bits), 2 * taken)
-        entry = Event(Component.WEIGHT, Operation.SRAM_READ, OPERAND_BITS + self.index_bits)
-        count(counters, entry, work.entries)
+        count(counters, Event(Component.WEIGHT, Operation.SRAM_READ, self.word_bits), work.words)
         count(counters, Event(Component.MAC, Operation.INT_ADD, address_bits), work.entries)
         count(counters, _MULTIPLY, work.entries)
         count(counters, _ADD, work.entries + accumulated)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.datapaths import StructuredSparse as Config
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.datapath.multiplier import latched
 from accelsim.formats import nm
 
 OPERAND_BITS = 8
@@ -31,12 +32,9 @@ _MULTIPLY = Event(Component.MAC, Operation.INT_MULTIPLY, OPERAND_BITS, OPERAND_B
 _ADD = Event(Component.MAC, Operation.INT_ADD, SUM_BITS)
 _GATED = Event(Component.MAC, Operation.PE_GATED, SUM_BITS)
 _MULTIPLEX = Event(Component.MAC, Operation.LOGIC, OPERAND_BITS)
-_READ_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, OPERAND_BITS)
-_WRITE_OPERAND = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, OPERAND_BITS)
-_READ_PRODUCT = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, PRODUCT_BITS)
-_WRITE_PRODUCT = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, PRODUCT_BITS)
-_READ_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_READ, SUM_BITS)
-_WRITE_SUM = Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, SUM_BITS)
+_LATCH_OPERAND = latched(OPERAND_BITS)
+_LATCH_PRODUCT = latched(PRODUCT_BITS)
+_LATCH_SUM = latched(SUM_BITS)
 
 
 def tree_events(counters: Counters, inputs: int, bits: int, times: int) -> None:
@@ -118,34 +116,25 @@ class StructuredSparse:
         return (x.astype(np.float64) @ w.astype(np.float64)).astype(np.int64)
 
     def preload_events(self, counters: Counters, rows: int, n: int, *, sparse: bool) -> None:
-        """Count a fold's `rows` x n weights: a load writes each register, the swap reads and writes it."""
+        """Count a fold's `rows` x n weights: each is latched as it is loaded, and by the swap."""
         weights = rows * n
-        count(counters, _WRITE_OPERAND, 2 * weights)
-        count(counters, _READ_OPERAND, weights)
-        if sparse:
-            count(counters, Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, self.index_bits), 2 * weights)
-            count(counters, Event(Component.REGISTER_FILE, Operation.REGISTER_READ, self.index_bits), weights)
+        count(counters, _LATCH_OPERAND, 2 * weights)
+        count(counters, latched(self.index_bits), 2 * weights if sparse else 0)
 
     def matmul_events(self, counters: Counters, m: int, rows: int, n: int, *, sparse: bool, accumulate: bool) -> None:
         """Count m rows of activations through a fold of `rows` x n held weights, zeros among them included.
 
-        Per active multiplier and row: a write and a read of the register behind its multiplexer and of its product, a
-        read of the weight, a product. A multiplexer of M activations and the straight way is M two-way ones, of which
-        dense weights switch one; with sparse weights the index is read too. The adders are those of a tree of `rows`
-        inputs, from 16 bits on a bit wider at each level. A sum is written once and read once; adding what the
+        Per active multiplier and row: a latch behind its multiplexer and one of its product, a product. A multiplexer
+        of M activations and the straight way is M two-way ones, of which dense weights switch one. The adders are those
+        of a tree of `rows` inputs, from 16 bits on a bit wider at each level. A sum is latched once; adding what the
         accumulator holds is one more sum. The other multipliers are gated.
         """
         active = m * rows * n
         count(counters, _MULTIPLY, active)
         count(counters, _GATED, m * self.rows * self.columns - active)
         count(counters, _MULTIPLEX, active * (self.group if sparse else 1))
-        count(counters, _READ_OPERAND, 2 * active)
-        count(counters, _WRITE_OPERAND, active)
-        count(counters, _READ_PRODUCT, active)
-        count(counters, _WRITE_PRODUCT, active)
-        if sparse:
-            count(counters, Event(Component.REGISTER_FILE, Operation.REGISTER_READ, self.index_bits), active)
+        count(counters, _LATCH_OPERAND, active)
+        count(counters, _LATCH_PRODUCT, active)
         tree_events(counters, rows, PRODUCT_BITS, m * n)
         count(counters, _ADD, m * n if accumulate else 0)
-        count(counters, _READ_SUM, m * n)
-        count(counters, _WRITE_SUM, m * n)
+        count(counters, _LATCH_SUM, m * n)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from accelsim.config.datapaths import TensorCore as Config
 from accelsim.config.tech import Component, Counters, Event, Operation, count
+from accelsim.datapath.multiplier import latched
 from accelsim.datapath.structured_sparse import tree_events
 from accelsim.formats import nm
 
@@ -163,9 +164,9 @@ class TensorCore:
     def events(self, counters: Counters, m: int, k: int, n: int, *, sparse: bool, accumulate: bool) -> None:
         """Count a block of m x k x n; of 2:4 weights the two kept of a group work, zeros among them included.
 
-        Operands are written to a worker's registers once a tile, and read once an issue, which multiplies each by
+        Operands are written to a worker's register file once a tile, and read once an issue, which multiplies each by
         four others. Products (16 bits), tree sums (18 bits, 19 if joined) and, without local accumulators, the sums
-        that pass through two stages to the third each have pipeline registers. A sum is written once a step and read
+        that pass through two stages to the third each have latches. A sum of the tile is written once a step and read
         as often: by the steps behind the first, and once to leave; adding what the accumulator memory holds is one
         more sum. A 4:1 multiplexer and the straight way beside it are four two-way ones, of which dense weights switch
         one. Multipliers without a product are gated, those of waiting and idle cores included.
@@ -190,7 +191,7 @@ class TensorCore:
         )
         if sparse:
             _registers(counters, nm.index_bits(GROUP), reads=inputs * n * _blocks(m, SIDE), writes=inputs * n * down)
-        _registers(counters, PRODUCT_BITS, reads=active, writes=active)
-        _registers(counters, tree, reads=sums, writes=sums)
-        passing = 0 if self.local_accumulator else 2 * sums
-        _registers(counters, SUM_BITS, reads=sums + passing, writes=sums + passing)
+        count(counters, latched(PRODUCT_BITS), active)
+        count(counters, latched(tree), sums)
+        count(counters, latched(SUM_BITS), 0 if self.local_accumulator else 2 * sums)
+        _registers(counters, SUM_BITS, reads=sums, writes=sums)

@@ -179,32 +179,35 @@ class Array:
     def preload_events(self, counters: Counters, k: int, n: int) -> None:
         """Count a fold's way into the array, and its later swap.
 
-        Down the shift chain, k (k + 1) / 2 hops a column; by address, one write a weight. Several pairs hop together.
+        Down the shift chain, k (k + 1) / 2 hops a column; by address, one latch a weight. Several pairs hop together.
         """
         e = multiplier.mac_events(self.operand)
         weights = k * n
         hops = weights if self.weight_load == "row_addressed" else weights * (-(-k // self.pairs) + 1) // 2
         swaps = weights if self.double_buffered else 0
-        count(counters, e.read_operand, hops - weights + swaps)  # the first hop comes from the port
-        count(counters, e.write_operand, hops + swaps)
+        count(counters, e.latch_operand, hops + swaps)
 
     def matmul_events(self, counters: Counters, m: int, k: int, n: int, *, accumulate: bool) -> None:
         """Count m rows through a fold of k x n weights.
 
-        Per active processing element and row: a product and a sum; one read and one write each of activation and
-        partial sum, one read of the weight. The others are gated. Adding to the accumulator is one more sum. An element
-        that takes several pairs adds their products up, and has one partial sum.
+        Per active processing element and row: a product and a sum, a latch each of activation and partial sum. The
+        others are gated. Adding to the accumulator is one more sum. An element that takes several pairs adds their
+        products up, and has one partial sum. Before the array row r of activations passes r skew registers, behind it
+        column c of sums C - 1 - c, so that a row of them leaves together.
         """
         e = multiplier.mac_events(self.operand)
         active = m * k * n
-        elements = m * -(-k // self.pairs) * n
+        rows = -(-k // self.pairs)
+        elements = m * rows * n
         if self.lookup:
             count(counters, Event(Component.MAC, Operation.LOOK_UP, PRODUCT_BITS), active)
         else:
             count(counters, e.multiply, active)
         count(counters, e.add, active + (m * n if accumulate else 0))
         count(counters, e.gated, m * self.rows * self.columns - elements)
-        count(counters, e.read_operand, 2 * active)
-        count(counters, e.write_operand, active)
-        count(counters, e.read_sum, elements)
-        count(counters, e.write_sum, elements)
+        count(counters, e.latch_operand, active + m * self.pairs * multiplier.skewed(rows))
+        count(
+            counters,
+            e.latch_sum,
+            elements + m * (multiplier.skewed(self.columns) - multiplier.skewed(self.columns - n)),
+        )

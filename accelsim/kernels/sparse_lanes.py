@@ -58,6 +58,32 @@ def cycles(
 
 
 @njit(cache=True)
+def words(nonzero: NDArray[np.bool_], pointers: Int64, together: int) -> int:
+    """Words that the lanes fetch for vectors of activations; the one that a lane fetched last for a vector stays there.
+
+    Parameters
+    ----------
+    nonzero
+        Which activations are not zero, shape (m, k).
+    pointers
+        Entries of each lane before each input, shape (lanes, k + 1).
+    together
+        Entries of a word.
+    """
+    found = 0
+    for i in range(nonzero.shape[0]):
+        for lane in range(pointers.shape[0]):
+            held = -1
+            for k in range(nonzero.shape[1]):
+                first, end = pointers[lane, k], pointers[lane, k + 1]
+                if nonzero[i, k] and end > first:
+                    low, high = first // together, (end - 1) // together
+                    found += high - low + (low != held)
+                    held = high
+    return found
+
+
+@njit(cache=True)
 def multiply(
     activations: Int64, starts: Int64, values: NDArray[np.int16], indices: NDArray[np.uint8], out: Int64
 ) -> None:

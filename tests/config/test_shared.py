@@ -58,6 +58,7 @@ def test_one_memory_is_counted_once() -> None:
 
 def test_what_is_made_twice_as_wide_stays_one_memory() -> None:
     one = sharing("weight", "output")
-    wide = changed(one, twice(one)["scratchpad"])
+    (scratchpad,) = (trial for trial in twice(one) if trial.name == "scratchpad")
+    wide = changed(one, scratchpad.changes)
     assert wide.shared == one.shared
     assert wide.output.width_bits == 2 * one.output.width_bits

@@ -64,8 +64,7 @@ def test_events_are_those_of_held_activations_and_streamed_weights() -> None:
     unit = machine(4, 3, double_buffered=True)
     unit.preload_events(counters, m=2, k=4)
     assert {(e.operation, e.bits): times for e, times in counters.items()} == {
-        (Operation.REGISTER_READ, 8): 2 * (3 + 2 + 1) + 2 * 4,  # hops after the port's, and the swap
-        (Operation.REGISTER_WRITE, 8): 2 * (4 + 3 + 2 + 1) + 2 * 4,
+        (Operation.LATCH, 8): 2 * (4 + 3 + 2 + 1) + 2 * 4,  # hops down the chain, and the swap
     }
     counters.clear()
     unit.matmul_events(counters, m=2, k=4, n=5, accumulate=True)

@@ -108,22 +108,17 @@ def test_events_are_those_of_the_registers_one_by_one(skip: bool, k: int, m: int
         expected[operation, bits] = expected.get((operation, bits), 0) + times
 
     cycles = np.flatnonzero(t.pending).tolist() or [None]
-    for number, selected in enumerate(cycles):
+    for selected in cycles:
         happened(Operation.PE_GATED, 32, 12 - (0 if selected is None else m * n))
-        happened(Operation.REGISTER_WRITE, 8, 0 if selected is None else m + n)
+        happened(Operation.LATCH, 8, 0 if selected is None else m + n)
         for _ in range(m * n):
             if selected is not None:
-                happened(Operation.REGISTER_READ, 8, 2)
                 happened(Operation.INT_MULTIPLY, 8)
                 happened(Operation.INT_ADD, 32)
-            if number:
-                happened(Operation.REGISTER_READ, 32)
-            happened(Operation.REGISTER_WRITE, 32)
-    happened(Operation.REGISTER_READ, 32, m * n)  # the drain
+            happened(Operation.LATCH, 32)
     happened(Operation.INT_ADD, 32, m * n)  # to what the accumulator holds
     if skip:
-        happened(Operation.REGISTER_WRITE, 2, k)
-        happened(Operation.REGISTER_READ, 2, k)
+        happened(Operation.LATCH, 2, k)
         happened(Operation.LOGIC, 1, k + k * len(cycles))
     counters: Counters = {}
     unit.events(counters, k, unit.survivors(t.x, t.w), m, n, accumulate=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,9 @@ def layers() -> list[dict[str, str]]:
     m=st.integers(1, 4),
     k=st.integers(1, 30),
     n=st.integers(1, 40),
-    unit=st.builds(SparseLanes, st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.just(40)),
+    unit=st.builds(
+        SparseLanes, st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.just(40), st.sampled_from([1, 16, 64])
+    ),
     densities=st.tuples(st.floats(0, 1), st.floats(0, 1)),
     seed=st.integers(0, 2**32),
 )
@@ -46,6 +49,7 @@ def test_registers_agree_in_sums_cycles_and_work(
     np.testing.assert_array_equal(sums, x.astype(np.int64) @ w.astype(np.int64))
     assert unit.cycles(x != 0, weights.counts).tolist() == [cycles for _, cycles, _ in stepped]
     work = unit.work(x != 0, weights)
+    together = max(1, unit.slice_bits // (8 + unit.index_bits))
     read = [
         value
         for row, (_, _, columns) in zip(x, stepped, strict=True)
@@ -57,11 +61,16 @@ def test_registers_agree_in_sums_cycles_and_work(
     assert (work.scanned, work.broadcast) == (m * k, np.count_nonzero(x))
     assert (work.entries, work.padding, work.useful) == (len(read), read.count(0), len(read) - read.count(0))
     assert work.useful == ((x != 0).astype(int) @ (w != 0).astype(int)).sum()
+    assert work.words == sum(
+        len(list(itertools.groupby(at // together for k_ in np.flatnonzero(row) for at in range(*ends[k_ : k_ + 2]))))
+        for row in x
+        for ends in weights.pointers.tolist()
+    )
 
 
 def test_signed_activations_multiply_exactly() -> None:
     w, x = np.full((3, 2), -128, np.int8), np.full((1, 3), -128, np.int8)
-    unit = SparseLanes(2, 8, 4, 1)
+    unit = SparseLanes(2, 8, 4, 1, 64)
     assert unit.multiply(x, unit.encode(w)).tolist() == [[3 * 2**14] * 2]
 
 
@@ -84,7 +93,8 @@ def test_drains_that_take_turns_on_one_port_end_when_the_closed_form_says(comput
 
 def test_events_charge_padding_as_work_and_find_every_register() -> None:
     unit = SparseLanes.of(
-        datapaths.SparseLanes(kind="sparse_lanes", lanes=2, fifo_depth=4, index_bits=1, sums_per_lane=8)
+        datapaths.SparseLanes(kind="sparse_lanes", lanes=2, fifo_depth=4, index_bits=1, sums_per_lane=8),
+        weight_bits=2 * 27,
     )
     w = np.zeros((2, 16), np.int8)
     w[0, 14], w[1, 1] = 5, 6  # slot 7 of lane 0 takes three padding entries; slot 0 of lane 1 none
@@ -101,7 +111,9 @@ def test_events_charge_padding_as_work_and_find_every_register() -> None:
         Event(Component.REGISTER_FILE, Operation.REGISTER_WRITE, 24): 3 * 2,
         Event(Component.REGISTER_FILE, Operation.REGISTER_READ, 24): 3 * 2,
         Event(Component.WEIGHT, Operation.SRAM_READ, 16): 2 * 3 * 2,
-        Event(Component.WEIGHT, Operation.SRAM_READ, 9): 9,
+        # 27 bits hold three entries: lane 0 has 4 in input 0, lane 1 one in input 1, so that x[0] and x[2] fetch two
+        # words and x[2] one more
+        Event(Component.WEIGHT, Operation.SRAM_READ, 27): 2 + 2 + 1,
         Event(Component.MAC, Operation.INT_ADD, 3): 9,
         Event(Component.MAC, Operation.INT_MULTIPLY, 8, 8): 9,
         Event(Component.MAC, Operation.INT_ADD, 32): 9 + 16,
@@ -112,7 +124,7 @@ def test_events_charge_padding_as_work_and_find_every_register() -> None:
 
 
 def test_tiles_that_do_not_fit_the_lanes_are_refused() -> None:
-    unit = SparseLanes(4, 8, 4, 2)
+    unit = SparseLanes(4, 8, 4, 2, 64)
     with pytest.raises(ValueError, match="4 lanes must hold at most 8 sums, not 9"):
         unit.encode(np.zeros((1, 9), np.int8))
     with pytest.raises(ValueError, match=r"counts must have shape \(3, 4\), not \(3, 2\)"):
@@ -128,7 +140,7 @@ def test_a_layer_of_eie_takes_the_printed_time(layer: dict[str, str]) -> None:
     # only columns of nonzero activations are processed, so no others are made
     processed = int(np.count_nonzero(rng.random(k) < float(layer["act_density_pct"]) / 100))
     w = (rng.random((processed, n), np.float32) < float(layer["weight_density_pct"]) / 100).astype(np.int8)
-    unit = SparseLanes(lanes=64, fifo_depth=8, index_bits=4, sums_per_lane=256)
+    unit = SparseLanes(lanes=64, fifo_depth=8, index_bits=4, sums_per_lane=256, slice_bits=64)
     weights = unit.encode(w)
     balanced_us = len(weights.values) / unit.lanes / CYCLES_A_US
     (cycles,) = unit.cycles(np.ones((1, processed), bool), weights.counts)

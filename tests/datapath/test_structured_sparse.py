@@ -134,20 +134,16 @@ def test_events_are_those_of_the_multipliers_one_by_one(sparse: bool, m: int, ro
                 happened(Operation.PE_GATED, 32)
                 continue
             happened(Operation.LOGIC, 8, 8 if sparse else 1)
-            happened(Operation.REGISTER_WRITE, 8)  # select
-            happened(Operation.REGISTER_READ, 8, 2)  # the activation and the weight
-            happened(Operation.REGISTER_READ, 3, int(sparse))
+            happened(Operation.LATCH, 8)  # select
             happened(Operation.INT_MULTIPLY, 8)
-            happened(Operation.REGISTER_WRITE, 16)
-            happened(Operation.REGISTER_READ, 16)
+            happened(Operation.LATCH, 16)
         for _ in range(n):
             level, bits = list(range(rows)), 16
             while len(level) > 1:
                 happened(Operation.INT_ADD, bits, len(level[1::2]))
                 level, bits = level[::2], bits + 1
             happened(Operation.INT_ADD, 32)
-            happened(Operation.REGISTER_WRITE, 32)
-            happened(Operation.REGISTER_READ, 32)
+            happened(Operation.LATCH, 32)
     counters: Counters = {}
     unit.matmul_events(counters, m, rows, n, sparse=sparse, accumulate=True)
     found = {(event.operation, event.bits): times for event, times in counters.items()}
@@ -162,9 +158,9 @@ def test_a_load_writes_a_weight_and_its_index_and_the_swap_moves_them(sparse: bo
     counters: Counters = {}
     StructuredSparse(8, 5, 2, 4).preload_events(counters, 6, 5, sparse=sparse)
     found = {(e.operation, e.bits): times for e, times in counters.items()}
-    expected = {(Operation.REGISTER_WRITE, 8): 60, (Operation.REGISTER_READ, 8): 30}
+    expected = {(Operation.LATCH, 8): 60}
     if sparse:
-        expected |= {(Operation.REGISTER_WRITE, 2): 60, (Operation.REGISTER_READ, 2): 30}
+        expected |= {(Operation.LATCH, 2): 60}
     assert found == expected
 
 

@@ -184,19 +184,17 @@ def test_events_are_those_of_the_issues_one_by_one(cores: TensorCore, m: int, k:
                 happened(Operation.REGISTER_READ, 2, columns * weights * sparse)
                 happened(Operation.LOGIC, 8, outputs * weights * (4 if sparse else 1))
                 happened(Operation.INT_MULTIPLY, 8, outputs * weights)
-                happened(Operation.REGISTER_WRITE, 16, outputs * weights)
-                happened(Operation.REGISTER_READ, 16, outputs * weights)
+                happened(Operation.LATCH, 16, outputs * weights)
                 happened(Operation.PE_GATED, 32, -outputs * weights)
                 happened(Operation.INT_ADD, 16, 2 * cores.joined * outputs)
                 happened(Operation.INT_ADD, 17, cores.joined * outputs)
                 happened(Operation.INT_ADD, 18, (cores.joined - 1) * outputs)
                 tree = 17 + cores.joined  # the sum of 4 products of 16 bits takes 18, of 8 takes 19
-                happened(Operation.REGISTER_WRITE, tree, outputs)
-                happened(Operation.REGISTER_READ, tree, outputs)
+                happened(Operation.LATCH, tree, outputs)
                 happened(Operation.INT_ADD, 32, outputs)
-                stages = 1 if cores.local_accumulator else 3
-                happened(Operation.REGISTER_WRITE, 32, stages * outputs)
-                happened(Operation.REGISTER_READ, 32, (stages - (first == 0)) * outputs)
+                happened(Operation.LATCH, 32, 0 if cores.local_accumulator else 2 * outputs)
+                happened(Operation.REGISTER_WRITE, 32, outputs)
+                happened(Operation.REGISTER_READ, 32, (first > 0) * outputs)
         happened(Operation.REGISTER_READ, 32, len(down) * len(across))  # the sums leave
         happened(Operation.INT_ADD, 32, len(down) * len(across))  # to what the accumulator memory holds
     free, _ = cores.cycles(m, k, n, 0, sparse=sparse)

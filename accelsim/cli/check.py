@@ -27,7 +27,10 @@ def check(
         typer.Option("--arch", help="Machine to verify programs for; default is the one compiled for."),
     ] = None,
 ) -> None:
-    """Check files without running anything; every fault of every file is printed."""
+    """Check files without running anything; every fault of every file is printed.
+
+    What of a machine is allowed but holds up its array is a warning on stderr, and no fault.
+    """
     faults: list[Fault] = []
     for file in files:
         try:
@@ -45,15 +48,19 @@ def _check(file: Path, arch: str | None) -> str:
     from accelsim.api import load_prices
     from accelsim.compress.recipe import load_recipe
     from accelsim.config.load import load_machine, load_part, load_technology, read_yaml
+    from accelsim.config.traps import traps
     from accelsim.dse.sweep import Sweep
     from accelsim.workload.source import load_network
+
+    document = read_yaml(file)
 
     def load_priced(path: str) -> Named:
         machine = load_machine(path)
         load_prices(machine, path)
+        for trap in traps(machine):
+            typer.echo(document.fault(trap.key, f"warning: {trap.message}"), err=True)
         return machine
 
-    document = read_yaml(file)
     kind = str(document.data.get("kind"))
     loaders: dict[str, Callable[[str], Named]] = {
         "arch": load_priced,

@@ -175,3 +175,26 @@ def test_operands_of_any_width_are_encoded_as_the_bytes_that_hold_them(operands:
     summary = accelsim.run(small, str(arch), str(recipe)).summary
     assert summary.bit_exact is True
     assert summary.units["decode"]["busy"] > 0
+
+
+@pytest.mark.parametrize(
+    ("storage", "index_bits"), [("bitmask", 0), ("csr", 0), ("csc", 0), ("relative", 4)], ids=lambda value: str(value)
+)
+def test_nonzeros_of_four_bits_are_stored_in_four_bits(
+    workload: str, arch: str, storage: str, index_bits: int, tmp_path: Path
+) -> None:
+    def bits(weight_bits: int) -> tuple[int, int]:
+        steps = [{"scheme": "int8", "weight_bits": weight_bits}, {"scheme": "store", "format": storage}]
+        recipe = {"kind": "recipe", "name": "r", "description": "d", "steps": steps}
+        (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+        result = accelsim.run(workload, arch, str(tmp_path / "r.yaml"))
+        assert result.summary.bit_exact is True
+        graph = compress(load_network(workload), load_recipe(str(tmp_path / "r.yaml")))
+        entries = sum(int(np.count_nonzero(layer.weight.numbers)) for layer in layers(graph))
+        return result.summary.compression.stored_bits, entries
+
+    (narrow, few), (wide, many) = bits(4), bits(8)
+    if storage == "bitmask":  # a bit a weight, and the nonzeros; each tile is whole bytes
+        assert abs(wide - narrow - (8 * many - 4 * few)) < 8 * 200
+    else:
+        assert narrow < wide - 4 * few * (1 if index_bits else 0.9)

@@ -309,6 +309,7 @@ class ProductScheduler:
             bits=storage.bits,
             rows=encoder.rows(self.steps.weight_tiles.k_size[weight_tile], self.w_bytes[weight_tile])[:, None],
             group=storage.group,
+            value_bits=storage.value_bits,
         )
         return [
             Moves(self.number, before, fills.first, runs(dram, address, stored)),

@@ -433,7 +433,7 @@ class _Typing:
                 f"recipe {self.recipe.name}: no step may store layer {layer.name}, whose groups are stored as "
                 f"{value.storage.format}"
             )
-        return replace(value, storage=steps[-1].storage)
+        return replace(value, storage=steps[-1].storage(value.numbers))
 
 
 def _one_type(all_layers: list[Layer], recipe: Recipe, steps: Mapping[str, Quantizer]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from accelsim.config.model import Frozen, Integer, quantity
-from accelsim.formats.storage import PlainFormat, Storage
+from accelsim.formats.codec import narrowest
+from accelsim.formats.storage import OF_NONZEROS, PlainFormat, Storage
 
 #: Widths that a format has by default: int4, EIE's relative index, Deep Compression's 5-bit codebook.
 _BITS: dict[PlainFormat, int] = {"packed": 4, "relative": 4, "codebook": 5, "relative_huffman": 4}
@@ -29,9 +32,8 @@ class Store(Frozen):
             raise ValueError(f"bits must be absent for {self.format}, which has no width, not {self.bits}")
         return self
 
-    @property
-    def storage(self) -> Storage:
-        """Format and width, the default resolved."""
-        if self.format not in _BITS:
-            return Storage(self.format, 0)
-        return Storage(self.format, self.bits or _BITS[self.format])
+    def storage(self, weights: NDArray[np.generic]) -> Storage:
+        """Format and widths, the default resolved; nonzeros that are stored one by one have the weights' own bits."""
+        bits = (self.bits or _BITS[self.format]) if self.format in _BITS else 0
+        narrow = narrowest(weights) if self.format in OF_NONZEROS and weights.dtype.itemsize == 1 else 8
+        return Storage(self.format, bits, value_bits=narrow % 8)

@@ -104,8 +104,8 @@ def _channels(machine: Machine) -> Iterator[Trap]:
         yield Trap(
             ("dram", "part"),
             f"keeps {stretch} bytes in a row in one of {part.system.channels} channels (address_mapping {mapping}), "
-            f"and a DMA has {outstanding} bursts of {part.burst_bytes} bytes under way: a stream has the bandwidth of one "
-            f"channel; {mapping.replace('ch', '')}ch spreads it",
+            f"and a DMA has {outstanding} bursts of {part.burst_bytes} bytes under way: a stream has the bandwidth of "
+            f"one channel; {mapping.replace('ch', '')}ch spreads it",
         )
 
 

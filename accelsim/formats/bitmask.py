@@ -1,6 +1,7 @@
 """A bit a value that says whether it is zero, then the values that are not.
 
-Bytes: the mask, value i at bit i % 8 of byte i // 8, low bits first; then the nonzero values in order, a byte each.
+Bytes: the mask, value i at bit i % 8 of byte i // 8, low bits first; then the nonzero values in order, packed low bits
+first into as many bits as the codec says.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from accelsim.formats.codec import Encoded, Shape, check_length, checked_shape, checked_type, packed_bytes, unpack
+from accelsim.formats.codec import (
+    Encoded,
+    Shape,
+    check_length,
+    check_width,
+    checked_shape,
+    checked_type,
+    pack_integers,
+    packed_bytes,
+    unpack,
+    unpack_integers,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +36,13 @@ class MaskedTensor(Encoded):
         bool, shape of the tensor: which values are not zero.
     values
         int8 or uint8, shape (nonzeros,).
+    value_bits
+        Bits that each of them is stored in.
     """
 
     mask: NDArray[np.bool_] = field(repr=False)
     values: NDArray[np.generic] = field(repr=False)
+    value_bits: int = 8
 
     @property
     def shape(self) -> Shape:
@@ -41,7 +56,7 @@ class MaskedTensor(Encoded):
 
     def to_bytes(self) -> bytes:
         """Mask, then values."""
-        return np.packbits(self.mask, bitorder="little").tobytes() + self.values.tobytes()
+        return np.packbits(self.mask, bitorder="little").tobytes() + pack_integers(self.values, self.value_bits)
 
     def decode(self) -> NDArray[np.generic]:
         """Tensor with its zeros."""
@@ -52,8 +67,15 @@ class MaskedTensor(Encoded):
 
 @dataclass(frozen=True, slots=True)
 class Bitmask:
-    """Codec of masked tensors; it has no parameters."""
+    """Codec of masked tensors.
 
+    Parameters
+    ----------
+    value_bits
+        Bits of a stored value, 1 to 8.
+    """
+
+    value_bits: int = 8
     name = "bitmask"
 
     def encode(self, array: NDArray[np.generic]) -> MaskedTensor:
@@ -61,7 +83,8 @@ class Bitmask:
         checked_type(array.dtype)
         checked_shape(array.shape)
         mask = array != 0
-        return MaskedTensor(mask, array[mask])
+        check_width(array, self.value_bits)
+        return MaskedTensor(mask, array[mask], self.value_bits)
 
     def from_bytes(self, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> MaskedTensor:
         """Find a tensor in its stored bytes."""
@@ -73,8 +96,9 @@ class Bitmask:
             raise ValueError(f"a mask of {size} values must take {length} bytes, not {len(data)}")
         mask = unpack(np.frombuffer(data, np.uint8, length), 1, size).astype(bool).reshape(shape)
         nonzeros = int(np.count_nonzero(mask))
-        check_length(f"a mask with {nonzeros} nonzeros and their values", data, length + nonzeros)
-        values = np.frombuffer(data, kind, nonzeros, length)
+        expected = length + packed_bytes(nonzeros, self.value_bits)
+        check_length(f"a mask with {nonzeros} nonzeros and their values", data, expected)
+        values = unpack_integers(np.frombuffer(data, np.uint8, offset=length), self.value_bits, nonzeros, kind)
         if not values.all():
             raise ValueError("values that the mask names must not be 0")
-        return MaskedTensor(mask, values)
+        return MaskedTensor(mask, values, self.value_bits)

@@ -173,3 +173,28 @@ def unpack(
     low = np.zeros((values, size), np.uint8)
     low[:, : packed_bytes(bits, 1)] = np.packbits(stream, axis=1, bitorder="little")
     return low.view(np.dtype(word).newbyteorder("<")).reshape(values).astype(word, copy=False)
+
+
+def narrowest(values: NDArray[np.generic]) -> int:
+    """Bits of the narrowest integers that hold all of some values of 8 bits: two's complement where they are signed."""
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if values.dtype.kind == "u":
+        return max(1, high.bit_length())
+    return max(high, -low - 1).bit_length() + 1
+
+
+def check_width(values: NDArray[np.generic], bits: int) -> None:
+    """Refuse values of 8 bits that do not fit fewer."""
+    if narrowest(values) > bits:
+        raise ValueError(f"values must fit {bits} bits, and not need {narrowest(values)}")
+
+
+def pack_integers(values: NDArray[np.generic], bits: int) -> bytes:
+    """Pack int8 or uint8, which fit, into fewer bits each."""
+    return pack(values, bits).tobytes()
+
+
+def unpack_integers(data: NDArray[np.uint8], bits: int, values: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Unpack int8 or uint8, the inverse of `pack_integers`; raises ValueError if odd bits follow the last."""
+    low = unpack(data, bits, values)
+    return ((low << (8 - bits)).view(np.int8) >> (8 - bits)).astype(np.int8) if kind.kind == "i" else low

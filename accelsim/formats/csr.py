@@ -4,8 +4,9 @@ As in Saad, "Iterative Methods for Sparse Linear Systems", 2nd edition, SIAM 200
 the rows of a matrix, those of `Csc` its columns. Pointers say how many nonzeros stand before each line, and in all.
 
 Bytes: the nonzeros (uint32, little endian); a pointer for each line and one more, ceil(log2(nonzeros + 1)) bits each;
-an index for each nonzero, ceil(log2(places of a line)) bits; the nonzeros in the same order, a byte each. Pointers and
-indices are packed low bits first, and each of the two is filled up with zero bits to whole bytes.
+an index for each nonzero, ceil(log2(places of a line)) bits; the nonzeros in the same order, in as many bits each as
+the codec says. Pointers, indices and values are packed low bits first, and each is filled up with zero bits to whole
+bytes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from accelsim.formats.codec import (
     Encoded,
     Shape,
     check_length,
+    check_width,
     checked_shape,
     checked_type,
     pack,
+    pack_integers,
     packed_bytes,
     unpack,
+    unpack_integers,
 )
 
 _COUNT_BYTES = 4
@@ -41,10 +45,11 @@ def index_bits(places: int) -> int:
     return max(places - 1, 0).bit_length()
 
 
-def stored_bytes(lines: int, places: int, nonzeros: int) -> int:
+def stored_bytes(lines: int, places: int, nonzeros: int, value_bits: int = 8) -> int:
     """Bytes that `CompressedLines.to_bytes` takes for so many lines, of so many places each."""
     pointers = packed_bytes(lines + 1, pointer_bits(nonzeros))
-    return _COUNT_BYTES + pointers + packed_bytes(nonzeros, index_bits(places)) + nonzeros
+    indices = packed_bytes(nonzeros, index_bits(places))
+    return _COUNT_BYTES + pointers + indices + packed_bytes(nonzeros, value_bits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,8 @@ class CompressedLines(Encoded):
         uint32, shape (nonzeros,): place of each in its line, ascending within a line.
     values
         int8 or uint8, shape (nonzeros,).
+    value_bits
+        Bits that each of them is stored in.
     """
 
     sides: tuple[int, int]
@@ -70,6 +77,7 @@ class CompressedLines(Encoded):
     pointers: NDArray[np.uint32] = field(repr=False)
     indices: NDArray[np.uint32] = field(repr=False)
     values: NDArray[np.generic] = field(repr=False)
+    value_bits: int = 8
 
     @property
     def shape(self) -> Shape:
@@ -87,7 +95,7 @@ class CompressedLines(Encoded):
         pointers = pack(self.pointers, pointer_bits(nonzeros)) if nonzeros else np.zeros(0, np.uint8)
         indices = pack(self.indices, index_bits(places))
         count = nonzeros.to_bytes(_COUNT_BYTES, "little")
-        return count + pointers.tobytes() + indices.tobytes() + self.values.tobytes()
+        return count + pointers.tobytes() + indices.tobytes() + pack_integers(self.values, self.value_bits)
 
     def decode(self) -> NDArray[np.generic]:
         """Matrix with its zeros."""
@@ -101,9 +109,16 @@ class CompressedLines(Encoded):
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Codec of compressed lines; it has no parameters, only an axis."""
+    """Codec of compressed lines along an axis.
+
+    Parameters
+    ----------
+    value_bits
+        Bits of a stored value, 1 to 8.
+    """
 
     _axis: ClassVar[int]
+    value_bits: int = 8
 
     @property
     def name(self) -> str:
@@ -113,13 +128,14 @@ class _Lines:
     def encode(self, array: NDArray[np.generic]) -> CompressedLines:
         """Encode a (rows, columns) matrix of int8 or uint8."""
         checked_type(array.dtype)
+        check_width(array, self.value_bits)
         rows, columns = checked_shape(array.shape, 2)
         by_lines = array if self._axis == 0 else array.T
         lines, indices = np.nonzero(by_lines)
         pointers = np.zeros(len(by_lines) + 1, np.uint32)
         np.cumsum(np.bincount(lines, minlength=len(by_lines)), out=pointers[1:])
         return CompressedLines(
-            (rows, columns), self._axis, pointers, indices.astype(np.uint32), by_lines[lines, indices]
+            (rows, columns), self._axis, pointers, indices.astype(np.uint32), by_lines[lines, indices], self.value_bits
         )
 
     def from_bytes(self, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> CompressedLines:
@@ -132,14 +148,16 @@ class _Lines:
         nonzeros, size = int.from_bytes(data[:_COUNT_BYTES], "little"), math.prod(sides)
         if nonzeros > size:
             raise ValueError(f"a matrix of {size} values must hold at most as many nonzeros, not {nonzeros}")
-        check_length(f"{self.name} with {nonzeros} nonzeros", data, stored_bytes(lines, places, nonzeros))
+        check_length(
+            f"{self.name} with {nonzeros} nonzeros", data, stored_bytes(lines, places, nonzeros, self.value_bits)
+        )
         behind = _COUNT_BYTES + packed_bytes(lines + 1, pointer_bits(nonzeros))
         packed = np.frombuffer(data, np.uint8)
         pointers = unpack(packed[_COUNT_BYTES:behind], pointer_bits(nonzeros), lines + 1, np.uint32)
-        indices = unpack(packed[behind : len(data) - nonzeros], index_bits(places), nonzeros, np.uint32)
-        found = CompressedLines(
-            (rows, columns), self._axis, pointers, indices, np.frombuffer(data, kind, offset=len(data) - nonzeros)
-        )
+        last = len(data) - packed_bytes(nonzeros, self.value_bits)
+        indices = unpack(packed[behind:last], index_bits(places), nonzeros, np.uint32)
+        values = unpack_integers(packed[last:], self.value_bits, nonzeros, kind)
+        found = CompressedLines((rows, columns), self._axis, pointers, indices, values, self.value_bits)
         if nonzeros:
             _check(found, places)
         return found

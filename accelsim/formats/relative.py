@@ -7,7 +7,8 @@ before, or since the first slot. More than 2^bits - 1 zeros take padding entries
 value 0, which is one more zero. Pointers say where each input's entries start.
 
 Bytes: 1 byte with the width of a pointer in bytes (2 or 4); lane by lane, k + 1 little-endian pointers that count the
-lane's entries; the values of lane 0, 1, ...; the indices in the same order, packed low bits first.
+lane's entries; the values of lane 0, 1, ..., in as many bits each as the codec says; the indices in the same order.
+Values and indices are packed low bits first, and each is filled up with zero bits to whole bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from accelsim.formats.codec import (
     Encoded,
     Shape,
     check_length,
+    check_width,
     checked_shape,
     checked_type,
     pack,
+    pack_integers,
     packed_bytes,
     unpack,
+    unpack_integers,
 )
 from accelsim.kernels import counting
 
@@ -57,6 +61,8 @@ class EncodedLanes(Encoded):
         int8 or uint8, shape (entries,), lane by lane.
     indices
         uint8, shape (entries,): zeros before each entry.
+    value_bits
+        Bits that each value is stored in.
 
     Raises
     ------
@@ -70,6 +76,7 @@ class EncodedLanes(Encoded):
     pointers: Int64 = field(repr=False)
     values: NDArray[np.generic] = field(repr=False)
     indices: NDArray[np.uint8] = field(repr=False)
+    value_bits: int = 8
 
     def __post_init__(self) -> None:
         pointers, entries = self.pointers, len(self.values)
@@ -150,7 +157,8 @@ class EncodedLanes(Encoded):
         """Pointer width, pointers, values, packed indices."""
         width = self.pointer_bits // 8
         pointers = self.pointers.astype(f"<u{width}").tobytes()
-        return bytes([width]) + pointers + self.values.tobytes() + pack(self.indices, self.index_bits).tobytes()
+        values = pack_integers(self.values, self.value_bits)
+        return bytes([width]) + pointers + values + pack(self.indices, self.index_bits).tobytes()
 
     def decode(self) -> NDArray[np.generic]:
         """Matrix, shape (k, n)."""
@@ -173,10 +181,13 @@ class Relative:
         Bits of an index, 1 to 8.
     lanes
         Lanes that the outputs are dealt to; 1 keeps the rows of the matrix whole.
+    value_bits
+        Bits of a stored value, 1 to 8.
     """
 
     index_bits: int = 4
     lanes: int = 1
+    value_bits: int = 8
     name = "relative"
 
     def __post_init__(self) -> None:
@@ -188,6 +199,7 @@ class Relative:
     def encode(self, array: NDArray[np.generic]) -> EncodedLanes:
         """Encode a (k, n) matrix of int8 or uint8."""
         checked_type(array.dtype)
+        check_width(array, self.value_bits)
         k, n = checked_shape(array.shape, 2)
         deep = -(-n // self.lanes)
         dealt = np.zeros((k, deep * self.lanes), array.dtype)
@@ -207,7 +219,7 @@ class Relative:
         counts = np.bincount(segment, weights=pads + 1, minlength=self.lanes * k).astype(np.int64)
         pointers = np.zeros((self.lanes, k + 1), np.int64)
         np.cumsum(counts.reshape(self.lanes, k), axis=1, out=pointers[:, 1:])
-        return EncodedLanes((k, n), self.lanes, self.index_bits, pointers, values, indices)
+        return EncodedLanes((k, n), self.lanes, self.index_bits, pointers, values, indices, self.value_bits)
 
     def from_bytes(self, data: bytes, shape: Shape, dtype: DTypeLike = np.int8) -> EncodedLanes:
         """Find a matrix in its stored bytes."""
@@ -220,12 +232,12 @@ class Relative:
             raise ValueError(f"{amount} pointers must take {amount * width} bytes, not {len(data) - 1}")
         pointers = np.frombuffer(data, f"<u{width}", amount, 1).astype(np.int64).reshape(self.lanes, k + 1)
         entries, begin = int(pointers[:, -1].sum()), 1 + amount * width
-        check_length(
-            f"relative indices with {entries} entries", data, begin + entries + packed_bytes(entries, self.index_bits)
-        )
-        values = np.frombuffer(data, kind, entries, begin)
-        indices = unpack(np.frombuffer(data, np.uint8, offset=begin + entries), self.index_bits, entries)
-        found = EncodedLanes((k, n), self.lanes, self.index_bits, pointers, values, indices)
+        behind = begin + packed_bytes(entries, self.value_bits)
+        check_length(f"relative indices with {entries} entries", data, behind + packed_bytes(entries, self.index_bits))
+        packed = np.frombuffer(data, np.uint8)
+        values = unpack_integers(packed[begin:behind], self.value_bits, entries, kind)
+        indices = unpack(packed[behind:], self.index_bits, entries)
+        found = EncodedLanes((k, n), self.lanes, self.index_bits, pointers, values, indices, self.value_bits)
         if found.pointer_bits != 8 * width:
             raise ValueError(f"pointers must have {found.pointer_bits} bits, not {8 * width}")
         return found

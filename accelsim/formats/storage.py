@@ -32,6 +32,8 @@ _MICROSCALING: frozenset[FormatName] = frozenset(
 )
 #: Formats of a matrix, whose rows are the inputs (K); the others hold a run of values.
 MATRICES: frozenset[FormatName] = frozenset({"csr", "csc", "progressive", "vector_scaled", *_MICROSCALING, *LAYOUTS})
+#: Formats that store the nonzeros one by one, each in the bits of the widest of them.
+OF_NONZEROS: frozenset[FormatName] = frozenset({"relative", "bitmask", "csr", "csc"})
 _GROUPED: frozenset[FormatName] = frozenset({"packed", "progressive", "vector_scaled", *_MICROSCALING})
 _WITH_WIDTH: frozenset[FormatName] = frozenset(
     {"packed", "relative", "codebook", "relative_huffman", "progressive", "vector_scaled"}
@@ -47,11 +49,14 @@ class Storage(NamedTuple):
         Of a packed integer (1 for a sign), a relative or a codebook index; 0 for formats that have no such width.
     group
         Inputs (K) that share a scale; 0 if none do.
+    value_bits
+        Of a value of those formats that store nonzeros one by one, 1 to 7; 0 for 8, and for the other formats.
     """
 
     format: FormatName
     bits: int
     group: int = 0
+    value_bits: int = 0
 
     def codec(self, huffman_decoders: int) -> Codec | Microscale | Ggml:
         """Codec of the format; Huffman codes stand in a stream for each of the decoders that read them.
@@ -68,20 +73,22 @@ class Storage(NamedTuple):
             raise ValueError(f"group must be {block} for {self.format}, not {self.group}")
         if self.group and not block and self.format not in _GROUPED:
             raise ValueError(f"group must be 0 for {self.format}, not {self.group}")
+        if self.value_bits and self.format not in OF_NONZEROS:
+            raise ValueError(f"value_bits must be 0 for {self.format}, not {self.value_bits}")
         return _CODECS[self.format](self, huffman_decoders)
 
 
 _CODECS: dict[FormatName, Callable[[Storage, int], Codec | Microscale | Ggml]] = {
     # weights of one bit are signs
     "packed": lambda storage, _: Packed(storage.bits, storage.group, binary=storage.bits == 1),
-    "relative": lambda storage, _: Relative(storage.bits),
-    "bitmask": lambda *_: Bitmask(),
+    "relative": lambda storage, _: Relative(storage.bits, value_bits=storage.value_bits or 8),
+    "bitmask": lambda storage, _: Bitmask(storage.value_bits or 8),
     "codebook": lambda storage, _: Codebook(storage.bits),
     "huffman": lambda _, decoders: Huffman(streams=decoders),
     # a decoder for the values, one for the indices
     "relative_huffman": lambda storage, decoders: RelativeHuffman(storage.bits, max(1, decoders // 2)),
-    "csr": lambda *_: Csr(),
-    "csc": lambda *_: Csc(),
+    "csr": lambda storage, _: Csr(storage.value_bits or 8),
+    "csc": lambda storage, _: Csc(storage.value_bits or 8),
     "progressive": lambda storage, _: Progressive(storage.bits, storage.group),
     "vector_scaled": lambda storage, _: VectorScaled(storage.bits, storage.group),
     "mxfp8_e4m3": lambda storage, _: Microscale("e4m3", storage.group),

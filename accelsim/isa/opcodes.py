@@ -253,6 +253,7 @@ class Decode(NamedTuple):
     bits: Annotated[int, Span(0, 8, "bits of a packed integer, a relative or a codebook index; else 0")]
     rows: Annotated[int, _count("rows (K) of the matrix of values")]
     group: Annotated[int, Span(0, _N24, "rows that share a scale; 0 if none do")]
+    value_bits: Annotated[int, Span(0, 7, "bits of a nonzero of relative, bitmask, csr and csc; 0 for 8")] = 0
 
 
 class Normalize(NamedTuple):

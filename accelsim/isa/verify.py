@@ -283,7 +283,7 @@ def _decodes(program: Program, machine: Machine) -> list[str]:
             if operands.values % operands.rows:
                 faults.append(f"{name_of(program, i)}: values must fill {operands.rows} rows, not be {operands.values}")
             try:
-                storage = Storage(FORMATS[operands.format], operands.bits, operands.group)
+                storage = Storage(FORMATS[operands.format], operands.bits, operands.group, operands.value_bits)
                 storage.codec(machine.decode.huffman_decoders)
             except ValueError as error:
                 faults.append(f"{name_of(program, i)}: {error}")

@@ -40,7 +40,7 @@ class DecodeUnit:
             raise DefectError("the machine has no decode unit, which verify should refuse")
         source, target = self.memories.tiles.of(opcodes.DECODE, p)
         data = self.memories.rows(*source).tobytes()
-        codec = Storage(FORMATS[p.format], p.bits, p.group).codec(unit.huffman_decoders)
+        codec = Storage(FORMATS[p.format], p.bits, p.group, p.value_bits).codec(unit.huffman_decoders)
         found: Encoded
         try:
             if isinstance(codec, Microscale | Ggml):

@@ -182,7 +182,7 @@ def test_the_last_storing_step_that_matches_says_how_weights_stand() -> None:
     recipe = Recipe.model_validate({"kind": "recipe", "name": "r", "description": "", "steps": steps})
     graph = compress(load_network("digits-mlp"), recipe)
     storages = [layer.weight.storage for layer in layers(graph)]
-    assert storages == [("huffman", 0, 0), ("relative", 4, 0), ("packed", 8, 0)]
+    assert storages == [("huffman", 0, 0, 0), ("relative", 4, 0, 0), ("packed", 8, 0, 0)]
 
 
 @pytest.mark.parametrize("name", ["bitmask", "huffman"])

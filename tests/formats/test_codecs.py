@@ -37,6 +37,10 @@ CODECS: list[Codec] = [
     RelativeHuffman(index_bits=2, streams=3),
     Huffman(streams=3, max_length=8),
 ]
+#: Codecs that store values of few bits one by one.
+NARROW: list[Bitmask | Csr | Csc | Relative] = [
+    kind(value_bits=bits) for kind in (Bitmask, Csr, Csc, Relative) for bits in (1, 3, 4, 7)
+]
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=25)
 
 
@@ -95,7 +99,28 @@ def test_arrays_at_the_edges_come_back(coder: Codec, x: NDArray[np.int8]) -> Non
     assert_round_trip(coder, x if wide == np.int8 else x.astype(wide, order="K") * 257)
 
 
-@pytest.mark.parametrize("coder", CODECS, ids=repr)
+@pytest.mark.parametrize("coder", NARROW, ids=repr)
+@given(data=st.data())
+def test_values_of_few_bits_come_back_and_take_as_many(
+    coder: Bitmask | Csr | Csc | Relative, data: st.DataObject
+) -> None:
+    bits = coder.value_bits
+    dtype, low, high = data.draw(
+        st.sampled_from([(np.int8, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1), (np.uint8, 0, 2**bits - 1)])
+    )
+    x = data.draw(hnp.arrays(dtype, shapes, elements=st.one_of(st.just(0), st.integers(low, high))))
+    assert_round_trip(coder, x)
+    wide = type(coder)()
+    stored = len(wide.encode(x).values)
+    assert wide.encode(x).stored_bits - coder.encode(x).stored_bits == 8 * (stored - -(-stored * bits // 8))
+    with pytest.raises(ValueError, match=f"values must fit {bits} bits, and not need {bits + 1}"):
+        coder.encode(np.full((1, 2), high + 1, dtype))
+    if low:
+        with pytest.raises(ValueError, match=f"values must fit {bits} bits"):
+            coder.encode(np.full((1, 2), low - 1, dtype))
+
+
+@pytest.mark.parametrize("coder", [*CODECS, *NARROW], ids=repr)
 @given(data=st.binary(max_size=100), shape=shapes)
 def test_any_bytes_are_a_tensor_or_refused_in_one_sentence(coder: Codec, data: bytes, shape: tuple[int, int]) -> None:
     try:

@@ -61,7 +61,7 @@ def test_a_wrong_line_is_named(program: Program, old: str, new: str, message: st
 
 def test_a_storage_format_is_written_by_name_and_read_by_either(program: Program) -> None:
     head = print_program(program).partition("\n")[0] + "\n.image 0\n"
-    line = "decode layer=0 address=0 bytes=64 result=1024 values=128 format={} bits=0 rows=1 group=0\n"
+    line = "decode layer=0 address=0 bytes=64 result=1024 values=128 format={} bits=0 rows=1 group=0 value_bits=0\n"
     (byname,), (bynumber,) = (parse(head + line.format(value)).instructions for value in ("bitmask", "2"))
     assert byname == bynumber
     assert " format=bitmask " in print_program(parse(head + line.format("2")))

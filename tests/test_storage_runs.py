@@ -177,9 +177,7 @@ def test_operands_of_any_width_are_encoded_as_the_bytes_that_hold_them(operands:
     assert summary.units["decode"]["busy"] > 0
 
 
-@pytest.mark.parametrize(
-    ("storage", "index_bits"), [("bitmask", 0), ("csr", 0), ("csc", 0), ("relative", 4)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("storage", "index_bits"), [("bitmask", 0), ("csr", 0), ("csc", 0), ("relative", 4)])
 def test_nonzeros_of_four_bits_are_stored_in_four_bits(
     workload: str, arch: str, storage: str, index_bits: int, tmp_path: Path
 ) -> None:

@@ -295,7 +295,10 @@ def test_progress_counts_up() -> None:
 
 def test_a_decode_takes_its_symbols_and_its_words_of_the_port() -> None:
     # 64 zero bytes are 128 zeros of 4 bits; 16 bytes a word: 4 words in and 8 out, one after the other in one bank
-    decode = "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 rows=1 group=0 value_bits=0 wait=s0>=1"
+    decode = (
+        "decode layer=0 address=0 bytes=64 result=1024 values=128 format=0 bits=4 rows=1 group=0 value_bits=0 "
+        "wait=s0>=1"
+    )
     unit = {"symbols_per_cycle": 4, "outputs_per_cycle": 8, "huffman_decoders": 1, "latency_cycles": 3}
     first = load(1, 0, "signal=end:s0", memory="weight")
     slow = run(program(first, decode), on(decode=unit))
@@ -323,8 +326,8 @@ def test_int4_with_group_scales_is_expanded_and_multiplied() -> None:
         load(1, 0, "signal=end:s0"),
         f"load layer=0 dram=64 dram_stride=0 rows=1 row_bytes={len(encoded)} memory=weight address=0 stride=0 "
         "signal=end:s0",
-        f"decode layer=0 address=0 bytes={len(encoded)} result=256 values=32 format=0 bits=4 rows=8 group=4 value_bits=0 "
-        "wait=s0>=2 signal=end:s1",
+        f"decode layer=0 address=0 bytes={len(encoded)} result=256 values=32 format=0 bits=4 rows=8 group=4 "
+        "value_bits=0 wait=s0>=2 signal=end:s1",
         "preload layer=0 address=256 stride=4 depth=8 columns=4 packed=0 wait=s1>=1 signal=end:s2",
         "matmul layer=0 address=0 stride=8 rows=1 depth=8 columns=4 sums=0 sums_stride=16 accumulate=0 signed=0 "
         "wait=s2>=1 wait=s0>=1",
@@ -347,7 +350,8 @@ def test_a_decoders_time_is_that_of_its_data_and_others_wait_for_its_end() -> No
         load(1, 0, "signal=end:s0", memory="weight"),
         "decode layer=0 address=0 bytes=18 result=1024 values=32 format=bitmask bits=0 rows=1 group=0 value_bits=0 "
         "wait=s0>=1 signal=end:s1",
-        "decode layer=0 address=0 bytes=18 result=1056 values=32 format=bitmask bits=0 rows=1 group=0 value_bits=0 signal=end:s1",
+        "decode layer=0 address=0 bytes=18 result=1056 values=32 format=bitmask bits=0 rows=1 group=0 value_bits=0 "
+        "signal=end:s1",
         store(1, 1024, "wait=s1>=2"),
     )
     image = np.zeros(2048, np.uint8)

@@ -545,15 +545,33 @@ class RunIdentity(Frozen):
     arch: str = quantity("name", "Machine")
     recipe: str = quantity("name", "Compression recipe")
     tech: str = quantity("name", "Energy table")
+    scope: list[str] | None = quantity(
+        "names",
+        "What the energy table prices beside events: leakage, clock, DRAM standby; null where that was not kept",
+        default=None,
+    )
     engine: str = quantity("name", "Engine that simulated")
     timing_only: bool = quantity("flag", "Whether no outputs were asked for, so that quality is not known")
     instructions: int = quantity("count", "Instructions of the program, those of copied blocks included")
+    samples: int | None = quantity(
+        "samples", "Inputs that were computed; null of a program, which does not say", default=None
+    )
 
 
 class Summary(Figures, RunIdentity):
     """The JSON object of a run."""
 
     bytes: BytesOfAll
+    power_w: float | None = quantity("watts", "Energy over time; null where it was not kept", default=None)
+    energy_delay_js: float | None = quantity(
+        "joule seconds", "Energy times time, of all samples; null where it was not kept", default=None
+    )
+    energy_per_sample_pj: float | None = quantity(
+        "picojoules", "Energy over samples; null if these are not known", default=None
+    )
+    samples_per_s: float | None = quantity(
+        "samples a second", "Samples over time; null if they are not known", default=None
+    )
     residency: bool = quantity("flag", "Whether values might stay on chip between layers")
     least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -66,6 +66,21 @@ def source_of(
     return Source(workload, data, calibration, batch, dict(map(_shape, shapes or ())))
 
 
+def fields_of(settings: list[str] | None) -> dict[str, Any]:
+    """Values of --set by the paths of fields.
+
+    Raises
+    ------
+    AccelSimError
+        If one is no such path, or no value.
+    """
+    if not settings:
+        return {}
+    from accelsim import fields
+
+    return fields.parse(settings)
+
+
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     """Name and shape of NAME=1,3,224,224."""
     name, _, sides = text.rpartition("=")
@@ -101,6 +116,29 @@ Least = Annotated[
         "--least",
         help="What the plan looks for first: the least time, and then few DRAM bytes; or the fewest DRAM bytes.",
     ),
+]
+TimingOnly = Annotated[
+    bool, typer.Option("--timing-only", help="Ask for no outputs: cycles, traffic and energy alone.")
+]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show all columns of tables, however narrow the terminal; pipes have all anyway.")
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export", help="File of the table to write: .csv or .parquet with all figures, .md or .tex as it is printed."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="A field by the path that sweeps have for it, and its value in YAML: arch.matrix.rows=64; may come again.",
+    ),
+]
+Tech = Annotated[
+    str | None, typer.Option("--tech", help="Energy table: a shipped name or a path; default is the machine's.")
 ]
 Folder = Annotated[
     Path | None,

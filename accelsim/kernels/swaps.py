@@ -34,9 +34,13 @@ def _rank(values: Float64, order: Int64, group: int, kept: int, number: int, bes
             row = best[b]
             for n in range(outputs):
                 one, other = row[n], left[n]
-                row[n] = one if one > other else other
-                left[n] = other if one > other else one
-    return best[:kept].sum()
+                row[n] = max(other, one)
+                left[n] = min(one, other)
+    total = 0.0
+    for b in range(kept):
+        for n in range(outputs):
+            total += best[b, n]
+    return total
 
 
 @njit(cache=True)
@@ -58,7 +62,7 @@ def _gain(mine: Float64, theirs: Float64, best: Float64, each: Float64) -> float
     for n in range(len(mine)):
         m, t, h = mine[n], theirs[n], high[n]
         last = low[n] if m >= h else h
-        each[n] = (t if t > last else last) - (m if m > last else last)
+        each[n] = (max(last, t)) - (max(last, m))
     total = 0.0
     for n in range(len(mine)):
         total += each[n]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from accelsim import provenance
 from accelsim.config import shipped
+from accelsim.config.fields import changed
 from accelsim.config.load import Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
-from accelsim.errors import Fault, WorkloadError, unknown_name
+from accelsim.errors import AccelSimError, Fault, WorkloadError, unknown_name
 from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
@@ -35,6 +38,9 @@ from accelsim.workload.layer import (
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
 from accelsim.workload.tensor_files import TensorFiles
+
+#: No field changed.
+NOTHING: Mapping[str, Any] = {}
 
 
 class DataSpec(Frozen):
@@ -137,13 +143,17 @@ class WorkloadSpec(Frozen):
         return (first.inputs,) if isinstance(first, LinearSpec) else (1,)
 
 
-def read_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
+def read_network(
+    name_or_path: str, variant: str | None = None, given: Mapping[str, Any] = NOTHING, *, values: bool = True
+) -> Network:
     """Load a workload by its shipped name or its path.
 
     Parameters
     ----------
     variant
         Name of the variant whose weights are read; those of the workload itself if absent.
+    given
+        Fields that are other than the file says, by their paths.
     values
         Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
 
@@ -152,7 +162,7 @@ def read_network(name_or_path: str, variant: str | None = None, *, values: bool 
     ConfigError, WorkloadError
         With every fault found: of the YAML file, then of the tensors' names, shapes and values.
     """
-    return _network_of(read_workload(name_or_path), variant, values=values)
+    return _network_of(with_fields(read_workload(name_or_path), given), variant, values=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +213,29 @@ def workload_of(path: Path, document: Document, sha256: str) -> Workload:
     if faults:
         raise WorkloadError(*faults)
     return Workload(path, document, spec, sha256)
+
+
+def with_fields(workload: Workload, given: Mapping[str, Any]) -> Workload:
+    """A workload after a change of some fields.
+
+    Parameters
+    ----------
+    given
+        Values by the paths of fields.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        If there is no such workload.
+    """
+    if not given:
+        return workload
+    data = changed(workload.document.data, given)
+    try:
+        return workload_of(workload.path, Document("", data, {}), provenance.content_hash(data))
+    except AccelSimError as error:
+        faults = (replace(f, key=f"workload.{f.key}".strip(".")) if not f.file else f for f in error.faults)
+        raise type(error)(*faults) from None
 
 
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:

@@ -361,7 +361,9 @@ def graph(workload: str | Source, recipe: str | None = None) -> Graph:
     return _executed(workload, load_recipe(recipe)).graph
 
 
-def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = None) -> Evaluation:
+def evaluate(
+    workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = None, *, progress: Progress | None = None
+) -> Evaluation:
     """What a network's outputs are worth, by the golden interpreter: no machine, no cycles.
 
     Parameters
@@ -376,11 +378,13 @@ def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = Non
         If any input is not valid.
     """
     chosen = load_recipe(recipe) if recipe else None
+    _tell(progress, "loading")
     network = load_network(workload)
     if chosen is None and network.is_typed:
         chosen = load_recipe(STORED)
     outputs, real_outputs = network.graph.outputs, None
     if not network.is_typed:
+        _tell(progress, "computing in real numbers")
         # texts take long; what is rounded there is far below what tokens differ by
         precision: real.Precision = "float32" if isinstance(network.task, Language) else "float64"
         real_outputs = real.evaluate(network.graph, network.inputs, outputs, precision=precision)
@@ -389,7 +393,9 @@ def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = Non
         graph, numbers = network.graph, real_outputs
     else:
         begun = load_network(workload, chosen.weights) if chosen.weights else network
+        _tell(progress, compressing(chosen))
         typed = prepare(network, begun, chosen).typed
+        _tell(progress, "computing as the machine does")
         fold_inputs = load_machine(chosen.arch or DEFAULT_ARCH).fold_inputs
         graph, numbers = typed.graph, exact.evaluate(typed.graph, typed.inputs, fold_inputs)
     first = graph.outputs[0]

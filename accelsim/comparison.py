@@ -113,17 +113,7 @@ class Comparison(Frozen):
     @property
     def warnings(self) -> list[str]:
         """Why figures of the rows are no fair rivals, a sentence each."""
-        said = []
-        if differ_in_scope(self.rows):
-            told = "; ".join(f"{name}: {_told(scope)}" for name, scope in sorted(_scopes(self.rows)))
-            stars = "no row has a star, and " if any(row.pareto is None for row in self.rows) else ""
-            said.append(
-                f"energy tables price different things ({told}): {stars}energies of rows of different tables can't be "
-                "compared; --tech TABLE prices all rows by one"
-            )
-        if len({row.samples for row in self.rows}) > 1:
-            said.append("rows are of different batches: compare J/sample and samples/s, not energy and time")
-        return said
+        return unfair(self.rows)
 
     def to_json(self) -> str:
         """The comparison as one JSON object."""
@@ -190,7 +180,7 @@ def _scopes(found: Sequence[Summary]) -> set[tuple[str, tuple[str, ...] | None]]
 
 def _told(scope: tuple[str, ...] | None) -> str:
     """What a table prices beside events, in words."""
-    return "not known" if scope is None else ", ".join(scope) or "events alone"
+    return "not known" if scope is None else ", ".join(scope) or "nothing"
 
 
 def differ_in_scope(found: Sequence[Summary]) -> bool:
@@ -199,6 +189,25 @@ def differ_in_scope(found: Sequence[Summary]) -> bool:
     Where no scope is known, as in results of before, tables of one name are taken for the same.
     """
     return len({tech if scope is None else scope for tech, scope in _scopes(found)}) > 1
+
+
+def unfair(found: Sequence[Summary]) -> list[str]:
+    """Why figures of some runs are no fair rivals, a sentence each."""
+    said = []
+    if differ_in_scope(found):
+        told = "; ".join(f"{name}: {_told(scope)}" for name, scope in sorted(_scopes(found), key=str))
+        said.append(
+            f"energy tables differ in what they price beside events ({told}), so that energies of different tables "
+            "can't be compared and none is called best; --tech TABLE prices all rows by one"
+        )
+    if differ_in_batch(found):
+        said.append("batches differ: the best is the best per sample, all other figures are of whole runs")
+    return said
+
+
+def differ_in_batch(found: Sequence[Summary]) -> bool:
+    """Whether runs computed different numbers of samples."""
+    return len({one.samples for one in found}) > 1
 
 
 def quality(summary: Summary) -> float:

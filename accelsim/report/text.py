@@ -11,6 +11,8 @@ from accelsim.report.tables import Table
 GAP = 2
 #: Columns that a row must have beside each other, if the table has them; where they don't fit, rows are stacked.
 LEAST = 4
+#: Places that a column of sentences must have.
+PROSE = 30
 
 
 def lines(table: Table, width: int | None = None) -> list[str]:
@@ -22,6 +24,9 @@ def lines(table: Table, width: int | None = None) -> list[str]:
         Columns of the terminal; None for all columns of the table, however wide.
     """
     title = [table.title] if table.title else []
+    room = _room(table, width)
+    if room:
+        return [*title, *_with_prose(table, room)]
     shown = _shown(table, width)
     if shown is None:
         return [*title, *_stacked(table)]
@@ -58,6 +63,24 @@ def _shown(table: Table, width: int | None) -> list[int] | None:
         elif len(taken) < min(LEAST, len(wide)):
             return None
     return sorted(taken)
+
+
+def _room(table: Table, width: int | None) -> int:
+    """Places for the last column, if it is of sentences that don't fit but can be broken; else 0."""
+    *wide, last = _widths(table)
+    left = 0 if width is None else width - sum(wide) - GAP * len(wide)
+    return left if PROSE <= left < last and len(wide) in table.text_columns and last > PROSE else 0
+
+
+def _with_prose(table: Table, room: int) -> list[str]:
+    """Heads and rows, the sentences of the last column broken into lines below each other."""
+    wide = [*_widths(table)[:-1], 0]
+    found = []
+    for row in (table.columns, *table.rows):
+        first, *others = _wrapped(row[-1], room)
+        found.append(_line(table, (*row[:-1], first), wide))
+        found += [" " * (sum(wide) + GAP * (len(wide) - 1)) + other for other in others]
+    return found
 
 
 def _line(table: Table, row: Sequence[str], wide: Sequence[int]) -> str:

@@ -12,6 +12,8 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.errors import ConfigError, unknown_name
 from accelsim.files import Files, write_all
 from accelsim.results import Summary
+from accelsim.shown import Shown, Told
+from accelsim.units import si
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +84,7 @@ class Refused(Frozen):
     machines: list[str] = quantity("names", "Shipped machines that can")
 
 
-class Comparison(Frozen):
+class Comparison(Told, Frozen):
     """The JSON object of a comparison."""
 
     rows: list[Row] = quantity("rows", "Runs, by ascending energy")
@@ -114,6 +116,24 @@ class Comparison(Frozen):
     def warnings(self) -> list[str]:
         """Why figures of the rows are no fair rivals, a sentence each."""
         return unfair(self.rows)
+
+    @property
+    def told(self) -> str:
+        """The comparison in a line."""
+        best = ", ".join(f"{row.recipe} on {row.arch}" for row in self.rows if row.pareto)
+        sought = ", ".join(self.objectives)
+        return f"{len(self.rows)} runs, {len(self.refused)} refused; best in {sought}: {best or 'none'}"
+
+    @property
+    def shown(self) -> Shown:
+        """Energy, time and quality of each row."""
+        rows = [
+            (row.recipe, row.arch, row.tech, si(row.energy_pj.total * 1e-12, "J"), si(row.seconds, "s"),
+             row.quality.task.shown(row.quality.task.value) if row.quality and row.quality.task else "-",
+             "*" if row.pareto else "")
+            for row in self.rows
+        ]  # fmt: skip
+        return ("recipe", "arch", "tech", "energy", "time", "quality", "best"), rows
 
     def to_json(self) -> str:
         """The comparison as one JSON object."""
@@ -201,7 +221,7 @@ def unfair(found: Sequence[Summary]) -> list[str]:
             "can't be compared and none is called best; --tech TABLE prices all rows by one"
         )
     if differ_in_batch(found):
-        said.append("batches differ: the best is the best per sample, all other figures are of whole runs")
+        said.append("batches differ: figures are of whole runs unless they say that they are of a sample")
     return said
 
 

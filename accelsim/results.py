@@ -17,6 +17,8 @@ from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
 from accelsim.outputs import write_arrays
+from accelsim.shown import Shown, Told
+from accelsim.units import si
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -558,7 +560,7 @@ class RunIdentity(Frozen):
     )
 
 
-class Summary(Figures, RunIdentity):
+class Summary(Told, Figures, RunIdentity):
     """The JSON object of a run."""
 
     bytes: BytesOfAll
@@ -584,9 +586,32 @@ class Summary(Figures, RunIdentity):
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
     provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
 
+    @property
+    def told(self) -> str:
+        """The run in a line."""
+        return (
+            f"{self.workload} as {self.recipe} on {self.arch}: {self.cycles:,} cycles, {si(self.seconds, 's')}, "
+            f"{si(self.energy_pj.total * 1e-12, 'J')}"
+        )
 
-@dataclass(frozen=True)
-class RunResult:
+    @property
+    def shown(self) -> Shown:
+        """Time, energy and bound of each layer."""
+        rows = [
+            (
+                x.name,
+                f"{x.cycles:,}",
+                si(x.energy_pj.total * 1e-12, "J"),
+                f"{100 * x.utilization:.1f}",
+                x.roofline.bound,
+            )
+            for x in self.layers
+        ]
+        return ("layer", "cycles", "energy", "use %", "bound"), rows
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult(Told):
     """A run: its summary, and the execution behind it.
 
     Parameters
@@ -602,6 +627,16 @@ class RunResult:
     execution: Execution
     find_held: Callable[[], tuple[Held, ...]] | None = None
     outputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """The run in a line."""
+        return self.summary.told
+
+    @property
+    def shown(self) -> Shown:
+        """Time, energy and bound of each layer."""
+        return self.summary.shown
 
     @property
     def cycles(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,11 +14,24 @@ from accelsim.errors import AccelSimError
 if TYPE_CHECKING:
     from accelsim.workload.source import Source
 
+
+def shipped_names(kind: str) -> Callable[[str], list[str]]:
+    """What a shell completes: shipped names of a kind that begin as what is typed."""
+
+    def names(incomplete: str) -> list[str]:
+        from accelsim.config import shipped
+
+        return [name for name in shipped.names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
 Workload = Annotated[
     str,
     typer.Argument(
+        autocompletion=shipped_names("workload"),
         help="Network: a shipped name, one that `accelsim get` brought, or a path: of a workload.yaml or its folder, "
-        "an .onnx or .gguf file, a Hugging Face directory."
+        "an .onnx or .gguf file, a Hugging Face directory.",
     ),
 ]
 Data = Annotated[
@@ -41,9 +55,19 @@ Shapes = Annotated[
         help="Shape of an input that a file leaves open, as the file has it: NAME=1,3,224,224; may come again.",
     ),
 ]
-Arch = Annotated[str, typer.Option("--arch", help="Machine: a shipped name or the path of a .yaml file.")]
+Arch = Annotated[
+    str,
+    typer.Option(
+        "--arch", autocompletion=shipped_names("arch"), help="Machine: a shipped name or the path of a .yaml file."
+    ),
+]
 Recipe = Annotated[
-    str | None, typer.Option("--recipe", help="Recipe: a shipped name or a path; default is the machine's.")
+    str | None,
+    typer.Option(
+        "--recipe",
+        autocompletion=shipped_names("recipe"),
+        help="Recipe: a shipped name or a path; default is the machine's.",
+    ),
 ]
 
 
@@ -138,7 +162,12 @@ Set = Annotated[
     ),
 ]
 Tech = Annotated[
-    str | None, typer.Option("--tech", help="Energy table: a shipped name or a path; default is the machine's.")
+    str | None,
+    typer.Option(
+        "--tech",
+        autocompletion=shipped_names("tech"),
+        help="Energy table: a shipped name or a path; default is the machine's.",
+    ),
 ]
 Folder = Annotated[
     Path | None,

@@ -25,6 +25,7 @@ from accelsim.report import export, sweep
 from accelsim.report.roofs import Roofs
 from accelsim.report.sources import figure
 from accelsim.report.tables import Table
+from accelsim.shown import Shown, Told
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -59,8 +60,8 @@ class Case:
     roofs: Roofs | None = None
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, repr=False)
+class Results(Told):
     """All points of a sweep, and what became of them.
 
     Parameters
@@ -94,6 +95,18 @@ class Results:
         frame["pareto"] = pareto(frame, spec)
         frame["error"] = [outcome.error for outcome in self.outcomes]
         return frame
+
+    @property
+    def told(self) -> str:
+        """The sweep in a line."""
+        counts = self.provenance["points"]
+        sought = ", ".join(objective.figure for objective in self.spec.objectives)
+        return f"{self.spec.name}: {len(self.outcomes)} points, {counts['pareto']} that no other one beats in {sought}"
+
+    @property
+    def shown(self) -> Shown:
+        """The points that no other one beats."""
+        return self.best.columns, self.best.rows
 
     @property
     def provenance(self) -> dict[str, Any]:

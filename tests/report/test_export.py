@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from command_line import accelsim, refused
 
-from accelsim.report.export import latex, markdown
+from accelsim.report.export import latex, markdown, write
 from accelsim.report.tables import Table
 
 TABLE = Table("t", ("name", "cost %"), [("a_b|c", "1"), ("$x^2~\\", "22")])
@@ -23,29 +23,38 @@ def test_markdown_and_latex_say_what_is_in_the_table() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "md", "tex"])
-def test_commands_export_their_tables(ending: str, tmp_path: Path) -> None:
-    (tmp_path / "s.yaml").write_text(
-        "kind: sweep\nname: s\ndescription: d\ntiming_only: true\naxes: [{field: arch.vector.lanes, values: [16]}]\n"
-    )
-    commands = {
-        "run": ("run", "--timing-only"),
-        "compare": ("compare", "--recipes", "int8", "--timing-only"),
-        "sensitivity": ("sensitivity", "--values", "0.5"),
-        "sweep": ("sweep", "s.yaml", "--workers", "1"),
-    }
-    for name, command in commands.items():
-        file = tmp_path / f"{name}.{ending}"
-        done = accelsim(*command, "--export", file, cwd=tmp_path)
+FRAME = pd.DataFrame({"name": ["a_b|c", "$x^2~"], "energy_pj.total": [1.5, None], "layers": [["a"], []]})
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".md", ".tex"])
+def test_each_kind_of_file_holds_all_rows(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"t{ending}"
+    write(file, FRAME, TABLE)
+    if ending in {".csv", ".parquet"}:
+        read = pd.read_csv(file) if ending == ".csv" else pd.read_parquet(file)
+        assert list(read["name"]) == list(FRAME["name"])
+        assert read["energy_pj.total"].tolist()[0] == 1.5
+    else:
+        assert file.read_text() == (markdown(TABLE) if ending == ".md" else latex(TABLE))
+
+
+def test_commands_export_their_tables(tmp_path: Path) -> None:
+    axes = "axes: [{field: arch.vector.lanes, values: [16]}]"
+    (tmp_path / "s.yaml").write_text(f"kind: sweep\nname: s\ndescription: d\ntiming_only: true\n{axes}\n")
+    for name, command in {
+        "run.parquet": ("run", "--timing-only"),
+        "compare.md": ("compare", "--recipes", "int8", "--timing-only"),
+        "sensitivity.csv": ("sensitivity", "--values", "0.5"),
+        "sweep.tex": ("sweep", "s.yaml", "--workers", "1"),
+    }.items():
+        done = accelsim(*command, "--export", name, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert f"wrote {file}" in done.stderr
-        if ending in {"csv", "parquet"}:
-            frame = pd.read_csv(file) if ending == "csv" else pd.read_parquet(file)
-            assert len(frame) == (3 if name in {"run", "sensitivity"} else 1)
-            assert frame.filter(regex="energy_pj.total|saved_bits").dtypes.map(pd.api.types.is_numeric_dtype).all()
-        else:
-            text = file.read_text()
-            assert text.startswith("| " if ending == "md" else "\\begin{tabular}")
+        assert f"wrote {name}" in done.stderr
+    assert len(pd.read_parquet(tmp_path / "run.parquet")) == 3
+    assert pd.read_parquet(tmp_path / "run.parquet")["energy_pj.total"].sum() > 0
+    assert len(pd.read_csv(tmp_path / "sensitivity.csv")) == 3
+    assert "| int8 | edge-ws | " in (tmp_path / "compare.md").read_text()
+    assert r"energy\_pj.total" in (tmp_path / "sweep.tex").read_text()
 
 
 def test_other_endings_are_refused_before_the_work() -> None:

@@ -21,7 +21,8 @@ def schemes(comparison: Comparison) -> Table:
     first = [name for name, wanted in (
         ("exact", any(row.bit_exact is False for row in rows)), ("tech", len({row.tech for row in rows}) > 1)
     ) if wanted]  # fmt: skip
-    order = tuple(dict.fromkeys(("recipe", "arch", "energy", *first, "time", task, *ORDER)))
+    judged = task if any(row.quality and row.quality.task for row in rows) else "SQNR dB"
+    order = tuple(dict.fromkeys(("recipe", "arch", "energy", *first, "time", judged, *ORDER)))
     names = {"recipe", "arch", "tech", "bound", "pareto", "exact"}
     table = Table("Schemes", columns, [_row(row) for row in rows], _at(columns, names), order)
     return table.known

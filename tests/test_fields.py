@@ -89,3 +89,15 @@ def test_fields_of_a_workload_are_those_of_a_workload_file(tmp_path: Path) -> No
     with pytest.raises(AccelSimError, match=r"must be|workload"):
         api.run(str(tmp_path / "a.onnx"), fields={"workload.name": "x"})
     assert compare("fc-4096", ("int8",), fields={"workload.synthetic.batch": 3}, timing_only=True).rows[0].samples == 3
+
+
+def test_a_result_of_a_changed_workload_is_explained_with_the_same_change(tmp_path: Path) -> None:
+    change = ("--set", "workload.synthetic.batch=2")
+    done = accelsim("run", "fc-4096", "--timing-only", *change, "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "out" / "result.json").read_text())
+    explained = json.loads(accelsim("explain", "out", *change, "--json", cwd=tmp_path).stdout)
+    assert explained["cycles"] == kept["cycles"]
+    assert "--workload names another" in refused("explain", "out", cwd=tmp_path)[0]
+    (line,) = refused("explain", "out", "--set", "arch.matrix.rows=8", cwd=tmp_path)
+    assert line == "--set arch.matrix.rows: must go with --plan, unless it is of the workload"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -67,16 +68,20 @@ def explain(
         "--arch": arch is not None,
         "--recipe": recipe is not None,
         "--tech": tech is not None,
-        "--set": bool(settings),
         "--no-residency": not residency,
         "--least": least != "time",
     }
     for name in (name for name, there in given.items() if there):
         raise AccelSimError(Fault("must go with --plan: a result says itself what it was made with", key=name))
     source = options.source_of(workload or "", data, calibration, batch, shape)
+    from accelsim import fields as paths
     from accelsim.dse import explain as dse
     from accelsim.report import explanation as report
 
+    fields = options.fields_of(settings)
+    for path in (path for path in fields if not path.startswith("workload.")):
+        raise AccelSimError(Fault("must go with --plan, unless it is of the workload", key=f"--set {path}"))
+    source = replace(source, fields=paths.by_root(fields)["workload"])
     with output.ProgressBar() as progress:
         found = dse.explain(Path(what), source, progress=progress)
     if as_json:

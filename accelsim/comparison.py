@@ -90,6 +90,7 @@ class Comparison(Told, Frozen):
     rows: list[Row] = quantity("rows", "Runs, by ascending energy")
     refused: list[Refused] = quantity("recipes", "Those that can't be executed, in the order in which they were named")
     objectives: list[str] = quantity("names", "What the best rows are best in", default=["energy", "accuracy"])
+    warnings: list[str] = quantity("sentences", "Why figures of the rows are no fair rivals", default=[])
 
     @classmethod
     def of(
@@ -110,12 +111,7 @@ class Comparison(Told, Frozen):
             )
             for summary in by_energy
         ]
-        return cls(rows=rows, refused=refused, objectives=list(objectives))
-
-    @property
-    def warnings(self) -> list[str]:
-        """Why figures of the rows are no fair rivals, a sentence each."""
-        return unfair(self.rows)
+        return cls(rows=rows, refused=refused, objectives=list(objectives), warnings=unfair(found))
 
     @property
     def told(self) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from accelsim.compiler.pipeline import can_execute, compile_graph, planned
 from accelsim.compiler.plan import told
 from accelsim.compress.apply import quantize, rewritten
 from accelsim.compress.compact import compact, surviving
+from accelsim.compress.prune.nm import PruneGroups
 from accelsim.compress.quantize.nearest import differences, for_machine
 from accelsim.compress.recipe import STORED, Recipe, load_recipe
 from accelsim.config import shipped
@@ -27,6 +28,7 @@ from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
 from accelsim.evaluation import Evaluated, Evaluation
+from accelsim.fields import by_root, load
 from accelsim.golden import exact, real
 from accelsim.golden.task import Language
 from accelsim.graph.graph import Graph
@@ -42,6 +44,7 @@ from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, judged, summarize
+from accelsim.workload.load import NOTHING
 from accelsim.workload.network import Network
 from accelsim.workload.source import Source, load_network
 
@@ -62,6 +65,8 @@ def run(
     arch: str = DEFAULT_ARCH,
     recipe: str | None = None,
     *,
+    tech: str | None = None,
+    fields: Mapping[str, Any] = NOTHING,
     engine: str = DEFAULT_ENGINE,
     timing_only: bool = False,
     reuse_blocks: bool = False,
@@ -76,6 +81,10 @@ def run(
     ----------
     workload, arch, recipe
         Shipped names or paths; without a recipe the machine's default one is taken.
+    tech
+        Energy table, a shipped name or a path; the machine's if absent.
+    fields
+        What is other than the files say: values by the paths that sweeps use, such as arch.matrix.rows.
     engine
         Name of the engine that simulates.
     timing_only
@@ -105,14 +114,15 @@ def run(
         )
     if reuse_blocks and trace:
         raise AccelSimError("a trace must go without reuse of blocks: copied layers have no instructions")
-    machine = load_machine(arch)
-    technology = load_prices(machine, arch)
-    chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    machine, technology, chosen = read(arch, recipe, tech, fields)
+    source = with_workload(workload, fields)
     compile_kernels([machine], engine=engine, timing_only=timing_only, progress=progress)
-    network = load_network(workload, values=needs_values(machine, chosen, timing_only=timing_only))
+    _tell(progress, "loading")
+    network = load_network(source, values=needs_values(machine, chosen, timing_only=timing_only))
     if not recipe:
         chosen = stored_or(chosen, network)
-    begun = load_network(workload, chosen.weights) if chosen.weights else network
+    begun = load_network(source, chosen.weights) if chosen.weights else network
+    _tell(progress, compressing(chosen))
     prepared = prepare(network, begun, chosen)
     return simulate(
         prepared,
@@ -126,6 +136,44 @@ def run(
         trace=trace,
         progress=progress,
     )
+
+
+class Asked(NamedTuple):
+    """What a run names, read and checked."""
+
+    machine: Machine
+    technology: Technology
+    recipe: Recipe
+
+
+def read(arch: str, recipe: str | None = None, tech: str | None = None, fields: Mapping[str, Any] = NOTHING) -> Asked:
+    """Read a machine, its recipe and its energy table, unless others are asked for; arguments and errors as for `run`.
+
+    Fields of a workload are left to `with_workload`.
+    """
+    given = by_root(fields)
+    machine: Machine = load("arch", arch, given["arch"]) if given["arch"] else load_machine(arch)
+    prices = ("tech", tech, given["tech"]) if tech else ("tech", machine.tech, given["tech"], arch)
+    technology: Technology = load(*prices)
+    energy.check(technology, machine)
+    compressed = (
+        ("recipe", recipe, given["recipe"]) if recipe else ("recipe", machine.default_recipe, given["recipe"], arch)
+    )
+    return Asked(machine, technology, load(*compressed))
+
+
+def with_workload(workload: str | Source, fields: Mapping[str, Any]) -> str | Source:
+    """A network as it is asked for, with the fields that are those of its file."""
+    given = by_root(fields)["workload"]
+    if not given:
+        return workload
+    return replace(workload if isinstance(workload, Source) else Source(workload), fields=given)
+
+
+def compressing(recipe: Recipe) -> str:
+    """What compressing a network by a recipe is called."""
+    searches = any(isinstance(step, PruneGroups) and step.permute for step in recipe.steps)
+    return "searching an order of inputs" if searches else "compressing"
 
 
 def compile_kernels(
@@ -230,9 +278,12 @@ def simulate(
         program, execution = _simulate(
             prepared, machine, engine, progress, timing_only=timing_only, residency=residency, least=least
         )
+    if not timing_only:
+        _tell(progress, "computing the reference")
     golden = None if timing_only else _reference(prepared, machine)
     network = prepared.network
-    origin = Origin(prepared.origin_sha256, network.seed, timing_only, network.calibrated_on)
+    samples = len(network.inputs[0])
+    origin = Origin(prepared.origin_sha256, network.seed, timing_only, network.calibrated_on, samples)
     result = summarize(program, execution, machine, technology, golden, prepared.recipe, origin)
     if trace:
         _write_trace(trace, program, machine, execution, progress)
@@ -276,6 +327,7 @@ def compile_workload(
     machine = load_machine(arch)
     chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
     compile_kernels([], progress=progress)
+    _tell(progress, "loading")
     executed = _fitting(_executed(workload, chosen, given=bool(recipe)), machine)
     named = _named(progress, "compiling")
     program = compile_graph(
@@ -290,6 +342,8 @@ def plan(
     arch: str = DEFAULT_ARCH,
     recipe: str | None = None,
     *,
+    tech: str | None = None,
+    fields: Mapping[str, Any] = NOTHING,
     residency: bool = True,
     least: Least = "time",
     progress: Progress | None = None,
@@ -298,10 +352,11 @@ def plan(
 
     No instruction is formed. Arguments and errors as for `run`.
     """
-    machine = load_machine(arch)
-    chosen = load_recipe(recipe) if recipe else load_recipe(machine.default_recipe, arch)
+    machine, _, chosen = read(arch, recipe, tech, fields)
     values = needs_values(machine, chosen, timing_only=True)
-    executed = _fitting(_executed(workload, chosen, given=bool(recipe), values=values), machine)
+    _tell(progress, "loading")
+    source = with_workload(workload, fields)
+    executed = _fitting(_executed(source, chosen, given=bool(recipe), values=values), machine)
     named = _named(progress, "planning")
     lowering = planned(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
     return told(lowering, machine)
@@ -314,7 +369,9 @@ def graph(workload: str | Source, recipe: str | None = None) -> Graph:
     return _executed(workload, load_recipe(recipe)).graph
 
 
-def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = None) -> Evaluation:
+def evaluate(
+    workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = None, *, progress: Progress | None = None
+) -> Evaluation:
     """What a network's outputs are worth, by the golden interpreter: no machine, no cycles.
 
     Parameters
@@ -329,11 +386,13 @@ def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = Non
         If any input is not valid.
     """
     chosen = load_recipe(recipe) if recipe else None
+    _tell(progress, "loading")
     network = load_network(workload)
     if chosen is None and network.is_typed:
         chosen = load_recipe(STORED)
     outputs, real_outputs = network.graph.outputs, None
     if not network.is_typed:
+        _tell(progress, "computing in real numbers")
         # texts take long; what is rounded there is far below what tokens differ by
         precision: real.Precision = "float32" if isinstance(network.task, Language) else "float64"
         real_outputs = real.evaluate(network.graph, network.inputs, outputs, precision=precision)
@@ -342,7 +401,9 @@ def evaluate(workload: str | Source = DEFAULT_WORKLOAD, recipe: str | None = Non
         graph, numbers = network.graph, real_outputs
     else:
         begun = load_network(workload, chosen.weights) if chosen.weights else network
+        _tell(progress, compressing(chosen))
         typed = prepare(network, begun, chosen).typed
+        _tell(progress, "computing as the machine does")
         fold_inputs = load_machine(chosen.arch or DEFAULT_ARCH).fold_inputs
         graph, numbers = typed.graph, exact.evaluate(typed.graph, typed.inputs, fold_inputs)
     first = graph.outputs[0]
@@ -545,6 +606,12 @@ def _write_trace(
     """Write what each unit did for Perfetto."""
     found = spans.of_units(program, machine, execution)
     perfetto.write(trace, program, machine, execution, found, _named(progress, "writing the trace"))
+
+
+def _tell(progress: Progress | None, what: str) -> None:
+    """Say what begins, of which nobody knows the amount."""
+    if progress:
+        progress(what, 0, 0)
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:

@@ -13,6 +13,7 @@ from accelsim.config.model import Frozen, quantity
 from accelsim.files import write_all
 from accelsim.outputs import write_arrays
 from accelsim.results import OUTPUTS, Quality
+from accelsim.shown import Shown, Told
 
 FILE = "evaluation.json"
 
@@ -27,12 +28,26 @@ class Evaluated(Frozen):
     provenance: dict[str, Any] = quantity("record", "Versions, hashes of files, calibration data")
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation(Told):
     """An evaluation, and the outputs by their names."""
 
     summary: Evaluated
     outputs: Mapping[str, NDArray[Any]]
+
+    @property
+    def told(self) -> str:
+        """The evaluation in a line."""
+        found = self.summary
+        return f"{found.workload} as {found.recipe or 'it is'}, {found.samples} samples"
+
+    @property
+    def shown(self) -> Shown:
+        """What the task measures."""
+        quality = self.summary.quality
+        measures = [*([quality.task] if quality.task else []), *quality.measures]
+        rows = [(measure.name, measure.shown(measure.value), measure.shown(measure.reference)) for measure in measures]
+        return ("measure", "value", "real numbers"), rows
 
     def to_json(self) -> str:
         """The summary as one JSON object."""

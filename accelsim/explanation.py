@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.config.model import Frozen, quantity
+from accelsim.shown import Shown, Told
 
 
 class Part(Frozen):
@@ -30,7 +31,7 @@ class Gain(Frozen):
     why_not: str | None = quantity("text", "Why such a machine can't execute the program; null if it can", default=None)
 
 
-class Explanation(Frozen):
+class Explanation(Told, Frozen):
     """The JSON object of an explanation."""
 
     workload: str = quantity("name", "Network")
@@ -39,6 +40,17 @@ class Explanation(Frozen):
     cycles: int = quantity("core cycles", "Time of the run; the parts sum to it")
     path: list[Part] = quantity("parts", "Critical path by layer, unit and what the unit does, in order of layers")
     gains: list[Gain] = quantity("machines", "What would be gained, the most first")
+
+    @property
+    def told(self) -> str:
+        """The run in a line."""
+        return f"{self.workload} as {self.recipe} on {self.arch}: {self.cycles:,} cycles"
+
+    @property
+    def shown(self) -> Shown:
+        """The critical path."""
+        rows = [(part.layer, part.unit, part.what, f"{part.cycles:,}") for part in self.path]
+        return ("layer", "unit", "what", "cycles"), rows
 
     def to_json(self) -> str:
         """The explanation as one JSON object."""

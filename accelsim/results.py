@@ -17,6 +17,8 @@ from accelsim.config.tech import Counters
 from accelsim.files import Files, write_all
 from accelsim.memory.activity import Activity
 from accelsim.outputs import write_arrays
+from accelsim.shown import Shown, Told
+from accelsim.units import si
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -545,15 +547,33 @@ class RunIdentity(Frozen):
     arch: str = quantity("name", "Machine")
     recipe: str = quantity("name", "Compression recipe")
     tech: str = quantity("name", "Energy table")
+    scope: list[str] | None = quantity(
+        "names",
+        "What the energy table prices beside events: leakage, clock, DRAM standby; null where that was not kept",
+        default=None,
+    )
     engine: str = quantity("name", "Engine that simulated")
     timing_only: bool = quantity("flag", "Whether no outputs were asked for, so that quality is not known")
     instructions: int = quantity("count", "Instructions of the program, those of copied blocks included")
+    samples: int | None = quantity(
+        "samples", "Inputs that were computed; null of a program, which does not say", default=None
+    )
 
 
-class Summary(Figures, RunIdentity):
+class Summary(Told, Figures, RunIdentity):
     """The JSON object of a run."""
 
     bytes: BytesOfAll
+    power_w: float | None = quantity("watts", "Energy over time; null where it was not kept", default=None)
+    energy_delay_js: float | None = quantity(
+        "joule seconds", "Energy times time, of all samples; null where it was not kept", default=None
+    )
+    energy_per_sample_pj: float | None = quantity(
+        "picojoules", "Energy over samples; null if these are not known", default=None
+    )
+    samples_per_s: float | None = quantity(
+        "samples a second", "Samples over time; null if they are not known", default=None
+    )
     residency: bool = quantity("flag", "Whether values might stay on chip between layers")
     least: Literal["time", "energy"] = quantity("name", "What the plan looked for first", default="time")
     dram: DramFigures | None = quantity("section", "Commands of a banked DRAM; null for another one")
@@ -566,9 +586,32 @@ class Summary(Figures, RunIdentity):
     layers: list[LayerResult] = quantity("layers", "Figures of each layer, in order")
     provenance: dict[str, Any] = quantity("text", "Versions, resolved configuration and input hashes")
 
+    @property
+    def told(self) -> str:
+        """The run in a line."""
+        return (
+            f"{self.workload} as {self.recipe} on {self.arch}: {self.cycles:,} cycles, {si(self.seconds, 's')}, "
+            f"{si(self.energy_pj.total * 1e-12, 'J')}"
+        )
 
-@dataclass(frozen=True)
-class RunResult:
+    @property
+    def shown(self) -> Shown:
+        """Time, energy and bound of each layer."""
+        rows = [
+            (
+                x.name,
+                f"{x.cycles:,}",
+                si(x.energy_pj.total * 1e-12, "J"),
+                f"{100 * x.utilization:.1f}",
+                x.roofline.bound,
+            )
+            for x in self.layers
+        ]
+        return ("layer", "cycles", "energy", "use %", "bound"), rows
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult(Told):
     """A run: its summary, and the execution behind it.
 
     Parameters
@@ -584,6 +627,16 @@ class RunResult:
     execution: Execution
     find_held: Callable[[], tuple[Held, ...]] | None = None
     outputs: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """The run in a line."""
+        return self.summary.told
+
+    @property
+    def shown(self) -> Shown:
+        """Time, energy and bound of each layer."""
+        return self.summary.shown
 
     @property
     def cycles(self) -> int:

@@ -10,6 +10,7 @@ from accelsim.compress.recipe import Recipe, Step
 from accelsim.config.model import Frozen, quantity
 from accelsim.files import write_all
 from accelsim.results import Quality
+from accelsim.shown import Shown, Told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Budgets(Change):
     recipe: Recipe = quantity("recipe", "The base recipe with these steps; layers that bear no value have none")
 
 
-class Sensitivity(Frozen):
+class Sensitivity(Told, Frozen):
     """The JSON object of a scan."""
 
     workload: str = quantity("name", "Network")
@@ -54,6 +55,17 @@ class Sensitivity(Frozen):
     baseline: Quality = quantity("quality", "Of the base recipe alone")
     rows: list[Row] = quantity("rows", "Layers in their order, and for each the values in theirs")
     budgets: Budgets | None = quantity("budgets", "What follows from a tolerated loss; null if none was said")
+
+    @property
+    def told(self) -> str:
+        """The scan in a line."""
+        return f"{self.workload} as {self.recipe}, {self.scheme} of one layer at a time: {len(self.rows)} values"
+
+    @property
+    def shown(self) -> Shown:
+        """What each value leaves of the quality."""
+        rows = [(row.layer, f"{row.value:g}", f"{row.saved_bits:,}", words(row.quality)) for row in self.rows]
+        return ("layer", "value", "saved bits", "quality"), rows
 
     def to_json(self) -> str:
         """The scan as one JSON object."""

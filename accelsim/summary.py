@@ -97,12 +97,15 @@ class Origin:
         Whether no outputs were asked for.
     calibration
         What the activations' ranges are from; None if that is not known.
+    samples
+        Test inputs; None of a program.
     """
 
     sha256: Mapping[str, str]
     seed: int | None = None
     timing_only: bool = False
     calibration: str | None = None
+    samples: int | None = None
 
 
 def summarize(
@@ -160,12 +163,18 @@ def summarize(
         units=_units(execution, execution.attribution.sum(axis=0)),
     )
     all_bytes = BytesOfAll(**dict(figures.pop("bytes")), compulsory=header.compulsory_bytes)
+    energy_pj, seconds = energy.total(layer.energy_pj for layer in layers), figures["seconds"]
+    joules = energy_pj.total * 1e-12
     summary = Summary(
         **figures,
         bytes=all_bytes,
+        power_w=joules / seconds if seconds else None,
+        energy_delay_js=joules * seconds,
+        energy_per_sample_pj=energy_pj.total / origin.samples if origin.samples else None,
+        samples_per_s=origin.samples / seconds if origin.samples and seconds else None,
         residency=header.residency,
         least=header.least,
-        energy_pj=energy.total(layer.energy_pj for layer in layers),
+        energy_pj=energy_pj,
         compression=_compression(infos),
         counters=energy.price(counters, prices),
         quality=_quality(golden, program, execution),
@@ -175,9 +184,11 @@ def summarize(
         arch=machine.name,
         recipe=header.recipe,
         tech=technology.name,
+        scope=technology.scope,
         engine=execution.engine,
         timing_only=origin.timing_only or header.timing_only,
         instructions=len(execution.timeline.unit),
+        samples=origin.samples,
         dram=_dram(execution),
         reuse=execution.reuse,
         layers=layers,

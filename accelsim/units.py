@@ -1,7 +1,8 @@
-"""Integer arithmetic on cycles, bytes and clock periods."""
+"""Integer arithmetic on cycles, bytes and clock periods, and figures with their units."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -18,6 +19,8 @@ FEMTOSECONDS_PER_SECOND = 10**15
 FEMTOSECONDS_PER_NANOSECOND = 10**6
 #: Later than any cycle.
 NEVER = 2**62
+#: SI prefixes from 10^-18 to 10^18.
+PREFIXES = ("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T", "P", "E")
 
 
 @overload
@@ -58,3 +61,21 @@ def period_fs(frequency_hz: float) -> int:
     The rounding costs at most 0.5 fs, which is 5e-7 of a 1 GHz period.
     """
     return round(FEMTOSECONDS_PER_SECOND / frequency_hz)
+
+
+def si(value: float | None, unit: str, digits: int = 3) -> str:
+    """A figure with the prefix that leaves 1 to 999 of the unit, such as 36.4 ms; `-` where it is not known.
+
+    Parameters
+    ----------
+    digits
+        Those that are shown, at least 3.
+    """
+    if value is None or not math.isfinite(value):
+        return "-"
+    rounded = float(f"{value:.{digits - 1}e}")
+    if not rounded:
+        return f"0 {unit}"
+    power = math.floor(math.log10(abs(rounded)) + 1e-9)
+    step = min(max(power // 3, -6), 6)
+    return f"{rounded / 10.0 ** (3 * step):.{max(0, digits - 1 - (power - 3 * step))}f} {PREFIXES[step + 6]}{unit}"

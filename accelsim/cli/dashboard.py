@@ -25,5 +25,9 @@ def dashboard(
     from accelsim.report import dashboard as report
     from accelsim.report import sources
 
-    report.write([sources.read(path) for path in results], file, title)
+    with output.ProgressBar() as progress:
+        progress("reading", 0, 0)
+        found = [sources.read(path) for path in results]
+        progress("drawing", 0, 0)
+        report.write(found, file, title)
     typer.echo(f"wrote {file}", err=True)

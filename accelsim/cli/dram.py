@@ -19,6 +19,7 @@ def dram(
             "--commands", help="File for the commands: clock, name, channel, rank, bank group, bank, row, column."
         ),
     ] = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Run a DRAM controller by itself on a trace of requests."""
@@ -47,5 +48,5 @@ def dram(
         typer.echo(run.result.model_dump_json(indent=2))
         return
     for table in tables.dram(run):
-        output.show(table)
+        output.show(table, wide=wide)
         typer.echo()

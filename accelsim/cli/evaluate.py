@@ -23,6 +23,7 @@ def evaluate(
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for evaluation.json and outputs.npz.")
     ] = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Say what a network's outputs are worth, in real numbers or as a recipe has it, without any machine."""
@@ -31,7 +32,9 @@ def evaluate(
     from accelsim import api
     from accelsim.report import evaluation as report
 
-    found = api.evaluate(options.source_of(workload, data, calibration, batch, shape), recipe)
+    source = options.source_of(workload, data, calibration, batch, shape)
+    with output.ProgressBar() as progress:
+        found = api.evaluate(source, recipe, progress=progress)
     if folder:
         for path in found.save(folder):
             typer.echo(f"wrote {path}", err=True)
@@ -41,4 +44,4 @@ def evaluate(
     typer.echo(report.headline(found.summary))
     if found.summary.quality.task:
         typer.echo()
-        output.show(report.measures(found.summary))
+        output.show(report.measures(found.summary), wide=wide)

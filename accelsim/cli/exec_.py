@@ -17,6 +17,7 @@ def exec_(
     engine: options.EngineName = options.Engine.FAST,
     folder: options.Folder = None,
     trace: options.Trace = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Verify a program file and execute it."""
@@ -27,4 +28,4 @@ def exec_(
     program = Program.load(file)
     with output.ProgressBar() as progress:
         result = api.execute(program, arch, engine=engine, trace=trace, progress=progress, file=str(file))
-    output.report(result, as_json=as_json, folder=folder, trace=trace)
+    output.report(result, as_json=as_json, folder=folder, trace=trace, wide=wide)

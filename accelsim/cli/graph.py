@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from accelsim.cli import options
+from accelsim.cli import options, output
 
 
 def graph(
@@ -19,4 +19,7 @@ def graph(
     from accelsim import api
     from accelsim.graph.text import print_graph
 
-    typer.echo(print_graph(api.graph(options.source_of(workload, data, calibration, batch, shape), recipe)), nl=False)
+    with output.ProgressBar() as progress:
+        progress("loading", 0, 0)
+        found = api.graph(options.source_of(workload, data, calibration, batch, shape), recipe)
+    typer.echo(print_graph(found), nl=False)

@@ -120,8 +120,12 @@ def _import(
     from accelsim.workload.graph_folder import folder_files
     from accelsim.workload.source import TEXT, load_network, tokenizer
 
-    network = load_network(options.source_of(str(source), data, calibration, batch, shape), values=False)
-    origin = source.name or source.resolve().name
-    texts = tokenizer(source, data) if data and data.suffix == TEXT else None
-    for path in write_all(folder, folder_files(network, origin, data, calibration, texts)):
+    with output.ProgressBar() as progress:
+        progress("importing", 0, 0)
+        network = load_network(options.source_of(str(source), data, calibration, batch, shape), values=False)
+        origin = source.name or source.resolve().name
+        texts = tokenizer(source, data) if data and data.suffix == TEXT else None
+        progress("writing", 0, 0)
+        written = write_all(folder, folder_files(network, origin, data, calibration, texts))
+    for path in written:
         typer.echo(f"wrote {path}", err=True)

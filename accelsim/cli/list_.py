@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli import output
+from accelsim.cli import options, output
 from accelsim.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def list_(
     kind: Annotated[str | None, typer.Argument(help="arch, dram, tech, recipe, sweep, workload or opcode.")] = None,
     name: Annotated[str | None, typer.Argument(help="The one of that kind to list; default is all.")] = None,
+    wide: options.Wide = False,
 ) -> None:
     """List what is shipped: machines, DRAM parts, energy tables, recipes, sweeps, workloads; and the opcodes.
 
@@ -33,7 +34,7 @@ def list_(
         if not rows:
             raise ConfigError(unknown_name(str(kind), name, {row[column] for row in table.rows}))
         table = table._replace(rows=rows)
-    output.show(table)
+    output.show(table, wide=wide)
 
 
 def _files(kind: str | None) -> Table:

@@ -35,7 +35,6 @@ app = typer.Typer(
     name="accelsim",
     help="Simulate neural-network accelerators, bit for bit and cycle for cycle.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

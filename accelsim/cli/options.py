@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,11 +14,24 @@ from accelsim.errors import AccelSimError
 if TYPE_CHECKING:
     from accelsim.workload.source import Source
 
+
+def shipped_names(kind: str) -> Callable[[str], list[str]]:
+    """What a shell completes: shipped names of a kind that begin as what is typed."""
+
+    def names(incomplete: str) -> list[str]:
+        from accelsim.config import shipped
+
+        return [name for name in shipped.names(kind) if name.startswith(incomplete)]
+
+    return names
+
+
 Workload = Annotated[
     str,
     typer.Argument(
+        autocompletion=shipped_names("workload"),
         help="Network: a shipped name, one that `accelsim get` brought, or a path: of a workload.yaml or its folder, "
-        "an .onnx or .gguf file, a Hugging Face directory."
+        "an .onnx or .gguf file, a Hugging Face directory.",
     ),
 ]
 Data = Annotated[
@@ -41,9 +55,19 @@ Shapes = Annotated[
         help="Shape of an input that a file leaves open, as the file has it: NAME=1,3,224,224; may come again.",
     ),
 ]
-Arch = Annotated[str, typer.Option("--arch", help="Machine: a shipped name or the path of a .yaml file.")]
+Arch = Annotated[
+    str,
+    typer.Option(
+        "--arch", autocompletion=shipped_names("arch"), help="Machine: a shipped name or the path of a .yaml file."
+    ),
+]
 Recipe = Annotated[
-    str | None, typer.Option("--recipe", help="Recipe: a shipped name or a path; default is the machine's.")
+    str | None,
+    typer.Option(
+        "--recipe",
+        autocompletion=shipped_names("recipe"),
+        help="Recipe: a shipped name or a path; default is the machine's.",
+    ),
 ]
 
 
@@ -64,6 +88,21 @@ def source_of(
     from accelsim.workload.source import Source
 
     return Source(workload, data, calibration, batch, dict(map(_shape, shapes or ())))
+
+
+def fields_of(settings: list[str] | None) -> dict[str, Any]:
+    """Values of --set by the paths of fields.
+
+    Raises
+    ------
+    AccelSimError
+        If one is no such path, or no value.
+    """
+    if not settings:
+        return {}
+    from accelsim import fields
+
+    return fields.parse(settings)
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -100,6 +139,34 @@ Least = Annotated[
     typer.Option(
         "--least",
         help="What the plan looks for first: the least time, and then few DRAM bytes; or the fewest DRAM bytes.",
+    ),
+]
+TimingOnly = Annotated[
+    bool, typer.Option("--timing-only", help="Ask for no outputs: cycles, traffic and energy alone.")
+]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Show all columns of tables, however narrow the terminal; pipes have all anyway.")
+]
+Export = Annotated[
+    Path | None,
+    typer.Option(
+        "--export", help="File of the table to write: .csv or .parquet with all figures, .md or .tex as it is printed."
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="A field by the path that sweeps have for it, and its value in YAML: arch.matrix.rows=64; may come again.",
+    ),
+]
+Tech = Annotated[
+    str | None,
+    typer.Option(
+        "--tech",
+        autocompletion=shipped_names("tech"),
+        help="Energy table: a shipped name or a path; default is the machine's.",
     ),
 ]
 Folder = Annotated[

@@ -4,44 +4,65 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from accelsim.errors import AccelSimError, CompileError, Fault, reason
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from accelsim.report.tables import Table
     from accelsim.results import RunResult
     from accelsim.workload.source import Source
 
-#: Seconds before progress shows, and between two lines where stderr is no terminal.
+#: Seconds before progress shows, and between lines of two phases where stderr is no terminal.
 PATIENCE_S = 1.0
-LINE_S = 10.0
+#: Seconds between two lines of one phase.
+LINE_S = 60.0
+#: Seconds between two looks at what is going on.
+TICK_S = 0.1
 
 
-def show(table: Table) -> None:
-    """Print a table; where stdout is no terminal, as wide as it needs to be."""
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
-    drawn = RichTable(title=table.title or None, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(table.columns):
-        drawn.add_column(Text(column), justify="left" if i in table.text_columns else "right", no_wrap=True)
-    for row in table.rows:
-        drawn.add_row(*map(Text, row))  # a layer may be called [bold]
-    console.print(drawn)
+def show(table: Table, *, wide: bool = False) -> None:
+    """Print a table as the terminal has room for it; whole where stdout is none, or if it is asked for."""
+    from accelsim.report.text import lines
+
+    width = None if wide or not sys.stdout.isatty() else shutil.get_terminal_size().columns
+    for line in lines(table, width):
+        typer.echo(line)
 
 
-def report(result: RunResult, *, as_json: bool, folder: Path | None, trace: Path | None) -> None:
-    """Save a result if a folder is given, name the trace if there is one, then print JSON or tables."""
+def report(
+    result: RunResult,
+    *,
+    as_json: bool,
+    folder: Path | None,
+    trace: Path | None,
+    export: Path | None = None,
+    wide: bool = False,
+) -> None:
+    """Save a result if a folder is given, name the trace if there is one, then print JSON or tables.
+
+    Parameters
+    ----------
+    export
+        File of the layers' table to write.
+    wide
+        Whether tables have all their columns, whatever the terminal's width.
+    """
     if trace:
         typer.echo(f"wrote {trace}", err=True)
     if folder:
@@ -51,15 +72,34 @@ def report(result: RunResult, *, as_json: bool, folder: Path | None, trace: Path
         drawn = dashboard.beside([sources.Source((result.summary,), result.timeline, held)])
         for path in result.save(folder, drawn):
             typer.echo(f"wrote {path}", err=True)
+    from accelsim.report import tables
+
+    if export:
+        write_table(export, result.layers, tables.layers(result.summary))
     if as_json:
         typer.echo(result.to_json())
         return
-    from accelsim.report import tables
-
     typer.echo(tables.headline(result.summary))
     for table in (tables.layers, tables.energy, tables.units):
         typer.echo()
-        show(table(result.summary))
+        show(table(result.summary), wide=wide)
+
+
+def require_table(file: Path | None) -> None:
+    """Refuse a file that a table can't be exported to before the work for it begins; errors as for `require_file`."""
+    if file:
+        from accelsim.report.export import require_ending
+
+        require_ending(file)
+        require_file(file)
+
+
+def write_table(file: Path, frame: pd.DataFrame, table: Table) -> None:
+    """Export a table, and say so."""
+    from accelsim.report import export
+
+    export.write(file, frame, table)
+    typer.echo(f"wrote {file}", err=True)
 
 
 @contextlib.contextmanager
@@ -152,58 +192,93 @@ def require_outputs(folder: Path | None, trace: Path | None) -> None:
 
 
 class ProgressBar:
-    """Shows progress of anything that takes over a second; a bar on a terminal, now and then a line elsewhere."""
+    """Says what a job that takes over a second does: a bar on a terminal, elsewhere one line a phase.
+
+    A thread looks at it, so that a phase that reports nothing is told of too. Of a phase that lasts for minutes there
+    is a line a minute, with an estimate once a unit of the work is done.
+    """
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
-        self._last = self._begun
-        self._bar: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._since: dict[str, float] = {}
+        self._last = self._begun  # line
+        self._now: _Phase | None = None
         self._said: set[str] = set()
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._watch = threading.Thread(target=self._look_often, daemon=True)
 
     def __enter__(self) -> Self:
+        self._watch.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._watch.join()
         if self._bar:
             self._bar.stop()
 
     def __call__(self, what: str, done: int, of: int) -> None:
-        """Show that `done` of `of` parts of something are done; of 0 if nobody knows of how many."""
-        now = time.monotonic()
-        self._since.setdefault(what, now)
-        if now - self._begun < PATIENCE_S:
-            return
-        if not sys.stderr.isatty():
-            if not of:
-                if what not in self._said:
-                    self._said.add(what)
-                    typer.echo(what, err=True)
-            elif now - self._last >= LINE_S:
-                self._last = now
-                typer.echo(f"{what}: {100 * done // of} %{self._left(what, done, of, now)}", err=True)
-            return
-        if self._bar is None:
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._bar.start()
-        if what not in self._tasks:
-            self._tasks[what] = self._bar.add_task(what, total=of or None)
-        self._bar.update(self._tasks[what], completed=done)
+        """Say that `done` of `of` parts of something are done; of 0 if nobody knows of how many."""
+        with self._lock:
+            if self._now is None or self._now.what != what:
+                self._now = _Phase(what, time.monotonic())
+                self._task = None
+            self._now.done, self._now.of = done, of
+        self._look()
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the bar if there is one."""
-        if self._bar:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            typer.echo(text, err=True)
+        with self._lock:
+            if self._bar:
+                self._bar.console.print(text, markup=False, highlight=False)
+            else:
+                typer.echo(text, err=True)
 
-    def _left(self, what: str, done: int, of: int, now: float) -> str:
-        """Estimate of the time that is left, if there has been time to tell."""
-        return f", about {(now - self._since[what]) / done * (of - done):.0f} s left" if done else ""
+    def _look_often(self) -> None:
+        while not self._over.wait(TICK_S):
+            self._look()
+
+    def _look(self) -> None:
+        """Show the phase, if there has been patience enough."""
+        with self._lock:
+            now, phase = time.monotonic(), self._now
+            if phase is None or self._over.is_set() or now - self._begun < PATIENCE_S:
+                return
+            if sys.stderr.isatty():
+                self._draw(phase)
+            elif phase.what not in self._said and (not self._said or now - self._last >= PATIENCE_S):
+                self._said.add(phase.what)
+                self._print(phase.what, now)
+            elif phase.what in self._said and phase.done and now - self._last >= LINE_S:
+                self._print(f"{phase.what}: {phase.done:,} of {phase.of:,}, {phase.left(now)}", now)
+
+    def _print(self, text: str, now: float) -> None:
+        self._last = now
+        typer.echo(text, err=True)
+
+    def _draw(self, phase: _Phase) -> None:
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._bar.start()
+        if self._task is None:
+            for old in self._bar.task_ids:
+                self._bar.remove_task(old)
+            self._task = self._bar.add_task(escape(phase.what), total=phase.of or None)
+        self._bar.update(self._task, completed=phase.done, total=phase.of or None)
+
+
+@dataclass
+class _Phase:
+    """What is done, since when, and how far it is."""
+
+    what: str
+    since: float
+    done: int = 0
+    of: int = 0
+
+    def left(self, now: float) -> str:
+        """Estimate of the time that is left, from what is done."""
+        return f"about {(now - self.since) / self.done * (self.of - self.done):.0f} s left"

@@ -14,10 +14,10 @@ def run(
     workload: options.Workload = "digits-mlp",
     arch: options.Arch = "edge-ws",
     recipe: options.Recipe = None,
+    tech: options.Tech = None,
+    settings: options.Set = None,
     engine: options.EngineName = options.Engine.FAST,
-    timing_only: Annotated[
-        bool, typer.Option("--timing-only", help="Ask for no outputs: cycles, traffic and energy alone.")
-    ] = False,
+    timing_only: options.TimingOnly = False,
     reuse_blocks: Annotated[
         bool,
         typer.Option(
@@ -33,6 +33,8 @@ def run(
     shape: options.Shapes = None,
     folder: options.Folder = None,
     trace: options.Trace = None,
+    export: options.Export = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Compress a network, compile it, execute it bit for bit, and report cycles, energy and roofline."""
@@ -41,6 +43,7 @@ def run(
     if reuse_blocks and trace:
         raise AccelSimError("--trace must go without --reuse-blocks: copied layers have no instructions")
     output.require_outputs(folder, trace)
+    output.require_table(export)
     from accelsim import api
 
     source = options.source_of(workload, data, calibration, batch, shape)
@@ -49,6 +52,8 @@ def run(
             source,
             arch,
             recipe,
+            tech=tech,
+            fields=options.fields_of(settings),
             engine=engine,
             timing_only=timing_only,
             reuse_blocks=reuse_blocks,
@@ -57,4 +62,4 @@ def run(
             trace=trace,
             progress=progress,
         )
-    output.report(result, as_json=as_json, folder=folder, trace=trace)
+    output.report(result, as_json=as_json, folder=folder, trace=trace, export=export, wide=wide)

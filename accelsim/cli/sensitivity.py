@@ -44,6 +44,8 @@ def sensitivity(
     folder: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for sensitivity.json and sensitivity.parquet.")
     ] = None,
+    export: options.Export = None,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Compress one layer at a time, and say what the network's outputs lose; nothing is simulated."""
@@ -55,7 +57,9 @@ def sensitivity(
                 Fault("must come with --loss or --sqnr, which say what a layer may lose", key="--budgets")
             )
         output.require_file(budgets)
+    output.require_table(export)
     from accelsim.dse import sensitivity as dse
+    from accelsim.report import sensitivity as report
 
     chosen = None if values is None else [dse.parse(scheme, text) for text in values.split(",")]
     with output.ProgressBar() as progress:
@@ -69,14 +73,14 @@ def sensitivity(
 
         write_whole(budgets, found.budgets.recipe.to_yaml().encode())
         typer.echo(f"wrote {budgets}", err=True)
+    if export:
+        output.write_table(export, found.frame, report.layers(found))
     if as_json:
         typer.echo(found.to_json())
         return
-    from accelsim.report import sensitivity as report
-
     typer.echo(report.headline(found))
     typer.echo()
-    output.show(report.layers(found))
+    output.show(report.layers(found), wide=wide)
     if found.budgets:
         typer.echo()
         typer.echo(report.budgets(found))

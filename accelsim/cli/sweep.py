@@ -38,9 +38,13 @@ def sweep(
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Run points again that failed before.")] = False,
     export: Annotated[
-        Path | None, typer.Option("--export", help="Table of all points to write: .parquet or .csv.")
+        Path | None,
+        typer.Option(
+            "--export", help="File to write: .csv or .parquet with all points, .md or .tex with the best as printed."
+        ),
     ] = None,
     residency: options.Residency = True,
+    wide: options.Wide = False,
     as_json: options.Json = False,
 ) -> None:
     """Simulate many designs on all cores or a cluster, each once, and show those that no other one beats.
@@ -48,14 +52,12 @@ def sweep(
     A second start goes on where the first one ended, however it did, if there is a store.
     """
     from accelsim.dse.sweep import Sweep, pool_of
-    from accelsim.dse.table import require_table
 
     if workers and scheduler:
         raise AccelSimError("--workers and --scheduler must not be given together: a cluster has its own workers")
-    if export:
-        require_table(export)
-    for path in filter(None, (export, store)):
-        output.require_file(path)
+    output.require_table(export)
+    if store:
+        output.require_file(store)
     asked = Sweep(file, residency=residency)
     with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
         if folder:
@@ -89,7 +91,7 @@ def sweep(
     if as_json:
         typer.echo(found.to_json())
     else:
-        _show(found)
+        _show(found, wide=wide)
 
 
 def _told(generation: Generation) -> str:
@@ -101,7 +103,7 @@ def _told(generation: Generation) -> str:
     )
 
 
-def _show(found: Results) -> None:
+def _show(found: Results, *, wide: bool) -> None:
     """Print the best points, and how many there were."""
     from accelsim.report import sweep as report
 
@@ -116,9 +118,13 @@ def _show(found: Results) -> None:
         typer.echo("nothing stays on chip between layers, as asked")
     typer.echo()
     figures = [objective.figure for objective in spec.objectives]
-    bounded = [constraint.of for constraint in spec.constraints if constraint.of in found.frame]
     axes = [axis.field for axis in spec.axes]
-    output.show(report.best(found.frame, axes, [*figures, *bounded], spec.for_each))
+    output.show(found.best, wide=wide)
+    typer.echo()
+    goals = {objective.figure: objective.goal for objective in spec.objectives}
+    output.show(report.least(found.frame, axes, goals, spec.for_each), wide=wide)
+    for note in report.notes(found.frame, figures, spec.for_each):
+        typer.echo(f"warning: {note}", err=True)
     errors = found.frame["error"].dropna()
     for error, times in list(errors.value_counts().items())[:5]:
         typer.echo(f"{times} failed: {error}", err=True)

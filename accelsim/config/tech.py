@@ -243,6 +243,12 @@ class Technology(Frozen):
                 raise ValueError(f"{key} must name each structure once, not {twice[0]} twice")
         return self
 
+    @property
+    def scope(self) -> list[str]:
+        """What the table prices beside events: totals of tables of other scope are no fair rivals."""
+        priced = {"leakage": self.leakage, "clock": self.clock, "DRAM standby": self.dram_energy == "currents"}
+        return [name for name, there in priced.items() if there]
+
     def energy_pj(self, event: Event, bank_kib: float | None = None) -> float:
         """Energy of one event in picojoules; neither DRAM by currents nor what `leakage` and `clock` say.
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.dse.spec import MAX_POINTS, Axis, Range, SweepSpec, is_whole
+from accelsim.dse.spec import MAX_POINTS, Axis, Range, SweepSpec
 from accelsim.errors import ConfigError, Fault
+from accelsim.fields import is_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,16 @@ from typing import Any
 from pydantic import BaseModel
 
 from accelsim import provenance
-from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
-from accelsim.config.load import Document, Path_, load_part, machine_of, read_yaml, technology_document, validate
-from accelsim.config.tech import Technology
+from accelsim.config.load import Document, Path_
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse.points import Point, points
 from accelsim.dse.simulation import Inputs, Job, workload_hash
-from accelsim.dse.spec import ROOTS, Constraint, SweepSpec, is_whole
+from accelsim.dse.spec import Constraint, SweepSpec
 from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
-from accelsim.workload.load import Workload, read_workload, workload_of
+from accelsim.fields import READERS, by_root, is_whole, with_fields
+from accelsim.workload.load import Workload
 
 #: Changed models that a space keeps of each root.
 KEPT_MODELS = 4096
@@ -103,7 +102,7 @@ class Space:
         AccelSimError
             If they don't fit each other.
         """
-        given = _by_root(fields)
+        given = by_root(fields)
         machine, arch_hash, arch_path = self._resolved("arch", fields.get("arch", self.spec.arch), given["arch"])
         tech, recipe = fields.get("tech", self.spec.tech), fields.get("recipe", self.spec.recipe)
         technology, tech_hash, _ = (
@@ -143,13 +142,12 @@ class Space:
     def _changed(self) -> Callable[[str, str, str, str], tuple[Any, str, Path]]:
         @cache
         def base(root: str, path: Path) -> Any:
-            return _READERS[root](path)
+            return READERS[root](path)
 
         @lru_cache(KEPT_MODELS)
         def changed(root: str, name: str, given: str, beside: str) -> tuple[Any, str, Path]:
             path = shipped.path_of(root, name, beside)
-            read = base(root, path)
-            model = _with_fields(root, path, read, json.loads(given))
+            model = with_fields(root, path, base(root, path), json.loads(given))
             return model, _model_hash(model), path
 
         return changed
@@ -179,92 +177,6 @@ class Space:
 
 #: Attribute of a job that holds what a root names.
 _ATTRIBUTES = {"arch": "machine", "tech": "technology", "recipe": "recipe", "workload": "workload"}
-
-
-def _read_machine(path: Path) -> Document:
-    document = read_yaml(path)
-    dram = document.data.get("dram")
-    if isinstance(dram, dict) and isinstance(dram.get("part"), str):
-        machine_of(replace(document, data={**document.data, "dram": dict(dram)}), str(path))  # for faults of the part
-    return document
-
-
-#: What reads the file of each root.
-_READERS: dict[str, Callable[[Path], Any]] = {
-    "arch": _read_machine,
-    "tech": lambda path: technology_document(str(path)),
-    "recipe": read_yaml,
-    "workload": lambda path: read_workload(str(path)),
-}
-
-
-def _with_fields(root: str, path: Path, read: Any, given: dict[str, Any]) -> Any:
-    """Check a file's contents after a change."""
-    document: Document = read.document if isinstance(read, Workload) else read
-    if given:
-        data = document.data
-        for dotted in sorted(given, key=lambda dotted: dotted.count(".")):
-            parts = dotted.split(".")
-            if parts[:2] == ["dram", "part"] and len(parts) > 2:
-                data = _with_part(data, path)
-            data = _replaced(data, parts, given[dotted])
-        document = Document("", data, {})
-    try:
-        match root:
-            case "arch":
-                return machine_of(replace(document, data=_with_part(document.data, path)), str(path))
-            case "tech":
-                return validate(document, Technology)
-            case "recipe":
-                return validate(document, Recipe)
-            case _:
-                return workload_of(path, document, provenance.content_hash(document.data)) if given else read
-    except AccelSimError as error:
-        faults = (replace(f, key=f"{root}.{f.key}".strip(".")) if not f.file else f for f in error.faults)
-        raise type(error)(*faults) from None
-
-
-def _with_part(data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A machine's fields with those of its DRAM part in the place of the part's name."""
-    dram = data.get("dram")
-    if not isinstance(dram, dict) or not isinstance(dram.get("part"), str):
-        return data
-    try:
-        part = _part(dram["part"], str(path))
-    except ConfigError as error:
-        if shipped.is_path(dram["part"]):
-            raise
-        raise ConfigError(*(replace(f, key="dram.part") for f in error.faults)) from None
-    return {**data, "dram": {**dram, "part": part}}
-
-
-@lru_cache(64)
-def _part(name: str, beside: str) -> dict[str, Any]:
-    return load_part(name, beside).model_dump()
-
-
-def _replaced(data: Any, parts: Sequence[str], value: Any) -> Any:
-    """Nested values with one of them replaced; what is not changed is shared."""
-    if not parts:
-        return value
-    first, *rest = parts
-    if isinstance(data, list):
-        number = int(first)
-        if number >= len(data):
-            raise ConfigError(Fault(f"must be an item of a list of {len(data)}, not {number}", key=".".join(parts)))
-        return [*data[:number], _replaced(data[number], rest, value), *data[number + 1 :]]
-    inner = data if isinstance(data, dict) else {}
-    return {**inner, first: _replaced(inner.get(first), rest, value)}
-
-
-def _by_root(fields: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Fields below each root, the root's name left out of their paths."""
-    found: dict[str, dict[str, Any]] = {root: {} for root in ROOTS}
-    for path, value in fields.items():
-        root, _, rest = path.partition(".")
-        if rest:
-            found[root][rest] = value
-    return found
 
 
 def _violation(job: Job, constraint: Constraint) -> float:

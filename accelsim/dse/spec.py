@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-import types
-import typing
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, model_validator
+from pydantic import model_validator
 
-from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
-from accelsim.config.arch import Machine
+from accelsim.config.fields import follow
 from accelsim.config.load import Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
-from accelsim.config.tech import Technology
 from accelsim.cost.area import QUANTITIES
 from accelsim.errors import ConfigError, Fault, unknown_name
+from accelsim.fields import ROOTS, require_field
 from accelsim.results import Summary
-from accelsim.workload.load import WorkloadSpec
 
-#: What axes can name the fields of.
-ROOTS: dict[str, type[BaseModel]] = {"arch": Machine, "tech": Technology, "recipe": Recipe, "workload": WorkloadSpec}
 #: What no objective may be.
 _NO_FIGURES = frozenset({"layers", "counters", "provenance"})
 MAX_AXES = 64
@@ -303,20 +297,6 @@ def require_file(root: str, name: object, beside: str) -> None:
         raise ConfigError(f"must be a {root} file that exists, not {name!r}")
 
 
-def require_field(path: str) -> list[object]:
-    """Types of the field that a dotted path names.
-
-    Raises
-    ------
-    ConfigError
-        If no machine, table, recipe or workload can have it; the nearest names are offered.
-    """
-    first, *parts = path.split(".")
-    if first not in ROOTS:
-        raise ConfigError(unknown_name("first part of a field's path", first, ROOTS))
-    return _follow([ROOTS[first]], first, parts)
-
-
 def require_quantity(name: str) -> None:
     """Refuse what is neither a quantity nor a field of a number, a name or a flag."""
     if name in QUANTITIES:
@@ -336,60 +316,10 @@ def require_figure(path: str, *, timing_only: bool) -> None:
         raise ConfigError(unknown_name("figure", first, known))
     if first in {"quality", "bit_exact"} and timing_only:
         raise ConfigError(f"must be a figure that timing alone has, not {path}")
-    found = _follow([Summary.model_fields[first].annotation], first, parts)
+    found = follow([Summary.model_fields[first].annotation], first, parts)
     if not any(kind in {int, float} for kind in found):
         raise ConfigError(f"must be a number, not {path}; give one of its fields")
 
 
-def is_whole(path: str) -> bool:
-    """Whether a field holds whole numbers alone."""
-    kinds = require_field(path)
-    return int in kinds and float not in kinds
-
-
 def _holds_numbers(path: str) -> bool:
     return any(kind in {int, float} for kind in require_field(path))
-
-
-def _follow(kinds: list[object], place: str, parts: list[str]) -> list[object]:
-    """Types at the end of a path."""
-    kinds = [inner for kind in kinds for inner in _members(kind)]
-    for part in parts:
-        inner = [member for kind in kinds for member in _inside(kind, part)]
-        if not inner:
-            known = sorted({name for kind in kinds for name in _names(kind)})
-            if not known:
-                raise ConfigError(f"must end at {place}, which has no fields, but goes on to {part!r}")
-            raise ConfigError(unknown_name(f"field of {place}", part, known))
-        kinds, place = inner, f"{place}.{part}"
-    return kinds
-
-
-def _members(annotation: object) -> list[object]:
-    """Types that an annotation allows: a union's members, one by one."""
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _members(typing.get_args(annotation)[0])
-    if origin in {typing.Union, types.UnionType}:
-        return [member for part in typing.get_args(annotation) for member in _members(part)]
-    return [annotation]
-
-
-def _inside(kind: object, part: str) -> list[object]:
-    """Types of what a type has under a name or a number."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list:
-        return _members(arguments[0]) if part.isdigit() else []
-    if origin is dict:
-        return _members(arguments[1])
-    if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
-        return _members(kind.model_fields[part].annotation)
-    return []
-
-
-def _names(kind: object) -> list[str]:
-    if typing.get_origin(kind) is list:
-        return ["0"]
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return list(kind.model_fields)
-    return []

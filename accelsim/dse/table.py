@@ -20,10 +20,12 @@ from accelsim.cost.area import QUANTITIES
 from accelsim.dse.points import Point
 from accelsim.dse.spec import SweepSpec
 from accelsim.dse.store import Outcome
-from accelsim.errors import AccelSimError, Fault
 from accelsim.files import Files, write_all
+from accelsim.report import export, sweep
 from accelsim.report.roofs import Roofs
 from accelsim.report.sources import figure
+from accelsim.report.tables import Table
+from accelsim.shown import Shown, Told
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -58,8 +60,8 @@ class Case:
     roofs: Roofs | None = None
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, repr=False)
+class Results(Told):
     """All points of a sweep, and what became of them.
 
     Parameters
@@ -93,6 +95,18 @@ class Results:
         frame["pareto"] = pareto(frame, spec)
         frame["error"] = [outcome.error for outcome in self.outcomes]
         return frame
+
+    @property
+    def told(self) -> str:
+        """The sweep in a line."""
+        counts = self.provenance["points"]
+        sought = ", ".join(objective.figure for objective in self.spec.objectives)
+        return f"{self.spec.name}: {len(self.outcomes)} points, {counts['pareto']} that no other one beats in {sought}"
+
+    @property
+    def shown(self) -> Shown:
+        """The points that no other one beats."""
+        return self.best.columns, self.best.rows
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -156,10 +170,23 @@ class Results:
             },
         )
 
+    @property
+    def best(self) -> Table:
+        """The points that no other one beats, as they are printed: their axes, objectives, and what is bounded."""
+        spec = self.spec
+        bounded = [constraint.of for constraint in spec.constraints if constraint.of in self.frame]
+        figures = [*(objective.figure for objective in spec.objectives), *bounded]
+        return sweep.best(self.frame, [axis.field for axis in spec.axes], figures, spec.for_each)
+
     def export(self, file: Path) -> None:
-        """Write the table to a .parquet or .csv file, whole or not at all; errors as for `save`."""
-        write = self.frame.to_csv if require_table(file) == ".csv" else self.frame.to_parquet
-        write_all(file.parent, {file.name: lambda path: write(path, index=False)})
+        """Write all points to a .csv or .parquet file, or the best ones to .md or .tex, whole or not at all.
+
+        Raises
+        ------
+        AccelSimError
+            If the file ends in another way, or can't be written.
+        """
+        export.write(file, self.frame, self.best)
 
     @staticmethod
     def _figures(outcome: Outcome) -> dict[str, Any]:
@@ -205,19 +232,6 @@ def _unbeaten(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
         row, rivals = costs[number], costs[best]
         best[number] = not np.any((rivals <= row).all(axis=1) & (rivals < row).any(axis=1))
     return best
-
-
-def require_table(file: Path) -> str:
-    """Ending of a file that a table can be exported to.
-
-    Raises
-    ------
-    AccelSimError
-        If it is another one.
-    """
-    if file.suffix not in {".csv", ".parquet"}:
-        raise AccelSimError(Fault(f"must end in .parquet or .csv, not {file.suffix or 'in nothing'!r}", str(file)))
-    return file.suffix
 
 
 def _column(values: list[Any]) -> list[Any]:

@@ -74,7 +74,7 @@ def measures(task: Task, given: Float64, reference: Float64 | None) -> list[Meas
     """
     match task:
         case Classification():
-            return _classes(task.labels, given, reference)
+            return _classes(task, given, reference)
         case Regression():
             return _numbers(task.targets, given, reference)
         case Embeddings():
@@ -95,11 +95,12 @@ def _both(
     return Measure(name, of(given), None if reference is None else of(reference), fraction, lower)
 
 
-def _classes(labels: Int64, given: Float64, reference: Float64 | None) -> list[Measure]:
+def _classes(task: Classification, given: Float64, reference: Float64 | None) -> list[Measure]:
     """How often the label is the largest output, or among the five largest."""
+    labels, middle = task.labels, task.middle
     given = given.reshape(len(labels), -1)
     reference = None if reference is None else reference.reshape(len(labels), -1)
-    found = [_both("accuracy", lambda x: accuracy(x, labels), given, reference, fraction=True)]
+    found = [_both("accuracy", lambda x: accuracy(x, labels, middle), given, reference, fraction=True)]
     if given.shape[1] > TOP:
         found.append(_both(f"top-{TOP}", lambda x: among_largest(x, labels, TOP), given, reference, fraction=True))
     return found
@@ -109,10 +110,10 @@ def _classes(labels: Int64, given: Float64, reference: Float64 | None) -> list[M
 TOP = 5
 
 
-def accuracy(outputs: NDArray[np.generic], labels: Int64) -> float:
+def accuracy(outputs: NDArray[np.generic], labels: Int64, middle: float = 0.0) -> float:
     """Fraction of samples whose largest output is the label; the first of equal outputs counts.
 
-    A single output is that of the second of two classes: a logit, as 0 divides them.
+    A single output is that of the second of two classes, which `middle` divides from the first.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def accuracy(outputs: NDArray[np.generic], labels: Int64) -> float:
         Shape (batch,).
     """
     if outputs.shape[1] == 1:
-        return float(((outputs[:, 0].astype(np.float64) > 0) == labels.astype(np.bool_)).mean())
+        return float(((outputs[:, 0].astype(np.float64) > middle) == labels.astype(np.bool_)).mean())
     return float((outputs.argmax(axis=1) == labels).mean())
 
 

@@ -19,13 +19,16 @@ class Classification:
     ----------
     labels
         Class of each test input, int64, shape (batch,).
+    middle
+        What divides two classes that have a single output: 0 of a logit, 0.5 of a probability.
     """
 
     labels: Int64
+    middle: float = 0.0
 
     def of(self, samples: Int64) -> Classification:
         """The task for some of the test inputs."""
-        return Classification(self.labels[samples])
+        return Classification(self.labels[samples], self.middle)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

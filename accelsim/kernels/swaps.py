@@ -11,24 +11,66 @@ Float64 = NDArray[np.float64]
 
 
 @njit(cache=True)
-def _kept(values: Float64, order: Int64, first: int, group: int, out: int, into: int, kept: int) -> float:
-    """Sum of each output's `kept` largest of a group of inputs, with the input `into` in the place `out`."""
-    best = np.empty(kept, np.float64)
+def _rank(values: Float64, order: Int64, group: int, kept: int, number: int, best: Float64) -> float:
+    """Rank each output's values of a group of inputs; loops over outputs are innermost, so that they are vectors.
+
+    Parameters
+    ----------
+    number
+        Of the group.
+    best
+        Shape (kept + 1, outputs); the largest values, and then the first that does not stay, 0 if all do.
+
+    Returns
+    -------
+    Sum of all that stays.
+    """
+    outputs = values.shape[1]
+    best[:] = 0.0
+    left = np.empty(outputs, np.float64)
+    for place in range(number * group, (number + 1) * group):
+        left[:] = values[order[place]]
+        for b in range(kept + 1):  # the smallest falls out at the end
+            row = best[b]
+            for n in range(outputs):
+                one, other = row[n], left[n]
+                row[n] = max(other, one)
+                left[n] = min(one, other)
     total = 0.0
-    for n in range(values.shape[1]):
-        best[:] = 0.0
-        for place in range(first, first + group):
-            value = values[into if place == out else order[place], n]
-            for b in range(kept):  # the smallest falls out at the end
-                if value > best[b]:
-                    best[b], value = value, best[b]
-        for b in range(kept):
-            total += best[b]
+    for b in range(kept):
+        for n in range(outputs):
+            total += best[b, n]
     return total
 
 
 @njit(cache=True)
-def sweep(values: Float64, order: Int64, partners: Int64, group: int, kept: int) -> bool:
+def _gain(mine: Float64, theirs: Float64, best: Float64, each: Float64) -> float:
+    """What a group keeps more with `theirs` in the place of `mine`, one of its own.
+
+    Without `mine` the last of the others that stays is the first that did not where `mine` stayed.
+
+    Parameters
+    ----------
+    mine, theirs
+        Magnitudes, shape (outputs,).
+    best
+        Those of the group, ranked, shape (kept + 1, outputs).
+    each
+        Room for the gain of each output, shape (outputs,).
+    """
+    high, low = best[-2], best[-1]
+    for n in range(len(mine)):
+        m, t, h = mine[n], theirs[n], high[n]
+        last = low[n] if m >= h else h
+        each[n] = (max(last, t)) - (max(last, m))
+    total = 0.0
+    for n in range(len(mine)):
+        total += each[n]
+    return total
+
+
+@njit(cache=True)
+def sweep(values: Float64, order: Int64, partners: Int64, group: int, kept: int) -> float:
     """Let each input change places with the partner that gains most, if any gains.
 
     Parameters
@@ -42,24 +84,29 @@ def sweep(values: Float64, order: Int64, partners: Int64, group: int, kept: int)
 
     Returns
     -------
-    Whether any did.
+    Share of all that is kept that was gained; 0 if no input changed places.
     """
-    changed = False
-    places = len(order) // group * group
-    for a in range(places):
-        mine = a // group * group
-        here = _kept(values, order, mine, group, -1, 0, kept)
-        most, with_ = 1e-12 * here, -1
+    gained = 0.0
+    groups, outputs = len(order) // group, values.shape[1]
+    best = np.empty((groups, kept + 1, outputs), np.float64)
+    each = np.empty(outputs, np.float64)
+    total = np.empty(groups, np.float64)
+    for g in range(groups):
+        total[g] = _rank(values, order, group, kept, g, best[g])
+    for a in range(groups * group):
+        mine = a // group
+        most, with_ = 1e-12 * total[mine], -1
         for b in partners[a % len(partners)]:
-            theirs = b // group * group
+            theirs = b // group
             if theirs == mine:
                 continue
-            gain = _kept(values, order, mine, group, a, order[b], kept) - here
-            gain += _kept(values, order, theirs, group, b, order[a], kept)
-            gain -= _kept(values, order, theirs, group, -1, 0, kept)
+            gain = _gain(values[order[a]], values[order[b]], best[mine], each)
+            gain += _gain(values[order[b]], values[order[a]], best[theirs], each)
             if gain > most:
                 most, with_ = gain, b
         if with_ >= 0:
             order[a], order[with_] = order[with_], order[a]
-            changed = True
-    return changed
+            for g in (mine, with_ // group):
+                total[g] = _rank(values, order, group, kept, g, best[g])
+            gained += most
+    return gained / total.sum() if gained else 0.0

@@ -14,13 +14,16 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from accelsim.comparison import differ_in_batch, unfair
 from accelsim.files import Files, write_all
 from accelsim.report import figures, held
 from accelsim.report.below import Below
 from accelsim.report.layout import MOST
 from accelsim.report.roofs import LEVELS, Level, Work
-from accelsim.report.sources import Source, Swept, is_best, label
+from accelsim.report.sources import Sought, Source, Swept, is_best, label
+from accelsim.report.sweep import RATES
 from accelsim.results import Summary
+from accelsim.units import si
 
 #: Runs that have charts of their own, layers and units; all are in the charts of many.
 DETAILED = figures.SINGLE
@@ -120,19 +123,28 @@ def _section(title: str, told: str, body: str) -> str:
 
 def _headline(runs: Sequence[Summary]) -> str:
     """The figures of the run, or those of the best of many."""
-    best = min(runs, key=lambda run: run.energy_pj.total)
+    each = differ_in_batch(runs)
+    best = min(runs, key=lambda run: run.energy_pj.total / ((run.samples or 1) if each else 1))
     facts = [
         ("cycles", f"{best.cycles:,}"),
-        ("time", f"{best.seconds * 1e6:,.1f} us"),
-        ("energy", f"{best.energy_pj.total / 1e6:,.2f} uJ"),
+        ("time", si(best.seconds, "s")),
+        ("energy", si(best.energy_pj.total * 1e-12, "J")),
+        ("energy-delay", si(best.energy_delay_js, "J s")),
+        ("power", si(best.power_w, "W")),
         ("bound by", best.roofline.bound),
     ]
+    facts = [(name, value) for name, value in facts if value != "-"]
     if best.quality and best.quality.task:
         facts.append((best.quality.task.name, best.quality.task.shown(best.quality.task.value)))
     many = "points" if all(isinstance(run, Swept) for run in runs) else "runs"
-    told = label(best) if len(runs) == 1 else f"{len(runs)} {many}; least energy: {label(best)}"
+    told = (
+        label(best)
+        if len(runs) == 1
+        else f"{len(runs)} {many}; least energy{' a sample' if each else ''}: {label(best)}"
+    )
     cards = "".join(f"<div class=card><b>{_text(value)}</b><span>{_text(name)}</span></div>" for name, value in facts)
-    return f"<p>{_text(told)}</p><div class=cards>{cards}</div>"
+    warned = "".join(f"<p><b>{_text(warning)}</b></p>" for warning in unfair(runs))
+    return f"<p>{_text(told)}</p><div class=cards>{cards}</div>{warned}"
 
 
 def _points(runs: Sequence[Summary]) -> str:
@@ -201,8 +213,32 @@ def _objectives(built: _Page, sources: Sequence[Source]) -> list[str]:
         judged = ", ".join(one.figure for one in sought.objectives)
         told = f"Grey: another point is at least as good in {judged}, and better in one."
         told += f" Each {', '.join(sought.for_each)} has best points of its own." if sought.for_each else ""
-        sections.append(_section(f"Best points of {sought.name}", told, built.views("view", found)))
+        sections.append(
+            _section(f"Best points of {sought.name}", told, built.views("view", found) + _least(points, sought))
+        )
     return sections
+
+
+def _least(points: Sequence[Swept], sought: Sought) -> str:
+    """A table of the point that is best in each figure alone, of all circumstances together."""
+    axes = list(points[0].point)
+    signs = {one.figure: 1.0 if one.goal != "maximise" else -1.0 for one in sought.objectives}
+    rows = []
+    for name, sign in {**dict.fromkeys(RATES, 1.0), **signs}.items():
+        known = [(value, point) for point in points if (value := _figure(point, name)) is not None]
+        if known:
+            costs = [sign * value for value, _ in known]
+            value, best = known[costs.index(min(costs))]
+            rows.append([name, value, *(_value(best, axis) for axis in axes)])
+    head = "".join(f"<th tabindex=0>{_text(name)}</th>" for name in ("best in", "figure", *axes))
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _figure(point: Swept, name: str) -> float | None:
+    """A figure of a point: one of those that it is judged by, or one that all have."""
+    found = point.judged[name] if name in point.judged else getattr(point, name, None)
+    return None if found is None else float(found)
 
 
 def _bars(sources: Sequence[Source]) -> str:
@@ -255,8 +291,14 @@ _COLUMNS: dict[str, Callable[[Summary], str | float | None]] = {
     "machine": lambda run: run.arch,
     "workload": lambda run: run.workload,
     "cycles": lambda run: run.cycles,
+    "samples": lambda run: run.samples,
     "time, us": lambda run: run.seconds * 1e6,
+    "table": lambda run: run.tech,
     "energy, uJ": lambda run: run.energy_pj.total / 1e6,
+    "energy-delay, uJ s": lambda run: None if run.energy_delay_js is None else run.energy_delay_js * 1e6,
+    "power, W": lambda run: run.power_w,
+    "uJ a sample": lambda run: None if run.energy_per_sample_pj is None else run.energy_per_sample_pj / 1e6,
+    "samples a second": lambda run: run.samples_per_s,
     "DRAM, kB": lambda run: (run.bytes.dram_read + run.bytes.dram_write) / 1e3,
     "use, %": lambda run: 100 * run.utilization,
     "bound": lambda run: run.roofline.bound,
@@ -269,8 +311,9 @@ _COLUMNS: dict[str, Callable[[Summary], str | float | None]] = {
     "pareto": lambda run: {True: "yes", False: "no", None: None}[is_best(run)],
 }
 #: Objectives that it has columns of.
-_SHOWN = frozenset({"energy_pj.total", "cycles", "seconds", "utilization", "compression.ratio",
-                    "compression.stored_bits", "quality.task.value", "quality.sqnr_db"})  # fmt: skip
+_SHOWN = frozenset({"energy_delay_js", "power_w", "energy_per_sample_pj", "samples_per_s", "energy_pj.total", "cycles",
+                    "seconds", "utilization", "compression.ratio", "compression.stored_bits", "quality.task.value",
+                    "quality.sqnr_db"})  # fmt: skip
 
 
 def _table(runs: Sequence[Summary]) -> str:

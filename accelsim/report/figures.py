@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from accelsim.comparison import differ_in_batch, differ_in_scope
 from accelsim.report import palette
 from accelsim.report.below import NAMED, Below, Roofed, who
 from accelsim.report.layout import LANES, Layout
@@ -480,16 +481,30 @@ def judged(runs: Sequence[Summary]) -> tuple[list[Judged], str]:
 def pareto(runs: Sequence[Summary]) -> go.Figure:
     """Energy against quality: what no other one beats coloured and joined, the others grey; stored bits by size."""
     known, title = judged(runs)
-    beaten = [any(_beats(other, one) for other in known) for one in known]
+    each = differ_in_batch(runs)
+    fair = not differ_in_scope(runs)
+
+    def cost(one: Judged) -> float:
+        return one.run.energy_pj.total / 1e6 / ((one.run.samples or 1) if each else 1)
+
+    def beats(one: Judged, other: Judged) -> bool:
+        mine, theirs = ((-cost(x), x.quality) for x in (one, other))
+        return mine != theirs and mine[0] >= theirs[0] and mine[1] >= theirs[1]
+
+    beaten = [not fair or any(beats(other, one) for other in known) for one in known]
+    unit, told = "uJ a sample" if each else "uJ", title.split(",")[0]
     figure = go.Figure()
     scatter = go.Scattergl if len(known) > MANY else go.Scatter
     most = max((math.sqrt(one.run.compression.stored_bits) for one in known), default=1.0) or 1.0
-    for name, colour, flag in (("beaten", palette.DOMINATED, True), ("not beaten", palette.BEST, False)):
+    for name, colour, flag in (
+        ("beaten" if fair else "not compared", palette.DOMINATED, True),
+        ("not beaten", palette.BEST, False),
+    ):
         mine = [one for one, is_beaten in zip(known, beaten, strict=True) if is_beaten == flag]
-        mine.sort(key=lambda one: (one.run.energy_pj.total, one.quality))
+        mine.sort(key=lambda one: (cost(one), one.quality))
         figure.add_trace(
             scatter(
-                x=[one.run.energy_pj.total / 1e6 for one in mine],
+                x=[cost(one) for one in mine],
                 y=[one.quality for one in mine],
                 mode=("markers" if flag else "lines+markers") + ("+text" if len(known) <= FEW else ""),
                 text=[one.run.recipe for one in mine],
@@ -502,17 +517,12 @@ def pareto(runs: Sequence[Summary]) -> go.Figure:
                     "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
                 },
                 customdata=[_judgement(one.run) for one in mine],
-                hovertemplate="%{customdata}<br>%{x:,.3f} uJ, " + title.split(",")[0] + " %{y:.2f}<extra></extra>",
+                hovertemplate=f"%{{customdata}}<br>%{{x:,.3f}} {unit}, {told} %{{y:.2f}}<extra></extra>",
             )
         )
-    figure.update_xaxes(title="energy, uJ", type="log")
+    figure.update_xaxes(title=f"energy, {unit}", type="log")
     figure.update_yaxes(title=title)
     return styled(figure)
-
-
-def _beats(one: Judged, other: Judged) -> bool:
-    mine, theirs = ((-x.run.energy_pj.total, x.quality) for x in (one, other))
-    return mine != theirs and mine[0] >= theirs[0] and mine[1] >= theirs[1]
 
 
 def _judgement(run: Summary) -> str:

@@ -25,7 +25,8 @@ def fusions(plan: Plan) -> Table:
     columns = ("fusion", "nodes", "on", "tile M x K x N", "loops", "reads", "forms", "DRAM read", "DRAM written")
     rows = [_row(fusion) for fusion in plan.fusions]
     rows.append(("total", *[""] * 6, f"{plan.dram_read:,}", f"{plan.dram_write:,}"))
-    return Table("Plan, DRAM bytes as whole bursts", columns, rows, frozenset(range(7)))
+    order = ("fusion", "DRAM read", "DRAM written", "tile M x K x N", "on", "loops", "forms", "reads", "nodes")
+    return Table("Plan, DRAM bytes as whole bursts", columns, rows, frozenset(range(7)), order)
 
 
 def _row(fusion: FusionPlan) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accelsim.compress.prune.nm import PruneGroups
-from accelsim.report.tables import Table
+from accelsim.report.tables import Table, judged_by
 from accelsim.sensitivity import Row, Sensitivity, words
 
 
@@ -14,14 +14,17 @@ def headline(found: Sensitivity) -> str:
 
 def layers(found: Sensitivity) -> Table:
     """One row a layer and value: what goes, and what the network's outputs lose; each layer's budget has a star."""
-    columns = ("layer", _dial(found), "removed", "saved kbit", "accuracy %", "lost %", "SQNR dB")
+    task = judged_by(row.quality for row in found.rows)
+    lost = "lost %" if task.endswith("%") else "lost"
+    columns = ("layer", _dial(found), "removed", "saved kbit", task, lost, "SQNR dB")
+    order = ("layer", _dial(found), "saved kbit", task, "budget", "within", lost, "SQNR dB", "removed")
     rows = [_row(row) for row in found.rows]
     if found.budgets is None:
-        return Table("", columns, rows)
+        return Table("", columns, rows, order=order).known
     steps = found.budgets.recipe.steps
     marks = [("yes" if row.within else "", "*" if row.step in steps else "") for row in found.rows]
     marked = [(*row, *mark) for row, mark in zip(rows, marks, strict=True)]
-    return Table("", (*columns, "within", "budget"), marked, frozenset({0, len(columns), len(columns) + 1}))
+    return Table("", (*columns, "within", "budget"), marked, frozenset({0, len(columns), len(columns) + 1}), order)
 
 
 def _dial(found: Sensitivity) -> str:
@@ -36,7 +39,7 @@ def _row(row: Row) -> tuple[str, ...]:
         "{}:{}".format(*row.step.pattern) if isinstance(row.step, PruneGroups) else f"{row.value:g}",
         f"{row.removed:,}",
         f"{row.saved_bits / 1e3:,.1f}",
-        f"{quality.task.in_unit:.1f}" if quality.task else "-",
+        f"{quality.task.in_unit:.{1 if quality.task.fraction else 4}f}" if quality.task else "-",
         "-" if row.lost is None else f"{(100 if quality.task and quality.task.fraction else 1) * row.lost:.1f}",
         "-" if quality.sqnr_db is None else f"{quality.sqnr_db:.1f}",
     )

@@ -10,28 +10,67 @@ import numpy as np
 from accelsim.config.dram import Part
 from accelsim.config.tech import Entry, Technology
 from accelsim.memory.trace import TraceRun
-from accelsim.results import LayerResult, Summary
+from accelsim.results import LayerResult, Quality, Summary
+from accelsim.units import si
 
 #: Layers of the host that a headline names before the rest are only counted.
 NAMED = 3
 
 
 class Table(NamedTuple):
-    """A titled table; the first column is text, the others are numbers unless `text_columns` names them."""
+    """A titled table; the first column is text, the others are numbers unless `text_columns` names them.
+
+    Parameters
+    ----------
+    order
+        Names of columns from the most important to the least, by which some are left out where there is little room;
+        those that it leaves out come behind, as they stand.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     text_columns: frozenset[int] = frozenset({0})
+    order: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> Table:
+        """The table without columns of which no row knows anything."""
+        return self.only(
+            [i for i in range(len(self.columns)) if not i or any(row[i] not in BLANK for row in self.rows)]
+        )
+
+    def only(self, numbers: list[int]) -> Table:
+        """The table of some columns, by their numbers."""
+        return self._replace(
+            columns=tuple(self.columns[i] for i in numbers),
+            rows=[tuple(row[i] for i in numbers) for row in self.rows],
+            text_columns=frozenset(new for new, i in enumerate(numbers) if i in self.text_columns),
+        )
+
+
+#: What stands where a figure is not known.
+BLANK = frozenset({"-", ""})
+#: Whether outputs are those of the golden interpreter.
+EXACT = {True: "yes", False: "NO", None: "-"}
+#: Columns of layers from the most important to the least.
+ORDER = ("layer", "cycles", "energy", "use %", "bound", "exact", "DRAM", "SQNR dB", "M x K x N", "array cycles",
+         "balance", "ops/B", "skipped %", "skippable %")  # fmt: skip
+
+
+def judged_by(found: Iterable[Quality | None]) -> str:
+    """Name and unit of what the task measures, as the title of a column: of the first that is known."""
+    tasks = [quality.task for quality in found if quality and quality.task]
+    return f"{tasks[0].name}{' %' if tasks[0].fraction else ''}" if tasks else "accuracy %"
 
 
 def layers(summary: Summary) -> Table:
     """One row a layer and one for the total: time, products, energy, traffic, and what binds."""
-    columns = ("layer", "M x K x N", "cycles", "array cycles", "use %", "skippable %", "skipped %", "energy nJ",
-               "DRAM kB", "ops/B", "balance", "bound", "SQNR dB", "exact")  # fmt: skip
+    columns = ("layer", "M x K x N", "cycles", "array cycles", "use %", "skippable %", "skipped %", "energy",
+               "DRAM", "ops/B", "balance", "bound", "SQNR dB", "exact")  # fmt: skip
     rows = [_row(layer.name, " x ".join(map(str, layer.shape)), layer) for layer in summary.layers]
     rows.append(_row("total", "", summary))
-    return Table("Layers", columns, rows, frozenset({0, 1, 11, 13}))
+    return Table("Layers", columns, rows, frozenset({0, 1, 11, 13}), ORDER).known
 
 
 def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ...]:
@@ -43,15 +82,15 @@ def _row(name: str, shape: str, figures: LayerResult | Summary) -> tuple[str, ..
         f"{figures.cycles:,}",
         f"{figures.array_cycles:,}",
         f"{100 * figures.utilization:.1f}",
-        _number(_share(macs.skippable, macs.dense), 1),
-        _number(_share(macs.skipped, macs.dense), 1),
-        f"{figures.energy_pj.total / 1e3:,.1f}",
-        f"{(moved.dram_read + moved.dram_write) / 1e3:,.1f}",
-        _number(roofline.ops_per_byte if macs.dense else None, 1),
-        _number(roofline.balance if macs.dense else None, 2),
+        number(_share(macs.skippable, macs.dense), 1),
+        number(_share(macs.skipped, macs.dense), 1),
+        si(figures.energy_pj.total * 1e-12, "J"),
+        si(moved.dram_read + moved.dram_write, "B"),
+        number(roofline.ops_per_byte if macs.dense else None, 1),
+        number(roofline.balance if macs.dense else None, 2),
         roofline.bound,
-        _number(figures.quality.sqnr_db if figures.quality else None, 1),
-        {True: "yes", False: "NO", None: "-"}[figures.bit_exact],
+        number(figures.quality.sqnr_db if figures.quality else None, 1),
+        EXACT[figures.bit_exact],
     )
 
 
@@ -61,21 +100,23 @@ def _share(part: int | None, whole: int) -> float | None:
 
 
 def energy(summary: Summary) -> Table:
-    """Energy by component, nanojoules and share."""
+    """Energy by component, and share."""
     parts = summary.energy_pj.model_dump()
     whole = parts["total"] or 1.0
     rows: list[tuple[str, ...]] = [
-        (name, f"{pj / 1e3:,.1f}", f"{100 * pj / whole:.1f}") for name, pj in parts.items() if pj and name != "total"
+        (name, si(pj * 1e-12, "J"), f"{100 * pj / whole:.1f}") for name, pj in parts.items() if pj and name != "total"
     ]
-    rows.append(("total", f"{parts['total'] / 1e3:,.1f}", "100.0"))
-    return Table("Energy", ("component", "nJ", "%"), rows)
+    rows.append(("total", si(parts["total"] * 1e-12, "J"), "100.0"))
+    return Table("Energy", ("component", "energy", "%"), rows)
 
 
 def units(summary: Summary) -> Table:
     """Where each unit's cycles went; columns of states that no unit was in are left out."""
     states = [s for s in _ordered(summary) if any(unit.get(s) for unit in summary.units.values())]
     rows = [(name, *(f"{unit.get(state, 0):,}" for state in states)) for name, unit in summary.units.items()]
-    return Table("Cycles of each unit", ("unit", *(s.replace("_", " ") for s in states)), rows)
+    most = sorted(states, key=lambda state: -sum(unit.get(state, 0) for unit in summary.units.values()))
+    order = ("unit", *(s.replace("_", " ") for s in dict.fromkeys(["busy", "total", *most])))
+    return Table("Cycles of each unit", ("unit", *(s.replace("_", " ") for s in states)), rows, order=order)
 
 
 def _ordered(summary: Summary) -> list[str]:
@@ -97,7 +138,7 @@ def headline(summary: Summary) -> str:
         quality += f"; {rounded.different:,} of {rounded.numbers:,} integers are not the file's (M 2^shift)"
     return (
         f"{summary.workload} as {summary.recipe} on {summary.arch}: {summary.cycles:,} cycles "
-        f"({summary.seconds * 1e6:,.1f} us), {summary.energy_pj.total / 1e6:,.2f} uJ, {_crossed(summary)}"
+        f"({si(summary.seconds, 's')}), {si(summary.energy_pj.total * 1e-12, 'J')}, {_crossed(summary)}"
         f"{exact}{quality}{_on_host(summary)}{_reused(summary)}"
     )
 
@@ -231,5 +272,6 @@ def _commands(part: Part | None) -> list[tuple[str, ...]]:
     return [(operation, where, f"{pj:g}", unit, source, assumption) for operation, where, pj, unit in figures]
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """A number with so many digits behind the point; `-` where it is not known."""
     return "-" if value is None else f"{value:,.{digits}f}"

@@ -15,6 +15,8 @@ from accelsim.errors import Fault, WorkloadError, nearest, reason
 from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, Value, without_numbers
@@ -179,12 +181,10 @@ def task_of(graph: Graph, inputs: list[NDArray[Any]], arrays: Arrays, file: str)
 
     if LABELS in arrays:
         labels = require(LABELS, (samples,), "biu").astype(np.int64)
-        classes = out.features if len(out.shape) > 1 else 1
-        wrong = labels[(labels < 0) | (labels >= max(classes, 2))]
-        if len(wrong):
-            text = f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}"
-            raise WorkloadError(Fault(text, file, key=LABELS))
-        return Classification(labels)
+        wrong = no_class(graph, labels)
+        if wrong:
+            raise WorkloadError(Fault(wrong, file, key=LABELS))
+        return classification(graph, labels)
     if TARGETS in arrays and len(shape) == 3 and arrays[TARGETS].dtype.kind in "iu":
         return Language(require(TARGETS, shape[:2], "iu").astype(np.int64))
     if TARGETS in arrays:
@@ -196,6 +196,23 @@ def task_of(graph: Graph, inputs: list[NDArray[Any]], arrays: Arrays, file: str)
             raise WorkloadError(Fault(f"must be numbers of samples, 0 to {samples - 1}", file, key=PAIRS))
         return Embeddings(pairs, require(SCORES, (count,), "biuf").astype(np.float64))
     return _of_tokens(graph, inputs)
+
+
+def no_class(graph: Graph, labels: NDArray[np.int64]) -> str:
+    """Why labels are no classes of a network's first output, of which a single number is of two; empty if they are."""
+    out = graph[graph.outputs[0]]
+    classes = max(out.features if len(out.shape) > 1 else 1, 2)
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    return f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}" if len(wrong) else ""
+
+
+def classification(graph: Graph, labels: NDArray[np.int64]) -> Classification:
+    """The task of a network that ends with logits, or with a sigmoid: then 0.5 divides two classes."""
+    node = graph.producer(graph.outputs[0])
+    while node and (node.op.moves or isinstance(node.op, Cast)):
+        node = graph.producer(node.inputs[0])
+    ends = isinstance(node.op, Function) and node.op.name in {"sigmoid", "hard_sigmoid"} if node else False
+    return Classification(labels, 0.5 if ends else 0.0)
 
 
 def _of_tokens(graph: Graph, inputs: list[NDArray[Any]]) -> Task | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from accelsim import provenance
 from accelsim.config import shipped
+from accelsim.config.fields import changed
 from accelsim.config.load import Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
-from accelsim.errors import Fault, WorkloadError, unknown_name
-from accelsim.golden.task import Classification
+from accelsim.errors import AccelSimError, Fault, WorkloadError, unknown_name
+from accelsim.golden.task import Regression, Task
+from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
 from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
-from accelsim.workload.data import with_drawn
+from accelsim.workload.data import classification, no_class, with_drawn
 from accelsim.workload.graph_file import GraphSpec, read_graph
 from accelsim.workload.layer import (
     MAX_ROWS,
@@ -36,15 +40,29 @@ from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
 from accelsim.workload.tensor_files import TensorFiles
 
+#: No field changed.
+NOTHING: Mapping[str, Any] = {}
+
 
 class DataSpec(Frozen):
     """Where test and calibration data stand."""
 
     file: str = quantity("path", "safetensors file, relative to the workload's folder and inside it")
     inputs: str = quantity("name", "Tensor of test inputs, shape (batch, inputs), or (batch, height, width, channels)")
-    labels: str = quantity("name", "Tensor of their classes, integer, shape (batch,)")
+    labels: str | None = quantity(
+        "name", "Tensor of their classes, integer, shape (batch,); of a single output 0 and 1", default=None
+    )
+    targets: str | None = quantity(
+        "name", "Tensor of what the outputs should be, in place of classes, float, of the outputs' shape", default=None
+    )
     calibration: str = quantity("name", "Tensor of calibration inputs from the training split, float")
     scale: float = quantity("factor", "What each number of the inputs is multiplied by", default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_task(self) -> DataSpec:
+        if (self.labels is None) == (self.targets is None):
+            raise ValueError("either labels or targets must be given")
+        return self
 
 
 class VariantSpec(Frozen):
@@ -137,13 +155,17 @@ class WorkloadSpec(Frozen):
         return (first.inputs,) if isinstance(first, LinearSpec) else (1,)
 
 
-def read_network(name_or_path: str, variant: str | None = None, *, values: bool = True) -> Network:
+def read_network(
+    name_or_path: str, variant: str | None = None, given: Mapping[str, Any] = NOTHING, *, values: bool = True
+) -> Network:
     """Load a workload by its shipped name or its path.
 
     Parameters
     ----------
     variant
         Name of the variant whose weights are read; those of the workload itself if absent.
+    given
+        Fields that are other than the file says, by their paths.
     values
         Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
 
@@ -152,7 +174,7 @@ def read_network(name_or_path: str, variant: str | None = None, *, values: bool 
     ConfigError, WorkloadError
         With every fault found: of the YAML file, then of the tensors' names, shapes and values.
     """
-    return _network_of(read_workload(name_or_path), variant, values=values)
+    return _network_of(with_fields(read_workload(name_or_path), given), variant, values=values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +227,29 @@ def workload_of(path: Path, document: Document, sha256: str) -> Workload:
     return Workload(path, document, spec, sha256)
 
 
+def with_fields(workload: Workload, given: Mapping[str, Any]) -> Workload:
+    """A workload after a change of some fields.
+
+    Parameters
+    ----------
+    given
+        Values by the paths of fields.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        If there is no such workload.
+    """
+    if not given:
+        return workload
+    data = changed(workload.document.data, given)
+    try:
+        return workload_of(workload.path, Document("", data, {}), provenance.content_hash(data))
+    except AccelSimError as error:
+        faults = (replace(f, key=f"workload.{f.key}".strip(".")) if not f.file else f for f in error.faults)
+        raise type(error)(*faults) from None
+
+
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
     """Read or draw the tensors of a workload, and inputs of a graph without data; see `read_network`."""
     network = _network_of(workload, variant, values=values)
@@ -244,14 +289,8 @@ def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, varia
         reader.weights, reader.weights_key = begun.weights, ("variants", variant or "", "weights")
     graph = assemble(spec.name, spec.layers, (1, *spec.sample), reader)
     inputs = reader.floats(("data", "inputs"), data.file, data.inputs, (None, *spec.sample))
-    labels = reader.integers(("data", "labels"), data.file, data.labels, (None,))
     calibration = reader.floats(("data", "calibration"), data.file, data.calibration, (None, *spec.sample))
-    if not reader.faults and len(inputs) != len(labels):
-        reader.fault(("data", "labels"), f"must be {len(inputs)} classes, one an input, not {len(labels)}")
-    classes = graph[graph.outputs[0]].features
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if not reader.faults and len(wrong):
-        reader.fault(("data", "labels"), f"must be classes 0 to {classes - 1}, the outputs, not {wrong[0]}")
+    task = _task(reader, data, graph, len(inputs))
     for key, array in (("inputs", inputs), ("calibration", calibration)):
         if not reader.faults and not len(array):
             reader.fault(("data", key), "must hold at least one sample, not none")
@@ -260,8 +299,26 @@ def _read(document: Document, path: Path, spec: WorkloadSpec, sha256: str, varia
     hashes = {path.name: sha256, **reader.sha256}
     scale, center = np.float32(data.scale), np.float32(begun.center if begun else 0)
     inputs, calibration = (x * scale - center for x in (inputs, calibration))
-    task, of = Classification(labels), f"{data.calibration} of {data.file}"
+    of = f"{data.calibration} of {data.file}"
     return Network(with_samples(graph, len(inputs)), (inputs,), task, (calibration,), hashes, calibrated_on=of)
+
+
+def _task(reader: _Tensors, data: DataSpec, graph: Graph, samples: int) -> Task:
+    """What judges the outputs; what is wrong with it is noted."""
+    if data.labels is None:
+        place, shape = ("data", "targets"), graph[graph.outputs[0]].shape[1:]
+        targets = reader.floats(place, data.file, data.targets or "", (None, *shape))
+        if not reader.faults and len(targets) != samples:
+            reader.fault(place, f"must be {samples} outputs, one an input, not {len(targets)}")
+        return Regression(targets.astype(np.float64))
+    place = ("data", "labels")
+    labels = reader.integers(place, data.file, data.labels, (None,))
+    if not reader.faults and len(labels) != samples:
+        reader.fault(place, f"must be {samples} classes, one an input, not {len(labels)}")
+    wrong = no_class(graph, labels)
+    if not reader.faults and wrong:
+        reader.fault(place, wrong)
+    return classification(graph, labels)
 
 
 def _structure_faults(document: Document, spec: WorkloadSpec) -> list[Fault]:

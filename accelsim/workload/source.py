@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
 from accelsim.graph.value import Shape
@@ -34,6 +35,8 @@ class Source:
         Samples; all that the data have, or what the file says, if absent.
     shapes
         Shapes of inputs whose file leaves them open, by name.
+    fields
+        Fields of a workload file that are other than it says, by their paths.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Source:
     calibration: Path | None = None
     batch: int | None = None
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -73,8 +77,10 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
         if asked.shapes:
             raise AccelSimError("--shape must be absent for a workload file, which says all shapes")
         file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
-        network = read_network(file, variant, values=values)
+        network = read_network(file, variant, asked.fields, values=values)
         return _with_data(network, path, asked)
+    if asked.fields:
+        raise ConfigError(f"fields of a workload must be those of a workload file, which {path} is not")
     if variant is not None:
         raise ConfigError(f"recipe must not begin with the variant {variant!r}, of which {path} has none")
     imported = _import(path, asked)

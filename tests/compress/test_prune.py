@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import combinations, pairwise
 
 import float_networks
@@ -20,6 +21,7 @@ from accelsim.compress.prune.nm import PruneGroups, best_order, kept_of_groups
 from accelsim.compress.prune.wanda import PruneWanda
 from accelsim.compress.quantize.integers import Integers
 from accelsim.compress.recipe import Recipe, Rewriter
+from accelsim.kernels import swaps
 from accelsim.workload.network import Network
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 12))
@@ -123,6 +125,46 @@ def test_the_search_is_as_good_as_the_published_ones() -> None:
         searched = magnitudes[best_order(magnitudes, 2, 4)]
         efficacies.append((searched[kept_of_groups(searched, 2, 4)].sum() - default) / (ideal - default))
     assert np.mean(efficacies) > 0.42
+
+
+@given(st.integers(1, 20), st.integers(1, 9), st.sampled_from([(1, 2), (2, 4), (3, 3), (3, 5)]), st.integers(0, 2**32))
+def test_a_sweep_makes_the_swaps_that_gain_most(k: int, n: int, pattern: tuple[int, int], seed: int) -> None:
+    kept, group = pattern
+    rng = np.random.default_rng(seed)
+    magnitudes = np.abs(rng.normal(size=(k, n))) * (rng.random((k, n)) < 0.8)
+    places = k // group * group
+    partners = rng.integers(places, size=(places, 3)) if places else np.zeros((1, 0), np.int64)
+
+    def keeps(order: list[int]) -> float:
+        return kept_magnitude(magnitudes[:, :], order[:places], kept, group) if places else 0.0
+
+    expected, before = list(range(k)), keeps(list(range(k)))
+    for a in range(places):
+        best, most = expected, keeps(expected) * (1 + 1e-12)
+        for b in partners[a].tolist():
+            if a // group != b // group:
+                swapped = expected.copy()
+                swapped[a], swapped[b] = swapped[b], swapped[a]
+                if keeps(swapped) > most * (1 + 1e-12):
+                    best, most = swapped, keeps(swapped)
+        expected = best
+    order = np.arange(k)
+    gained = swaps.sweep(magnitudes, order, partners, group, kept)
+    assert keeps(order.tolist()) == pytest.approx(keeps(expected), rel=1e-9)
+    assert (gained > 0) == (order.tolist() != list(range(k)))
+    if before:
+        assert gained == pytest.approx(1 - before / keeps(order.tolist()), abs=1e-9)
+
+
+def test_a_large_layer_takes_seconds() -> None:
+    """A minute when each try ranked both groups anew."""
+    magnitudes = np.abs(np.random.default_rng(0).normal(size=(1024, 4096)))
+    best_order(magnitudes[:8, :8], 2, 4)  # compiled
+    begun = time.perf_counter()
+    order = best_order(magnitudes, 2, 4)
+    assert time.perf_counter() - begun < 15
+    before, after = (float(x[kept_of_groups(x, 2, 4)].sum()) for x in (magnitudes, magnitudes[order]))
+    assert after > 1.002 * before
 
 
 @given(st.integers(0, 2**32), st.integers(4, 12), st.integers(4, 12))

@@ -15,6 +15,8 @@ from accelsim.compress.recipe import load_recipe
 from accelsim.config import shipped
 from accelsim.dse.compare import DEFAULT_RECIPES, Scheme, compare
 from accelsim.errors import ConfigError
+from accelsim.report import comparison, tables
+from accelsim.results import Summary
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,8 @@ def test_rows_are_single_runs_by_energy_and_relative_to_the_first_recipe_named(d
 
 
 def test_best_rows_are_those_that_no_other_row_beats(default: Comparison) -> None:
-    def judged(row: object) -> tuple[float, float]:
-        return row.energy_pj.total, -row.quality.task.value  # type: ignore[attr-defined] # a row
+    def judged(row: object) -> tuple[float, float, float]:
+        return row.energy_pj.total, row.seconds, -row.quality.task.value  # type: ignore[attr-defined] # a row
 
     for row in default.rows:
         beaten = [
@@ -116,3 +118,67 @@ def test_every_recipe_is_bit_exact_on_the_machine_that_it_names(recipe: str) -> 
     arch = load_recipe(recipe).arch
     assert arch is not None
     assert api.run("digits-mlp", arch, recipe).summary.bit_exact
+
+
+def test_stars_are_for_the_objectives_that_were_asked_for(default: Comparison) -> None:
+    assert default.objectives == ["energy", "seconds", "accuracy"]
+    runs = [Summary(**{name: getattr(row, name) for name in Summary.model_fields}) for row in default.rows]
+    found = {
+        name: {row.recipe for row in Comparison.of(runs, None, [], names).rows if row.pareto}
+        for name, names in (("one", ("seconds",)), ("two", ("energy", "accuracy")), ("delay", ("energy-delay",)))
+    }
+    assert found["one"] == {min(default.rows, key=lambda row: row.seconds).recipe}
+    assert found["delay"] == {min(default.rows, key=lambda row: row.energy_pj.total * row.seconds).recipe}
+    assert len(found["two"]) > 1
+    assert refused("compare", "--objectives", "energy,speed") == [
+        "must be a known objective, not 'speed'; did you mean 'seconds'?"
+    ]
+    assert refused("compare", "--timing-only", "--objectives", "accuracy")[0].startswith("objectives must be figures")
+
+
+def test_rates_follow_from_energy_time_and_samples(default: Comparison) -> None:
+    for row in default.rows:
+        joules = 1e-12 * row.energy_pj.total
+        assert row.samples == 360
+        assert row.power_w == pytest.approx(joules / row.seconds)
+        assert row.energy_delay_js == pytest.approx(joules * row.seconds)
+        assert row.energy_per_sample_pj == pytest.approx(row.energy_pj.total / 360)
+        assert row.samples_per_s == pytest.approx(360 / row.seconds)
+
+
+def test_tables_of_different_scope_get_a_warning_and_no_stars() -> None:
+    changed = {"arch.dram.part": "LPDDR4_8Gb_x16_2400"}
+    leaking = api.run(tech="lpddr4-45nm", fields=changed, timing_only=True).summary
+    plain = api.run(timing_only=True).summary
+    assert leaking.scope == ["leakage", "clock", "DRAM standby"]
+    assert leaking.energy_pj.static > 0
+    mixed = Comparison.of([leaking, plain], plain, [])
+    assert [row.pareto for row in mixed.rows] == [None, None]
+    (warning,) = mixed.warnings
+    assert "han2015-45nm: nothing; lpddr4-45nm: leakage, clock, DRAM standby" in warning
+    assert "--tech TABLE" in warning
+    assert any(row.pareto for row in Comparison.of([leaking, plain], plain, [], ("seconds",)).rows)
+    table = comparison.schemes(mixed)
+    assert "tech" in table.columns[:3]
+    assert table.order.index("tech") < table.order.index("time")
+    assert not Comparison.of([plain, plain], plain, []).warnings
+
+
+def test_different_batches_are_held_against_each_other_per_sample() -> None:
+    few, many = (
+        api.run("fc-4096", fields={"workload.synthetic.batch": batch}, timing_only=True).summary for batch in (1, 16)
+    )
+    found = Comparison.of([few, many], few, [])
+    assert {row.samples: row.pareto for row in found.rows} == {1: False, 16: True}  # weights are loaded once for all
+    assert found.warnings == ["batches differ: figures are of whole runs unless they say that they are of a sample"]
+
+
+def test_timing_alone_has_no_empty_columns() -> None:
+    found = compare(recipes=("int8", "int4"), timing_only=True)
+    assert found.objectives == ["energy", "seconds"]
+    assert all(row.quality is None and row.timing_only for row in found.rows)
+    table = comparison.schemes(found)
+    assert not {"SQNR dB", "accuracy %", "exact"} & set(table.columns)
+    layers = tables.layers(api.run(timing_only=True).summary)
+    assert not {"SQNR dB", "exact"} & set(layers.columns)
+    assert all(any(row[i] not in {"-", ""} for row in layers.rows) for i in range(len(layers.columns)))

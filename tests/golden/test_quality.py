@@ -77,3 +77,12 @@ def test_language_is_judged_token_by_token() -> None:
     same = named(quality.measures(Language(targets), wanted, wanted))
     assert same["KL divergence"][0] == pytest.approx(0)
     assert same["token agreement"][0] == 1
+
+
+def test_a_single_probability_is_divided_at_a_half() -> None:
+    outputs, labels = np.array([[0.9], [0.1], [0.4]]), np.array([1, 0, 1])
+    assert quality.measures(Classification(labels, 0.5), outputs, None)[0].value == pytest.approx(2 / 3)
+    assert quality.measures(Classification(labels), outputs, None)[0].value == pytest.approx(
+        2 / 3
+    )  # all are the second
+    assert Classification(labels, 0.5).of(np.array([0])).middle == 0.5

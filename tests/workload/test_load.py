@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from accelsim import api
 from accelsim.config import shipped
+from accelsim.dse.compare import compare
 from accelsim.errors import AccelSimError, ConfigError, WorkloadError
+from accelsim.golden.task import Classification
 from accelsim.graph.layer import layers
 from accelsim.graph.ops.relu import Relu
+from accelsim.report import comparison
 from accelsim.workload.source import load_network
 
 
@@ -159,3 +163,57 @@ def test_training_again_gives_the_committed_weights() -> None:
     script = shipped.path_of("workload", "digits-mlp").with_name("train.py")
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("activation", "middle"), [("sigmoid", 0.5), ("none", 0.0)])
+def test_a_classifier_of_one_output_is_judged_where_its_output_divides(
+    activation: str, middle: float, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    weight, x = rng.normal(size=(4, 1)).astype(np.float32), rng.normal(size=(40, 4)).astype(np.float32)
+    labels = (x @ weight > 0).astype(np.int64)[:, 0]
+    save_file({"w": np.ascontiguousarray(weight.T)}, tmp_path / "w.safetensors")
+    save_file({"x": x, "y": labels, "t": x @ weight}, tmp_path / "d.safetensors")
+    layer = f"{{name: fc, kind: linear, inputs: 4, outputs: 1, weight: w, activation: {activation}}}"
+    text = "kind: workload\nname: one\ndescription: d\nsource: s\nweights: w.safetensors\n"
+    data = "data: {file: d.safetensors, inputs: x, calibration: x, labels: y}\n"
+    file = tmp_path / "workload.yaml"
+    file.write_text(f"{text}{data}layers: [{layer}]\n")
+    network = load_network(str(file))
+    assert isinstance(network.task, Classification)
+    assert network.task.middle == middle
+    for recipe in (None, "int8"):
+        found = api.evaluate(str(file), recipe).summary.quality.task
+        assert found
+        assert found.name == "accuracy"
+        assert found.value >= 0.95
+    save_file({"x": x, "y": labels + 2, "t": x @ weight}, tmp_path / "d.safetensors")
+    with pytest.raises(WorkloadError, match="must be classes 0 to 1, the outputs, not"):
+        load_network(str(file))
+
+
+def test_a_regression_of_a_workload_file_is_judged_by_its_targets(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weight, x = rng.normal(size=(4, 2)).astype(np.float32), rng.normal(size=(40, 4)).astype(np.float32)
+    save_file({"w": np.ascontiguousarray(weight.T)}, tmp_path / "w.safetensors")
+    save_file({"x": x, "t": x @ weight, "few": x[:3, :2]}, tmp_path / "d.safetensors")
+    head = "kind: workload\nname: one\ndescription: d\nsource: s\nweights: w.safetensors\n"
+    layers_ = "layers: [{name: fc, kind: linear, inputs: 4, outputs: 2, weight: w}]\n"
+    file = tmp_path / "workload.yaml"
+
+    def written(task: str) -> str:
+        file.write_text(f"{head}data: {{file: d.safetensors, inputs: x, calibration: x, {task}}}\n{layers_}")
+        return str(file)
+
+    measured = api.run(written("targets: t"), recipe="int8").summary.quality
+    assert measured
+    assert measured.task
+    assert (measured.task.name, measured.task.lower_is_better) == ("RMSE", True)
+    assert measured.task.value < 0.1
+    shown = comparison.schemes(compare(str(file), ("int8", "int4")))
+    assert "RMSE" in shown.columns
+    assert "accuracy %" not in shown.columns
+    with pytest.raises(WorkloadError, match="must be 40 outputs, one an input, not 3"):
+        load_network(written("targets: few"))
+    with pytest.raises(ConfigError, match="either labels or targets must be given"):
+        load_network(written("targets: t, labels: t"))

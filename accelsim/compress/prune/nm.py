@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator
 
-from accelsim.compress.prune.magnitude import largest
 from accelsim.compress.rewrite import Float64, Int64, Rewrite, with_inputs_in_order, with_weight
 from accelsim.config.model import Integer, quantity
 from accelsim.errors import ConfigError
@@ -26,6 +25,8 @@ from accelsim.workload.network import Network
 WORK = 2**27
 #: Sweeps over all inputs until nothing gains, at most; few are needed.
 SWEEPS = 20
+#: Share of what is kept that a sweep over drawn partners must gain for another one to follow.
+LEAST = 1e-4
 #: Times that an order is disturbed, at most, and swaps that disturb it.
 KICKS, THROWN = 4, 3
 
@@ -69,9 +70,14 @@ def kept_of_groups(scores: Float64, kept: int, group: int) -> NDArray[np.bool_]:
     k, n = scores.shape
     whole = np.full((ceil_div(k, group) * group, n), -1.0)
     whole[:k] = scores
-    groups = whole.reshape(-1, group, n).swapaxes(1, 2).reshape(-1, group)
-    chosen = largest(groups, kept).reshape(-1, n, group).swapaxes(1, 2).reshape(-1, n)
-    return np.ascontiguousarray(chosen[:k])
+    groups = whole.reshape(-1, group, n)
+    before = np.zeros(groups.shape, np.int8)  # how many of its group come before a score; of equal ones the first does
+    for one in range(group):
+        for other in range(one):
+            larger = groups[:, one] > groups[:, other]
+            before[:, other] += larger
+            before[:, one] += ~larger
+    return (before < kept).reshape(-1, n)[:k]
 
 
 def best_order(magnitudes: Float64, kept: int, group: int, seed: int = 0) -> Int64:
@@ -79,7 +85,7 @@ def best_order(magnitudes: Float64, kept: int, group: int, seed: int = 0) -> Int
 
     Each input in turn changes places with the one of another group that gains most, until none does; then a few are
     thrown about and it is tried again, as often as the layer's size allows. Of a large layer each input is tried with
-    some others alone, drawn anew in each sweep.
+    some others alone, drawn anew in each sweep, until a sweep gains little.
 
     Parameters
     ----------
@@ -103,15 +109,14 @@ def best_order(magnitudes: Float64, kept: int, group: int, seed: int = 0) -> Int
             partners = np.arange(places)[None]
             if tries < places:
                 partners = rng.integers(places, size=(places, tries))
-            if not swaps.sweep(magnitudes, order, partners, group, kept):
+            if swaps.sweep(magnitudes, order, partners, group, kept) <= (LEAST if tries < places else 0):
                 break
         return order
 
     best = settled(np.arange(k))
-    if places <= group:
-        return best
-    most = _kept_magnitude(magnitudes[best], kept, group)
-    for _ in range(min(KICKS, WORK // (one * places))):
+    kicks = min(KICKS, WORK // (one * places)) if places > group else 0
+    most = _kept_magnitude(magnitudes[best], kept, group) if kicks else 0.0
+    for _ in range(kicks):
         order = best.copy()
         for a, b in rng.integers(places, size=(THROWN, 2)).tolist():
             order[a], order[b] = order[b], order[a]

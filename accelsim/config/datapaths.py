@@ -225,6 +225,13 @@ class SparseLanes(_Datapath):
         "bits", "Width of a relative index; longer runs of zeros take padding zeros", ge=1, le=8
     )
     sums_per_lane: Integer = quantity("sums", "Sums that a lane's register file holds", ge=1, le=65536)
+    fetch_bits: Integer = quantity(
+        "bits",
+        "What a lane reads at once of its slice of the weight memory: whole entries; EIE's 64 if absent",
+        default=64,
+        ge=16,
+        le=4096,
+    )
 
     @property
     def skips_zeros(self) -> bool:

@@ -50,8 +50,6 @@ def _fed(machine: Machine) -> Iterator[tuple[str, str, int, int]]:
             yield "activation", "rows", rows, bits
             yield "weight", "columns", columns, bits
             yield "accumulator", "columns", columns, sums
-        case datapaths.SparseLanes(lanes=lanes, index_bits=index_bits):
-            yield "weight", "lanes", lanes, bits + index_bits
 
 
 def _narrow_ports(machine: Machine) -> Iterator[Trap]:

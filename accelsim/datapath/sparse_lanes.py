@@ -84,32 +84,20 @@ class SparseLanes:
 
     Parameters
     ----------
-    slice_bits
-        Bits that a lane fetches at once from its slice of the weight memory: whole entries, and at least one of them.
+    fetch_bits
+        Bits that a lane fetches at once from its slice of the weight memory: whole entries.
     """
 
     lanes: int
     fifo_depth: int
     index_bits: int
     sums_per_lane: int
-    slice_bits: int
+    fetch_bits: int
 
     @classmethod
-    def of(cls, config: datapaths.SparseLanes, weight_bits: int) -> SparseLanes:
-        """Lanes that a machine describes, behind a port of the weight memory that all of them share."""
-        return cls(
-            config.lanes, config.fifo_depth, config.index_bits, config.sums_per_lane, weight_bits // config.lanes
-        )
-
-    @property
-    def entry_bits(self) -> int:
-        """Bits of a weight and its index."""
-        return OPERAND_BITS + self.index_bits
-
-    @property
-    def word_bits(self) -> int:
-        """Bits that a fetch of entries reads."""
-        return max(self.slice_bits, self.entry_bits)
+    def of(cls, config: datapaths.SparseLanes) -> SparseLanes:
+        """Lanes that a machine describes."""
+        return cls(config.lanes, config.fifo_depth, config.index_bits, config.sums_per_lane, config.fetch_bits)
 
     @property
     def outputs(self) -> int:
@@ -182,7 +170,7 @@ class SparseLanes:
         uses = nonzero.sum(axis=0, dtype=np.int64)
         entries = int(uses @ weights.counts.sum(axis=1, dtype=np.int64))
         padding = int(uses @ weights.padding_counts.sum(axis=1, dtype=np.int64))
-        words = sparse_lanes.words(nonzero, weights.pointers, self.word_bits // self.entry_bits)
+        words = sparse_lanes.words(nonzero, weights.pointers, self.fetch_bits // (OPERAND_BITS + self.index_bits))
         return LaneWork(nonzero.size, int(uses.sum()), entries, padding, words)
 
     def events(
@@ -212,7 +200,7 @@ class SparseLanes:
         count(counters, _WRITE_QUEUE, taken)
         count(counters, _READ_QUEUE, taken)
         count(counters, Event(Component.WEIGHT, Operation.SRAM_READ, pointer_bits), 2 * taken)
-        count(counters, Event(Component.WEIGHT, Operation.SRAM_READ, self.word_bits), work.words)
+        count(counters, Event(Component.WEIGHT, Operation.SRAM_READ, self.fetch_bits), work.words)
         count(counters, Event(Component.MAC, Operation.INT_ADD, address_bits), work.entries)
         count(counters, _MULTIPLY, work.entries)
         count(counters, _ADD, work.entries + accumulated)

@@ -84,7 +84,7 @@ def of(machine: Machine, memories: Memories) -> MatrixUnit:  # noqa: PLR0911 - o
         case datapaths.TensorCore():
             return _TensorCore(TensorCore.of(config), memories)
         case datapaths.SparseLanes():
-            return _SparseLanes(SparseLanes.of(config, machine.weight.width_bits), memories)
+            return _SparseLanes(SparseLanes.of(config), memories)
 
 
 def swap_cycles(machine: Machine) -> int:

@@ -62,11 +62,6 @@ def changed(arch: str, *edits: tuple[str, str]) -> str:
                 "activation.width_bits: warning: feeds 8 of the array's 16 columns a cycle; 128 would feed all",
             ],
         ),
-        (
-            "edge-eie",
-            [("width_bits: 16384", "width_bits: 2048")],
-            ["weight.width_bits: warning: feeds 170 of the array's 256 lanes a cycle; 3072 would feed all"],
-        ),
     ],
 )
 def test_check_warns_and_accepts(arch: str, edits: list[tuple[str, str]], warnings: list[str], tmp_path: Path) -> None:

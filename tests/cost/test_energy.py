@@ -61,12 +61,12 @@ def test_the_bank_of_the_memory_that_is_named_counts(component: Component) -> No
 
 def test_an_access_that_is_narrower_than_the_port_reaches_its_share_of_the_bank() -> None:
     eie = load_machine("edge-eie")
-    assert (eie.weight.bank_bytes, eie.weight.width_bits) == (16384, 16384)
+    assert (eie.weight.bank_bytes, eie.weight.width_bits) == (16384, 4096)
     # two pointers, and a word of entries
     found = energy.each_pj(Event(Component.WEIGHT, READ, 32), CACTI, eie)
-    assert found == pytest.approx(1.6366 * (16 * 32 / 16384) ** 0.5382, rel=1e-12)
+    assert found == pytest.approx(1.6366 * (16 * 32 / 4096) ** 0.5382, rel=1e-12)
     found = energy.each_pj(Event(Component.WEIGHT, READ, 64), CACTI, eie)
-    assert found == pytest.approx(1.9430 * (16 * 64 / 16384) ** 0.5658, rel=1e-12)
+    assert found == pytest.approx(1.9430 * (16 * 64 / 4096) ** 0.5658, rel=1e-12)
 
 
 @given(

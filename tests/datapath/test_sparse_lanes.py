@@ -30,7 +30,7 @@ def layers() -> list[dict[str, str]]:
     k=st.integers(1, 30),
     n=st.integers(1, 40),
     unit=st.builds(
-        SparseLanes, st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.just(40), st.sampled_from([1, 16, 64])
+        SparseLanes, st.integers(1, 6), st.integers(1, 5), st.integers(1, 4), st.just(40), st.sampled_from([16, 24, 64])
     ),
     densities=st.tuples(st.floats(0, 1), st.floats(0, 1)),
     seed=st.integers(0, 2**32),
@@ -49,7 +49,7 @@ def test_registers_agree_in_sums_cycles_and_work(
     np.testing.assert_array_equal(sums, x.astype(np.int64) @ w.astype(np.int64))
     assert unit.cycles(x != 0, weights.counts).tolist() == [cycles for _, cycles, _ in stepped]
     work = unit.work(x != 0, weights)
-    together = max(1, unit.slice_bits // (8 + unit.index_bits))
+    together = max(1, unit.fetch_bits // (8 + unit.index_bits))
     read = [
         value
         for row, (_, _, columns) in zip(x, stepped, strict=True)
@@ -93,8 +93,7 @@ def test_drains_that_take_turns_on_one_port_end_when_the_closed_form_says(comput
 
 def test_events_charge_padding_as_work_and_find_every_register() -> None:
     unit = SparseLanes.of(
-        datapaths.SparseLanes(kind="sparse_lanes", lanes=2, fifo_depth=4, index_bits=1, sums_per_lane=8),
-        weight_bits=2 * 27,
+        datapaths.SparseLanes(kind="sparse_lanes", lanes=2, fifo_depth=4, index_bits=1, sums_per_lane=8, fetch_bits=27)
     )
     w = np.zeros((2, 16), np.int8)
     w[0, 14], w[1, 1] = 5, 6  # slot 7 of lane 0 takes three padding entries; slot 0 of lane 1 none
@@ -140,7 +139,7 @@ def test_a_layer_of_eie_takes_the_printed_time(layer: dict[str, str]) -> None:
     # only columns of nonzero activations are processed, so no others are made
     processed = int(np.count_nonzero(rng.random(k) < float(layer["act_density_pct"]) / 100))
     w = (rng.random((processed, n), np.float32) < float(layer["weight_density_pct"]) / 100).astype(np.int8)
-    unit = SparseLanes(lanes=64, fifo_depth=8, index_bits=4, sums_per_lane=256, slice_bits=64)
+    unit = SparseLanes(lanes=64, fifo_depth=8, index_bits=4, sums_per_lane=256, fetch_bits=64)
     weights = unit.encode(w)
     balanced_us = len(weights.values) / unit.lanes / CYCLES_A_US
     (cycles,) = unit.cycles(np.ones((1, processed), bool), weights.counts)

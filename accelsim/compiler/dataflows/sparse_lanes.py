@@ -23,7 +23,7 @@ class SparseLanesFlow(Dataflow):
     """A weight tile is its weights as `formats.relative` encodes them for the machine's lanes."""
 
     def __init__(self, product: Product, machine: Machine, config: SparseLanes) -> None:
-        self.unit = Unit.of(config, machine.weight.width_bits)
+        self.unit = Unit.of(config)
         super().__init__(product, machine, grain=1, columns=self.unit.outputs, block=product.m)
 
     @cached_property

@@ -214,7 +214,7 @@ def unfair(found: Sequence[Summary]) -> list[str]:
         told = "; ".join(f"{name}: {_told(scope)}" for name, scope in sorted(_scopes(found), key=str))
         said.append(
             f"energy tables differ in what they price beside events ({told}), so that energies of different tables "
-            "can't be compared and none is called best; --tech TABLE prices all rows by one"
+            "can't be compared, and none has a star for them; --tech TABLE prices all rows by one"
         )
     if differ_in_batch(found):
         said.append("batches differ: figures are of whole runs unless they say that they are of a sample")

@@ -25,7 +25,7 @@ def dram(
     if commands:
         output.require_file(commands)
     from accelsim.config.load import load_part
-    from accelsim.isa.program import write_whole
+    from accelsim.files import write_whole
     from accelsim.memory.trace import command_lines, read_trace, run_trace
     from accelsim.report import tables
 

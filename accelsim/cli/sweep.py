@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +59,7 @@ def sweep(
     for path in filter(None, (export, store)):
         output.require_file(path)
     asked = Sweep(file, residency=residency)
-    with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
+    with _terminable(), contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
         if folder:
             output.require_folder(folder)
             output.make_folder(folder)
@@ -72,11 +74,8 @@ def sweep(
                     report=lambda generation: progress.say(_told(generation)),
                 )
         except KeyboardInterrupt:
-            kept = (
-                f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
-            )
-            typer.echo(f"interrupted: {kept}", err=True)
-            raise
+            kept = f"{store} keeps what is done, and the same command goes on"
+            raise KeyboardInterrupt(kept if store else "nothing keeps what was done") from None
     if folder:
         from accelsim.report import dashboard, sources
 
@@ -90,6 +89,16 @@ def sweep(
         typer.echo(found.to_json())
     else:
         _show(found)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a sweep as an interrupt does, so that its workers and what they share are gone before it is."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _told(generation: Generation) -> str:

@@ -20,6 +20,7 @@ from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.tech import Technology
 from accelsim.cost.area import QUANTITIES
 from accelsim.errors import ConfigError, Fault, unknown_name
+from accelsim.files import is_file
 from accelsim.results import Summary
 from accelsim.workload.load import WorkloadSpec
 
@@ -299,7 +300,7 @@ def require_file(root: str, name: object, beside: str) -> None:
     if not isinstance(name, str):
         raise ConfigError(f"must be a shipped name or the path of a .yaml file, not {name!r}")
     path = shipped.path_of(root, name, beside)
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(f"must be a {root} file that exists, not {name!r}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from accelsim.config import shipped
-from accelsim.config.load import Document, Path_, read_yaml, validate
+from accelsim.config.load import MAX_FILE_BYTES, Document, Path_, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.errors import Fault, WorkloadError, unknown_name
+from accelsim.files import hash_of
 from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
@@ -188,7 +188,7 @@ def read_workload(name_or_path: str) -> Workload:
     """Read and check a workload file, tensors apart; see `read_network`."""
     path = shipped.path_of("workload", name_or_path)
     document = read_yaml(path)
-    return workload_of(path, document, hashlib.sha256(path.read_bytes()).hexdigest())
+    return workload_of(path, document, hash_of(path, MAX_FILE_BYTES, WorkloadError))
 
 
 def workload_of(path: Path, document: Document, sha256: str) -> Workload:

@@ -11,13 +11,14 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from accelsim.errors import AccelSimError, Fault, reason
 
@@ -32,7 +33,7 @@ _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a dev
 
 
 @contextlib.contextmanager
-def opened(path: Path, most: int, error: type[AccelSimError] = AccelSimError) -> Iterator[BinaryIO]:
+def opened(path: Path, most: int, error: type[AccelSimError] = AccelSimError) -> Iterator[io.BufferedReader]:
     """Open a file from elsewhere for reading.
 
     Parameters
@@ -155,8 +156,8 @@ def write_all(folder: Path, contents: Files) -> list[Path]:
     return list(files.values())
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees a part of it; a link stays, what it points to is written.
+def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file, or its parts, so that nobody ever sees some alone; a link stays, what it points to is written.
 
     Raises
     ------
@@ -169,7 +170,12 @@ def write_whole(path: Path, content: bytes) -> None:
             raise AccelSimError(Fault("must be in a folder that exists", str(path)))
     except (OSError, RuntimeError, ValueError) as error:
         raise AccelSimError(Fault(f"must be a possible path: {reason(error)}", str(path))) from None
-    write_all(path.parent, {path.name: lambda unfinished: unfinished.write_bytes(content)})
+    write_all(path.parent, {path.name: partial(_write, [content] if isinstance(content, bytes) else content)})
+
+
+def _write(parts: Iterable[bytes], path: Path) -> None:
+    with path.open("wb") as file:
+        file.writelines(parts)
 
 
 @contextlib.contextmanager

@@ -40,8 +40,7 @@ def dram(
             progress=lambda done, of: progress("simulating", done, of),
         )
     if commands:
-        text = "".join(f"{line}\n" for line in command_lines(run.commands))
-        write_whole(commands, text.encode())
+        write_whole(commands, (f"{line}\n".encode() for line in command_lines(run.commands)))
         typer.echo(f"wrote {commands}", err=True)
     if as_json:
         typer.echo(run.result.model_dump_json(indent=2))

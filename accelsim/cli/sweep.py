@@ -79,8 +79,8 @@ def sweep(
     if folder:
         from accelsim.report import dashboard, sources
 
-        drawn = sources.of_sweep(found.content)
-        for path in found.save(folder, dashboard.beside([drawn]) if drawn.runs else None):
+        drawn = sources.of_sweep(found.content, str(store))
+        for path in found.save(folder, dashboard.beside([drawn])):
             typer.echo(f"wrote {path}", err=True)
     if export:
         found.export(export)

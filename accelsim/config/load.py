@@ -70,7 +70,7 @@ def read_yaml(path: Path) -> Document:
         key = ".".join(map(str, error.path))
         raise ConfigError(Fault(str(error), str(path), error.line, error.column, key)) from None
     if not isinstance(data, dict):
-        given = "an empty file" if data is None else {list: "a list", str: "text"}.get(type(data), "a number")
+        given = "an empty file" if data is None else "a list" if isinstance(data, list) else "a number or text"
         raise ConfigError(Fault(f"must hold keys and values, not {given}", str(path), 1, 1))
     return Document(str(path), data, marks)
 

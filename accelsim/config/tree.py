@@ -119,6 +119,7 @@ class _Plain:
             for index, item in enumerate(node.value):
                 self._note((*path, index), item)
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)  # noqa: S101 - there is nothing else
         return self._scalar(node, path)
 
     def _count(self, node: Node, path: Path_) -> None:

@@ -15,8 +15,9 @@ from pydantic import BaseModel
 from accelsim import provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
-from accelsim.config.load import Document, Path_, load_part, machine_of, read_yaml, technology_document, validate
+from accelsim.config.load import Document, load_part, machine_of, read_yaml, technology_document, validate
 from accelsim.config.tech import Technology
+from accelsim.config.tree import Path_
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse.points import Point, points

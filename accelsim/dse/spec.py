@@ -15,9 +15,10 @@ from pydantic import BaseModel, model_validator
 from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
-from accelsim.config.load import Document, Path_, read_yaml, validate
+from accelsim.config.load import Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.tech import Technology
+from accelsim.config.tree import Path_
 from accelsim.cost.area import QUANTITIES
 from accelsim.errors import ConfigError, Fault, unknown_name
 from accelsim.files import is_file

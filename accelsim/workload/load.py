@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from accelsim.config import shipped
-from accelsim.config.load import MAX_FILE_BYTES, Document, Path_, read_yaml, validate
+from accelsim.config.load import MAX_FILE_BYTES, Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.tree import Path_
 from accelsim.errors import Fault, WorkloadError, unknown_name
 from accelsim.files import hash_of
 from accelsim.golden.task import Classification

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from accelsim.config.load import Document, Path_
+from accelsim.config.load import Document
+from accelsim.config.tree import Path_
 from accelsim.errors import AccelSimError, Fault, reason, unknown_name
 from accelsim.files import hash_of
 

@@ -18,7 +18,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 Path_ = tuple[int | str, ...]
 
 #: Keys and values of a text, values inside each other, and characters of a number.
-MAX_NODES, MAX_DEPTH, MAX_NUMBER = 150_000, 64, 64
+MAX_NODES, MAX_DEPTH, MAX_NUMBER = 100_000, 64, 64
 _TAG = "tag:yaml.org,2002:"
 #: Tags of the core schema that a scalar can't have.
 _COLLECTIONS = {f"{_TAG}{name}" for name in ("map", "seq", "set", "omap", "pairs")}

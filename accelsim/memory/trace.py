@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 
 MAX_REQUESTS = 10**8
 MAX_CYCLE = 2**40
+#: Refreshes that a trace waits for, which take up to a microsecond each to simulate.
+MAX_REFRESHES = 10**7
 #: Bytes of a trace's file, and commands that are kept: of each eight numbers, and as many bytes of text.
 MAX_FILE_BYTES, MAX_COMMANDS = 2**33, 2**22
 #: Characters of a line, so that no endless line is read into memory.
@@ -94,6 +96,11 @@ def read_trace(path: Path, part: Part) -> Trace:
     return Trace(np.array(address, np.int64), np.array(write, np.bool_), np.array(cycle, np.int64))
 
 
+def last_cycle(part: Part) -> int:
+    """Last cycle of which requests may be: ranks are refreshed until then."""
+    return min(MAX_CYCLE, MAX_REFRESHES * part.timing.trefi // (part.ranks * part.system.channels))
+
+
 def _no_text(line: str) -> tuple[int, str] | None:
     """Say in which column a line is no text, and why."""
     if not line.isascii():
@@ -118,8 +125,8 @@ def _no_request(line: str, words: list[str], part: Part) -> tuple[int, str] | No
         near = nearest(words[1], ["READ", "WRITE"])
         wrong = 1
         message = f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
-    elif not words[2].isdecimal() or int(words[2]) > MAX_CYCLE:
-        wrong, message = 2, f"cycle must be an integer from 0 to 2^40, not {words[2]!r}"
+    elif not words[2].isdecimal() or int(words[2]) > (most := last_cycle(part)):
+        wrong, message = 2, f"cycle must be an integer from 0 to {most}, not {words[2]!r}"
     if not message:
         return None
     return 1 + [word.start() for word in re.finditer(r"\S+", line)][wrong], message

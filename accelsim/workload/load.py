@@ -24,6 +24,7 @@ from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
 from accelsim.workload.data import with_drawn
 from accelsim.workload.graph_file import GraphSpec, read_graph
 from accelsim.workload.layer import (
+    MAX_LAYERS,
     MAX_ROWS,
     MAX_SIDE,
     BatchNormSpec,
@@ -94,6 +95,13 @@ class WorkloadSpec(Frozen):
         min_length=1, max_length=3,
     )  # fmt: skip
     layers: list[LayerSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> WorkloadSpec:
+        count = self.repeats * len(self.layers)
+        if count > MAX_LAYERS:
+            raise ValueError(f"layers must be at most {MAX_LAYERS} in all repeats, not {count}")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> WorkloadSpec:

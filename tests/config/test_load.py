@@ -93,7 +93,7 @@ def test_strange_files_are_refused(tmp_path: Path, text: str, expected: str) -> 
 def test_a_bomb_of_aliases_is_refused_quickly(tmp_path: Path) -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
-    assert "must hold at most 150000 values" in faults(tmp_path, "\n".join(levels))[0]
+    assert "must hold at most 100000 values" in faults(tmp_path, "\n".join(levels))[0]
 
 
 def test_binary_missing_and_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

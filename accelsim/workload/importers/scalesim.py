@@ -26,9 +26,7 @@ from accelsim.errors import WorkloadError
 from accelsim.files import hash_of
 from accelsim.units import align_up, ceil_div
 from accelsim.workload.importers.text import MAX_FILE_BYTES, Faults, read_text, shown, yaml_string
-from accelsim.workload.layer import MAX_ROWS, MAX_SIDE, Shape
-
-MAX_LAYERS = 2**15
+from accelsim.workload.layer import MAX_LAYERS, MAX_ROWS, MAX_SIDE, Shape
 
 CONV = (
     "Layer name",

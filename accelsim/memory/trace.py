@@ -125,8 +125,8 @@ def _no_request(line: str, words: list[str], part: Part) -> tuple[int, str] | No
         near = nearest(words[1], ["READ", "WRITE"])
         wrong = 1
         message = f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
-    elif not words[2].isdecimal() or int(words[2]) > (most := last_cycle(part)):
-        wrong, message = 2, f"cycle must be an integer from 0 to {most}, not {words[2]!r}"
+    elif not words[2].isdecimal() or int(words[2]) > last_cycle(part):
+        wrong, message = 2, f"cycle must be an integer from 0 to {last_cycle(part)}, not {words[2]!r}"
     if not message:
         return None
     return 1 + [word.start() for word in re.finditer(r"\S+", line)][wrong], message

@@ -125,6 +125,12 @@ class ProgramError(AccelSimError, ValueError):
     """A program file or text is malformed, or `verify` rejects it."""
 
 
+class StoppedError(AccelSimError):
+    """Somebody has ended the command; exit code as shells have it."""
+
+    exit_code = 130
+
+
 class DefectError(AccelSimError, RuntimeError):
     """Accelsim contradicted itself, whatever its input: exit code 1."""
 

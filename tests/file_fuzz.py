@@ -316,7 +316,9 @@ class Files:
         else:
             frame = pd.read_parquet(source)
             column = rng.choice([*frame])
-            odd = [rng.choice(VALUES[:30]) for _ in range(len(frame))] if rng.random() < 0.3 else rng.choice(VALUES[:30])
+            odd = (
+                [rng.choice(VALUES[:30]) for _ in range(len(frame))] if rng.random() < 0.3 else rng.choice(VALUES[:30])
+            )
             with contextlib.suppress(Exception):
                 match rng.randrange(5):
                     case 0:

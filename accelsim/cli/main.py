@@ -29,10 +29,10 @@ from accelsim.cli import (
     sensitivity,
     sweep,
 )
-from accelsim.errors import AccelSimError, Fault, reason
+from accelsim.errors import AccelSimError, Fault, StoppedError, reason
 
-#: Exit codes of what an interrupt ended, and of what nobody reads any more, as shells have them.
-INTERRUPTED, UNREAD = 130, 141
+#: Exit code of what nobody reads any more, as shells have it.
+UNREAD = 141
 
 app = typer.Typer(
     name="accelsim",
@@ -92,10 +92,8 @@ def main() -> None:
     except typer.BadParameter.__bases__ as error:  # type: ignore[misc] # UsageError, wherever this typer keeps it
         typer.echo(error.format_message(), err=True)
         sys.exit(2)
-    except typer.Abort as error:  # made of what was raised
-        told = error.__cause__.args if isinstance(error.__cause__, KeyboardInterrupt) else ()
-        typer.echo(": ".join(["interrupted", *map(str, told)]), err=True)
-        sys.exit(INTERRUPTED)
+    except typer.Abort:
+        code = StoppedError.exit_code
     except AccelSimError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
@@ -109,6 +107,8 @@ def main() -> None:
         _silence()
         typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)  # it is full
         sys.exit(2)
+    if code == StoppedError.exit_code:  # typer's for an interrupt
+        typer.echo("interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accelsim.cli import options, output
-from accelsim.errors import AccelSimError
+from accelsim.errors import AccelSimError, StoppedError
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -75,7 +75,7 @@ def sweep(
                 )
         except KeyboardInterrupt:
             kept = f"{store} keeps what is done, and the same command goes on"
-            raise KeyboardInterrupt(kept if store else "nothing keeps what was done") from None
+            raise StoppedError(f"interrupted: {kept if store else 'nothing keeps what was done'}") from None
     if folder:
         from accelsim.report import dashboard, sources
 

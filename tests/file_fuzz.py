@@ -40,13 +40,19 @@ from accelsim.isa.program import Program
 
 #: Bytes of memory, seconds of a command, and characters of what it says.
 MAX_BYTES, MAX_SECONDS, MAX_SAID = 2 * 2**30, 20, 2**17
-NUMBERS: tuple[Any, ...] = (0, 1, -1, 2, 3, 7, 16, 255, 2**16, 2**31, 2**40, 2**63, -(2**63), 10**40, 0.5, -0.0, 1e-300,
-                            1e300, float("inf"), float("nan"))  # fmt: skip
-VALUES: tuple[Any, ...] = (*NUMBERS, None, True, False, "", "x", "int8", "a" * 5000, "\0", "\u2028", "../x", "/etc/passwd",
-                           "digits-mlp", "edge-ws", "<b>", "[/red]", [], {}, [[]], [1] * 300, {"kind": "x"}, "9" * 5000)  # fmt: skip
+NUMBERS: tuple[Any, ...] = (
+    0, 1, -1, 2, 3, 7, 16, 255, 2**16, 2**31, 2**40, 2**63, -(2**63), 10**40, 0.5, -0.0, 1e-300, 1e300, float("inf"),
+    float("nan"),
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    *NUMBERS, None, True, False, "", "x", "int8", "a" * 5000, "\0", "\u2028", "../x", "/etc/passwd", "digits-mlp",
+    "edge-ws", "<b>", "[/red]", [], {}, [[]], [1] * 300, {"kind": "x"}, "9" * 5000,
+)  # fmt: skip
 #: Texts that are put into YAML.
-YAML_TEXTS = ("&a ", "*a", "<<: *a\n", "!!int ", "!!set ", "!x ", "- ", ": ", "? ", "|\n", ">\n", "{", "}", "[", "]", "#",
-              "%YAML 1.1\n---\n", "...\n---\n", "\t", "'", '"', "0x" + "f" * 5000, "\x00", "\xff", "[" * 200, "~: 1\n")  # fmt: skip
+YAML_TEXTS = (
+    "&a ", "*a", "<<: *a\n", "!!int ", "!!set ", "!x ", "- ", ": ", "? ", "|\n", ">\n", "{", "}", "[", "]", "#", "\t",
+    "%YAML 1.1\n---\n", "...\n---\n", "'", '"', "0x" + "f" * 5000, "\x00", "\xff", "[" * 200, "~: 1\n",
+)  # fmt: skip
 SWEEP = """kind: sweep
 name: small
 description: few points
@@ -58,9 +64,10 @@ axes:
     values: [int8, int4]
 """
 TRACE = "".join(f"0x{64 * (7 * i % 41):x} {('READ', 'WRITE')[i % 3 == 0]} {3 * i}\n" for i in range(40))
-TOPOLOGY = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n" + (
-    "c1,12,12,3,3,4,8,1,\nc2,10,10,1,1,8,16,2,\n"
-)
+TOPOLOGY = """Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,
+c1,12,12,3,3,4,8,1,
+c2,10,10,1,1,8,16,2,
+"""
 GEMMS = "Layer,M,N,K,\na,4,5,6,\nb,7,8,9,\n"
 CONFIGURATION = """[general]
 run_name = r
@@ -210,8 +217,8 @@ class Files:
         self.configurations = {
             kind: [shipped.path_of(kind, name) for name in shipped.names(kind)] for kind in shipped.KINDS
         }
-        self.json = {name: json.loads((given / name).read_text())
-                     for name in ("run/result.json", "cnn/result.json", "compare/compare.json", "sweep.json")}  # fmt: skip
+        results = ("run/result.json", "cnn/result.json", "compare/compare.json", "sweep.json")
+        self.json = {name: json.loads((given / name).read_text()) for name in results}
         self.program = Program.load(given / "p.acs")
         self.asm = (given / "p.asm").read_text()
 

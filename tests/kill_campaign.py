@@ -1,7 +1,7 @@
 """Kills and full disks: `python tests/kill_campaign.py FIRST COUNT` ends as many commands, each as its number says.
 
-A sweep or a run is killed, terminated or interrupted at a random moment, or may write no file of more than so many bytes.
-After it nothing that was acknowledged is lost, what is there is whole, and nothing but a line says what happened. The last
+A sweep or a run is killed, terminated or interrupted at a random moment, or may write no file of more than so many
+bytes. After it nothing that was acknowledged is lost, what is there is whole, and a line says what happened. The last
 line is how many points were acknowledged before they could have been lost.
 """
 
@@ -41,7 +41,7 @@ axes:
 #: What the installed command does.
 COMMAND = "from accelsim.cli import command; command()"
 #: What commands say that were ended.
-SAID = ("interrupted", "must be a writable")
+SAID = ("interrupted", "must be a writable", "must provide")
 
 
 def ended(

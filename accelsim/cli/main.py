@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -33,6 +34,8 @@ from accelsim.errors import AccelSimError, Fault, StoppedError, reason
 
 #: Exit code of what nobody reads any more, as shells have it.
 UNREAD = 141
+#: What the system says of a file that takes no more.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EINVAL}
 
 app = typer.Typer(
     name="accelsim",
@@ -103,6 +106,10 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None:
             typer.echo(str(Fault(f"must be a usable file: {reason(error)}", str(error.filename))), err=True)
+            sys.exit(2)
+        if error.errno not in _FULL:
+            told = f"this computer must provide what a command needs, but does not: {reason(error)}"
+            typer.echo(told, err=True)
             sys.exit(2)
         _silence()
         typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)  # it is full

@@ -16,7 +16,7 @@ from accelsim.config.load import MAX_FILE_BYTES, Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
 from accelsim.config.tree import Path_
 from accelsim.errors import Fault, WorkloadError, unknown_name
-from accelsim.files import hash_of
+from accelsim.files import hash_of, is_file
 from accelsim.golden.task import Classification
 from accelsim.graph.rewrite import with_samples
 from accelsim.graph.value import Shape, without_numbers
@@ -196,6 +196,10 @@ class Workload:
 def read_workload(name_or_path: str) -> Workload:
     """Read and check a workload file, tensors apart; see `read_network`."""
     path = shipped.path_of("workload", name_or_path)
+    path = path / "workload.yaml" if is_file(path / "workload.yaml") else path
+    if is_file(path) and path.suffix.lower() not in {".yaml", ".yml"}:
+        what = "must be a workload's .yaml file, as accelsim import writes one of a network of other tools"
+        raise WorkloadError(Fault(what, str(path)))
     document = read_yaml(path)
     return workload_of(path, document, hash_of(path, MAX_FILE_BYTES, WorkloadError))
 

@@ -137,9 +137,11 @@ def test_two_processes_may_write_one_file(tmp_path: Path) -> None:
 
 
 HOSTILE = {
-    "a view in a table's place": """CREATE VIEW points AS
-        WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x AS key, NULL AS figures, 'e' AS error, '{}' AS inputs FROM r;
-        CREATE TABLE inputs (sha256 TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID""",
+    "a view in a table's place": (
+        "CREATE VIEW points AS WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) "
+        "SELECT x AS key, NULL AS figures, 'e' AS error, '{}' AS inputs FROM r; "
+        "CREATE TABLE inputs (sha256 TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID"
+    ),
     "other columns": "CREATE TABLE points (key); CREATE TABLE inputs (sha256)",
     "a trigger": "{store}; CREATE TRIGGER t AFTER INSERT ON points BEGIN DELETE FROM points; END",
     "a table more": "{store}; CREATE TABLE more (x)",

@@ -96,8 +96,13 @@ def seeds(folder: Path) -> None:
         ("run", "digits-cnn", "--timing-only", "-o", "cnn"),
         ("compare", "--recipes", "int8,int8-huffman", "-o", "compare"),
         ("compile", "digits-mlp", "-o", "p.acs"),
+        # kernels are compiled once, which takes longer than a command may
+        ("exec", "p.acs"),
+        ("explain", "run"),
+        ("dram", "--part", "DDR4_8Gb_x8_2400", "--trace", "t.txt", "--commands", "c.txt"),
     )
     (folder / "small.yaml").write_text(SWEEP)
+    (folder / "t.txt").write_text(TRACE)
     for arguments in commands:
         done = accelsim(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr

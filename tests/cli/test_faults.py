@@ -123,7 +123,8 @@ def test_a_name_that_no_file_can_have_is_unknown(option: list[str]) -> None:
 def test_files_of_other_tools_are_no_workload_files(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"\x08\xff")
     (tmp_path / "s.yaml").write_text(
-        f"kind: sweep\nname: s\ndescription: d\nworkload: {tmp_path}/m.onnx\naxes: [{{field: arch, values: [edge-ws]}}]\n"
+        f"kind: sweep\nname: s\ndescription: d\nworkload: {tmp_path}/m.onnx\n"
+        "axes: [{field: arch, values: [edge-ws]}]\n"
     )
     done = accelsim("sweep", "s.yaml", "--workers", "1", cwd=tmp_path)
     assert "m.onnx: must be a workload's .yaml file, as accelsim import writes one" in done.stderr

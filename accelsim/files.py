@@ -22,8 +22,8 @@ from pathlib import Path
 
 from accelsim.errors import AccelSimError, Fault, reason
 
-#: What writes each file to the path that it is given, by the file's name.
-Files = Mapping[str, Callable[[Path], object]]
+#: What writes each file to the path that it is given, by the file's name; None for one that must not be there.
+Files = Mapping[str, Callable[[Path], object] | None]
 
 #: How the names of folders begin in which files are written before they are moved into place.
 UNFINISHED = ".accelsim."
@@ -129,6 +129,10 @@ def write_all(folder: Path, contents: Files) -> list[Path]:
     contents
         The files.
 
+    Returns
+    -------
+    Paths of those that were written.
+
     Raises
     ------
     AccelSimError
@@ -142,18 +146,22 @@ def write_all(folder: Path, contents: Files) -> list[Path]:
         raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(folder))) from None
     try:
         for name, write in contents.items():
-            write(unfinished / name)
+            if write:
+                write(unfinished / name)
         with _alone(folder):
             for path in files.values():
                 if path.is_dir():
                     raise AccelSimError(Fault("must be a file, but is a folder", str(path)))
             for name, path in files.items():
-                (unfinished / name).replace(path)
+                if contents[name]:
+                    (unfinished / name).replace(path)
+                else:
+                    path.unlink(missing_ok=True)
     except OSError as error:
         raise AccelSimError(Fault(f"must be a writable folder: {reason(error)}", str(folder))) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return list(files.values())
+    return [path for name, path in files.items() if contents[name]]
 
 
 def write_whole(path: Path, content: bytes | Iterable[bytes]) -> None:

@@ -1,6 +1,6 @@
 """Mutated files of every kind, and commands that are killed or run out of disk: short here, long with a profile.
 
-HYPOTHESIS_PROFILE=thorough tries 20,000 files and ends 100 commands; the figures are in docs/note.md.
+HYPOTHESIS_PROFILE=thorough tries 20,000 files and ends 100 commands.
 """
 
 from __future__ import annotations

@@ -85,6 +85,15 @@ def test_files_of_two_that_write_into_one_folder_are_not_mixed(tmp_path: Path) -
     assert not any(mixed)
 
 
+def test_a_file_of_another_run_goes(tmp_path: Path) -> None:
+    """Outputs of a run beside the result of one that was timed alone."""
+    for name in "ab":
+        (tmp_path / name).write_text("old")
+    written = files.write_all(tmp_path, {"a": lambda path: path.write_text("new"), "b": None, "c": None})
+    assert written == [tmp_path / "a"]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
+
+
 def test_what_fails_leaves_nothing_and_an_error_of_the_system_is_one_line(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_text("part")

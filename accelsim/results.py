@@ -547,9 +547,9 @@ class RunIdentity(Frozen):
     arch: str = quantity("name", "Machine")
     recipe: str = quantity("name", "Compression recipe")
     tech: str = quantity("name", "Energy table")
-    scope: list[str] | None = quantity(
+    scope: str | None = quantity(
         "names",
-        "What the energy table prices beside events: leakage, clock, DRAM standby; null where that was not kept",
+        "What the energy table prices: events, leakage, clock, DRAM standby; null where that was not kept",
         default=None,
     )
     engine: str = quantity("name", "Engine that simulated")

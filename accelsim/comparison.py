@@ -190,13 +190,9 @@ def _per_sample(summary: Summary, value: float) -> float:
     return value / (summary.samples or 1)
 
 
-def _scopes(found: Sequence[Summary]) -> set[tuple[str, tuple[str, ...] | None]]:
-    return {(one.tech, None if one.scope is None else tuple(one.scope)) for one in found}
-
-
-def _told(scope: tuple[str, ...] | None) -> str:
-    """What a table prices beside events, in words."""
-    return "not known" if scope is None else ", ".join(scope) or "nothing"
+def _scopes(found: Sequence[Summary]) -> set[tuple[str, str | None]]:
+    """Energy tables, and what each prices."""
+    return {(one.tech, one.scope) for one in found}
 
 
 def differ_in_scope(found: Sequence[Summary]) -> bool:
@@ -211,10 +207,10 @@ def unfair(found: Sequence[Summary]) -> list[str]:
     """Why figures of some runs are no fair rivals, a sentence each."""
     said = []
     if differ_in_scope(found):
-        told = "; ".join(f"{name}: {_told(scope)}" for name, scope in sorted(_scopes(found), key=str))
+        told = "; ".join(f"{name}: {scope or 'not known'}" for name, scope in sorted(_scopes(found), key=str))
         said.append(
-            f"energy tables differ in what they price beside events ({told}), so that energies of different tables "
-            "can't be compared and none is called best; --tech TABLE prices all rows by one"
+            f"energy tables differ in what they price ({told}), so that energies of different tables "
+            "can't be compared, and none has a star for them; --tech TABLE prices all rows by one"
         )
     if differ_in_batch(found):
         said.append("batches differ: figures are of whole runs unless they say that they are of a sample")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -28,11 +29,28 @@ class Fault:
 
     def __str__(self) -> str:
         place = ""
-        message, key, file = (_one_line(text) for text in (self.message, self.key, self.file))
+        message, key, file = _one_line(_cut(self.message)), _one_line(shortened(self.key)), _one_line(self.file)
         if file:
             numbers = [str(n) for n in (self.line, self.column) if n]
             place = ":".join([file, *numbers]) + ": "
         return f"{place}{key + ': ' if key else ''}{message}"
+
+
+#: Characters of a value or key that are told, of a whole message, and faults of a file.
+VALUE, MESSAGE, FAULTS = 80, 2000, 20
+#: A value as messages quote it, which is too long; its quotes count.
+_LONG = re.compile(rf"(?<!\w)(['\"])(?:(?!\1).){{{VALUE - 1},}}\1", re.DOTALL)
+
+
+def shortened(value: str, most: int = VALUE) -> str:
+    """A value, cut if it is long."""
+    return value if len(value) <= most else f"{value[: most - 3]}..."
+
+
+def _cut(message: str) -> str:
+    """A message in which long values, and the whole if it is still long, are cut."""
+    quoted = _LONG.sub(lambda found: found[0][: VALUE - 4] + "..." + found[1], message[: 8 * MESSAGE])
+    return shortened(quoted, MESSAGE)
 
 
 def _one_line(text: str) -> str:
@@ -67,11 +85,20 @@ class AccelSimError(Exception):
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults, in the order in which they were found."""
+        """All faults, in the order in which they were found; of a file's only the first ones are told."""
         return tuple(f if isinstance(f, Fault) else Fault(str(f)) for f in self.args)
 
     def __str__(self) -> str:
-        return "\n".join(str(fault) for fault in self.faults)
+        by_file: dict[str, list[Fault]] = {}
+        for fault in self.faults:
+            by_file.setdefault(fault.file, []).append(fault)
+        told = {file: [*faults[:FAULTS], *_more(file, len(faults) - FAULTS)] for file, faults in by_file.items()}
+        return "\n".join(str(fault) for faults in told.values() for fault in faults)
+
+
+def _more(file: str, count: int) -> list[Fault]:
+    """Say that a file has more faults than are told."""
+    return [Fault(f"and {count} more faults", file)] if count > 0 else []
 
 
 class ConfigError(AccelSimError, ValueError):
@@ -96,6 +123,12 @@ class UnsteadyError(AccelSimError):
 
 class ProgramError(AccelSimError, ValueError):
     """A program file or text is malformed, or `verify` rejects it."""
+
+
+class StoppedError(AccelSimError):
+    """Somebody has ended the command; exit code as shells have it."""
+
+    exit_code = 130
 
 
 class DefectError(AccelSimError, RuntimeError):
@@ -125,6 +158,7 @@ class DeadlockError(SimulationError):
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Names that are about as near to a name as the nearest one, best first, at most three; none if none is near."""
+    name = name[:VALUE]
     near = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     ratio = [difflib.SequenceMatcher(None, candidate, name).ratio() for candidate in near]
     return [candidate for candidate, r in zip(near, ratio, strict=True) if r > ratio[0] - 0.1]
@@ -132,7 +166,7 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, with the nearest known names, or all of them if none is near."""
-    names = sorted(known)
+    names, name = sorted(known), shortened(name)
     near = nearest(name, names)
     offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known are {', '.join(names) or 'none'}"
     return f"must be a known {what}, not {name!r}; {offer}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -547,9 +547,9 @@ class RunIdentity(Frozen):
     arch: str = quantity("name", "Machine")
     recipe: str = quantity("name", "Compression recipe")
     tech: str = quantity("name", "Energy table")
-    scope: list[str] | None = quantity(
+    scope: str | None = quantity(
         "names",
-        "What the energy table prices beside events: leakage, clock, DRAM standby; null where that was not kept",
+        "What the energy table prices: events, leakage, clock, DRAM standby; null where that was not kept",
         default=None,
     )
     engine: str = quantity("name", "Engine that simulated")
@@ -701,5 +701,5 @@ class RunResult(Told):
             lambda path: self.timeline.to_parquet(path, index=False),
             lambda path: self.occupancy.to_parquet(path, index=False),
         )
-        outputs: Files = {OUTPUTS: lambda path: write_arrays(path, self.outputs)} if self.outputs else {}
+        outputs: Files = {OUTPUTS: partial(write_arrays, found=self.outputs) if self.outputs else None}
         return write_all(folder, {**dict(zip(FILES, contents, strict=True)), **outputs, **(also or {})})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from accelsim.cli import output
-from accelsim.errors import Fault, ProgramError, reason
+from accelsim.errors import ProgramError
 
 
 def asm(
@@ -17,14 +17,11 @@ def asm(
 ) -> None:
     """Assemble a program from its text."""
     output.require_file(file)
-    from accelsim.isa.assembly import parse
+    from accelsim.files import read_text
+    from accelsim.isa.assembly import MAX_TEXT_BYTES, parse
     from accelsim.isa.verify import well_formed
 
-    try:
-        text = source.read_text()
-    except (OSError, ValueError) as error:
-        raise ProgramError(Fault(f"must be a readable text file: {reason(error)}", str(source))) from None
-    program = parse(text, str(source))
+    program = parse(read_text(source, MAX_TEXT_BYTES, ProgramError), str(source))
     well_formed(program, str(source))
     program.save(file)
     typer.echo(f"wrote {file}", err=True)

@@ -26,7 +26,7 @@ def dram(
     if commands:
         output.require_file(commands)
     from accelsim.config.load import load_part
-    from accelsim.isa.program import write_whole
+    from accelsim.files import write_whole
     from accelsim.memory.trace import command_lines, read_trace, run_trace
     from accelsim.report import tables
 
@@ -41,8 +41,7 @@ def dram(
             progress=lambda done, of: progress("simulating", done, of),
         )
     if commands:
-        text = "".join(f"{line}\n" for line in command_lines(run.commands))
-        write_whole(commands, text.encode())
+        write_whole(commands, (f"{line}\n".encode() for line in command_lines(run.commands)))
         typer.echo(f"wrote {commands}", err=True)
     if as_json:
         typer.echo(run.result.model_dump_json(indent=2))

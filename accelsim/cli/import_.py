@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from accelsim.cli import options, output
 from accelsim.errors import AccelSimError, Fault
+from accelsim.files import is_file, is_folder
 
 app = typer.Typer(help="Write workloads from other tools' files.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,24 +33,24 @@ def scalesim(
 ) -> None:
     """Import a SCALE-Sim topology, and the machine of its configuration."""
     output.require_folder(folder)
-    from accelsim.isa.program import write_whole
+    from accelsim.files import write_all
     from accelsim.workload.importers.scalesim import read_topology, workload_text
     from accelsim.workload.importers.scalesim_machine import machine_text, read_configuration
 
     found = read_configuration(config) if config else None
     layers = read_topology(topology, sparse=found is not None and found.sparse)
-    files = {folder / "workload.yaml": workload_text(layers)}
+    texts = {"workload.yaml": workload_text(layers)}
     if found:
-        files[folder / "arch.yaml"] = machine_text(found, [layer.shape for layer in layers.layers])
-    output.make_folder(folder)
-    for path in files:
-        output.require_file(path)
-    for path, text in files.items():
-        write_whole(path, text.encode())
+        texts["arch.yaml"] = machine_text(found, [layer.shape for layer in layers.layers])
+    for path in write_all(folder, {name: partial(_write, text) for name, text in texts.items()}):
         typer.echo(f"wrote {path}", err=True)
     for file, notes in ((topology, layers.notes), (config, found.notes if found else [])):
         for note in notes:
             typer.echo(f"{file}: {note}", err=True)
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 Folder = Annotated[
@@ -94,7 +96,7 @@ def hf(
     shape: options.Shapes = None,
 ) -> None:
     """Import a Hugging Face directory."""
-    is_kind = source.is_dir() and not (source / "workload.yaml").exists()
+    is_kind = is_folder(source) and not is_file(source / "workload.yaml")
     _require(source, is_kind=is_kind, kind="a Hugging Face directory")
     _import(source, folder, data, calibration, batch, shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -29,7 +30,12 @@ from accelsim.cli import (
     sensitivity,
     sweep,
 )
-from accelsim.errors import AccelSimError, reason
+from accelsim.errors import AccelSimError, Fault, StoppedError, reason
+
+#: Exit code of what nobody reads any more, as shells have it.
+UNREAD = 141
+#: What the system says of a file that takes no more.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EINVAL}
 
 app = typer.Typer(
     name="accelsim",
@@ -84,23 +90,53 @@ def main() -> None:
     if sys.stdout is None or sys.stderr is None:
         sys.exit(2)  # closed: there is nobody to tell
     try:
-        code = app(standalone_mode=False)
+        code = _run()
     except typer.BadParameter.__bases__ as error:  # type: ignore[misc] # UsageError, wherever this typer keeps it
         typer.echo(error.format_message(), err=True)
         sys.exit(2)
     except typer.Abort:
-        sys.exit(130)
+        code = StoppedError.exit_code
     except AccelSimError as error:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
     except MemoryError as error:
         typer.echo(f"this computer's memory must hold what is asked for, but does not: {error}".rstrip(": "), err=True)
         sys.exit(2)
-    except OSError as error:  # stdout is full or closed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush does not fail
-        typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)
+    except OSError as error:
+        if error.filename is not None:
+            typer.echo(str(Fault(f"must be a usable file: {reason(error)}", str(error.filename))), err=True)
+            sys.exit(2)
+        if error.errno not in _FULL:
+            told = f"this computer must provide what a command needs, but does not: {reason(error)}"
+            typer.echo(told, err=True)
+            sys.exit(2)
+        _silence()
+        typer.echo(f"standard output must take what is printed: {reason(error)}", err=True)  # it is full
         sys.exit(2)
+    if code == StoppedError.exit_code:  # typer's for an interrupt
+        typer.echo("interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> object:
+    """Run the command, and print the last of what it says; a reader that has gone, as `head` does, ends it unsaid."""
+    try:
+        try:
+            return app(standalone_mode=False)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except SystemExit as end:  # by typer, for the same reason
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+    _silence()
+    sys.exit(UNREAD)
+
+
+def _silence() -> None:
+    """Let nothing more be printed, so that Python's last flush does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def sensitivity(
         for path in found.save(folder):
             typer.echo(f"wrote {path}", err=True)
     if budgets and found.budgets:
-        from accelsim.isa.program import write_whole
+        from accelsim.files import write_whole
 
         write_whole(budgets, found.budgets.recipe.to_yaml().encode())
         typer.echo(f"wrote {budgets}", err=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accelsim.cli import options, output
-from accelsim.errors import AccelSimError
+from accelsim.errors import AccelSimError, StoppedError
 
 if TYPE_CHECKING:
     from accelsim.dse.search import Generation
@@ -59,7 +61,7 @@ def sweep(
     if store:
         output.require_file(store)
     asked = Sweep(file, residency=residency)
-    with contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
+    with _terminable(), contextlib.closing(pool_of(workers, scheduler)) as pool:  # before anything is written
         if folder:
             output.require_folder(folder)
             output.make_folder(folder)
@@ -74,16 +76,13 @@ def sweep(
                     report=lambda generation: progress.say(_told(generation)),
                 )
         except KeyboardInterrupt:
-            kept = (
-                f"{store} keeps what is done, and the same command goes on" if store else "nothing keeps what was done"
-            )
-            typer.echo(f"interrupted: {kept}", err=True)
-            raise
+            kept = f"{store} keeps what is done, and the same command goes on"
+            raise StoppedError(f"interrupted: {kept if store else 'nothing keeps what was done'}") from None
     if folder:
         from accelsim.report import dashboard, sources
 
-        drawn = sources.of_sweep(found.content)
-        for path in found.save(folder, dashboard.beside([drawn]) if drawn.runs else None):
+        drawn = sources.of_sweep(found.content, str(store))
+        for path in found.save(folder, dashboard.beside([drawn])):
             typer.echo(f"wrote {path}", err=True)
     if export:
         found.export(export)
@@ -92,6 +91,16 @@ def sweep(
         typer.echo(found.to_json())
     else:
         _show(found, wide=wide)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a sweep as an interrupt does, so that its workers and what they share are gone before it is."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _told(generation: Generation) -> str:

@@ -21,6 +21,7 @@ from accelsim.compiler.tiles import (
     sums_samples,
     whole_folds,
 )
+from accelsim.errors import DoesNotFitError
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -66,8 +67,19 @@ class Candidates:
 
     @classmethod
     def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
-        """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings."""
+        """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings.
+
+        Raises
+        ------
+        DoesNotFitError
+            If the datapath takes fewer inputs at once than a tile must have.
+        """
         tiles_k = list(flow.tiles_k) or halvings(flow.product.k, flow.grain, flow.most_inputs)
+        if not tiles_k:
+            raise DoesNotFitError(
+                f"layer {flow.product.name}: a weight tile must have a multiple of {flow.grain} inputs, whole groups, "
+                f"but the matrix unit of {flow.machine.name} takes at most {flow.most_inputs} at once"
+            )
         tiles_n = halvings(flow.product.n, flow.columns)
         rows = _row_tiles(flow, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
         different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order

@@ -494,12 +494,21 @@ def _explain(flows: Sequence[Dataflow]) -> None:
             resident=False,
             rows_outer=True,
         )
-        return [
+        needed = flow.footprint(one)._asdict()
+        needed["accumulator"] *= 1 + flow.partial_sums
+        has = {name: getattr(machine, name).capacity_bytes for name in needed}
+        small = [
             f"layer {product.name}: the {name} memory of {machine.name} must hold the smallest tile, {bytes_} "
-            f"bytes, but has {getattr(machine, name).capacity_bytes}"
-            for name, bytes_ in flow.footprint(one)._asdict().items()
-            if bytes_ > getattr(machine, name).capacity_bytes
+            f"bytes, but has {has[name]}"
+            for name, bytes_ in needed.items()
+            if bytes_ > has[name]
         ]
+        if small:
+            return small
+        each = ", ".join(f"{name} {bytes_} of {has[name]} bytes" for name, bytes_ in needed.items())
+        tile = f"a tile of one row, {one.tile_k} inputs and {one.tile_n} outputs"
+        place = f"the memories of {machine.name} as their banks and words lie"
+        return [f"layer {product.name}: {tile} must fit {place}, but needs at least {each}"]
 
     raise DoesNotFitError(*min(map(faults, flows), key=len))
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from accelsim.config.tree import MalformedError, parse
 from accelsim.errors import ConfigError, Fault, unknown_name
 
 #: Digits of the number of a list's item, fewer than these.
@@ -108,7 +107,6 @@ def value_of(text: str) -> Any:
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(f"must be a value of at most {MOST_CHARACTERS} characters, not of {len(text)}")
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
-        raise ConfigError(f"must be a YAML value, not {text[:60]!r}: {problem.splitlines()[0]}") from None
+        return parse(text).data
+    except MalformedError as error:
+        raise ConfigError(f"must be a YAML value, not {text[:60]!r}: {error}") from None

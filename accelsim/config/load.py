@@ -5,29 +5,27 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.scalarbool import ScalarBoolean
 
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
 from accelsim.config.dram import Part
 from accelsim.config.tech import DRAM, Technology
-from accelsim.errors import ConfigError, Fault, nearest, reason, unknown_name
+from accelsim.config.tree import MalformedError, Path_, parse
+from accelsim.errors import FAULTS, ConfigError, Fault, nearest
+from accelsim.files import is_file, read_text
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
-Path_ = tuple[int | str, ...]
 
-MAX_FILE_BYTES = 16 * 2**20
-MAX_NODES = 10**6
+#: Bytes of a file at most: a character takes about 2 us.
+MAX_FILE_BYTES = 4 * 2**20
+#: Tables that a technology extends, one through the other.
+MAX_FAMILY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,73 +56,23 @@ class Document:
 
 
 def read_yaml(path: Path) -> Document:
-    """Read a YAML 1.2 file; its size and its number of nodes are bounded, tags are not executed.
+    """Read a YAML 1.2 file; its size and what it asks for are bounded, tags are not executed.
 
     Raises
     ------
     ConfigError
         If the file is missing, too large, or not YAML with a mapping at the top.
     """
+    content = read_text(path, MAX_FILE_BYTES, ConfigError)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(Fault(f"must be UTF-8 text, but byte {error.start} is not", str(path))) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
-    if len(content) > MAX_FILE_BYTES:
-        raise ConfigError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, but is larger", str(path)))
-    try:
-        tree = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        problem = (error.problem or "not valid").splitlines()[0]
-        raise ConfigError(Fault(f"must be valid YAML: {problem}", str(path), line, column)) from None
-    except (YAMLError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        # what ruamel raises for tags on values that they don't fit, beside its own errors
-        problem = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ConfigError(Fault(f"must be valid YAML: {problem}", str(path))) from None
-    if not isinstance(tree, CommentedMap):
-        given = "an empty file" if tree is None else type(tree).__name__
+        data, marks = parse(content)
+    except MalformedError as error:
+        key = ".".join(map(str, error.path))
+        raise ConfigError(Fault(str(error), str(path), error.line, error.column, key)) from None
+    if not isinstance(data, dict):
+        given = "an empty file" if data is None else "a list" if isinstance(data, list) else "a number or text"
         raise ConfigError(Fault(f"must hold keys and values, not {given}", str(path), 1, 1))
-    marks: dict[Path_, tuple[int, int]] = {}
-    try:
-        data = _plain(tree, (), marks)
-    except (OverflowError, RecursionError):
-        raise ConfigError(Fault(f"must hold at most {MAX_NODES} values, aliases counted in full", str(path))) from None
     return Document(str(path), data, marks)
-
-
-def _plain(node: Any, path: Path_, marks: dict[Path_, tuple[int, int]]) -> Any:
-    """Turn ruamel's nodes into plain values and note where each stands."""
-    if len(marks) > MAX_NODES:
-        raise OverflowError
-    if isinstance(node, CommentedMap):
-        for key in node:
-            _note(marks, (*path, str(key)), node.lc.key, key)
-        return {str(key): _plain(value, (*path, str(key)), marks) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        for index in range(len(node)):
-            _note(marks, (*path, index), node.lc.item, index)
-        return [_plain(value, (*path, index), marks) for index, value in enumerate(node)]
-    if node is None or isinstance(node, bool):
-        return node
-    if isinstance(node, ScalarBoolean):
-        return bool(node)
-    kind = next((kind for kind in (int, float) if isinstance(node, kind)), str)
-    return kind(node)
-
-
-def _note(marks: dict[Path_, tuple[int, int]], path: Path_, place: Callable[[Any], Any], key: object) -> None:
-    """Note where a key or item stands; ruamel does not know it for tagged nodes, which lie where their parent does."""
-    try:
-        line, column = place(key)
-    except (TypeError, KeyError):
-        marks[path] = marks.get(path[:-1], (1, 1))
-    else:
-        marks[path] = (line + 1, column + 1)
 
 
 def load_model(path: Path, model: type[ModelT]) -> ModelT:
@@ -143,7 +91,10 @@ def validate(document: Document, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        raise ConfigError(*(_fault(document, model, detail) for detail in error.errors())) from None
+        found = error.errors()
+        told = [_fault(document, model, detail) for detail in found[:FAULTS]]
+        untold = [Fault(detail["msg"], document.file) for detail in found[FAULTS:]]  # are counted
+        raise ConfigError(*told, *untold) from None
 
 
 def load_machine(name_or_path: str) -> Machine:
@@ -159,6 +110,7 @@ def load_machine(name_or_path: str) -> Machine:
 
 def machine_of(document: Document, name_or_path: str) -> Machine:
     """Check what a machine's file says, or would say after a change; see `load_machine`."""
+    faults = _unknown_names(document, name_or_path)
     dram = document.data.get("dram")
     if isinstance(dram, dict) and isinstance(dram.get("part"), str):
         try:
@@ -167,19 +119,30 @@ def machine_of(document: Document, name_or_path: str) -> Machine:
             if shipped.is_path(dram["part"]):
                 raise
             raise ConfigError(*(document.fault(("dram", "part"), fault.message) for fault in error.faults)) from None
-    machine = validate(document, Machine)
-    faults = []
-    for key, kind, name in (("tech", "tech", machine.tech), ("default_recipe", "recipe", machine.default_recipe)):
-        if shipped.is_path(name):
-            target = shipped.path_of(kind, name, name_or_path)
-            if not target.is_file():
-                faults.append(document.fault((key,), f"must be a {kind} file that exists, not {name!r}"))
-        elif not shipped.is_name(kind, name):
-            what = f"{kind} or the path of a .yaml file"
-            faults.append(document.fault((key,), unknown_name(what, name, shipped.names(kind))))
+    try:
+        machine = validate(document, Machine)
+    except ConfigError as error:
+        raise ConfigError(*faults, *error.faults) from None
     if faults:
         raise ConfigError(*faults)
     return machine
+
+
+def _unknown_names(document: Document, name_or_path: str) -> list[Fault]:
+    """Faults of the technology and recipe that a machine's file names."""
+    faults = []
+    for key, kind in (("tech", "tech"), ("default_recipe", "recipe")):
+        name = document.data.get(key)
+        if not isinstance(name, str):
+            continue  # of which its model tells
+        if not shipped.is_path(name):
+            try:
+                shipped.path_of(kind, name)
+            except ConfigError as error:
+                faults += [document.fault((key,), fault.message) for fault in error.faults]
+        elif not is_file(shipped.path_of(kind, name, name_or_path)):
+            faults.append(document.fault((key,), f"must be a {kind} file that exists, not {name!r}"))
+    return faults
 
 
 def load_part(name_or_path: str, beside: str = "") -> Part:
@@ -213,8 +176,12 @@ def _technology(path: Path, extending: tuple[Path, ...]) -> Document:
         except ConfigError as error:
             raise ConfigError(*(document.fault(("base",), fault.message) for fault in error.faults)) from None
         family = (*extending, path.resolve())
+        if not is_file(target):
+            raise ConfigError(document.fault(("base",), f"must be a table's file that exists, not {base!r}"))
         if target.resolve() in family:
             raise ConfigError(document.fault(("base",), f"must be a table that does not extend this one, not {base!r}"))
+        if len(family) > MAX_FAMILY:
+            raise ConfigError(document.fault(("base",), f"must be a table that extends at most {MAX_FAMILY} others"))
         _inherit(document.data, validate(_technology(target, family), Technology))
     return document
 
@@ -224,7 +191,8 @@ def _inherit(data: dict[str, Any], base: Technology) -> None:
     entries = data.setdefault("entries", [])
     if not isinstance(entries, list):
         return
-    listed = {entry.get("operation") for entry in entries if isinstance(entry, dict)}
+    named = (entry.get("operation") for entry in entries if isinstance(entry, dict))
+    listed = {name for name in named if isinstance(name, str)}
     if data.get("dram_energy") == "currents":
         listed |= DRAM
     entries += [entry.model_dump() for entry in base.entries if entry.operation not in listed]

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from accelsim.errors import ConfigError, unknown_name
+from accelsim.files import is_file
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -37,7 +38,7 @@ def names(kind: str) -> list[str]:
 
 def is_name(kind: str, name: str) -> bool:
     """Whether a shipped file has this name."""
-    return not is_path(name) and _file(kind, name).is_file()
+    return not is_path(name) and is_file(_file(kind, name))
 
 
 @cache

@@ -244,10 +244,10 @@ class Technology(Frozen):
         return self
 
     @property
-    def scope(self) -> list[str]:
-        """What the table prices beside events: totals of tables of other scope are no fair rivals."""
+    def scope(self) -> str:
+        """What the table prices: totals of tables of other scope are no fair rivals."""
         priced = {"leakage": self.leakage, "clock": self.clock, "DRAM standby": self.dram_energy == "currents"}
-        return [name for name, there in priced.items() if there]
+        return ", ".join(["events", *(name for name, there in priced.items() if there)])
 
     def energy_pj(self, event: Event, bank_kib: float | None = None) -> float:
         """Energy of one event in picojoules; neither DRAM by currents nor what `leakage` and `clock` say.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from accelsim import api, provenance
 from accelsim.compress.recipe import Recipe
 from accelsim.config.arch import Machine
 from accelsim.config.tech import Technology
+from accelsim.files import hash_of, is_file
 from accelsim.workload.load import Workload, network_of
 from accelsim.workload.network import Network
+from accelsim.workload.tensor_files import MAX_TENSOR_FILE_BYTES
 
 #: What of a summary is not kept of a point.
 LEFT_OUT = {"counters", "layers", "provenance"}
@@ -73,13 +73,9 @@ def simulate(job: Job) -> str:
 
 def workload_hash(workload: Workload) -> str:
     """Hash of a workload and of its tensors' files, as far as they exist."""
-    files = {name: _file_hash(path) for name, path in workload.files.items() if path.is_file()}
+    there = {name: path for name, path in workload.files.items() if is_file(path)}
+    files = {name: hash_of(path, MAX_TENSOR_FILE_BYTES) for name, path in there.items()}
     return provenance.content_hash({"spec": workload.spec.model_dump(mode="json"), "files": files})
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _networks: OrderedDict[tuple[str, str, bool], api.Prepared] = OrderedDict()

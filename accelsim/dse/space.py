@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from accelsim import provenance
 from accelsim.config import shipped
-from accelsim.config.load import Document, Path_
+from accelsim.config.load import Document
+from accelsim.config.tree import Path_
 from accelsim.cost import energy
 from accelsim.cost.area import QUANTITIES
 from accelsim.dse.points import Point, points

@@ -12,11 +12,13 @@ from pydantic import model_validator
 
 from accelsim.config import shipped
 from accelsim.config.fields import follow
-from accelsim.config.load import Document, Path_, read_yaml, validate
+from accelsim.config.load import Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.tree import Path_
 from accelsim.cost.area import QUANTITIES
 from accelsim.errors import ConfigError, Fault, unknown_name
 from accelsim.fields import ROOTS, require_field
+from accelsim.files import is_file
 from accelsim.results import Summary
 
 #: What no objective may be.
@@ -293,7 +295,7 @@ def require_file(root: str, name: object, beside: str) -> None:
     if not isinstance(name, str):
         raise ConfigError(f"must be a shipped name or the path of a .yaml file, not {name!r}")
     path = shipped.path_of(root, name, beside)
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(f"must be a {root} file that exists, not {name!r}")
 
 

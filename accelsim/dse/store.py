@@ -7,13 +7,17 @@ and a power cut; whoever opens the file next finds it whole.
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from accelsim.errors import AccelSimError, Fault
+from accelsim.files import is_file, require_regular
 
 #: What tells a store from any other SQLite file, and the version of its tables.
 APPLICATION = 0x61637377
@@ -21,21 +25,31 @@ VERSION = 1
 #: Longest text that is kept of a point, and of an error.
 MAX_FIGURES = 2**20
 MAX_ERROR = 4096
+#: Bytes of a store at most, and of a text in it: 100,000 points are 400 MB.
+MAX_FILE_BYTES, MAX_LENGTH = 2**36, 2**22
+#: Whole numbers of figures are below.
+MAX_WHOLE = 2**63
 #: Seconds to wait for another process that writes.
 PATIENCE_S = 30.0
 #: Keys of one question; SQLite bounds its variables.
 _KEYS = 500
 
-_TABLES = """
-CREATE TABLE points (
+#: What a store has, word for word, and nothing else: no view is read that somebody has put in a table's place, and no
+#: trigger runs.
+_TABLES = {
+    "points": """CREATE TABLE points (
     key TEXT PRIMARY KEY,
     figures TEXT,
     error TEXT,
     inputs TEXT NOT NULL,
     CHECK ((figures IS NULL) <> (error IS NULL))
-) WITHOUT ROWID;
-CREATE TABLE inputs (sha256 TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID;
-"""
+) WITHOUT ROWID""",
+    "inputs": "CREATE TABLE inputs (sha256 TEXT PRIMARY KEY, content TEXT NOT NULL) WITHOUT ROWID",
+}
+#: Steps of SQLite's machine between two looks at the clock, and seconds that one question may take.
+_STEPS, _LONGEST_S = 100_000, 60.0
+#: Values inside each other in figures.
+_DEPTH = 8
 
 
 class Outcome(NamedTuple):
@@ -67,13 +81,20 @@ class Store:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        with self._told():
-            self._db = sqlite3.connect(path or ":memory:", timeout=PATIENCE_S, isolation_level=None)
+        self._until = math.inf
+        new = path is not None and not is_file(path)
+        if path is not None and not new:
+            require_regular(path, MAX_FILE_BYTES)
         try:
             with self._told():
+                self._db = sqlite3.connect(path or ":memory:", timeout=PATIENCE_S, isolation_level=None)
+                self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
+                self._db.set_progress_handler(self._is_late, _STEPS)
                 self._open()
         except AccelSimError:
-            self._db.close()
+            self.close()
+            if new and path is not None and is_file(path) and path.stat().st_size == 0:
+                path.unlink()  # of which nothing was kept
             raise
 
     def __enter__(self) -> Self:
@@ -84,10 +105,17 @@ class Store:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        with contextlib.suppress(AttributeError, sqlite3.Error):  # it was never open, or its disk is full
+            self._db.close()
 
     def known(self, keys: Sequence[str]) -> dict[str, Outcome]:
-        """What became of points, as far as it is known."""
+        """What became of points, as far as it is known.
+
+        Raises
+        ------
+        AccelSimError
+            If the file has anything else than figures, or an error, of one of them.
+        """
         found: dict[str, Outcome] = {}
         with self._told():
             for low in range(0, len(keys), _KEYS):
@@ -95,7 +123,21 @@ class Store:
                 marks = ",".join("?" * len(part))
                 rows = self._db.execute(f"SELECT key, figures, error FROM points WHERE key IN ({marks})", part)  # noqa: S608
                 found |= {row[0]: Outcome(*row) for row in rows}
+        for outcome in found.values():
+            self._require(outcome)
         return found
+
+    def _require(self, outcome: Outcome) -> None:
+        """Refuse what is no outcome: the file may have come from elsewhere."""
+        if outcome.figures is None and isinstance(outcome.error, str):
+            return
+        if outcome.error is None and isinstance(outcome.figures, str) and len(outcome.figures) <= MAX_FIGURES:
+            with contextlib.suppress(ValueError, RecursionError):
+                figures = json.loads(outcome.figures, parse_constant=_no_number)
+                if isinstance(figures, dict) and _is_plain(figures, _DEPTH):
+                    return
+        what = f"must have figures in JSON, or an error, of point {outcome.key[:12]}..., which it has not"
+        raise AccelSimError(Fault(what, str(self._path or "")))
 
     def add(self, outcomes: Sequence[Outcome], inputs: Mapping[str, str], contents: Mapping[str, str]) -> None:
         """Keep what became of points: all of them are on disk when this returns, or none is.
@@ -127,8 +169,13 @@ class Store:
                 )
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        """End a transaction, if SQLite has not done so itself, as it does on a full disk."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
     def __len__(self) -> int:
         with self._told():
@@ -142,9 +189,9 @@ class Store:
         try:
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if not application and not tables:
-                for statement in _TABLES.split(";"):
+            found = self._db.execute("SELECT type, name, sql FROM sqlite_master LIMIT 9").fetchall()
+            if not application and not found:
+                for statement in _TABLES.values():
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
@@ -152,15 +199,35 @@ class Store:
                 raise AccelSimError(
                     Fault(f"must be a store of sweeps of version {VERSION}, but is not", str(self._path))
                 )
+            elif sorted(found) != sorted(("table", name, statement) for name, statement in _TABLES.items()):
+                raise AccelSimError(Fault("must be a store of sweeps, with its own tables alone", str(self._path)))
             self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _is_late(self) -> bool:
+        """Whether a question takes too long; SQLite gives it up then."""
+        return time.monotonic() > self._until
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """Say in one line what SQLite complains of."""
+        """Say in one line what SQLite complains of, and of what takes too long."""
+        self._until = time.monotonic() + PATIENCE_S + _LONGEST_S
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise AccelSimError(Fault(f"must be a writable store of sweeps: {error}", str(self._path or ""))) from None
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _is_plain(value: object, depth: int) -> bool:
+    """Whether a value is made of mappings, names, numbers, flags and absent ones."""
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in value.values())
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < MAX_WHOLE
+    return value is None or isinstance(value, str | bool | float)

@@ -90,7 +90,7 @@ class Results(Told):
         }
         for name in QUANTITIES:
             columns[name] = [case.quantities.get(name) for case in self.cases]
-        columns |= {str(name): _known(figures[name]) for name in figures if name not in columns}
+        columns |= {str(name): _known(figures[name]) for name in figures if str(name) not in columns}
         frame = pd.DataFrame(columns)
         frame["pareto"] = pareto(frame, spec)
         frame["error"] = [outcome.error for outcome in self.outcomes]
@@ -248,4 +248,5 @@ def _known(figures: pd.Series[Any]) -> NDArray[Any]:
     found: NDArray[Any] = figures.to_numpy(copy=True)
     if found.dtype == object:
         found[figures.isna().to_numpy()] = None
+        found[:] = _column(found.tolist())  # of figures that a store has from elsewhere
     return found

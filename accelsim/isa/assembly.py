@@ -23,6 +23,7 @@ A `.function` is one of map, reduce and move, with its operation and types by na
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from accelsim.config.load import wording
-from accelsim.errors import Fault, ProgramError, unknown_name
+from accelsim.errors import FAULTS, Fault, ProgramError, unknown_name
 from accelsim.formats.storage import FORMATS
 from accelsim.isa import descriptors, functions
 from accelsim.isa.descriptors import DIMENSIONS, SCALARS, VECTORS, Descriptor
@@ -42,6 +43,8 @@ from accelsim.isa.program import Header, Program
 
 BYTES_A_LINE = 57
 MAX_IMAGE_BYTES = 2**34
+#: Characters of a text at most, and of an integer: of a line of instructions about ten times as many bytes are kept.
+MAX_TEXT_BYTES, MAX_DIGITS = 2**27, 32
 
 #: Operands that are written as a memory's name.
 _MEMORIES = {"memory", "other_memory", "result_memory"}
@@ -137,13 +140,14 @@ def parse(text: str, file: str = "") -> Program:
     """
     draft = _Draft()
     faults: list[Fault] = []
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text), start=1):
         code = line.strip() if line.startswith(".header") else line.split(";", 1)[0].strip()
         if code:
             try:
                 draft.add(code)
             except _WordError as error:
-                faults.append(Fault(str(error), file, number, line.index(code) + 1 + error.offset))
+                message = str(error) if len(faults) < FAULTS else ""  # are counted
+                faults.append(Fault(message, file, number, line.index(code) + 1 + error.offset))
     if draft.header is None:
         faults.append(Fault("must have a valid .header line", file))
     if len(draft.image) != draft.size:
@@ -201,9 +205,11 @@ class _Draft:
 
 def _integer(text: str, low: int, high: int, what: str) -> int:
     try:
-        value = int(text)
+        value = int(text[: MAX_DIGITS + 1])
     except ValueError:
         raise _WordError(f"{what} must be an integer, not {text!r}") from None
+    if len(text) > MAX_DIGITS:
+        raise _WordError(f"{what} must have at most {MAX_DIGITS} digits, not {len(text)}")
     if not low <= value <= high:
         raise _WordError(f"{what} must be {low} to {high}, not {value}")
     return value

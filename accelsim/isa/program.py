@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,6 +20,7 @@ from accelsim.config.load import wording
 from accelsim.config.model import NAME, Frozen, quantity
 from accelsim.config.operands import OPERANDS, OperandType, PlainType
 from accelsim.errors import Fault, ProgramError, reason
+from accelsim.files import require_regular, write_whole
 from accelsim.formats.operands import unpack_rows
 from accelsim.isa import descriptors, functions
 from accelsim.isa.computations import Computation
@@ -330,7 +329,7 @@ class Program:
 
         Raises
         ------
-        ProgramError
+        AccelSimError
             If the file can't be written.
         """
         envelope = Envelope(format=FORMAT, sha256=self.digest, header=self.header)
@@ -389,9 +388,8 @@ _SIZES = (INSTRUCTION.itemsize, WORD_BYTES * descriptors.FIELDS, WORD_BYTES * fu
 
 def _read(path: Path) -> tuple[tuple[NDArray[np.uint8], ...], str]:
     """Tensors and envelope of a program file, as far as safetensors can tell."""
+    require_regular(path, MAX_FILE_BYTES, ProgramError)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ProgramError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {path.stat().st_size}", str(path)))
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if METADATA not in metadata or set(file.keys()) != {*_TENSORS}:
@@ -405,29 +403,3 @@ def _read(path: Path) -> tuple[tuple[NDArray[np.uint8], ...], str]:
         raise ProgramError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
     except SafetensorError as error:
         raise ProgramError(Fault(f"must be a whole safetensors file: {error}", str(path))) from None
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and move it into place, so that nobody ever sees a part of it.
-
-    Raises
-    ------
-    ProgramError
-        If the folder or the file can't be written.
-    """
-    try:
-        path = path.resolve()  # a link stays, what it points to is written
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".accelsim.")
-    except (OSError, ValueError) as error:
-        raise ProgramError(Fault(f"must be in a writable folder: {reason(error)}", str(path))) from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(path)
-    except OSError as error:
-        raise ProgramError(Fault(f"must be a writable file: {reason(error)}", str(path))) from None
-    finally:
-        Path(name).unlink(missing_ok=True)

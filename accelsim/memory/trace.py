@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from accelsim.config.dram import Part
 from accelsim.config.model import Frozen, quantity
-from accelsim.errors import AccelSimError, Fault, nearest, reason
+from accelsim.errors import AccelSimError, Fault, nearest
+from accelsim.files import opened
 from accelsim.kernels import dram as kernel
 from accelsim.kernels import dram_records as record
 from accelsim.memory.activity import Activity
@@ -25,6 +28,10 @@ Progress = Callable[[int, int], None]
 
 MAX_REQUESTS = 10**8
 MAX_CYCLE = 2**40
+#: Refreshes that a trace waits for, which take up to a microsecond each to simulate.
+MAX_REFRESHES = 10**7
+#: Bytes of a trace's file, and commands that are kept: of each eight numbers, and as many bytes of text.
+MAX_FILE_BYTES, MAX_COMMANDS = 2**33, 2**22
 #: Characters of a line, so that no endless line is read into memory.
 MAX_LINE = 256
 HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]+")
@@ -68,27 +75,30 @@ def read_trace(path: Path, part: Part) -> Trace:
     AccelSimError
         With the first line that is not a request of the part.
     """
-    address: list[int] = []
-    write: list[bool] = []
-    cycle: list[int] = []
-    try:
-        with path.open(encoding="ascii", errors="surrogateescape") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
-                words = line.split()
-                if fault := _no_text(line) or _no_request(line, words, part):
-                    raise AccelSimError(Fault(fault[1], str(path), number, fault[0]))
-                if not words:
-                    continue
-                if len(address) == MAX_REQUESTS:
-                    raise AccelSimError(Fault(f"must hold at most {MAX_REQUESTS} requests", str(path), number))
-                address.append(int(words[0], 16))
-                write.append(words[1] == "WRITE")
-                cycle.append(int(words[2]))
-    except (OSError, ValueError) as error:
-        raise AccelSimError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
+    address, write, cycle = array("q"), array("b"), array("q")
+    with (
+        opened(path, MAX_FILE_BYTES) as raw,
+        io.TextIOWrapper(raw, encoding="ascii", errors="surrogateescape") as file,
+    ):
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), ""), 1):
+            words = line.split()
+            if fault := _no_text(line) or _no_request(line, words, part):
+                raise AccelSimError(Fault(fault[1], str(path), number, fault[0]))
+            if not words:
+                continue
+            if len(address) == MAX_REQUESTS:
+                raise AccelSimError(Fault(f"must hold at most {MAX_REQUESTS} requests", str(path), number))
+            address.append(int(words[0], 16))
+            write.append(words[1] == "WRITE")
+            cycle.append(int(words[2]))
     if not address:
         raise AccelSimError(Fault("must hold at least one request, but is empty", str(path)))
     return Trace(np.array(address, np.int64), np.array(write, np.bool_), np.array(cycle, np.int64))
+
+
+def last_cycle(part: Part) -> int:
+    """Last cycle of which requests may be: ranks are refreshed until then."""
+    return min(MAX_CYCLE, MAX_REFRESHES * part.timing.trefi // (part.ranks * part.system.channels))
 
 
 def _no_text(line: str) -> tuple[int, str] | None:
@@ -115,8 +125,8 @@ def _no_request(line: str, words: list[str], part: Part) -> tuple[int, str] | No
         near = nearest(words[1], ["READ", "WRITE"])
         wrong = 1
         message = f"must be READ or WRITE, not {words[1]!r}" + (f"; did you mean {near[0]}?" if near else "")
-    elif not words[2].isdecimal() or int(words[2]) > MAX_CYCLE:
-        wrong, message = 2, f"cycle must be an integer from 0 to 2^40, not {words[2]!r}"
+    elif not words[2].isdecimal() or int(words[2]) > last_cycle(part):
+        wrong, message = 2, f"cycle must be an integer from 0 to {last_cycle(part)}, not {words[2]!r}"
     if not message:
         return None
     return 1 + [word.start() for word in re.finditer(r"\S+", line)][wrong], message
@@ -253,10 +263,21 @@ class _Log:
     def __init__(self, dram: Dram) -> None:
         self._dram = dram
         self._taken: list[Int64] = []
+        self._count = 0
 
     def take(self) -> None:
-        """Empty the logs."""
-        self._taken += [self._dram.take_log(number) for number in range(self._dram.channel.size)]
+        """Empty the logs.
+
+        Raises
+        ------
+        AccelSimError
+            If there are more commands than memory is taken for.
+        """
+        new = [self._dram.take_log(number) for number in range(self._dram.channel.size)]
+        self._taken += new
+        self._count += sum(map(len, new))
+        if self._count > MAX_COMMANDS:
+            raise AccelSimError(f"a trace whose commands are kept must have at most {MAX_COMMANDS} of them")
 
     def commands(self) -> Int64:
         """All commands by clock and channel; see `TraceRun`."""
@@ -266,8 +287,17 @@ class _Log:
 
 def command_lines(commands: Int64) -> Iterator[str]:
     """Commands as text: clock, name, channel, rank, bank group, bank, row and column."""
-    for clock, command, *place in commands.tolist():
-        yield f"{clock} {COMMANDS[command]} {' '.join(map(str, place))}"
+    for low in range(0, len(commands), LOG_ROOM):  # numbers of Python's take five times as many bytes
+        for clock, command, *place in commands[low : low + LOG_ROOM].tolist():
+            yield f"{clock} {COMMANDS[command]} {' '.join(map(str, place))}"
+
+
+def _hash(commands: Int64) -> str:
+    """Hash of the commands' text, without a last line end."""
+    digest = hashlib.sha256()
+    for number, line in enumerate(command_lines(commands)):
+        digest.update(f"{chr(10) if number else ''}{line}".encode())
+    return digest.hexdigest()
 
 
 def _result(
@@ -284,7 +314,6 @@ def _result(
     def percentile(share: float) -> int | None:
         return int(ordered[int(share * (ordered.size - 1))]) if ordered.size else None
 
-    text = None if commands is None else "\n".join(command_lines(commands))
     return TraceResult(
         config=part.name,
         case=case,
@@ -323,7 +352,7 @@ def _result(
         **_energies(part, done, moved),
         active_cycles=done.active_clocks,
         idle_cycles=done.precharged_clocks,
-        cmdtrace_sha256_16=None if text is None else hashlib.sha256(text.encode()).hexdigest()[:16],
+        cmdtrace_sha256_16=None if commands is None else _hash(commands)[:16],
     )
 
 

@@ -72,5 +72,7 @@ def energy(comparison: Comparison) -> Table:
 
 
 def told(comparison: Comparison) -> str:
-    """What a star says."""
+    """What a star says, or why there is none."""
+    if all(row.pareto is None for row in comparison.rows):
+        return "no stars: what energy tables price differs"
     return f"* no other row is at least as good in {', '.join(comparison.objectives)}, and better in one"

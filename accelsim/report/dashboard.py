@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from accelsim.comparison import differ_in_batch, unfair
+from accelsim.errors import shortened
 from accelsim.files import Files, write_all
 from accelsim.report import figures, held
 from accelsim.report.below import Below
@@ -27,6 +28,8 @@ from accelsim.units import si
 
 #: Runs that have charts of their own, layers and units; all are in the charts of many.
 DETAILED = figures.SINGLE
+#: Errors of a sweep that a page has, and characters of each.
+ERRORS, LONGEST = 20, 400
 #: Pairs of a sweep's objectives that have a chart.
 PAIRS = 6
 
@@ -63,6 +66,26 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
     """HTML of results, each of a run or of a comparison."""
     runs = [run for source in sources for run in source.runs]
     built = _Page()
+    others = [run for run in runs if not isinstance(run, Swept)]  # which have objectives of their own
+    sections = _charts(built, sources, runs, others) if runs else []
+    sections += _failed(sources)
+    sections += [_section("Runs", "", _table(runs))] if runs else []
+    sections.append(_section("Provenance", "", _provenance(sources, others)))
+    filled = {
+        "title": _text(title),
+        "style": _part("page.css"),
+        "headline": _headline(runs) if runs else "<p>There is no point that could be simulated.</p>",
+        "body": "\n".join(sections),
+        "plotly": get_plotlyjs(),
+        "specs": "[" + ",".join(built.specs) + "]",
+        "script": _part("page.js"),
+    }
+    # in one pass, so that nothing which was filled in is taken for a place
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], _part("page.html"))
+
+
+def _charts(built: _Page, sources: Sequence[Source], runs: Sequence[Summary], others: Sequence[Summary]) -> list[str]:
+    """Sections of charts of runs, of which there is at least one; `others` are those that are no points of sweeps."""
     below = Below.of(runs)
     sections = [
         _section("Roofline", f"{_points(runs)} {below.told}".strip(), _rooflines(built, runs, below)),
@@ -76,7 +99,6 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
     if layered and len(runs) <= figures.SINGLE:
         told = "Above 1 the array, below it the DRAM takes longer at its roof."
         sections.append(_section("Balance", told, built.chart(figures.balance(layered), 440)))
-    others = [run for run in runs if not isinstance(run, Swept)]  # which have objectives of their own
     if figures.judged(others)[0] and len(others) > 1:
         told = "Grey: another one costs no more and loses no more. Size: stored bits."
         sections.append(_section("Energy against quality", told, built.chart(figures.pareto(others))))
@@ -89,18 +111,7 @@ def page(sources: Sequence[Source], title: str = "accelsim") -> str:
         sections.append(
             _section("First tiles", f"The first {figures.SHOWN} instructions.", built.views("result", shown))
         )
-    sections += [_section("Runs", "", _table(runs)), _section("Provenance", "", _provenance(sources, others))]
-    filled = {
-        "title": _text(title),
-        "style": _part("page.css"),
-        "headline": _headline(runs),
-        "body": "\n".join(sections),
-        "plotly": get_plotlyjs(),
-        "specs": "[" + ",".join(built.specs) + "]",
-        "script": _part("page.js"),
-    }
-    # in one pass, so that nothing which was filled in is taken for a place
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: filled[place[1]], _part("page.html"))
+    return sections
 
 
 def _part(name: str) -> str:
@@ -239,6 +250,25 @@ def _figure(point: Swept, name: str) -> float | None:
     """A figure of a point: one of those that it is judged by, or one that all have."""
     found = point.judged[name] if name in point.judged else getattr(point, name, None)
     return None if found is None else float(found)
+
+
+def _failed(sources: Sequence[Source]) -> list[str]:
+    """Points of each sweep that could not be simulated, by why."""
+    sections = []
+    for sought in (source.sought for source in sources if source.sought):
+        count = sum(times for _, times in sought.failed)
+        if not count and sought.points:
+            continue
+        few = "" if len(sought.failed) <= ERRORS else f" Those of the {ERRORS} errors that most points have."
+        told = f"{count:,} of {sought.points:,} points.{few}"
+        rows = "".join(
+            f'<tr><td class=number data-value="{times}">{times:,}</td>{_cell(shortened(error, LONGEST))}</tr>'
+            for error, times in sought.failed[:ERRORS]
+        )
+        head = "<thead><tr><th tabindex=0>points</th><th tabindex=0>error</th></tr></thead>"
+        table = f"<div class=scroll><table>{head}<tbody>{rows}</tbody></table></div>" if rows else ""
+        sections.append(_section(f"Points of {sought.name} that failed", told, table))
+    return sections
 
 
 def _bars(sources: Sequence[Source]) -> str:

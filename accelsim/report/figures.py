@@ -37,6 +37,11 @@ WIDE_ROW, ROW, FEW_ROWS, LANE = 38, 26, 16, 110
 SHOWN = 400
 
 
+def safe(text: object) -> str:
+    """A name as charts show it: plotly takes some of HTML in any text, links among it."""
+    return html.escape(str(text), quote=False)
+
+
 def moved_bytes(figures: Figures, level: Level) -> int:
     """Bytes that a layer moved at a level."""
     moved = figures.bytes
@@ -113,9 +118,9 @@ def _points(figure: go.Figure, layers: Sequence[_Point], scatter: type, told: st
                 x=[point.x for point in mine],
                 y=[point.y for point in mine],
                 mode="markers+text" if len(layers) <= FEW else "markers",
-                text=[point.layer.name for point in mine],
+                text=[safe(point.layer.name) for point in mine],
                 textposition="bottom center",
-                name=label(mine[0].run),
+                name=safe(label(mine[0].run)),
                 marker={
                     "color": [palette.colour(palette.BOUNDS, point.layer.roofline.bound) for point in mine],
                     "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
@@ -192,8 +197,9 @@ def _told(run: Summary, layer: LayerResult) -> str:
     """What a point says when it is pointed at."""
     balance = layer.roofline.balance if layer.macs.dense else None
     return (
-        f"<b>{layer.name}</b> of {label(run)}<br>{' x '.join(map(str, layer.shape))}, {layer.cycles:,} cycles, "
-        f"{layer.energy_pj.total / 1e6:,.2f} uJ<br>bound by {layer.roofline.bound}, {_use(layer)}"
+        f"<b>{safe(layer.name)}</b> of {safe(label(run))}<br>{' x '.join(map(str, layer.shape))}, "
+        f"{layer.cycles:,} cycles, {layer.energy_pj.total / 1e6:,.2f} uJ<br>"
+        f"bound by {safe(layer.roofline.bound)}, {_use(layer)}"
         + (f", balance {balance:.2f}" if balance is not None else "")
     )
 
@@ -252,10 +258,10 @@ def _line(
             x=x,
             y=y,
             mode="lines",
-            name=roof if len(roof) <= ROOF_NAME else f"...{roof[3 - ROOF_NAME :]}",
+            name=safe(roof if len(roof) <= ROOF_NAME else f"...{roof[3 - ROOF_NAME :]}"),
             line={"color": palette.ROOF, "width": 1.5 if scatter is go.Scatter else 2.5, "dash": dash},
             hovertemplate="%{meta}<extra></extra>",
-            meta=roof,
+            meta=safe(roof),
             opacity=0.9,
             showlegend=named,
         )
@@ -351,7 +357,7 @@ def _row_name(names: Sequence[str]) -> str:
         rest = f" +{len(names) - 1}" if len(names) > 1 else ""
         room = ROW_NAME - len(rest)
         whole = (names[0] if len(names[0]) <= room else f"{names[0][: room - 3]}...") + rest
-    return html.escape(whole)
+    return safe(whole)
 
 
 def _of_graph(layer: LayerResult) -> str:
@@ -359,11 +365,11 @@ def _of_graph(layer: LayerResult) -> str:
     moved = moved_bytes(layer, "dram")
     held = textwrap.wrap(", ".join(layer.nodes[:NAMED_NODES]), HELD, break_on_hyphens=False) if layer.nodes else []
     more = f" and {len(layer.nodes) - NAMED_NODES} more" if len(layer.nodes) > NAMED_NODES else ""
-    holds = f"<br>holds {'<br>'.join(map(html.escape, held))}{more}" if held else ""
+    holds = f"<br>holds {'<br>'.join(map(safe, held))}{more}" if held else ""
     return (
-        f"<b>{html.escape(layer.name)}</b>, {' x '.join(map(str, layer.shape))}<br>"
+        f"<b>{safe(layer.name)}</b>, {' x '.join(map(str, layer.shape))}<br>"
         f"{layer.cycles:,} cycles, {layer.energy_pj.total / 1e6:,.2f} uJ, {moved / 1e3:,.1f} kB of DRAM<br>"
-        f"bound by {html.escape(layer.roofline.bound)}, {_use(layer)}{holds}"
+        f"bound by {safe(layer.roofline.bound)}, {_use(layer)}{holds}"
     )
 
 
@@ -393,13 +399,13 @@ def _stacked(names: list[str], parts: list[dict[str, float]], title: str, ticks:
                     name=component,
                     marker_color=colour,
                     customdata=shares,
-                    hovertext=names,
+                    hovertext=[safe(name) for name in names],
                     hovertemplate=f"%{{hovertext}}<br>{component}: "
                     "%{y:,.3f} uJ, %{customdata:.1f} %<extra></extra>",
                 )
             )
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(type="category", labelalias=dict(zip(places, ticks or names, strict=True)))
+    figure.update_xaxes(type="category", labelalias=dict(zip(places, map(safe, ticks or names), strict=True)))
     figure.update_yaxes(title=title)
     return styled(figure, above=True)
 
@@ -414,16 +420,16 @@ def unit_cycles(run: Summary) -> go.Figure:
         if any(values):
             figure.add_trace(
                 go.Bar(
-                    y=list(units),
+                    y=[safe(unit) for unit in units],
                     x=values,
                     orientation="h",
-                    name=state,
+                    name=safe(state),
                     marker_color=palette.colour(palette.STATES, state),
                     customdata=[
                         100 * n / unit["total"] if unit["total"] else 0
                         for n, unit in zip(values, units.values(), strict=True)
                     ],
-                    hovertemplate=f"%{{y}}<br>{state}: %{{x:,}} cycles, %{{customdata:.1f}} %<extra></extra>",
+                    hovertemplate=f"%{{y}}<br>{safe(state)}: %{{x:,}} cycles, %{{customdata:.1f}} %<extra></extra>",
                 )
             )
     figure.update_layout(barmode="stack")
@@ -439,10 +445,10 @@ def balance(runs: Sequence[Summary]) -> go.Figure:
         known = [layer for layer in run.layers if layer.roofline.balance]
         figure.add_trace(
             go.Scatter(
-                x=[layer.name for layer in known],
+                x=[safe(layer.name) for layer in known],
                 y=[layer.roofline.balance for layer in known],
                 mode="markers",
-                name=label(run),
+                name=safe(label(run)),
                 legendrank=number,
                 marker={
                     "symbol": palette.SYMBOLS[number % len(palette.SYMBOLS)],
@@ -473,7 +479,7 @@ def judged(runs: Sequence[Summary]) -> tuple[list[Judged], str]:
         title = tasks[0][1].title
         sign = -1 if tasks[0][1].lower_is_better else 1  # more is better in the figure
         title = f"-{title}" if sign < 0 else title
-        return [Judged(run, sign * task.in_unit) for run, task in tasks if task.title == tasks[0][1].title], title
+        return [Judged(run, sign * task.in_unit) for run, task in tasks if task.title == tasks[0][1].title], safe(title)
     noise = [Judged(run, run.quality.sqnr_db) for run in runs if run.quality and run.quality.sqnr_db is not None]
     return noise, "SQNR, dB"
 
@@ -507,7 +513,7 @@ def pareto(runs: Sequence[Summary]) -> go.Figure:
                 x=[cost(one) for one in mine],
                 y=[one.quality for one in mine],
                 mode=("markers" if flag else "lines+markers") + ("+text" if len(known) <= FEW else ""),
-                text=[one.run.recipe for one in mine],
+                text=[safe(one.run.recipe) for one in mine],
                 textposition="top center",
                 name=name,
                 line={"color": colour, "width": 1, "dash": "dot"},
@@ -527,7 +533,7 @@ def pareto(runs: Sequence[Summary]) -> go.Figure:
 
 def _judgement(run: Summary) -> str:
     return (
-        f"<b>{label(run)}</b><br>{run.cycles:,} cycles, {run.compression.stored_bits / 1e3:,.1f} kbit stored, "
+        f"<b>{safe(label(run))}</b><br>{run.cycles:,} cycles, {run.compression.stored_bits / 1e3:,.1f} kbit stored, "
         f"{run.compression.ratio:.1f} times fewer than float32"
     )
 
@@ -556,7 +562,7 @@ def objectives(points: Sequence[Swept], sought: Sought, x: Objective, y: Objecti
                 x=[point.judged[x.figure] for point in mine],
                 y=[point.judged[y.figure] for point in mine],
                 mode=mode,
-                name=name,
+                name=safe(name),
                 line={"color": colour, "width": 1, "dash": "dot"},
                 marker={
                     "color": colour,
@@ -565,7 +571,8 @@ def objectives(points: Sequence[Swept], sought: Sought, x: Objective, y: Objecti
                     "line": {"width": 1, "color": "rgba(90,90,90,0.8)"},
                 },
                 customdata=[_judgement(point) for point in mine],
-                hovertemplate=f"%{{customdata}}<br>{x.figure} %{{x:,.6~g}}<br>{y.figure} %{{y:,.6~g}}<extra></extra>",
+                hovertemplate=f"%{{customdata}}<br>{safe(x.figure)} %{{x:,.6~g}}<br>{safe(y.figure)} %{{y:,.6~g}}"
+                "<extra></extra>",
             )
         )
     figure.update_xaxes(title=_axis(x), type=_scale(known, x), exponentformat="power")
@@ -591,7 +598,7 @@ def search(sought: Sought) -> go.Figure:
 
 
 def _axis(one: Objective) -> str:
-    return f"{one.figure}, {'more' if one.goal == 'maximise' else 'less'} is better"
+    return f"{safe(one.figure)}, {'more' if one.goal == 'maximise' else 'less'} is better"
 
 
 def _scale(points: Sequence[Swept], one: Objective) -> str:
@@ -608,7 +615,7 @@ def compression(runs: Sequence[Summary]) -> go.Figure:
             x=[one.run.compression.ratio for one in known],
             y=[one.quality for one in known],
             mode="markers+text" if len(known) <= FEW else "markers",
-            text=[one.run.recipe for one in known],
+            text=[safe(one.run.recipe) for one in known],
             textposition="top center",
             showlegend=False,
             marker={
@@ -636,7 +643,7 @@ def timeline(frame: pd.DataFrame, shown: int = SHOWN) -> go.Figure:
         if mine.empty:
             continue
         told = [
-            f"<b>{opcode}</b> of {layer}<br>cycles {start:,} to {free:,}, results at {end:,}"
+            f"<b>{safe(opcode)}</b> of {safe(layer)}<br>cycles {start:,} to {free:,}, results at {end:,}"
             for opcode, layer, start, free, end in zip(
                 *(mine[name] for name in ("opcode", "layer", "start", "free", "end")), strict=True
             )

@@ -190,7 +190,8 @@ def dram(run: TraceRun) -> list[Table]:
         ("row hits", f"{100 * r.row_hit_rate:.2f} %" if r.row_hit_rate is not None else "-"),
         (
             "energy",
-            "-" if r.E_tot_pJ is None else f"{r.E_tot_pJ / 1e6:,.3f} uJ, {r.pJ_per_32b_total:,.1f} pJ a 32-bit word",
+            ("-" if r.E_tot_pJ is None else f"{r.E_tot_pJ / 1e6:,.3f} uJ")
+            + ("" if r.pJ_per_32b_total is None else f", {r.pJ_per_32b_total:,.1f} pJ a 32-bit word"),
         ),
     ]
     tables = [Table("DRAM", ("figure", "value"), facts, frozenset({0, 1}))]

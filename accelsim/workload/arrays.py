@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 
 from accelsim.computer import memory_bytes
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.files import hash_of, require_regular
 
-#: Most arrays of a file.
-MAX_ARRAYS = 1000
+#: Most bytes and most arrays of a file.
+MAX_BYTES, MAX_ARRAYS = 2**36, 1000
 
 
 def read_arrays(path: Path) -> tuple[Mapping[str, NDArray[Any]], str]:
@@ -32,12 +32,12 @@ def read_arrays(path: Path) -> tuple[Mapping[str, NDArray[Any]], str]:
     WorkloadError
         If it is no whole file of arrays of numbers, or they don't fit in this computer's memory.
     """
+    require_regular(path, MAX_BYTES, WorkloadError)
     try:
         with zipfile.ZipFile(path) as archive:
             members = _names(archive, path)
             found = {member.removesuffix(".npy"): _array(archive, member, path) for member in members}
-        with path.open("rb") as stream:
-            return found, hashlib.file_digest(stream, "sha256").hexdigest()
+        return found, hash_of(path, MAX_BYTES, WorkloadError)
     except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, WorkloadError):
             raise

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, nearest, reason
+from accelsim.files import read_bytes
 from accelsim.golden.task import Classification, Embeddings, Language, Regression, Task, next_tokens
 from accelsim.graph.element import Integer, Plain
 from accelsim.graph.graph import Graph
@@ -85,12 +86,10 @@ def read_text(path: Path, graph: Graph, texts: Texts) -> Data:
         If the file is no text, or has fewer tokens than one window.
     """
     length = graph[graph.inputs[0]].shape[1]
+    raw = read_bytes(path, MAX_TEXT_BYTES, WorkloadError)
     try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise WorkloadError(Fault(f"must be at most {MAX_TEXT_BYTES} bytes of text", str(path)))
-        raw = path.read_bytes()
         ids = texts.ids(raw.decode())
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise WorkloadError(Fault(f"must be a readable text: {reason(error)}", str(path))) from None
     count = len(ids) // length
     if not count:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import Field, StringConstraints, model_validator
 
 from accelsim.computer import memory_bytes
-from accelsim.config.load import Document, Path_
+from accelsim.config.load import Document
 from accelsim.config.model import NAME, Frozen, quantity
+from accelsim.config.tree import Path_
 from accelsim.errors import AccelSimError, WorkloadError, unknown_name
 from accelsim.formats.ggml import LAYOUTS, BlockTensor, Ggml, GgmlName
 from accelsim.formats.storage import Storage

@@ -25,6 +25,8 @@ from accelsim.graph.ops.window import Window
 #: Largest side of a layer as it is described, and sides of its matrix product: rows M, and inputs K or outputs N.
 MAX_SIDE = 2**20
 MAX_ROWS = 2**31 - 1
+#: Layers of a network at most, each of which takes a millisecond and ten values of a file.
+MAX_LAYERS = 2**13
 
 
 class Shape(NamedTuple):

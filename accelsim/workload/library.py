@@ -6,7 +6,6 @@ which the files of the network alone are unpacked, after its hash was found to b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accelsim.errors import AccelSimError, Fault, reason, unknown_name
+from accelsim.files import hash_of
 
 #: Record of where a network is from, beside its files.
 RECORD = "source.json"
@@ -28,6 +28,8 @@ RECORD = "source.json"
 PATIENCE_S = 1800
 #: Bytes that are copied at once.
 _PART = 2**20
+#: Bytes of a package at most.
+MAX_PACKAGE_BYTES = 2**32
 
 
 class Known(NamedTuple):
@@ -175,8 +177,7 @@ def _wheel(known: Known, given: Path | None) -> Iterator[Path]:
 
 def _require_hash(package: Path, known: Known) -> None:
     """Refuse a package that is not the known one."""
-    with package.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hash_of(package, MAX_PACKAGE_BYTES)
     if digest != known.sha256:
         text = f"must be {known.package} {known.version}, of SHA-256 {known.sha256}, not {digest}"
         raise AccelSimError(Fault(text, str(package)))

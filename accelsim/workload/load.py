@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +15,11 @@ from pydantic import model_validator
 from accelsim import provenance
 from accelsim.config import shipped
 from accelsim.config.fields import changed
-from accelsim.config.load import Document, Path_, read_yaml, validate
+from accelsim.config.load import MAX_FILE_BYTES, Document, read_yaml, validate
 from accelsim.config.model import NAME, Frozen, Integer, quantity
+from accelsim.config.tree import Path_
 from accelsim.errors import AccelSimError, Fault, WorkloadError, unknown_name
+from accelsim.files import hash_of, is_file
 from accelsim.golden.task import Regression, Task
 from accelsim.graph.graph import Graph
 from accelsim.graph.rewrite import with_samples
@@ -27,6 +28,7 @@ from accelsim.workload.assemble import PREVIOUS, MisfitError, assemble, readings
 from accelsim.workload.data import classification, no_class, with_drawn
 from accelsim.workload.graph_file import GraphSpec, read_graph
 from accelsim.workload.layer import (
+    MAX_LAYERS,
     MAX_ROWS,
     MAX_SIDE,
     BatchNormSpec,
@@ -111,6 +113,13 @@ class WorkloadSpec(Frozen):
         min_length=1, max_length=3,
     )  # fmt: skip
     layers: list[LayerSpec] = quantity("layers", "The layers, in the order of execution", min_length=1)
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> WorkloadSpec:
+        count = self.repeats * len(self.layers)
+        if count > MAX_LAYERS:
+            raise ValueError(f"layers must be at most {MAX_LAYERS} in all repeats, not {count}")
+        return self
 
     @model_validator(mode="after")
     def _names_differ(self) -> WorkloadSpec:
@@ -209,8 +218,12 @@ class Workload:
 def read_workload(name_or_path: str) -> Workload:
     """Read and check a workload file, tensors apart; see `read_network`."""
     path = shipped.path_of("workload", name_or_path)
+    path = path / "workload.yaml" if is_file(path / "workload.yaml") else path
+    if is_file(path) and path.suffix.lower() not in {".yaml", ".yml"}:
+        what = "must be a workload's .yaml file, as accelsim import writes one of a network of other tools"
+        raise WorkloadError(Fault(what, str(path)))
     document = read_yaml(path)
-    return workload_of(path, document, hashlib.sha256(path.read_bytes()).hexdigest())
+    return workload_of(path, document, hash_of(path, MAX_FILE_BYTES, WorkloadError))
 
 
 def workload_of(path: Path, document: Document, sha256: str) -> Workload:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import AccelSimError, ConfigError, Fault, WorkloadError
+from accelsim.files import is_file, is_folder
 from accelsim.graph.value import Shape
 from accelsim.workload import library
 from accelsim.workload.arrays import read_arrays
@@ -71,7 +72,7 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
         raise ConfigError(f"{asked.name} must be brought to this computer first: accelsim get {asked.name}")
     name = asked.name if path else None
     path = path or Path(asked.name)
-    if path.is_dir() and (path / "workload.yaml").is_file():
+    if is_file(path / "workload.yaml"):
         path = path / "workload.yaml"
     if not _is_imported(path):
         if asked.shapes:
@@ -92,7 +93,7 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
 
 def _is_imported(path: Path) -> bool:
     """Whether an importer reads it."""
-    return path.suffix.lower() in _READERS or (path.is_dir() and not (path / "workload.yaml").is_file())
+    return path.suffix.lower() in _READERS or (is_folder(path) and not is_file(path / "workload.yaml"))
 
 
 def _import(path: Path, asked: Source) -> Imported:
@@ -161,9 +162,9 @@ def tokenizer(path: Path, file: Path) -> Texts:
     if path.suffix.lower() == ".gguf":
         return gguf.tokenizer(path)
     beside = path.parent / TOKENIZER
-    if path.name == "workload.yaml" and beside.is_file():
+    if path.name == "workload.yaml" and is_file(beside):
         return of_file(beside)
-    if not path.is_dir():
+    if not is_folder(path):
         raise WorkloadError(Fault("must be .npz: only a language model with its tokenizer reads text", str(file)))
     return huggingface.tokenizer(path)
 

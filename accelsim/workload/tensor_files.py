@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from accelsim.config.load import Document, Path_
-from accelsim.errors import Fault, reason, unknown_name
+from accelsim.config.load import Document
+from accelsim.config.tree import Path_
+from accelsim.errors import AccelSimError, Fault, reason, unknown_name
+from accelsim.files import hash_of
 
 MAX_TENSOR_FILE_BYTES = 2**36
 
@@ -102,12 +103,11 @@ class TensorFiles:
             path = self.path(key, file)
             if path is None:
                 return None
-            if path.stat().st_size > MAX_TENSOR_FILE_BYTES:
-                self.fault(key, f"must be at most {MAX_TENSOR_FILE_BYTES} bytes, not {path.stat().st_size}")
-                return None
+            self.sha256[file] = hash_of(path, MAX_TENSOR_FILE_BYTES)
             self._files[file] = safe_open(path, framework="numpy")
-            with path.open("rb") as stream:
-                self.sha256[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+        except AccelSimError as error:
+            why = error.faults[0].message.removeprefix("must be a readable file: ")
+            self.fault(key, f"must be a readable file: {file}: {why}")
         except (OSError, ValueError, RuntimeError) as error:
             self.fault(key, f"must be a readable file: {file}: {reason(error)}")
         except SafetensorError as error:

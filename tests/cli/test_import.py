@@ -124,7 +124,7 @@ INTEGER = "must be an integer from 1 to 1048576, not "
         (f"{CONV}a,900,900,900,900,99,1,1,\n".encode(), [
             "t.csv:2:1: must be a product of at most 1048576 inputs (K), not 80190000"]),
         (f"{CONV}DP,1,1,1,1,1000000,1,1,\n".encode(), [
-            "t.csv:2:1: must be among at most 32768 layers, a channel each if depthwise"]),
+            "t.csv:2:1: must be among at most 8192 layers, a channel each if depthwise"]),
         (f"{CONV}".encode() + b"x,1,1,1,1,1,1,y,\n" * 30, [
             *(f"t.csv:{2 + i // 2}:15: Strides, {('down', 'across')[i % 2]}: {INTEGER}'y'" for i in range(20)),
             "t.csv: and 40 more faults"]),

@@ -124,7 +124,7 @@ def test_faults_are_one_line_each_and_leave_no_file(file: Path, tmp_path: Path) 
         "must be a known sweep or the path of a .yaml file, not 'fc-dram-batches'; did you mean 'fc-dram-batch'?"
     ]
     assert refused("sweep", file, "--export", tmp_path / "t.txt") == [
-        f"{tmp_path / 't.txt'}: must end in .parquet or .csv, not '.txt'"
+        f"{tmp_path / 't.txt'}: must end in .csv, .parquet, .md or .tex, not '.txt'"
     ]
     assert refused("sweep", file, "--store", tmp_path / "no" / "s.sqlite")
     assert refused("sweep", file, "--store", file) == [

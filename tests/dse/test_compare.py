@@ -150,12 +150,12 @@ def test_tables_of_different_scope_get_a_warning_and_no_stars() -> None:
     changed = {"arch.dram.part": "LPDDR4_8Gb_x16_2400"}
     leaking = api.run(tech="lpddr4-45nm", fields=changed, timing_only=True).summary
     plain = api.run(timing_only=True).summary
-    assert leaking.scope == ["leakage", "clock", "DRAM standby"]
+    assert leaking.scope == "events, leakage, clock, DRAM standby"
     assert leaking.energy_pj.static > 0
     mixed = Comparison.of([leaking, plain], plain, [])
     assert [row.pareto for row in mixed.rows] == [None, None]
     (warning,) = mixed.warnings
-    assert "han2015-45nm: nothing; lpddr4-45nm: leakage, clock, DRAM standby" in warning
+    assert "han2015-45nm: events; lpddr4-45nm: events, leakage, clock, DRAM standby" in warning
     assert "--tech TABLE" in warning
     assert any(row.pareto for row in Comparison.of([leaking, plain], plain, [], ("seconds",)).rows)
     table = comparison.schemes(mixed)

@@ -25,7 +25,7 @@ function draw(place) {
   const hide = narrow() ? (t) => (t.mode && t.mode.includes("+text") ? { ...t, mode: t.mode.replace("+text", "") } : t) : (t) => t;
   const roof = (t) => (t.mode === "lines" ? { ...t, line: { ...t.line, color: ink("--ink") } } : t);
   const bar = spec.layout.meta && spec.layout.meta.lane ? false : "hover"; // there is nothing to zoom in a graph
-  const config = { responsive: true, displaylogo: false, displayModeBar: bar };
+  const config = { responsive: true, displaylogo: false, displayModeBar: bar, showSendToCloud: false, plotlyServerURL: "" };
   Plotly.react(place, spec.data.map(hide).map(roof), styled(spec.layout, place.clientWidth), config);
 }
 

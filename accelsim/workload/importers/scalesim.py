@@ -16,7 +16,6 @@ SCALE-Sim takes the first N of every M inputs of all filters alike, so the layer
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +23,10 @@ from typing import NamedTuple
 
 from accelsim.config.model import NAME
 from accelsim.errors import WorkloadError
+from accelsim.files import hash_of
 from accelsim.units import align_up, ceil_div
-from accelsim.workload.importers.text import Faults, read_text, shown, yaml_string
-from accelsim.workload.layer import MAX_ROWS, MAX_SIDE, Shape
-
-MAX_LAYERS = 2**15
+from accelsim.workload.importers.text import MAX_FILE_BYTES, Faults, read_text, shown, yaml_string
+from accelsim.workload.layer import MAX_LAYERS, MAX_ROWS, MAX_SIDE, Shape
 
 CONV = (
     "Layer name",
@@ -118,7 +116,7 @@ def read_topology(path: Path, *, sparse: bool) -> Topology:
     for row in rows:
         layers += reader.layers(row, MAX_LAYERS - len(layers))
     faults.check()
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hash_of(path, MAX_FILE_BYTES, WorkloadError)
     return Topology(path.name, digest, _unique(layers), reader.notes)
 
 

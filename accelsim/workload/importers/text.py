@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from accelsim.errors import Fault, WorkloadError, reason
+from accelsim import files
+from accelsim.errors import Fault, WorkloadError
 
 MAX_FILE_BYTES = 2**24
-#: Faults that are told before the rest are only counted.
-SHOWN = 20
 
 
 def read_text(path: Path) -> str:
@@ -21,17 +20,7 @@ def read_text(path: Path) -> str:
     WorkloadError
         If it can't be read, is larger, or is not UTF-8.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise WorkloadError(Fault(f"must be UTF-8 text, but byte {error.start} is not", str(path))) from None
-    except (OSError, ValueError) as error:
-        raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
-    if len(content) > MAX_FILE_BYTES:
-        raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, but is larger", str(path)))
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return files.read_text(path, MAX_FILE_BYTES, WorkloadError).replace("\r\n", "\n").replace("\r", "\n")
 
 
 @dataclass(slots=True)
@@ -61,9 +50,7 @@ class Faults:
             If it is anything.
         """
         if self.found:
-            more = len(self.found) - SHOWN
-            tail = [Fault(f"and {more} more faults", self.file)] if more > 0 else []
-            raise WorkloadError(*self.found[:SHOWN], *tail)
+            raise WorkloadError(*self.found)
 
 
 def shown(text: str) -> str:

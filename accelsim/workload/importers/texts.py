@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, needs_extra
+from accelsim.files import read_bytes
 
 if TYPE_CHECKING:
     import tokenizers
@@ -88,11 +89,10 @@ def of_file(path: Path, pad: int | None = None) -> Texts:
         If the extra `text` is not installed.
     """
     file = str(path)
-    if path.stat().st_size > MAX_TOKENIZER_BYTES:
-        raise WorkloadError(Fault(f"must be at most {MAX_TOKENIZER_BYTES} bytes, but is larger", file))
+    content = read_bytes(path, MAX_TOKENIZER_BYTES, WorkloadError)
     with needs_extra("text"):
         from tokenizers import Tokenizer  # noqa: PLC0415 - an extra
-    return of(lambda: Tokenizer.from_buffer(path.read_bytes()), file, pad)
+    return of(lambda: Tokenizer.from_buffer(content), file, pad)
 
 
 def of(make: Callable[[], tokenizers.Tokenizer], file: str, pad: int | None) -> Texts:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.files import require_regular
 from accelsim.formats.codec import MAX_VALUES
 from accelsim.formats.ggml import LAYOUTS, GgmlName
 from accelsim.graph.value import Shape
@@ -101,10 +102,8 @@ class Gguf:
         WorkloadError
             If it is no whole GGUF file.
         """
+        size = require_regular(path, MAX_FILE_BYTES, WorkloadError)
         try:
-            size = path.stat().st_size
-            if not path.is_file() or size > MAX_FILE_BYTES:
-                raise WorkloadError(Fault(f"must be a file of at most {MAX_FILE_BYTES} bytes", str(path)))
             data = np.asarray(np.memmap(path, np.uint8, "r")) if size else np.zeros(0, np.uint8)
         except (OSError, ValueError) as error:
             raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import Fault, WorkloadError, reason, unknown_name
+from accelsim.errors import Fault, WorkloadError, unknown_name
+from accelsim.files import hash_of
 from accelsim.formats.ggml import LAYOUTS, Ggml
 from accelsim.graph.graph import Graph
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.workload.importers import limits
-from accelsim.workload.importers.gguf.container import Gguf, Tensor
+from accelsim.workload.importers.gguf.container import MAX_FILE_BYTES, Gguf, Tensor
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.importers.transformer import (
     Attention,
@@ -86,12 +86,7 @@ def load(path: Path, *, batch: int = 1, length: int | None = None) -> Imported:
         raise WorkloadError(fault)
     limits.require_memory(sum(math.prod(tensor.shape) for tensor in gguf.tensors.values()), gguf.file)
     graph = _Model(gguf, architecture).graph(path.stem, batch, length)
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
-    return Imported(graph, {path.name: digest})
+    return Imported(graph, {path.name: hash_of(path, MAX_FILE_BYTES, WorkloadError)})
 
 
 @dataclass

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from accelsim.config.load import Document
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.files import hash_of, is_file
 from accelsim.workload.importers.json_text import read_object
 from accelsim.workload.importers.text import shown
+
+#: Bytes of a file at most.
+MAX_FILE_BYTES = 2**40
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +24,7 @@ class Folder:
 
     def has(self, name: str) -> bool:
         """Whether there is a file of that name."""
-        return (self.path / name).is_file()
+        return is_file(self.path / name)
 
     def file(self, name: str) -> Path:
         """A file whose hash is noted; `name` may have come from another file.
@@ -37,10 +40,9 @@ class Folder:
                 hint = "; cp -rL copies a folder without links" if path.is_symlink() else ""
                 message = f"must be a file inside {self.path}, which {shown(name)} leads out of{hint}"
                 raise WorkloadError(Fault(message, str(path)))
-            if not path.is_file():
+            if not is_file(path):
                 raise WorkloadError(Fault("must be a file, but there is none", str(path)))
-            with path.open("rb") as stream:
-                self.sha256[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            self.sha256[name] = hash_of(path, MAX_FILE_BYTES, WorkloadError)
         except (OSError, ValueError, RuntimeError) as error:
             if isinstance(error, WorkloadError):
                 raise

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.files import read_bytes
 from accelsim.workload.importers.onnx.dtypes import DTYPES, name_of
 from accelsim.workload.importers.onnx.faults import RefusedError, UnknownTypeError, short
 
@@ -102,15 +103,7 @@ def read_model(path: Path) -> tuple[ModelProto, Folder]:
     from google.protobuf.message import DecodeError
     from onnx import ModelProto
 
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise WorkloadError(Fault(f"must be at most {MAX_FILE_BYTES} bytes, not {size}", str(path)))
-        with path.open("rb") as stream:
-            content = stream.read(size)
-        folder = path.parent.resolve()
-    except (OSError, ValueError) as error:
-        raise WorkloadError(Fault(f"must be a readable file: {reason(error)}", str(path))) from None
+    content, folder = read_bytes(path, MAX_FILE_BYTES, WorkloadError), path.parent.resolve()
     try:
         model = ModelProto.FromString(content)
     except DecodeError:

@@ -8,7 +8,6 @@ tensor from its storage has a meaning. Both layouts are read: the stream of pick
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 import pickletools
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import Fault, WorkloadError, reason
+from accelsim.files import hash_of, opened, read_bytes
 
 Float32 = NDArray[np.float32]
 #: Classes of storages that are read, and their types.
@@ -64,18 +64,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
     WorkloadError
         If the file is none, or holds anything else.
     """
+    with opened(path, MAX_BYTES, WorkloadError) as file:
+        is_archive = file.read(2) == b"PK"
+    raw = b"" if is_archive else read_bytes(path, MAX_BYTES, WorkloadError)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _RefusedError(f"must be at most {MAX_BYTES} bytes")
-        raw = path.read_bytes()
-        tensors = _of_archive(path) if raw[:2] == b"PK" else _of_stream(raw)
+        tensors = _of_archive(path) if is_archive else _of_stream(raw)
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise WorkloadError(Fault(f"must be a readable checkpoint: {reason(error)}", str(path))) from None
     except _RefusedError as error:
         raise WorkloadError(Fault(str(error), str(path))) from None
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise WorkloadError(Fault(f"must be a whole checkpoint of PyTorch: {reason(error)}", str(path))) from None
-    return tensors, hashlib.sha256(raw).hexdigest()
+    return tensors, hash_of(path, MAX_BYTES, WorkloadError)
 
 
 def _of_stream(raw: bytes) -> dict[str, NDArray[Any]]:

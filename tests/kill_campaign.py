@@ -27,7 +27,7 @@ import pandas as pd
 from accelsim.dse.store import Store
 
 #: Seconds until a command must have ended.
-MAX_SECONDS = 120
+MAX_SECONDS = 300
 SWEEP = """kind: sweep
 name: many
 description: many points

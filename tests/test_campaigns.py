@@ -46,6 +46,15 @@ def test_what_was_acknowledged_outlives_kills_and_full_disks() -> None:
     assert [line.split()[1] for line in tried] == ["ok"] * 3
 
 
+@pytest.mark.slow
+def test_random_machines_run_networks_bit_for_bit_or_refuse_them() -> None:
+    count = mutations(2000) if mutations(10) == 10 else 12
+    *tried, memory = child("machine_fuzz.py", 0, count)
+    assert len(tried) == count
+    assert {line.split()[1] for line in tried} == {"run", "refused"}
+    assert int(memory) < file_fuzz.MAX_BYTES
+
+
 @long
 def test_nothing_is_lost_of_a_hundred_kills() -> None:
     *tried, points = child("kill_campaign.py", 0, 100)

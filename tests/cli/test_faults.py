@@ -284,6 +284,7 @@ def test_names_of_a_result_are_no_markup_on_charts(result: Path, tmp_path: Path)
     assert "showSendToCloud: false" in page
 
 
+@pytest.mark.slow
 def test_two_runs_into_one_folder_both_end_well(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "o").mkdir()
@@ -318,6 +319,7 @@ def test_an_interrupt_is_told_of_or_ends_what_has_not_begun() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_terminated_ends_as_an_interrupted_one(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "kind: sweep\nname: s\ndescription: d\ntiming_only: true\n"

@@ -98,6 +98,9 @@ def explain(
     machine, recipe = _configuration(summary, result)
     source = replace(source, name=source.name or summary.workload)
     network = load_network(source)
+    if source.batch is None and summary.samples not in {None, len(network.inputs[0])}:
+        source = replace(source, batch=summary.samples)
+        network = load_network(source)
     begun = load_network(source, recipe.weights) if recipe.weights else network
     api.compile_kernels([machine], timing_only=True, progress=progress)
     prepared = api.prepare(network, begun, recipe)

@@ -100,6 +100,11 @@ class NmMatrix:
         """The matrix again, exactly."""
         return scatter(self.values, self.indices, self.kept, self.group)[: self.inputs]
 
+    def part(self, low: int, high: int) -> NmMatrix:
+        """Inputs low to high - 1, which begin with a group."""
+        rows = slice(low // self.group * self.kept, -(-high // self.group) * self.kept)
+        return NmMatrix(self.values[rows], self.indices[rows], high - low, self.kept, self.group)
+
     def to_bytes(self) -> bytes:
         """Values row by row, little-endian, then the positions, `index_bits` each, low bits first."""
         bits = np.unpackbits(self.indices.reshape(-1, 1), axis=1, bitorder="little")[:, : index_bits(self.group)]

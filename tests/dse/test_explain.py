@@ -17,6 +17,7 @@ from accelsim.dse.explain import explain, twice
 from accelsim.explanation import Explanation
 from accelsim.report import explanation as report
 from accelsim.sim import fast
+from accelsim.workload.source import Source
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,12 @@ def test_no_gain_contradicts_the_critical_path(workload: str, arch: str, tmp_pat
         assert gain.saved is not None
         assert gain.saved <= gain.at_most + ANOMALY, gain.twice
         assert gain.compiled or gain.saved >= -ANOMALY, gain.twice
+
+
+def test_a_result_of_fewer_samples_is_explained_as_it_was_run(tmp_path: Path) -> None:
+    few = package.run(Source("digits-mlp", batch=30), timing_only=True)
+    few.save(tmp_path)
+    assert explain(tmp_path).cycles == few.summary.cycles < package.run(timing_only=True).summary.cycles
 
 
 def test_twice_the_bandwidth_reaches_what_waits_for_it(tmp_path: Path) -> None:

@@ -32,6 +32,16 @@ MATRICES = st.builds(
 )
 
 
+@given(MATRICES, st.data())
+def test_a_part_is_what_its_rows_alone_would_be(case: tuple[NDArray[np.int8], int, int], data: st.DataObject) -> None:
+    w, kept, group = case
+    low = group * data.draw(st.integers(0, len(w) // group))
+    high = data.draw(st.integers(low, len(w)))
+    alone = nm.compress(w[low:high], kept, group)
+    if high == len(w) or high % group == 0:
+        assert nm.compress(w, kept, group).part(low, high).to_bytes() == alone.to_bytes()
+
+
 @given(MATRICES)
 def test_expand_is_the_inverse_of_compress(case: tuple[NDArray[np.int8], int, int]) -> None:
     w, kept, group = case

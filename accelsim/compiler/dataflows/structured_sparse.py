@@ -44,9 +44,9 @@ class StructuredSparseFlow(Dataflow):
         weights = self.weights(weight_tile)
         if not self.sparse:
             return weights.reshape(-1).view(np.uint8)
-        parts = (weights[f.low : f.high] for f in cut(weight_tile.k.size, self.depth))
-        packed = b"".join(nm.compress(part, self.unit.kept, self.unit.group).to_bytes() for part in parts)
-        return np.frombuffer(packed, np.uint8)
+        whole = nm.compress(weights, self.unit.kept, self.unit.group)
+        parts = (whole.part(fold.low, fold.high) for fold in cut(weight_tile.k.size, self.depth))
+        return np.frombuffer(b"".join(part.to_bytes() for part in parts), np.uint8)
 
     def products(self, tiles: Tiles) -> Instructions:
         """Preload and matmul of each fold."""

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from accelsim import api
 from accelsim.compress.recipe import Recipe
-from accelsim.config import datapaths
+from accelsim.config import datapaths, fields
 from accelsim.config.arch import BankedDram, Machine, SimpleDram
 from accelsim.config.load import wording
 from accelsim.errors import AccelSimError, Fault
@@ -224,14 +223,7 @@ def changed(machine: Machine, changes: Changes) -> Machine:
     ValidationError
         If there is no such machine.
     """
-    fields: dict[str, Any] = machine.model_dump()
-    for path, value in changes.items():
-        *above, name = path.split(".")
-        section = fields
-        for key in above:
-            section = section[key]
-        section[name] = value
-    return Machine.model_validate(fields)
+    return Machine.model_validate(fields.changed(machine.model_dump(), changes))
 
 
 def _gain(

@@ -96,11 +96,12 @@ def read_bytes(path: Path, most: int, error: type[AccelSimError] = AccelSimError
     """All of a file from elsewhere; raises as `opened`, and if it grows meanwhile or memory does not hold it."""
     with opened(path, most, error) as file:
         try:
-            found = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size
+            found = file.read(size + 1)  # takes the memory for as many at once
         except MemoryError:
             raise error(Fault("must fit in this computer's memory, but does not", str(path))) from None
-    if len(found) > most:
-        raise error(Fault(f"must be at most {most} bytes, but is larger", str(path)))
+    if len(found) > size:
+        raise error(Fault("must not be written while it is read, but is", str(path)))
     return found
 
 

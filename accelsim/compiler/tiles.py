@@ -158,7 +158,8 @@ class ChannelGroups:
         there = np.zeros((len(inputs.low), max(self.count, int(group[-1]) + 1)), np.bool_)
         for part, (low, size) in enumerate(zip(inputs.low.tolist(), inputs.size.tolist(), strict=True)):
             there[part, group[np.arange(low, low + min(size, self.pixel)) % self.pixel]] = True
-        read: Bools = (there[:, : self.count].astype(np.float32) @ formed.T.astype(np.float32)) > 0
+        with np.errstate(invalid="ignore"):  # a BLAS may raise it for lanes that it does not use
+            read: Bools = (there[:, : self.count].astype(np.float32) @ formed.T.astype(np.float32)) > 0
         return read
 
 

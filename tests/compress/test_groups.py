@@ -100,7 +100,7 @@ def test_layers_of_groups_are_stored_so() -> None:
         weight = compressed(net, {**step, "weight_scales": scales}).weight
         assert weight.storage
         assert weight.groups
-        assert weight.storage == (name, 4, 16)
+        assert weight.storage == (name, 4, 16, 0)
         np.testing.assert_array_equal(weight.numbers, weight.groups.decode())
         assert np.corrcoef(weight.numbers.ravel(), weights(net).ravel())[0, 1] > 0.95
     with pytest.raises(ConfigError, match="no step may store layer fc, whose groups are stored as progressive"):

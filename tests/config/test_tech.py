@@ -120,7 +120,7 @@ def test_faults_of_a_table_with_a_base_stand_where_they_are(tmp_path: Path) -> N
         "t.yaml:6:1: entries: must be a valid list, not 4",
     ]
     assert refused(table(tmp_path, "base: ./none.yaml")) == [
-        "none.yaml: must be a readable file: No such file or directory"
+        "t.yaml:5:1: base: must be a table's file that exists, not './none.yaml'"
     ]
 
 

@@ -225,10 +225,11 @@ def _no_number(constant: str) -> None:
 
 
 def _is_plain(value: object, depth: int) -> bool:
-    """Whether a value is made of mappings, lists, names, numbers, flags and absent ones."""
-    if isinstance(value, dict | list):
-        inside = value.values() if isinstance(value, dict) else value
-        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in inside)
+    """Whether a value is made of mappings, lists of them, names, numbers, flags and absent ones."""
+    if isinstance(value, dict):
+        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in value.values())
+    if isinstance(value, list):  # of a task's measures
+        return all(isinstance(inner, dict) and _is_plain(inner, depth) for inner in value)
     if isinstance(value, int) and not isinstance(value, bool):
         return abs(value) < MAX_WHOLE
     return value is None or isinstance(value, str | bool | float)

@@ -158,11 +158,12 @@ def mutated(rng: random.Random, data: Any) -> Any:
     return data
 
 
-def _places(data: Any) -> Iterator[tuple[Any, Any]]:
-    """Where each value stands."""
+def _places(data: Any, depth: int = 100) -> Iterator[tuple[Any, Any]]:
+    """Where each value stands, but for those far inside what was put there to be deep."""
     for key in list(data) if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ():
         yield data, key
-        yield from _places(data[key])
+        if depth:
+            yield from _places(data[key], depth - 1)
 
 
 def changed(rng: random.Random, content: bytes, texts: tuple[str, ...]) -> bytes:

@@ -38,8 +38,7 @@ _PORTS: Shares = {"busy": 0.5, "in flight": 0.5}
 _VECTOR: Shares = {("vector", "busy"): 0.5, ("vector", "in flight"): 0.5}
 _DECODE: Shares = {("decode", "busy"): 0.5, ("decode", "in flight"): 0.5}
 _ISSUE: Shares = {("host", "busy"): 1.0}
-_LINK: Shares = {("io", "busy"): 0.5, ("io", "in flight"): 0.5}
-_HOST: Shares = {("io", "busy"): 0.5, ("io", "in flight"): 0.5}
+_IO: Shares = {("io", "busy"): 0.5, ("io", "in flight"): 0.5}
 #: The network that a result names.
 OF_RESULT = Source("")
 
@@ -113,7 +112,7 @@ def explain(
     trials = [trial for trial in twice(machine) if trial.changes]
     rate = machine.host.operations_per_s
     if rate and summary.host_operations:
-        trials.append(Trial("host's work", {"host.operations_per_s": 2 * rate}, _HOST))
+        trials.append(Trial("host's work", {"host.operations_per_s": 2 * rate}, _IO))
     steps = len(trials) + 1
 
     def tell(done: int) -> None:
@@ -187,7 +186,7 @@ def twice(machine: Machine) -> list[Trial]:
         Trial("vector", {"vector.lanes": 2 * machine.vector.lanes}, _VECTOR),
         Trial("decode", decode, _DECODE),
         Trial("host", {"host.issue_interval_cycles": interval // 2} if interval else {}, _ISSUE),
-        Trial("link", {"host.io_bandwidth_bytes_per_s": 2 * link} if link else {}, _LINK),
+        Trial("link", {"host.io_bandwidth_bytes_per_s": 2 * link} if link else {}, _IO),
     ]
 
 

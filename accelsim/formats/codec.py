@@ -194,7 +194,13 @@ def pack_integers(values: NDArray[np.generic], bits: int) -> bytes:
     return pack(values, bits).tobytes()
 
 
+def sign_extended(low: NDArray[np.unsignedinteger[Any]], bits: int) -> NDArray[np.signedinteger[Any]]:
+    """Integers of the words' width of which these are the low bits, in two's complement."""
+    above = 8 * low.itemsize - bits
+    return (low << low.dtype.type(above)).view(f"i{low.itemsize}") >> above
+
+
 def unpack_integers(data: NDArray[np.uint8], bits: int, values: int, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
     """Unpack int8 or uint8, the inverse of `pack_integers`; raises ValueError if odd bits follow the last."""
     low = unpack(data, bits, values)
-    return ((low << (8 - bits)).view(np.int8) >> (8 - bits)).astype(np.int8) if kind.kind == "i" else low
+    return sign_extended(low, bits) if kind.kind == "i" else low

@@ -18,7 +18,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from accelsim.formats.codec import Encoded, Shape, check_length, checked_shape, checked_type, pack, packed_bytes, unpack
+from accelsim.formats.codec import (
+    Encoded,
+    Shape,
+    check_length,
+    checked_shape,
+    checked_type,
+    pack,
+    packed_bytes,
+    sign_extended,
+    unpack,
+)
 
 _INT8 = (-128, 127)
 
@@ -168,8 +178,7 @@ class _Groups:
         fields = unpack(packed[2], self.bits, size).reshape(rows, columns)
         if self.has_zeros:
             return GroupedTensor(self, fields, found, zeros)
-        signed = (fields << np.uint8(8 - self.bits)).view(np.int8) >> (8 - self.bits)
-        return GroupedTensor(self, signed, found, zeros)
+        return GroupedTensor(self, sign_extended(fields, self.bits), found, zeros)
 
     def _shape(self, shape: Shape, dtype: DTypeLike) -> tuple[int, int]:
         if checked_type(dtype) != np.int8:

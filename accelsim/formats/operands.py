@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.config.operands import OPERANDS, OperandType
+from accelsim.formats.codec import sign_extended
 
 _FLOATS: dict[OperandType, np.dtype[np.generic]] = {
     "fp32": np.dtype("<f4"),
@@ -80,11 +81,7 @@ def unpack_rows(
     fields = np.packbits(stream, axis=2, bitorder="little").reshape(len(data), elements)
     if operand == "binary":
         return (2 * fields.astype(np.int8) - 1).astype(np.int8)
-    return _sign_extended(fields, bits) if signed else fields
-
-
-def _sign_extended(fields: NDArray[np.uint8], bits: int) -> NDArray[np.int8]:
-    return (fields << (8 - bits)).view(np.int8) >> (8 - bits)
+    return sign_extended(fields, bits) if signed else fields
 
 
 def _bytes(values: NDArray[np.generic]) -> NDArray[np.uint8]:

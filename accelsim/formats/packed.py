@@ -25,6 +25,7 @@ from accelsim.formats.codec import (
     checked_type,
     pack,
     packed_bytes,
+    sign_extended,
     unpack,
 )
 
@@ -85,12 +86,10 @@ class PackedTensor(Encoded):
 
     def quantized(self) -> NDArray[np.generic]:
         """Integers as they are stored, before they are scaled."""
-        bits, width, low = self.codec.bits, 8 * self.kind.itemsize, self.fields()
+        low = self.fields()
         if self.codec.binary:
             return (2 * low.astype(np.int8) - 1).astype(np.int8)
-        if self.kind.kind == "u":
-            return low
-        return (low << low.dtype.type(width - bits)).view(f"i{width // 8}") >> (width - bits)
+        return low if self.kind.kind == "u" else sign_extended(low, self.codec.bits)
 
     def decode(self) -> NDArray[np.generic]:
         """Tensor, scaled if it has groups."""

@@ -31,6 +31,7 @@ from accelsim.formats.codec import (
     checked_shape,
     pack,
     packed_bytes,
+    sign_extended,
     unpack,
 )
 
@@ -159,7 +160,7 @@ class VectorScale:
         packed = np.frombuffer(data, np.uint8)
         scales = unpack(packed[begin:middle], self.scale_bits, vectors * n, np.uint16).reshape(vectors, n)
         fields = unpack(packed[middle:], self.bits, k * n).reshape(k, n)
-        elements = (fields << np.uint8(8 - self.bits)).view(np.int8) >> (8 - self.bits)
+        elements = sign_extended(fields, self.bits)
         if (elements < -self.largest).any():
             raise ValueError(f"elements must lie between {-self.largest} and {self.largest}, not {elements.min()}")
         found = VectorScaledTensor(self, gammas, scales, elements)

@@ -333,7 +333,9 @@ def _table(file: Path, columns: list[str], what: str, first: int | None = None) 
         plain = pa.schema([field.remove_metadata() for field in read[0].schema]) if read else schema
         found = pa.Table.from_batches([batch.replace_schema_metadata(None) for batch in read], plain)
         frame: pd.DataFrame = found.select(columns).to_pandas(split_blocks=True)
-    except (OSError, ValueError, LookupError, NotImplementedError, TypeError, pa.ArrowException) as error:
+    except (  # what pyarrow and pandas raise for files that are no such table
+        OSError, ValueError, LookupError, NotImplementedError, TypeError, pa.ArrowException
+    ) as error:  # fmt: skip
         if isinstance(error, AccelSimError):
             raise
         told = next(iter(str(error).splitlines()), type(error).__name__)

@@ -18,6 +18,7 @@ from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.l2_norm import L2Norm
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
@@ -51,22 +52,32 @@ def found(op: Op, *given_: NDArray[Any]) -> NDArray[Any]:
 
 @given(
     heads=st.integers(1, 3), queries=st.integers(1, 6), before=st.integers(0, 4), window=st.integers(0, 5),
-    causal=st.booleans(), padded=st.booleans(), scale=st.floats(0.1, 3), seed=SEEDS,
+    sinks=st.integers(0, 2), causal=st.booleans(), padded=st.booleans(), scale=st.floats(0.1, 3), seed=SEEDS,
 )  # fmt: skip
 def test_a_query_shares_itself_among_what_it_sees(
-    heads: int, queries: int, before: int, window: int, causal: bool, padded: bool, scale: float, seed: int
+    heads: int,
+    queries: int,
+    before: int,
+    window: int,
+    sinks: int,
+    causal: bool,
+    padded: bool,
+    scale: float,
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     keys = queries + before
     x = rng.normal(size=(2, heads, queries, keys)).astype(np.float32)
     ids = rng.integers(7, 9, (2, keys))
-    op = MaskedSoftmax(scale, causal=causal, window=window if causal else 0, pad=7 if padded else None)
+    window = window if causal else 0
+    sinks = sinks if window else 0
+    op = MaskedSoftmax(scale, Mask(causal, window, sinks), pad=7 if padded else None)
     shares = found(op, x, *((ids,) if padded else ()))
     for sample, head, query in np.ndindex(2, heads, queries):
         place = query + before
         seen = [key for key in range(keys)
                 if not (padded and ids[sample, key] == 7)
-                and not (causal and key > place) and not (causal and window and key <= place - window)]  # fmt: skip
+                and not (causal and key > place) and not (window and sinks <= key <= place - window)]  # fmt: skip
         weights = {key: math.exp(scale * float(x[sample, head, query, key])) for key in seen}
         right = [weights.get(key, 0.0) / sum(weights.values()) if seen else 0.0 for key in range(keys)]
         np.testing.assert_allclose(shares[sample, head, query], right, rtol=1e-9, atol=1e-12)
@@ -122,9 +133,14 @@ F, IDS = np.float32, np.int64
     ("op", "given_", "message"),
     [
         (MaskedSoftmax(), [np.zeros(4, F)], "must have queries and keys, not 1 axes alone"),
-        (MaskedSoftmax(causal=True), [np.zeros((3, 2), F)], "as many keys as queries or more, not 2 for 3"),
-        (MaskedSoftmax(window=2), [np.zeros((2, 2), F)], "a window must be causal and 1 key or more, not 2"),
-        (MaskedSoftmax(causal=True, window=-1), [np.zeros((2, 2), F)], "a window must be causal"),
+        (MaskedSoftmax(mask=Mask(causal=True)), [np.zeros((3, 2), F)], "as many keys as queries or more, not 2 for 3"),
+        (MaskedSoftmax(mask=Mask(window=2)), [np.zeros((2, 2), F)], "a window must be causal and 1 key or more, not 2"),
+        (
+            MaskedSoftmax(mask=Mask(True, sinks=1)),
+            [np.zeros((2, 2), F)],
+            "sinks must be 0 or more, and stand beside a window",
+        ),
+        (MaskedSoftmax(mask=Mask(causal=True, window=-1)), [np.zeros((2, 2), F)], "a window must be causal"),
         (MaskedSoftmax(pad=0), [np.zeros((2, 2), F)], "there must be ids of the keys where a token is padding"),
         (MaskedSoftmax(), [np.zeros((2, 2), F), np.zeros((2, 2), IDS)], "there must be ids"),
         (MaskedSoftmax(pad=0), [np.zeros((2, 3, 4), F), np.zeros((2, 3), IDS)], r"x1 must be ids of shape .2, 4., not"),

@@ -20,10 +20,8 @@ def masked_softmax(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Ar
     assert isinstance(op, MaskedSoftmax)  # noqa: S101 - as the table has it
     queries, keys = given[0].shape[-2:]
     scores = given[0] * op.scale
-    if op.causal:
-        query, key = np.arange(keys - queries, keys)[:, None], np.arange(keys)
-        unseen = (key > query) | ((key <= query - op.window) if op.window else False)
-        scores += np.where(unseen, -np.inf, 0).astype(scores.dtype)
+    if op.mask.causal:
+        scores += np.where(op.mask.seen(queries, keys), 0, -np.inf).astype(scores.dtype)
     if op.pad is not None:
         shape = (len(scores), *[1] * (scores.ndim - 2), keys)
         scores += np.where(given[1] == op.pad, -np.inf, 0).astype(scores.dtype).reshape(shape)

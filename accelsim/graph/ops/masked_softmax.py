@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.op import Op, UnfitError, Work, count
 from accelsim.graph.value import Type, Value
 
@@ -13,24 +14,21 @@ from accelsim.graph.value import Type, Value
 class MaskedSoftmax(Op):
     """exp(scale x) over its sum, of the keys (last axis) that a query (the axis before) sees; 0 for all others.
 
-    The last query stands where the last key does. A row that sees nothing is 0.
+    A row that sees nothing is 0.
 
     Parameters
     ----------
     scale
         What scores are multiplied by before.
-    causal
-        Whether a query sees its own place and those before it alone.
-    window
-        How many of those it sees, its own included; 0 for all. It must be causal.
+    mask
+        What queries see by their places.
     pad
         Id of a token that nobody sees; the second value then has the ids of the keys, (samples, keys). None if there is
         no such token.
     """
 
     scale: float = 1.0
-    causal: bool = False
-    window: int = 0
+    mask: Mask = Mask()
     pad: int | None = None
 
     arity: ClassVar[tuple[int, int]] = (1, 2)
@@ -41,10 +39,7 @@ class MaskedSoftmax(Op):
         if len(x.shape) < 2:
             raise UnfitError(f"{x.name} must have queries and keys, not {len(x.shape)} axes alone")
         queries, keys = x.shape[-2:]
-        if self.causal and queries > keys:
-            raise UnfitError(f"{x.name} must have as many keys as queries or more, not {keys} for {queries}")
-        if self.window < 0 or (self.window and not self.causal):
-            raise UnfitError(f"a window must be causal and 1 key or more, not {self.window}")
+        self.mask.require(queries, keys)
         if (self.pad is None) != (len(given) == 1):
             raise UnfitError("there must be ids of the keys where a token is padding, and only there")
         if self.pad is not None and given[1].shape != (x.shape[0], keys):

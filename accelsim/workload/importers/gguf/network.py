@@ -14,6 +14,7 @@ from accelsim.errors import Fault, WorkloadError, unknown_name
 from accelsim.files import hash_of
 from accelsim.formats.ggml import LAYOUTS, Ggml
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.workload.importers import limits
 from accelsim.workload.importers.gguf.container import MAX_FILE_BYTES, Gguf, Tensor
@@ -149,7 +150,7 @@ class _Model:
         if "rope_freqs.weight" in self.gguf.tensors:
             frequencies /= self._vector("rope_freqs.weight", pairs)
         rotary = Rotary(frequencies.astype(np.float32), ARCHITECTURES[self.architecture].interleaved)
-        softmax = MaskedSoftmax(1 / math.sqrt(head), causal=True, window=window)
+        softmax = MaskedSoftmax(1 / math.sqrt(head), Mask(causal=True, window=window))
         return _Heads(heads, key_heads, head, rotary, softmax)
 
     def _attention(self, name: str, width: int, a: _Heads, epsilon: float) -> Attention:

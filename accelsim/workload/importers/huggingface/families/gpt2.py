@@ -12,6 +12,7 @@ from accelsim.config.load import Document
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import WorkloadError
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.workload.importers import limits
 from accelsim.workload.importers.huggingface.checkpoint import Checkpoint
@@ -87,7 +88,7 @@ def _build(document: Document, data: Mapping[str, Any], tensors: Checkpoint, req
             heads=heads,
             key_heads=heads,
             head=width // heads,
-            softmax=MaskedSoftmax(scale / divided, causal=True),
+            softmax=MaskedSoftmax(scale / divided, Mask(causal=True)),
         )
         feed_forward = FeedForward(
             up=columns.projection(f"h.{i}.mlp.c_fc", width, ffn),

@@ -10,6 +10,7 @@ from accelsim.config.load import Document
 from accelsim.config.model import Frozen, quantity
 from accelsim.errors import WorkloadError
 from accelsim.graph.graph import Graph
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.workload.importers import limits
 from accelsim.workload.importers.huggingface.checkpoint import Checkpoint
@@ -106,7 +107,7 @@ def decoder(document: Document, fields: LlamaFields, tensors: Checkpoint, reques
             heads=heads,
             key_heads=key_heads,
             head=head,
-            softmax=MaskedSoftmax(1 / math.sqrt(head), causal=True, window=is_.window(i)),
+            softmax=MaskedSoftmax(1 / math.sqrt(head), Mask(causal=True, window=is_.window(i))),
             rotary=rotary,
             query_norm=tensors.norm(f"{at}.q_norm", head, epsilon, beta=False) if is_.normed else None,
             key_norm=tensors.norm(f"{at}.k_norm", head, epsilon, beta=False) if is_.normed else None,

@@ -65,3 +65,7 @@ class Mask:
         key = np.arange(keys)
         found: NDArray[np.bool_] = ((key >= first) | (key < self.sinks)) & (key < last)
         return found
+
+
+#: All queries see all keys.
+EVERYTHING = Mask()

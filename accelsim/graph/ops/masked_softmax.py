@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from accelsim.graph.ops.mask import Mask
+from accelsim.graph.ops.mask import EVERYTHING, Mask
 from accelsim.graph.ops.op import Op, UnfitError, Work, count
 from accelsim.graph.value import Type, Value
 
@@ -28,7 +28,7 @@ class MaskedSoftmax(Op):
     """
 
     scale: float = 1.0
-    mask: Mask = Mask()
+    mask: Mask = EVERYTHING
     pad: int | None = None
 
     arity: ClassVar[tuple[int, int]] = (1, 2)

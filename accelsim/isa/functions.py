@@ -26,7 +26,7 @@ Int64 = NDArray[np.int64]
 
 
 class Operation(IntEnum):
-    """What is done: by `map` up to LOOK_UP, by `reduce` MAXIMUM and SUM, by `move` the others."""
+    """What is done, by `map`, `reduce` or `move`, as the lists below say."""
 
     CONVERT = 0
     ADD = 1
@@ -37,14 +37,18 @@ class Operation(IntEnum):
     COPY = 6
     TRANSPOSE = 7
     FILL = 8
+    ROTATE = 9
+    ROTATE_NEIGHBOURS = 10
 
 
+#: Those that turn pairs of a row's elements: of its two halves, or neighbours.
+ROTATIONS = (Operation.ROTATE, Operation.ROTATE_NEIGHBOURS)
 #: Operations of each opcode.
-MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP)
+MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP, *ROTATIONS)
 REDUCTIONS = (Operation.MAXIMUM, Operation.SUM)
 MOVES = (Operation.COPY, Operation.TRANSPOSE, Operation.FILL)
 #: Operations of two tiles.
-BINARY = (Operation.ADD, Operation.MULTIPLY)
+BINARY = (Operation.ADD, Operation.MULTIPLY, *ROTATIONS)
 _SUM_OF_FLOATS = requantize.MODES.index(requantize.ZERO_POINT_FIRST)
 #: Entries of a table, a byte each, in the weight scratchpad.
 TABLE_BYTES = 256
@@ -149,9 +153,9 @@ def used(f: Function) -> frozenset[str]:  # noqa: C901, PLR0911, PLR0912 - one a
             return frozenset((*_OTHER_SCALE, "rounding", "other_zero_point", *_RANGE))
         case Operation.ADD:
             return frozenset((*_OWN_SCALE, *_OTHER_SCALE, *_RESULT_SCALE, "rounding", *_BOTH, *_RANGE))
-        case Operation.MULTIPLY if result.is_float:
+        case Operation.MULTIPLY | Operation.ROTATE | Operation.ROTATE_NEIGHBOURS if result.is_float:
             return frozenset(_RANGE)
-        case Operation.MULTIPLY:
+        case Operation.MULTIPLY | Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
             return frozenset((*_RESULT_SCALE, "rounding", *_BOTH, *_RANGE))
         case Operation.MAXIMUM:
             return frozenset(_WINDOW)
@@ -211,6 +215,10 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
             return narrow or wide or (floats and other.is_float)
         case Operation.MULTIPLY:
             return (source.is_narrow and other.is_narrow and not result.is_float) or (floats and other.is_float)
+        case Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
+            short = all(element.is_narrow or element == Element.INT16 for element in f.types)
+            wide = source == other == Element.INT16  # 32 bits must hold a sum of two products
+            return (short and not wide) or (floats and other.is_float)
         case Operation.LOOK_UP:
             return source in BYTES and result in BYTES
         case Operation.SUM:

@@ -278,34 +278,23 @@ class VectorScheduler:
         return joined(there, formed, turned(self.tables, work.source, (size, channels), rows, result_tile))
 
     def _float_rows(self, kind: Int64, work: FloatRows, source: Operand, out: Operand) -> Instructions:
-        """The same of floats."""
-        size, channels, table = int(self.rows.size[kind[0]]), self.tiling.channels, self.placement.table_slot.addresses
-        given = Tile(Memory.ACTIVATION, source.address, source.stride)
-        result = Tile(Memory.OUTPUT, out.address, out.stride)
-        rows, formed = given, result
-        if self.tiling.turned:
-            place = taken(self.placement.operands[-1], kind)[:, None]
-            rows = formed = Tile(Memory.ACTIVATION, place, self.tiling.row_pitch)
-        code = issue(
+        """One instruction for each tile; machines of floats have samples row by row."""
+        table = self.placement.table_slot.addresses
+        return issue(
             ROWS,
             len(kind),
             function=self.tables.function(work.function),
-            memory=rows.memory,
-            address=rows.address,
-            stride=rows.stride,
-            rows=size,
-            columns=channels,
-            result_memory=formed.memory,
-            result=formed.address,
-            result_stride=formed.stride,
+            memory=Memory.ACTIVATION,
+            address=source.address,
+            stride=source.stride,
+            rows=int(self.rows.size[kind[0]]),
+            columns=self.tiling.channels,
+            result_memory=Memory.OUTPUT,
+            result=out.address,
+            result_stride=out.stride,
             constants=table[0] if table else 0,
             row=self.of_value.low[kind][:, None] % work.queries if work.queries else 0,
         )
-        if not self.tiling.turned:
-            return code
-        element = work.function.types[0]
-        there = turned(self.tables, element, (channels, size), given, rows)
-        return joined(there, code, turned(self.tables, element, (size, channels), rows, result))
 
     def _map(self, kind: Int64, function: int, sources: Sequence[Operand], out: Operand) -> Instructions:
         """One instruction for each tile."""

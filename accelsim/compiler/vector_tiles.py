@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.held import Held
 from accelsim.compiler.image import Image
-from accelsim.compiler.lower.work import OF_ROWS, VectorWork
+from accelsim.compiler.lower.work import RowFunction, VectorWork
 from accelsim.compiler.ports import Ports
 from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.slots import apart as slots_apart
@@ -280,7 +280,7 @@ def _largest_tiles(
     """Find the largest tiles of which two of each operand and of the results fit; or one, if not two do."""
     result, image = work.function.types[2], work.image
     operands = work.function.types[: len(work.sources)]
-    turned = isinstance(work.function, OF_ROWS) and machine.feature_major
+    turned = isinstance(work.function, RowFunction) and machine.feature_major
     if turned and operands[0].bits != result.bits:
         raise CompileError(
             f"layer {name}: results of rows must have the bits of what is read on {machine.name}, where features lie "

@@ -39,6 +39,9 @@ from accelsim.graph.ops.softmax import Softmax
 
 Lower = Callable[[Graph, Layer], VectorWork]
 
+#: Bits of the least wide floats that a vector unit computes with.
+WIDE_BITS = 16
+
 LOWER: dict[type[Op], Lower] = {
     Add: add.lower,
     ScaledAdd: scaled_add.lower,
@@ -53,7 +56,7 @@ LOWER: dict[type[Op], Lower] = {
     Relu: convert.lower,
     Copy: convert.lower,
 }
-#: Those of floats that only a machine of floats has.
+#: Those of floats that only a machine of floats of 16 bits or more has.
 FLOATS: dict[type[Op], Lower] = {
     Softmax: float_rows.lower,
     MaskedSoftmax: float_rows.lower,
@@ -66,4 +69,5 @@ FLOATS: dict[type[Op], Lower] = {
 
 def lowers(op: Op, machine: Machine) -> Lower | None:
     """What makes vector work of an operator on a machine; None if its vector unit has none such."""
-    return LOWER.get(type(op)) or (FLOATS.get(type(op)) if machine.operand.is_float else None)
+    wide = machine.operand.is_float and machine.operand.bits >= WIDE_BITS
+    return LOWER.get(type(op)) or (FLOATS.get(type(op)) if wide else None)

@@ -74,10 +74,6 @@ class FloatRows(NamedTuple):
         return self.function.types
 
 
-#: Functions of whole rows.
-OF_ROWS = RowFunction | FloatRows
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorWork:
     """A function of single numbers, of rows, or of windows of images.

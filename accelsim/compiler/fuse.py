@@ -13,7 +13,7 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.image import Image, fill_byte, whole_channels
 from accelsim.compiler.lower import host
 from accelsim.compiler.lower.host import HostWork
-from accelsim.compiler.lower.table import LOWER
+from accelsim.compiler.lower.table import lowers
 from accelsim.compiler.lower.work import ONE, RowFunction, VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Factor, IntegerPart, Product, Results
@@ -65,7 +65,7 @@ def fuse(lowering: Lowering, machine: Machine) -> Lowering:
         if node.name in held or node.op.moves:
             continue
         ends = tuple(_ends(graph, node, held))
-        head = next((before for before in ends if type(before.op) in LOWER), None)
+        head = next((before for before in ends if lowers(before.op, machine)), None)
         if machine.host.computes and head is not ends[0]:
             fusions.append(_hosted(graph, ends[0], held, machine))
         elif head is None:
@@ -104,8 +104,10 @@ def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusio
         If neither can.
     """
     work: VectorWork | HostWork
+    lower = lowers(head.op, machine)
+    assert lower  # noqa: S101 - as the head was chosen
     try:
-        work = LOWER[type(head.op)](graph, _group(graph, head))
+        work = lower(graph, _group(graph, head))
         if machine.feature_major:
             _require_features_apart(head, work, machine)
     except CompileError:

@@ -19,7 +19,7 @@ from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.held import Border, Held
 from accelsim.compiler.image import Image
 from accelsim.compiler.lower.host import HostWork
-from accelsim.compiler.lower.work import RowFunction, VectorWork
+from accelsim.compiler.lower.work import FloatRows, RowFunction, VectorWork
 from accelsim.compiler.lowering import Lowering, Stay, kept_in
 from accelsim.compiler.product import Product
 from accelsim.compiler.tiling import Cut, Cutter, OnChip
@@ -284,7 +284,7 @@ def _takes_lines(fusion: Fusion) -> bool:
     work = fusion.work
     if isinstance(work, Product):
         return work.integers is None
-    return isinstance(work, VectorWork) and not isinstance(work.function, RowFunction)
+    return isinstance(work, VectorWork) and not isinstance(work.function, RowFunction | FloatRows)
 
 
 def _dense(lowering: Lowering, fusion: Fusion) -> bool:

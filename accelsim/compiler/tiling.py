@@ -135,7 +135,8 @@ class Cutter:
 
     def _of_vector(self, fusion: Fusion, work: VectorWork, on_chip: OnChip) -> Cut:
         value = self.lowering.graph[fusion.target]
-        of_work = work.function.types, type(work.function), work.image, work.period, work.table is None
+        constants = 0 if work.table is None else len(work.table)
+        of_work = work.function.types, type(work.function), work.image, work.period, constants
         key = (*of_work, value.shape, on_chip.layout)
         if key not in self._cuts:
             rooms = options(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.compiler.held import Held
 from accelsim.compiler.instructions import Instructions, issue, joined
-from accelsim.compiler.lower.work import RowFunction, VectorWork
+from accelsim.compiler.lower.work import FloatRows, RowFunction, VectorWork
 from accelsim.compiler.lowering import VectorPlacement
 from accelsim.compiler.moves import Moves, Stored, Tile, fresh, gathered, over_link, received, runs, turned
 from accelsim.compiler.scratchpad import Fills, Scratchpad, Scratchpads, taken
@@ -20,7 +20,7 @@ from accelsim.compiler.tiles import Cuts, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import Machine
 from accelsim.datapath.vector.elements import Element
-from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, SEND, SOFTMAX, STORE, Memory
+from accelsim.isa.opcodes import LOAD, MAP, RECEIVE, REDUCE, ROWS, SEND, SOFTMAX, STORE, Memory
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
@@ -220,6 +220,8 @@ class VectorScheduler:
         work = self.work.function
         if isinstance(work, RowFunction):
             formed = self._rows(kind, work, sources[0], out)
+        elif isinstance(work, FloatRows):
+            formed = self._float_rows(kind, work, sources[0], out)
         else:
             function = self.tables.function(work)
             form = self._map if tiling.image is None else self._reduce
@@ -278,6 +280,25 @@ class VectorScheduler:
         there = turned(self.tables, work.source, (channels, size), given, rows)
         result_tile = Tile(Memory.OUTPUT, out.address, out.stride)
         return joined(there, formed, turned(self.tables, work.source, (size, channels), rows, result_tile))
+
+    def _float_rows(self, kind: Int64, work: FloatRows, source: Operand, out: Operand) -> Instructions:
+        """One instruction for each tile; machines of floats have samples row by row."""
+        table = self.placement.table_slot.addresses
+        return issue(
+            ROWS,
+            len(kind),
+            function=self.tables.function(work.function),
+            memory=Memory.ACTIVATION,
+            address=source.address,
+            stride=source.stride,
+            rows=int(self.rows.size[kind[0]]),
+            columns=self.tiling.channels,
+            result_memory=Memory.OUTPUT,
+            result=out.address,
+            result_stride=out.stride,
+            constants=table[0] if table else 0,
+            row=self.of_value.low[kind][:, None] % work.queries if work.queries else 0,
+        )
 
     def _map(self, kind: Int64, function: int, sources: Sequence[Operand], out: Operand) -> Instructions:
         """One instruction for each tile."""

@@ -24,7 +24,7 @@ from accelsim.config.operands import Operand
 from accelsim.datapath.vector.elements import BITS
 from accelsim.errors import DefectError
 from accelsim.formats import nm
-from accelsim.isa import descriptors, images, opcodes
+from accelsim.isa import descriptors, images, opcodes, row_constants
 from accelsim.isa.computations import Computation
 from accelsim.isa.constants import block_bytes
 from accelsim.isa.descriptors import MAX_REGIONS, Descriptor
@@ -456,6 +456,13 @@ def _typed(opcode: int, column: tuple[Int64, ...], functions: Int64) -> list[Acc
             Access(to, True, zero + Moment.END, result, result_stride, result_rows, _packed(result_columns, written)),
         ]
     _, memory, address, stride, rows, columns, to, result, result_stride = column[:9]
+    if opcode == opcodes.ROWS:
+        size = row_constants.block_bytes(operation, columns)
+        return [
+            Access(memory, False, zero + Moment.FREE, address, stride, rows, _packed(columns, read)),
+            _access(Memory.WEIGHT, column[9], zero, zero + 1, size),
+            Access(to, True, zero + Moment.END, result, result_stride, rows, _packed(columns, written)),
+        ]
     other_memory, other, other_stride, constants = column[9:13]
     both = np.where(other_stride == 0, 1, rows) * np.isin(operation, BINARY)
     table = (operation == Operation.LOOK_UP).astype(np.int64)

@@ -15,7 +15,8 @@ first:
 
     .descriptor counts=1,1,1,9,9 dram_strides=0,0,0,448,64 strides=0,0,0,576,64 run_bytes=64
 
-A `.function` is one of map, reduce and move, with its operation and types by name; fields that are 0 may be left out:
+A `.function` is one of map, reduce, move and rows, with its operation and types by name; fields that are 0 may be left
+out:
 
     .function operation=maximum source=int8 result=int8 window_rows=2 window_columns=2 row_step=2 column_step=2
 """
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +40,19 @@ from accelsim.formats.storage import FORMATS
 from accelsim.isa import descriptors, functions
 from accelsim.isa.descriptors import DIMENSIONS, SCALARS, VECTORS, Descriptor
 from accelsim.isa.functions import NAMES, Function
-from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Map, Memory, Moment, Move, Softmax
+from accelsim.isa.opcodes import (
+    INSTRUCTION,
+    NONE,
+    OPCODES,
+    SEMAPHORES,
+    WAITS,
+    Map,
+    Memory,
+    Moment,
+    Move,
+    Rows,
+    Softmax,
+)
 from accelsim.isa.program import Header, Program
 
 BYTES_A_LINE = 57
@@ -49,10 +63,8 @@ MAX_TEXT_BYTES, MAX_DIGITS = 2**27, 32
 #: Operands that are written as a memory's name.
 _MEMORIES = {"memory", "other_memory", "result_memory"}
 #: Operands that are 0 where they are left out.
-_OPTIONAL = {
-    "integer_bits", "table", "inner", "outer_stride",
-    *Map._field_defaults, *Move._field_defaults, *Softmax._field_defaults,
-}  # fmt: skip
+_OF_FEW = (Map._field_defaults, Move._field_defaults, Rows._field_defaults, Softmax._field_defaults)
+_OPTIONAL = {"integer_bits", "table", "inner", "outer_stride", *itertools.chain(*_OF_FEW)}
 #: Operands that are left out where there is no such tile, no mask, or no wide elements.
 _LEFT_OUT = {"other_memory", "other", "other_stride", "memory", "address", "stride", *Softmax._field_defaults}
 #: Operand that is written as a storage format's name.

@@ -5,7 +5,8 @@ the scalars that the unit's registers hold meanwhile. So the events and cycles o
 
 A scale is M 2^(shift - 31) as `requantize` takes it in the rounding scheme of that number, one whose multipliers have
 31 bits, or M 2^-shift in onnxruntime's, a float32; of floats `multiplier` is the bits of a float32, and so are `low`
-and `high` of float results. Fields that an operation does not use are 0.
+and `high` of float results. Of rows of floats it is epsilon, or what scores are scaled by. Fields that an operation
+does not use are 0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.datapath import requantize
-from accelsim.datapath.vector import float_scale
+from accelsim.datapath.vector import float_functions, float_rows, float_scale
 from accelsim.datapath.vector.elements import BYTES, Element, float_of
 from accelsim.datapath.vector.pool import MAX_WINDOW
 
@@ -26,7 +27,7 @@ Int64 = NDArray[np.int64]
 
 
 class Operation(IntEnum):
-    """What is done, by `map`, `reduce` or `move`, as the lists below say."""
+    """What is done, by `map`, `reduce`, `move` or `rows`, as the lists below say."""
 
     CONVERT = 0
     ADD = 1
@@ -39,12 +40,25 @@ class Operation(IntEnum):
     FILL = 8
     ROTATE = 9
     ROTATE_NEIGHBOURS = 10
+    EXPONENTIAL = 11
+    SIGMOID = 12
+    TANH = 13
+    SILU = 14
+    GELU = 15
+    GELU_TANH = 16
+    RMS_NORM = 17
+    LAYER_NORM = 18
+    L2_NORM = 19
+    SOFTMAX = 20
 
 
+#: Functions of single floats and of rows of floats, with what the vector unit's models call them.
+OF_FLOATS = {Operation[name.name]: name for name in float_functions.Name}
+OF_ROWS = {Operation[name.name]: name for name in float_rows.Name}
 #: Those that turn pairs of a row's elements: of its two halves, or neighbours.
 ROTATIONS = (Operation.ROTATE, Operation.ROTATE_NEIGHBOURS)
 #: Operations of each opcode.
-MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP, *ROTATIONS)
+MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP, *ROTATIONS, *OF_FLOATS)
 REDUCTIONS = (Operation.MAXIMUM, Operation.SUM)
 MOVES = (Operation.COPY, Operation.TRANSPOSE, Operation.FILL)
 #: Operations of two tiles.
@@ -165,6 +179,10 @@ def used(f: Function) -> frozenset[str]:  # noqa: C901, PLR0911, PLR0912 - one a
             return frozenset((*_RESULT_SCALE, "rounding", "zero_point", "result_zero_point", *_RANGE, *_WINDOW))
         case Operation.FILL:
             return frozenset(("low",))
+        case _ if f.operation in OF_FLOATS:
+            return frozenset(_RANGE)
+        case _ if f.operation in OF_ROWS:
+            return frozenset(("multiplier", *_RANGE))
         case _:
             return frozenset()
 
@@ -225,6 +243,8 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
             return floats or (not source.is_float and source != Element.INT32 and not result.is_float)
         case Operation.MAXIMUM:
             return source == result
+        case _ if f.operation in OF_FLOATS or f.operation in OF_ROWS:
+            return floats
         case _:  # what moves packed elements moves bytes
             return source == result and not result.is_packed
 
@@ -237,6 +257,11 @@ def _scales(f: Function, fields: frozenset[str]) -> Iterator[str]:
     for name in ("multiplier", "result_multiplier"):
         if name in fields and not 0 <= getattr(f, name) < 2**32:
             yield f"{name} must be the bits of a float32, not {getattr(f, name)}"
+        elif name in fields and f.operation in OF_ROWS:
+            least = -np.inf if f.operation == Operation.SOFTMAX else -np.float32(0)
+            if not (np.isfinite(float_of(f.multiplier)) and float_of(f.multiplier) >= least):
+                wanted = "a finite scale" if f.operation == Operation.SOFTMAX else "an epsilon of 0 or more"
+                yield f"multiplier must be the bits of {wanted}, not {f.multiplier}"
 
 
 def _rounded_scales(f: Function, fields: frozenset[str]) -> Iterator[str]:

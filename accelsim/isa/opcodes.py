@@ -481,6 +481,29 @@ class Move(NamedTuple):
     stride: Annotated[int, _stride("bytes from row to row of the tile")] = 0
 
 
+class Rows(NamedTuple):
+    """Operands of rows: a tile of whole rows of floats to one of as many, by a function of each row."""
+
+    function: Annotated[int, _stride("number of what is done in the program's table of functions")]
+    memory: Annotated[int, Span(Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the tile, 1 to 4")]
+    address: Annotated[int, _place("first element of the tile")]
+    stride: Annotated[int, _stride("bytes from row to row of the tile")]
+    rows: Annotated[int, _count("rows of the tile")]
+    columns: Annotated[int, Span(1, MAX_CHANNELS, "columns of the tile, all of a row")]
+    result_memory: Annotated[int, Span(Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the result, 1 to 4")]
+    result: Annotated[int, _place("first element of the result")]
+    result_stride: Annotated[int, _stride("bytes from row to row of the result")]
+    constants: Annotated[
+        int,
+        _place(
+            "in the weight scratchpad, without gaps: of rms_norm n gamma float32, of layer_norm then n beta; of "
+            "softmax the mask as int32: queries, keys that the first one sees, those more that each next one does "
+            "(0 or 1), the window (0 for none) and sinks; else 0"
+        ),
+    ] = 0
+    row: Annotated[int, Span(0, _N24, "query of softmax's mask that the first row is; else 0")] = 0
+
+
 class Normalization(IntEnum):
     """Kinds of normalize: RMSNorm, LayerNorm, RMSNorm with outlier weights (ORI-LN)."""
 
@@ -529,6 +552,7 @@ Operands = (
     | Map
     | Reduce
     | Move
+    | Rows
 )
 
 
@@ -620,21 +644,22 @@ OPCODES: tuple[Opcode, ...] = (
         "window of DRAM to scratchpad, padded where it leaves an image: padding, im2col, transposes, broadcasts",
     ),
     Opcode("scatter", Unit.STORE, Scatter, "window of scratchpad to DRAM"),
-    Opcode("map", Unit.VECTOR, Map, "convert, add, multiply or look up elements"),
+    Opcode("map", Unit.VECTOR, Map, "convert, add, multiply or look up elements, or a function of each float"),
     Opcode("reduce", Unit.VECTOR, Reduce, "maximum or sum of each window and channel of an image"),
     Opcode("move", Unit.VECTOR, Move, "copy, transpose or fill"),
     Opcode("compute", Unit.IO, Compute, "what no unit does, by the host, from its memory to its memory"),
+    Opcode("rows", Unit.VECTOR, Rows, "softmax or a normalization of each row of floats"),
 )
 
 LOAD, STORE, PRELOAD, PRELOAD_MASK, MATMUL, MULTIPLY, SPMV, REQUANTIZE, ACTIVATE, DECODE = range(10)
 NORMALIZE, SOFTMAX, GELU, DEQUANTIZE, TRANSFORM, RECEIVE, SEND = range(10, 17)
-QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE, COMPUTE = range(17, len(OPCODES))
+QUANTIZE, DEQUANTIZE_SUMS, GATHER, SCATTER, MAP, REDUCE, MOVE, COMPUTE, ROWS = range(17, len(OPCODES))
 #: Opcodes that form products; all have the operands rows, depth and columns.
 PRODUCTS = (MATMUL, MULTIPLY, SPMV)
 #: Opcodes that make tiles of tiles on the vector unit.
 TILEWISE = range(NORMALIZE, TRANSFORM + 1)
 #: Opcodes whose functions stand in the program's table.
-TYPED = (MAP, REDUCE, MOVE)
+TYPED = (MAP, REDUCE, MOVE, ROWS)
 _FIELDS = {opcode.operands: fields_of(opcode.operands) for opcode in OPCODES}
 UNIT_OF = np.array([opcode.unit for opcode in OPCODES], np.int8)
 

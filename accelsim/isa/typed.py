@@ -1,4 +1,4 @@
-"""What map, reduce and move ask of a program, beyond the ranges of their operands and the table of functions."""
+"""What map, reduce, move and rows ask of a program, beyond the ranges of their operands and the table of functions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from accelsim.isa import images
 from accelsim.isa.descriptors import MAX_REGIONS
-from accelsim.isa.functions import BINARY, MAPS, MOVES, REDUCTIONS, ROTATIONS, Function, Operation
-from accelsim.isa.opcodes import MAP, MOVE, OPCODES, REDUCE, TYPED, Map, Move, Reduce
+from accelsim.isa.functions import BINARY, MAPS, MOVES, OF_ROWS, REDUCTIONS, ROTATIONS, Function, Operation
+from accelsim.isa.opcodes import MAP, MOVE, OPCODES, REDUCE, ROWS, TYPED, Map, Move, Reduce, Rows
 from accelsim.isa.program import Program
 
-_OPERATIONS = {MAP: MAPS, REDUCE: REDUCTIONS, MOVE: MOVES}
+_OPERATIONS = {MAP: MAPS, REDUCE: REDUCTIONS, MOVE: MOVES, ROWS: tuple(OF_ROWS)}
 
 
 def faults(program: Program) -> list[tuple[int, str]]:
@@ -53,6 +53,14 @@ def _faults(p: object, f: Function) -> list[str]:
                 return [f"results must be at most {MAX_REGIONS} tiles of rows, each with one stride"]
             if sum(region.rows * region.row_bytes for region in made.regions) < made.runs.bytes:
                 return ["results must not overlap"]
+        case Rows():
+            unused = ("constants",) if f.operation == Operation.L2_NORM else ()
+            unused = unused if f.operation == Operation.SOFTMAX else (*unused, "row")
+            return [
+                f"{name} must be 0, as the function does not use it, not {getattr(p, name)}"
+                for name in unused
+                if getattr(p, name)
+            ]
     return []
 
 

@@ -24,6 +24,7 @@ from accelsim.sim import matrix
 from accelsim.sim.decode import DecodeUnit
 from accelsim.sim.host import HostUnit
 from accelsim.sim.memories import Memories
+from accelsim.sim.rows import RowUnit
 from accelsim.sim.tiles import TileUnit
 from accelsim.sim.timing import Timing
 from accelsim.sim.vector import Tilewise, VectorUnit
@@ -60,6 +61,7 @@ class Core:
         self.matrix = matrix.of(machine, self.memories)
         self.vector = VectorUnit(machine, self.memories)
         self.tiles = TileUnit(machine, self.memories, program.tables)
+        self.rows = RowUnit(machine, self.memories, program.tables)
         # an outer-product unit sees zeros as activations are written to their scratchpad
         config = machine.matrix
         self.zero_detectors = OuterProduct.of(config) if isinstance(config, datapaths.OuterProduct) else None
@@ -129,6 +131,8 @@ class Core:
                 self._move_window(operands)
             case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
                 self.tiles.move(operands)
+            case opcodes.Rows():
+                self.rows.move(operands)
             case opcodes.HostTransfer():
                 self.host.move(operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Compute():
@@ -153,6 +157,8 @@ class Core:
                 return self._window(counters, operands)
             case opcodes.Map() | opcodes.Reduce() | opcodes.Move():
                 return self.tiles.take(counters, operands)
+            case opcodes.Rows():
+                return self.rows.take(counters, operands)
             case opcodes.HostTransfer():
                 return self._host_transfer(counters, operands, receive=opcode == opcodes.RECEIVE)
             case opcodes.Compute():

@@ -9,13 +9,23 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Counters
 from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
-from accelsim.datapath.vector import convert, elementwise, fixed_point, float_scale, gelu, pool, products, rotate
+from accelsim.datapath.vector import (
+    convert,
+    elementwise,
+    fixed_point,
+    float_functions,
+    float_scale,
+    gelu,
+    pool,
+    products,
+    rotate,
+)
 from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.datapath.vector.fixed_point import VectorPass
 from accelsim.isa import images, opcodes
 from accelsim.isa.accesses import Tile
-from accelsim.isa.functions import BINARY, ROTATIONS, Function, Operation, adds_floats
+from accelsim.isa.functions import BINARY, OF_FLOATS, ROTATIONS, Function, Operation, adds_floats
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Runs
@@ -81,6 +91,9 @@ class TileUnit:
                 values: Values = table.view(result.dtype).astype(np.int64)[x.astype(np.int64) & 255]
             case Operation.CONVERT:
                 values = _converted(f, x)
+            case _ if f.operation in OF_FLOATS:
+                real = float_functions.compute(OF_FLOATS[Operation(f.operation)], x.astype(np.float32))
+                values = convert.clamp(real, float_of(f.low), float_of(f.high))
             case _:
                 values = _combined(f, x, self._read(second, other, p.columns))
         self.memories.bytes(made.memory, made.region)[:] = pack(values, result)
@@ -278,6 +291,10 @@ def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa
         case Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
             rotate.integers_events(counters, values, (source, other), requantize.MODES[f.rounding])
             return rotate.INTEGERS
+        case _ if f.operation in OF_FLOATS:
+            name = OF_FLOATS[Operation(f.operation)]
+            float_functions.events(counters, name, values)
+            return float_functions.work(name)
         case _ if result.is_float:
             products.multiply_float_events(counters, values)
             return products.MULTIPLY_FLOAT

@@ -1,4 +1,4 @@
-"""A network whose normalizations and softmax the host computes, from its file to what the command prints."""
+"""A network of fp8 whose normalizations and softmax the host computes, from its file to what the command prints."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def block(tmp_path: Path) -> Path:
 
 
 def test_the_result_names_what_the_host_computed(block: Path) -> None:
-    done = accelsim("run", block, "--arch", "edge-ws-fp16", "--json")
+    done = accelsim("run", block, "--arch", "edge-ws-fp8-e4m3", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["bit_exact"] is True
@@ -53,14 +53,14 @@ def test_the_result_names_what_the_host_computed(block: Path) -> None:
 
 
 def test_the_headline_names_the_hosts_layers(block: Path) -> None:
-    done = accelsim("run", block, "--arch", "edge-ws-fp16")
+    done = accelsim("run", block, "--arch", "edge-ws-fp8-e4m3")
     assert (
         "; on the host: norm, rms, rms.function and 1 more, 6,784 operations" in done.stdout.split("\n", maxsplit=1)[0]
     )
 
 
 def test_a_machine_whose_host_computes_nothing_refuses_by_name(block: Path, tmp_path: Path) -> None:
-    fields = load_machine("edge-ws-fp16").model_dump(mode="json")
+    fields = load_machine("edge-ws").model_dump(mode="json")
     fields["host"] |= {"operations_per_s": None, "operation_pj": 0.0}
     fields["name"] = "idle"
     with (tmp_path / "idle.yaml").open("w") as file:
@@ -74,7 +74,7 @@ def test_a_machine_whose_host_computes_nothing_refuses_by_name(block: Path, tmp_
 
 def test_a_program_with_host_work_goes_through_its_file_and_its_text(block: Path, tmp_path: Path) -> None:
     program, text, again = tmp_path / "p.acs", tmp_path / "p.asm", tmp_path / "q.acs"
-    assert accelsim("compile", block, "--arch", "edge-ws-fp16", "-o", program).returncode == 0
+    assert accelsim("compile", block, "--arch", "edge-ws-fp8-e4m3", "-o", program).returncode == 0
     listed = accelsim("disasm", program, "--image")
     assert "compute    layer=1 computation=0 operations=3072" in listed.stdout
     text.write_text(listed.stdout)

@@ -769,7 +769,7 @@ PIXELS = "memory=activation address=0 stride=8 line_stride=64 height=2 width=2 c
     ("f", "line", "message"),
     [
         (CONVERT, f"{MAP} function=1 constants=0", "function must be below 1, those of the program, not 1"),
-        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, .*, rotate_neighbours, not maximum"),
+        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, .*, not maximum"),
         (CONVERT, f"{MAP} function=0 constants=3", "constants must be 0 without a table, not 3"),
         (ADD, f"{MAP} function=0 constants=0", "other_memory must be a memory on chip, as the function"),
         (CONVERT, f"{MAP} function=0 other_memory=weight", "other_memory and place must be 0, as the function has no"),

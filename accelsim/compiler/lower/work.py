@@ -57,6 +57,26 @@ class RowFunction(NamedTuple):
         return self.source, ElementType.INT8, self.result
 
 
+class FloatRows(NamedTuple):
+    """What `rows` does to rows of floats, that lie whole in a tile.
+
+    Parameters
+    ----------
+    function
+        As the program's table has it.
+    queries
+        Rows after which a mask begins anew; 0 without one.
+    """
+
+    function: Function
+    queries: int = 0
+
+    @property
+    def types(self) -> tuple[ElementType, ElementType, ElementType]:
+        """Types of what it reads and forms."""
+        return self.function.types
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorWork:
     """A function of single numbers, of rows, or of windows of images.
@@ -83,7 +103,7 @@ class VectorWork:
     sources: tuple[str, ...]
     nodes: tuple[Node, ...]
     target: str
-    function: Function | RowFunction
+    function: Function | RowFunction | FloatRows
     table: NDArray[np.uint8] | None = None
     image: Image | None = None
     period: int = 0

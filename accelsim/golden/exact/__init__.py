@@ -4,7 +4,9 @@ Floats are summed fold by fold: products of two floats of 16 bits or fewer are e
 rounded to it. Within a fold of so many inputs, sums start at 0 and take one product after the other, inputs in order;
 the fold's sum is then added to what the accumulator holds. Every addition rounds to nearest even.
 
-An operator that has a meaning in real numbers alone is the host's, which computes in float64 and rounds what it forms.
+Softmax, normalizations and some functions of floats are made of float32 operations; see `float_rows` and
+`float_functions`. Another operator that has a meaning in real numbers alone is the host's, which computes in float64
+and rounds what it forms.
 """
 
 from __future__ import annotations
@@ -17,7 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.golden import interpreter, real
-from accelsim.golden.exact import casts, convolutions, elementwise, host, products, quantized, rows
+from accelsim.golden.exact import (
+    casts,
+    convolutions,
+    elementwise,
+    float_functions,
+    float_rows,
+    host,
+    products,
+    quantized,
+    rows,
+)
 from accelsim.golden.interpreter import Meaning
 from accelsim.golden.real import shapes
 from accelsim.graph.graph import Graph
@@ -27,12 +39,16 @@ from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.conv import Conv
 from accelsim.graph.ops.copy import Copy
 from accelsim.graph.ops.expand import Expand
+from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
+from accelsim.graph.ops.l2_norm import L2Norm
 from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pad import Pad
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
@@ -42,6 +58,7 @@ from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.slice import Slice
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.transpose import Transpose
 
 
@@ -68,6 +85,12 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         LookUp: elementwise.look_up,
         IntegerSoftmax: rows.softmax,
         IntegerNorm: rows.normalize,
+        Softmax: float_rows.softmax,
+        MaskedSoftmax: float_rows.masked_softmax,
+        LayerNorm: float_rows.layer_norm,
+        RmsNorm: float_rows.rms_norm,
+        L2Norm: float_rows.l2_norm,
+        Function: float_functions.function,
         Cast: casts.cast,
         DynamicQuantize: casts.dynamic_quantize,
         Quantize: quantized.quantize,

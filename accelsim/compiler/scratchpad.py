@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accelsim.compiler.held import Held
 from accelsim.compiler.residency import EMPTY, Occupied, left_by
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiling import PREFETCH
+from accelsim.kernels.tilings import PREFETCH
 from accelsim.config.arch import Machine
 
 Int64 = NDArray[np.int64]

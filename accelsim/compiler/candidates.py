@@ -22,6 +22,7 @@ from accelsim.compiler.tiles import (
     whole_folds,
 )
 from accelsim.errors import DoesNotFitError
+from accelsim.kernels import tilings
 from accelsim.kernels.tilings import Counts
 from accelsim.units import ceil_div
 
@@ -81,25 +82,30 @@ class Candidates:
                 f"but the matrix unit of {flow.machine.name} takes at most {flow.most_inputs} at once"
             )
         tiles_n = halvings(flow.product.n, flow.columns)
-        rows = _row_tiles(flows, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
-        different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
-        shape = (*rows.shape[:-1], 2, rows.shape[-1], len(stagings))
-        kept = np.broadcast_to(different[..., None, :, None], shape).copy()
-        kept[:, :, :, 1] &= not (flow.reads.whole or flow.product.channel_groups)
+        may = np.ones((len(tiles_k), 2), np.bool_)  # resident, or not
+        may[:, 1] = not (flow.reads.whole or flow.product.channel_groups)
         if flow.split:  # sums of a group stay where they are until it is complete
-            kept[:, np.array(tiles_k) < flow.group, :, 1] = False
-            kept[:, :, :, 0] &= flow.resident_groups
-        at = np.nonzero(kept)
-        room, number_k, number_n, number_resident, number_outer, number_rows, number_staging = at
+            may[np.array(tiles_k) < flow.group, 1] = False
+            may[:, 0] = flow.resident_groups
+        largest = _largest_rows(
+            flows, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False])
+        )
+        m = flow.reads.period or flow.product.m
+        most = tilings.MOST_ROWS * largest.size * len(stagings)
+        sizes, orders = np.empty((5, most), np.int64), np.empty((2, most), np.bool_)
+        rows = tilings.Rows(m, flow.reads.grain, flow.block)
+        number = tilings.write(rows, largest, may, np.array(stagings), sizes, orders)
+        room, number_k, number_n, tile_m, staging = sizes[:, :number]
+        resident, rows_outer = orders[:, :number]
         return cls(
             flows,
             room,
-            rows[room, number_k, number_n, number_resident, number_rows],
+            tile_m,
             np.array(tiles_k)[number_k],
             np.array(tiles_n)[number_n],
-            number_resident == 0,
-            number_outer == 0,
-            np.array(stagings)[number_staging],
+            resident,
+            rows_outer,
+            staging,
             *_weight_tiles(flow, tiles_k, number_k),
         )
 
@@ -217,7 +223,7 @@ def share(groups: ChannelGroups, k: int, n: int, tile_k: int, columns: int) -> f
 def _weight_tiles(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """What weight tiles take, for the `number`-th of these inputs each; see `Candidates`."""
     facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.weight_tile_place(k)) for k in tiles_k]
-    weights_bytes, staged_bytes, expand_cycles, weight_tile_place = np.array(facts).T[:, number]
+    weights_bytes, staged_bytes, expand_cycles, weight_tile_place = np.array(facts).T.take(number, axis=1)
     return weights_bytes, staged_bytes, expand_cycles, weight_tile_place
 
 
@@ -225,30 +231,17 @@ def _blocks_summed(flow: Dataflow, tile_n: Int64, resident: Bools) -> Int64:
     return np.where(resident, 1, ceil_div(tile_n, flow.columns))
 
 
-def _row_tiles(flows: Sequence[Dataflow], tile_k: Int64, tile_n: Int64, resident: Bools) -> Int64:
-    """Row tiles to try: the largest that fits twice and the largest that fits once, and even parts of these.
+def _largest_rows(flows: Sequence[Dataflow], tile_k: Int64, tile_n: Int64, resident: Bools) -> Int64:
+    """Largest row tiles of which two fit each memory, and of which one does; 0 if not even one row does.
 
     Returns
     -------
-    int64, shape (rooms, ..., 14), of arguments that broadcast to (...); in ascending order, 0 for none.
+    int64, shape (rooms, ..., 2), of arguments that broadcast to (...).
     """
-    flow = flows[0]
-    m, parts = flow.reads.period or flow.product.m, np.array([2, 3, 4, 6, 8, 12, 16])
-    largest = np.stack([_largest_rows(flows, tile_k, tile_n, resident, slots) for slots in (2, 1)], axis=-1)[..., None]
-    times = ceil_div(m, np.maximum(largest, 1))
-    sizes = np.where(largest > 0, ceil_div(m, ceil_div(times * parts, 2)), 0).reshape(*largest.shape[:-2], -1)
-    sizes -= sizes % flow.reads.grain
-    # a row tile of whole blocks leaves no part of one to every tile
-    return np.sort(np.where(sizes > flow.block, sizes - sizes % flow.block, sizes), axis=-1)
-
-
-def _largest_rows(
-    flows: Sequence[Dataflow], tile_k: Int64, tile_n: Int64, resident: Bools, slots: int
-) -> Int64:
-    """Largest row tile of which `slots` fit each memory; 0 if not even one row does."""
     flow, machine = flows[0], flows[0].machine
-    features = np.where(resident, flow.product.k, tile_k)
-    blocks = slots * _blocks_summed(flow, tile_n, resident)
+    features = np.where(resident, flow.product.k, tile_k)[..., None]
+    tile_n, slots = tile_n[..., None], np.array([2, 1])
+    blocks = slots * _blocks_summed(flow, tile_n, resident[:, None])
     capacities = [(of.machine.activation.capacity_bytes, of.machine.output.capacity_bytes) for of in flows]
     activation, output = np.array(capacities).T.reshape(2, -1, *[1] * features.ndim) // slots
     fits = (
@@ -258,5 +251,6 @@ def _largest_rows(
         else operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
-    largest: Int64 = np.minimum(flow.reads.period or flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
+    most = np.minimum(np.minimum(fits[0], fits[1]), fits[2])
+    largest: Int64 = np.minimum(flow.reads.period or flow.product.m, most)
     return largest

@@ -108,7 +108,7 @@ class Cutter:
         self._known.append(self._flows)
 
     def cut(self, number: int, on_chip: OnChip) -> Cut:
-        """Choose how a fusion is cut.
+        """Choose how a fusion is cut; the flow is that of one that is like it, see `finished`.
 
         Raises
         ------
@@ -124,9 +124,15 @@ class Cutter:
         key = flow.likeness, on_chip.layout
         if key not in self._cuts:
             self._cuts[key] = _of_product(flow, on_chip, self.machine, self.slack)
-        alike = self._cuts[key]
-        assert alike.flow  # noqa: S101 - as of every product
-        return alike._replace(flow=flow.cut_as(alike.flow, on_chip.sources[0], on_chip.target))
+        return self._cuts[key]
+
+    def finished(self, number: int, cut: Cut, on_chip: OnChip) -> Cut:
+        """A cut of a fusion, with its own flow: plans are many, and few are carried out."""
+        flow = self._flows[number]
+        if flow is None:
+            return cut
+        assert cut.flow  # noqa: S101 - as of every product
+        return cut._replace(flow=flow.cut_as(cut.flow, on_chip.sources[0], on_chip.target))
 
     def _of_vector(self, fusion: Fusion, work: VectorWork, on_chip: OnChip) -> Cut:
         value = self.lowering.graph[fusion.target]
@@ -242,9 +248,7 @@ def _word(sram: Sram) -> int:
 def _rooms(flows: Sequence[Dataflow]) -> tilings.Rooms:
     """The rooms of flows that differ in nothing else."""
     srams = [(flow.machine.activation, flow.machine.weight, flow.machine.output) for flow in flows]
-    sizes = [
-        (x.capacity_bytes, w.capacity_bytes, y.capacity_bytes, x.ranges, w.ranges, x.banks) for x, w, y in srams
-    ]
+    sizes = [(x.capacity_bytes, w.capacity_bytes, y.capacity_bytes, x.ranges, w.ranges, x.banks) for x, w, y in srams]
     places = [
         (flow.reads.held or flow.rooms.activation, flow.rooms.weight, flow.target or flow.rooms.output)
         for flow in flows

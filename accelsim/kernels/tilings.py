@@ -22,8 +22,20 @@ LOAD_CYCLES = 8
 #: Part of the time that a value's banks are held by results for which who reads it waits; by comparison with simulated
 #: layers.
 WAITED = 0.75
+#: Row tiles to try are even parts of all rows: as many as fit, times the half of each of these.
+PARTS = (2, 3, 4, 6, 8, 12, 16)
+#: Those of the largest row tile of which two fit, and of the largest of which one does.
+MOST_ROWS = 2 * len(PARTS)
 #: What holds banks, a bit each: activations that are read, weights, and results that are formed.
 READ, WEIGHTS, FORMED = 1, 2, 4
+
+
+class Rows(NamedTuple):
+    """Rows of a product, those that a tile is a multiple of, and those of a block of an instruction."""
+
+    number: int
+    grain: int
+    block: int
 
 
 class Rooms(NamedTuple):
@@ -175,6 +187,68 @@ class Estimates(NamedTuple):
 @inner
 def _ceil_div(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
+
+
+@inner
+def _row_tiles(rows: Rows, largest: int, tiles: Int64, number: int) -> int:
+    """Put row tiles to try, of which that is the largest, among others in ascending order; return how many they are."""
+    if largest <= 0:
+        return number
+    times = _ceil_div(rows.number, largest)
+    for part in PARTS:
+        size = _ceil_div(rows.number, _ceil_div(times * part, 2))
+        size -= size % rows.grain
+        # a row tile of whole blocks leaves no part of one to every tile
+        size -= size % rows.block if size > rows.block else 0
+        place = number
+        while place > 0 and tiles[place - 1] >= size:
+            place -= 1
+        if size == 0 or (place < number and tiles[place] == size):
+            continue
+        for later in range(number, place, -1):
+            tiles[later] = tiles[later - 1]
+        tiles[place] = size
+        number += 1
+    return number
+
+
+@njit(cache=True)
+def write(rows: Rows, largest: Int64, may: Bools, stagings: Int64, sizes: Int64, orders: Bools) -> int:
+    """Write all tilings to try: every order, row tiles that fit, and these numbers of places for staging.
+
+    Parameters
+    ----------
+    largest
+        Largest row tiles of which two, and of which one, fit; shape (rooms, tiles_k, tiles_n, 2, 2), of tiles that are
+        resident and others.
+    may
+        Whether tiles are, and are not, resident; shape (tiles_k, 2).
+    sizes
+        Result: room, numbers of inputs and of outputs, rows, and places for staging, of each tiling; shape (5, most).
+    orders
+        Result: whether it is resident, and whether rows are the outer loop; shape (2, most).
+
+    Returns
+    -------
+    Number of tilings.
+    """
+    number, tiles = 0, np.zeros(MOST_ROWS, np.int64)
+    for room in range(largest.shape[0]):
+        for k in range(largest.shape[1]):
+            for n in range(largest.shape[2]):
+                for other in range(2):
+                    if not may[k, other]:
+                        continue
+                    count = _row_tiles(rows, largest[room, k, n, other, 0], tiles, 0)
+                    count = _row_tiles(rows, largest[room, k, n, other, 1], tiles, count)
+                    for inner_rows in range(2):
+                        for tile_m in tiles[:count]:
+                            for staging in stagings:
+                                sizes[0, number], sizes[1, number], sizes[2, number] = room, k, n
+                                sizes[3, number], sizes[4, number] = tile_m, staging
+                                orders[0, number], orders[1, number] = not other, not inner_rows
+                                number += 1
+    return number
 
 
 @inner

@@ -248,7 +248,7 @@ def _word(sram: Sram) -> int:
 def _rooms(flows: Sequence[Dataflow]) -> tilings.Rooms:
     """The rooms of flows that differ in nothing else."""
     srams = [(flow.machine.activation, flow.machine.weight, flow.machine.output) for flow in flows]
-    sizes = [(x.capacity_bytes, w.capacity_bytes, y.capacity_bytes, x.ranges, w.ranges, x.banks) for x, w, y in srams]
+    activation, weight, output = zip(*srams, strict=True)
     places = [
         (flow.reads.held or flow.rooms.activation, flow.rooms.weight, flow.target or flow.rooms.output)
         for flow in flows
@@ -257,10 +257,15 @@ def _rooms(flows: Sequence[Dataflow]) -> tilings.Rooms:
     holders = [_holders(three) for three in held]
     most = max(map(len, holders))
     return tilings.Rooms(
-        *np.array(sizes, np.int64).T.copy(),
-        np.array([of_room + [0] * (most - len(of_room)) for of_room in holders], np.int64).reshape(len(flows), most),
-        np.array([[len(of.banks) for of in three] for three in held], np.int64),
-        np.array([of.ports for of in held[0]], np.int64),
+        activation_bytes=np.array([sram.capacity_bytes for sram in activation], np.int64),
+        weight_bytes=np.array([sram.capacity_bytes for sram in weight], np.int64),
+        output_bytes=np.array([sram.capacity_bytes for sram in output], np.int64),
+        activation_ranges=np.array([sram.ranges for sram in activation], np.int64),
+        weight_ranges=np.array([sram.ranges for sram in weight], np.int64),
+        activation_banks=np.array([sram.banks for sram in activation], np.int64),
+        holders=np.array([of + [0] * (most - len(of)) for of in holders], np.int64).reshape(len(flows), most),
+        shares=np.array([[len(of.banks) for of in three] for three in held], np.int64),
+        ports=np.array([of.ports for of in held[0]], np.int64),
     )
 
 

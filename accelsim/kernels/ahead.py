@@ -215,12 +215,12 @@ def _field(like: Any, dimensions: int, *, writeable: bool = False) -> Any:
 
 def _tilings() -> tuple[Any, ...]:
     """Tilings of a product, as `accelsim.compiler.tiling` has them."""
-    words, cycles, table = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.bool_)
+    words, rows, cycles, table = np.zeros(0, np.int64), np.zeros((0, 0), np.int64), np.zeros(0), np.zeros(0, np.bool_)
     return (
         tilings.Layer(0, 0, 0, 0, 0, 0, 0, 0, False, 0, 0, 0, 0.0, 0, False, False, False, 0.0),
-        tilings.Rooms(*[words] * 6, *[np.zeros((0, 0), np.int64)] * 2, words),
-        tilings.Tilings(*[words] * 3, table, table, *[words] * 13),
-        tilings.Moved(*[words] * 5, cycles, cycles),
+        tilings.Rooms(words, words, words, words, words, words, rows, rows, words),
+        tilings.Tilings(words, words, words, table, table, *[words] * 13),
+        tilings.Moved(words, words, words, words, words, cycles, cycles),
         tilings.Counts(*[words] * 4),
         tilings.Estimates(cycles, *[words] * 3),
     )

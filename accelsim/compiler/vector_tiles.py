@@ -257,14 +257,14 @@ def _estimate(
     cycles = max(lanes, (loaded + stored) * period)
     if tiling.slots == 1 or not apart:
         cycles = max(cycles, loaded * period + lanes)
-    ports = Ports[float](machine)
+    ports = Ports(machine)
     for held in sources:
         if held:
             ports.hold(held, lanes)
     if count:
         ports.hold(rooms.activation, loaded * period + lanes)
     ports.hold(target or rooms.output, lanes if target else lanes + stored * period)
-    return max(cycles, float(ports.busiest)), loaded + stored
+    return max(cycles, ports.busiest), loaded + stored
 
 
 def _largest_tiles(

@@ -11,8 +11,8 @@ names and titles). The beginning of Emma, one of the five novels that are traine
 
 The network is that of Touvron et al., "Llama 2" (arXiv:2307.09288), in small: norms by the root mean square, rotary
 embeddings, grouped queries, a gated feed-forward layer, and one table for the first and the last layer. It is trained
-at the length that it is judged at, for some ten minutes of a processor. Batches and initial weights follow from one seed;
-another release of torch, or number of threads, adds in another order and gives other weights of the same quality.
+at the length that it is judged at, for some ten minutes of a processor. Batches and initial weights follow from one
+seed; another release of torch, or number of threads, adds in another order and gives other weights of the same quality.
 """
 
 from __future__ import annotations

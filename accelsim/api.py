@@ -28,7 +28,7 @@ from accelsim.config.tech import Technology
 from accelsim.cost import energy
 from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
 from accelsim.evaluation import Evaluated, Evaluation
-from accelsim.fields import by_root, load
+from accelsim.fields import NOTHING, by_root, load
 from accelsim.golden import exact, real
 from accelsim.golden.task import Language
 from accelsim.graph.graph import Graph
@@ -44,7 +44,6 @@ from accelsim.results import Execution, RunResult
 from accelsim.sim import critical_path as paths
 from accelsim.sim import fast, reference, reuse, spans
 from accelsim.summary import Origin, Reference, judged, summarize
-from accelsim.workload.load import NOTHING
 from accelsim.workload.network import Network
 from accelsim.workload.source import Source, load_network
 

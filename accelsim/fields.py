@@ -8,8 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from accelsim.compress.recipe import Recipe
 from accelsim.config import shipped
 from accelsim.config.arch import Machine
@@ -19,9 +17,15 @@ from accelsim.config.tech import Technology
 from accelsim.errors import AccelSimError, ConfigError, Fault, unknown_name
 from accelsim.workload.load import Workload, WorkloadSpec, read_workload
 from accelsim.workload.load import with_fields as workload_with
+from accelsim.workload.model_file import ModelSpec
 
 #: What paths can name the fields of.
-ROOTS: dict[str, type[BaseModel]] = {"arch": Machine, "tech": Technology, "recipe": Recipe, "workload": WorkloadSpec}
+ROOTS: dict[str, object] = {
+    "arch": Machine, "tech": Technology, "recipe": Recipe, "workload": WorkloadSpec | ModelSpec,
+}  # fmt: skip
+
+#: No field changed.
+NOTHING: Mapping[str, Any] = {}
 
 
 def require_field(path: str) -> list[object]:

@@ -28,13 +28,14 @@ def schema(
     from accelsim.results import Summary
     from accelsim.workload.graph_file import GraphSpec
     from accelsim.workload.load import WorkloadSpec
+    from accelsim.workload.model_file import ModelSpec
 
     models: dict[str, Any] = {
         "arch": Machine,
         "dram": Part,
         "tech": Technology,
         "recipe": Recipe,
-        "workload": WorkloadSpec | GraphSpec,
+        "workload": WorkloadSpec | GraphSpec | ModelSpec,
         "sweep": SweepSpec,
         "result": Summary,
         "plan": Plan,

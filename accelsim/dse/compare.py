@@ -12,8 +12,8 @@ from accelsim.comparison import DEFAULT_OBJECTIVES, Comparison, Refused, require
 from accelsim.compress.recipe import load_recipe
 from accelsim.config.load import load_machine
 from accelsim.errors import AccelSimError, CompileError, ConfigError, WorkloadError
+from accelsim.fields import NOTHING
 from accelsim.results import Summary
-from accelsim.workload.load import NOTHING
 from accelsim.workload.source import Source
 
 #: What is compared if nothing else is asked for: each recipe on the machine that it is meant for, the first one the

@@ -1,4 +1,4 @@
-"""Workload files: a YAML description, of layers or of a graph, beside safetensors of weights and data."""
+"""Workload files: a YAML description, of layers, of a graph or of a model, beside the files of weights and data."""
 
 from __future__ import annotations
 
@@ -38,12 +38,10 @@ from accelsim.workload.layer import (
     ProductSpec,
     Side,
 )
+from accelsim.workload.model_file import ModelSpec, read_model
 from accelsim.workload.network import Network
 from accelsim.workload.synthetic import Draw, Shapes, Synthetic, draw_layers, draw_network
 from accelsim.workload.tensor_files import TensorFiles
-
-#: No field changed.
-NOTHING: Mapping[str, Any] = {}
 
 
 class DataSpec(Frozen):
@@ -164,28 +162,6 @@ class WorkloadSpec(Frozen):
         return (first.inputs,) if isinstance(first, LinearSpec) else (1,)
 
 
-def read_network(
-    name_or_path: str, variant: str | None = None, given: Mapping[str, Any] = NOTHING, *, values: bool = True
-) -> Network:
-    """Load a workload by its shipped name or its path.
-
-    Parameters
-    ----------
-    variant
-        Name of the variant whose weights are read; those of the workload itself if absent.
-    given
-        Fields that are other than the file says, by their paths.
-    values
-        Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
-
-    Raises
-    ------
-    ConfigError, WorkloadError
-        With every fault found: of the YAML file, then of the tensors' names, shapes and values.
-    """
-    return _network_of(with_fields(read_workload(name_or_path), given), variant, values=values)
-
-
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A workload file, checked, its tensors not yet read or drawn.
@@ -202,21 +178,29 @@ class Workload:
 
     path: Path
     document: Document
-    spec: WorkloadSpec | GraphSpec
+    spec: WorkloadSpec | GraphSpec | ModelSpec
     sha256: str
 
     @property
     def files(self) -> dict[str, Path]:
         """Files of tensors and data, by the name that the workload gives them."""
-        if isinstance(self.spec, GraphSpec):
-            return {name: self.path.parent / name for name in self.spec.files}
+        folder = self.path.parent
+        if not isinstance(self.spec, WorkloadSpec):
+            files = self.spec.files if isinstance(self.spec, GraphSpec) else self.spec.files(folder)
+            return {name: folder / name for name in files}
         named = [self.spec.weights, self.spec.data and self.spec.data.file]
         named += [variant.weights for variant in self.spec.variants.values()]
-        return {name: self.path.parent / name for name in named if name}
+        return {name: folder / name for name in named if name}
 
 
 def read_workload(name_or_path: str) -> Workload:
-    """Read and check a workload file, tensors apart; see `read_network`."""
+    """Read and check a workload file of a shipped name or a path, tensors apart.
+
+    Raises
+    ------
+    ConfigError, WorkloadError
+        With every fault found.
+    """
     path = shipped.path_of("workload", name_or_path)
     path = path / "workload.yaml" if is_file(path / "workload.yaml") else path
     if is_file(path) and path.suffix.lower() not in {".yaml", ".yml"}:
@@ -227,12 +211,14 @@ def read_workload(name_or_path: str) -> Workload:
 
 
 def workload_of(path: Path, document: Document, sha256: str) -> Workload:
-    """Check what a workload file says, or would say after a change; see `read_network`."""
+    """Check what a workload file says, or would say after a change; errors as for `read_workload`."""
     if "nodes" in document.data:
         if "layers" in document.data:
             text = "must be absent where there are layers: a network is the one or the other"
             raise WorkloadError(document.fault(("nodes",), text))
         return Workload(path, document, validate(document, GraphSpec), sha256)
+    if "model" in document.data:
+        return Workload(path, document, validate(document, ModelSpec), sha256)
     spec = validate(document, WorkloadSpec)
     faults = _structure_faults(document, spec)
     if faults:
@@ -265,18 +251,35 @@ def with_fields(workload: Workload, given: Mapping[str, Any]) -> Workload:
 
 def network_of(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
     """Read or draw the tensors of a workload, and inputs of a graph without data; see `read_network`."""
-    network = _network_of(workload, variant, values=values)
+    network = read_network(workload, variant, values=values)
     return network if network.inputs else with_drawn(network, values=values)
 
 
-def _network_of(workload: Workload, variant: str | None, *, values: bool) -> Network:
-    """Read or draw the tensors of a workload; a graph without data has no inputs yet."""
+def read_network(workload: Workload, variant: str | None = None, *, values: bool = True) -> Network:
+    """Read or draw the tensors of a workload; a graph without data has no inputs yet.
+
+    Parameters
+    ----------
+    variant
+        Name of the variant whose weights are read; those of the workload itself if absent.
+    values
+        Whether synthetic weights and inputs are drawn; else the network has only shapes. Files are read anyway.
+
+    Raises
+    ------
+    WorkloadError
+        With every fault found of the tensors' names, shapes and values.
+    AccelSimError
+        If the extra `text`, which language models need, is not installed.
+    """
     spec = workload.spec
-    variants = {} if isinstance(spec, GraphSpec) else spec.variants
+    variants = spec.variants if isinstance(spec, WorkloadSpec) else {}
     if variant is not None and variant not in variants:
         raise WorkloadError(workload.document.fault((), unknown_name(f"variant of {spec.name}", variant, variants)))
     if isinstance(spec, GraphSpec):
         return read_graph(workload.path, workload.document, spec, workload.sha256)
+    if isinstance(spec, ModelSpec):
+        return read_model(workload.path, workload.document, spec, workload.sha256)
     try:
         if spec.synthetic is None:
             return _read(workload.document, workload.path, spec, workload.sha256, variant)

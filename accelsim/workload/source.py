@@ -16,7 +16,8 @@ from accelsim.workload.data import Data, calibrated, read_data, read_text, with_
 from accelsim.workload.importers import gguf, huggingface, onnx, torch
 from accelsim.workload.importers.imported import Imported
 from accelsim.workload.importers.texts import TOKENIZER, Texts, of_file
-from accelsim.workload.load import read_network
+from accelsim.workload.load import Workload, read_network, read_workload, with_fields
+from accelsim.workload.model_file import ModelSpec
 from accelsim.workload.network import Network
 
 
@@ -75,11 +76,9 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     if is_file(path / "workload.yaml"):
         path = path / "workload.yaml"
     if not _is_imported(path):
-        if asked.shapes:
-            raise AccelSimError("--shape must be absent for a workload file, which says all shapes")
         file = str(path) if path.suffix in {".yaml", ".yml"} else asked.name
-        network = read_network(file, variant, asked.fields, values=values)
-        return _with_data(network, path, asked)
+        workload = _with_length(with_fields(read_workload(file), asked.fields), asked)
+        return _with_data(read_network(workload, variant, values=values), workload.path, asked)
     if asked.fields:
         raise ConfigError(f"fields of a workload must be those of a workload file, which {path} is not")
     if variant is not None:
@@ -89,6 +88,17 @@ def load_network(source: str | Source, variant: str | None = None, *, values: bo
     empty: tuple[()] = ()
     bare = Network(graph, empty, None, empty, imported.sha256, calibrated_on="", orders=imported.orders)
     return _with_data(bare, path, asked, drawn_values=values)
+
+
+def _with_length(workload: Workload, asked: Source) -> Workload:
+    """A workload with as many tokens an input as are asked for; only a language model's file leaves that open."""
+    if isinstance(workload.spec, ModelSpec):
+        length = _length(asked)
+        spec = workload.spec if length is None else workload.spec.model_copy(update={"length": length})
+        return replace(workload, spec=spec)
+    if asked.shapes:
+        raise AccelSimError("--shape must be absent for a workload file, which says all shapes")
+    return workload
 
 
 def _is_imported(path: Path) -> bool:

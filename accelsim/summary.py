@@ -75,11 +75,14 @@ class Reference:
     different: Mapping[str, Difference] | None = None
 
     def real_of(self, name: str) -> NDArray[np.float64]:
-        """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts."""
+        """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts.
+
+        What a node forms before such a conversion has a name of its own, but the node has that of the float graph's.
+        """
         while name not in self.real:
             node = self.typed.producer(name)
-            assert node and isinstance(node.op, Cast)  # noqa: S101, PT018 - all else that is stored is in both graphs
-            name = node.inputs[0]
+            assert node  # noqa: S101 - inputs are in both graphs
+            name = node.inputs[0] if isinstance(node.op, Cast) else self.network.graph.node(node.name).output
         return self.real[name]
 
 

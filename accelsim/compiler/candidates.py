@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,13 @@ from accelsim.compiler.tiles import (
     whole_folds,
 )
 from accelsim.errors import DoesNotFitError
+from accelsim.kernels import tilings
+from accelsim.kernels.tilings import Counts
 from accelsim.units import ceil_div
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-class Counts(NamedTuple):
-    """Slots of each memory; int64, shape (c,)."""
-
-    activations: Int64
-    weights: Int64
-    sums: Int64
-    outputs: Int64
 
 
 @dataclass(frozen=True)
@@ -44,6 +37,10 @@ class Candidates:
 
     Parameters
     ----------
+    flows
+        The product, in each of the rooms that its tiles may take turns in; they differ in nothing else.
+    room
+        Number of the flow, one a candidate; shape (c,).
     tile_m, tile_k, tile_n, resident, rows_outer, staging
         As `Tiling` has them, one a candidate; shape (c,).
     weights_bytes, staged_bytes, expand_cycles
@@ -53,7 +50,8 @@ class Candidates:
         Bytes of such a weight tile in a slot, its constants included.
     """
 
-    flow: Dataflow
+    flows: Sequence[Dataflow]
+    room: Int64
     tile_m: Int64
     tile_k: Int64
     tile_n: Int64
@@ -66,14 +64,17 @@ class Candidates:
     weight_tile_place: Int64
 
     @classmethod
-    def of(cls, flow: Dataflow, stagings: tuple[int, ...]) -> Candidates:
+    def of(cls, flows: Sequence[Dataflow], stagings: tuple[int, ...]) -> Candidates:
         """All tilings to try: halvings of inputs and outputs, every order, row tiles that fit, and these stagings.
+
+        They are in order of the rooms.
 
         Raises
         ------
         DoesNotFitError
             If the datapath takes fewer inputs at once than a tile must have.
         """
+        flow = flows[0]
         tiles_k = list(flow.tiles_k) or halvings(flow.product.k, flow.grain, flow.most_inputs)
         if not tiles_k:
             raise DoesNotFitError(
@@ -81,24 +82,30 @@ class Candidates:
                 f"but the matrix unit of {flow.machine.name} takes at most {flow.most_inputs} at once"
             )
         tiles_n = halvings(flow.product.n, flow.columns)
-        rows = _row_tiles(flow, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False]))
-        different = np.diff(rows, axis=-1, prepend=0) > 0  # rows are in ascending order
-        shape = (len(tiles_k), len(tiles_n), 2, 2, rows.shape[-1], len(stagings))
-        kept = np.broadcast_to(different[:, :, :, None, :, None], shape).copy()
-        kept[:, :, 1] &= not (flow.reads.whole or flow.product.channel_groups)
+        may = np.ones((len(tiles_k), 2), np.bool_)  # resident, or not
+        may[:, 1] = not (flow.reads.whole or flow.product.channel_groups)
         if flow.split:  # sums of a group stay where they are until it is complete
-            kept[np.array(tiles_k) < flow.group, :, 1] = False
-            kept[:, :, 0] &= flow.resident_groups
-        at = np.nonzero(kept)
-        number_k, number_n, number_resident, number_outer, _, number_staging = at
+            may[np.array(tiles_k) < flow.group, 1] = False
+            may[:, 0] = flow.resident_groups
+        largest = _largest_rows(
+            flows, np.array(tiles_k)[:, None, None], np.array(tiles_n)[:, None], np.array([True, False])
+        )
+        m = flow.reads.period or flow.product.m
+        most = tilings.MOST_ROWS * largest.size * len(stagings)
+        sizes, orders = np.empty((5, most), np.int64), np.empty((2, most), np.bool_)
+        rows = tilings.Rows(m, flow.reads.grain, flow.block)
+        number = tilings.write(rows, largest, may, np.array(stagings), sizes, orders)
+        room, number_k, number_n, tile_m, staging = sizes[:, :number]
+        resident, rows_outer = orders[:, :number]
         return cls(
-            flow,
-            np.broadcast_to(rows[:, :, :, None, :, None], shape)[at],
+            flows,
+            room,
+            tile_m,
             np.array(tiles_k)[number_k],
             np.array(tiles_n)[number_n],
-            number_resident == 0,
-            number_outer == 0,
-            np.array(stagings)[number_staging],
+            resident,
+            rows_outer,
+            staging,
             *_weight_tiles(flow, tiles_k, number_k),
         )
 
@@ -106,7 +113,8 @@ class Candidates:
     def of_one(cls, flow: Dataflow, tiling: Tiling) -> Candidates:
         """A single tiling, its slots left out."""
         return cls(
-            flow,
+            [flow],
+            np.array([0]),
             np.array([tiling.tile_m]),
             np.array([tiling.tile_k]),
             np.array([tiling.tile_n]),
@@ -119,10 +127,10 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.tile_m)
 
-    def take(self, which: Bools) -> Candidates:
-        """Some of them."""
-        names = (field.name for field in fields(self) if field.name != "flow")
-        return Candidates(self.flow, *(getattr(self, name)[which] for name in names))
+    @property
+    def flow(self) -> Dataflow:
+        """The product in the first of its rooms, to ask for what is the same in all."""
+        return self.flows[0]
 
     def tiling(self, number: int, counts: Counts) -> Tiling:
         """One of them, with its slots."""
@@ -215,7 +223,7 @@ def share(groups: ChannelGroups, k: int, n: int, tile_k: int, columns: int) -> f
 def _weight_tiles(flow: Dataflow, tiles_k: list[int], number: Int64) -> tuple[Int64, Int64, Int64, Int64]:
     """What weight tiles take, for the `number`-th of these inputs each; see `Candidates`."""
     facts = [(flow.largest_weights_bytes(k), *flow.staged(k), flow.weight_tile_place(k)) for k in tiles_k]
-    weights_bytes, staged_bytes, expand_cycles, weight_tile_place = np.array(facts).T[:, number]
+    weights_bytes, staged_bytes, expand_cycles, weight_tile_place = np.array(facts).T.take(number, axis=1)
     return weights_bytes, staged_bytes, expand_cycles, weight_tile_place
 
 
@@ -223,28 +231,19 @@ def _blocks_summed(flow: Dataflow, tile_n: Int64, resident: Bools) -> Int64:
     return np.where(resident, 1, ceil_div(tile_n, flow.columns))
 
 
-def _row_tiles(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools) -> Int64:
-    """Row tiles to try: the largest that fits twice and the largest that fits once, and even parts of these.
+def _largest_rows(flows: Sequence[Dataflow], tile_k: Int64, tile_n: Int64, resident: Bools) -> Int64:
+    """Largest row tiles of which two fit each memory, and of which one does; 0 if not even one row does.
 
     Returns
     -------
-    int64, shape (..., 14), of arguments that broadcast to (...); in ascending order, 0 for none.
+    int64, shape (rooms, ..., 2), of arguments that broadcast to (...).
     """
-    m, parts = flow.reads.period or flow.product.m, np.array([2, 3, 4, 6, 8, 12, 16])
-    largest = np.stack([_largest_rows(flow, tile_k, tile_n, resident, slots) for slots in (2, 1)], axis=-1)[..., None]
-    times = ceil_div(m, np.maximum(largest, 1))
-    sizes = np.where(largest > 0, ceil_div(m, ceil_div(times * parts, 2)), 0).reshape(*largest.shape[:-2], -1)
-    sizes -= sizes % flow.reads.grain
-    # a row tile of whole blocks leaves no part of one to every tile
-    return np.sort(np.where(sizes > flow.block, sizes - sizes % flow.block, sizes), axis=-1)
-
-
-def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools, slots: int) -> Int64:
-    """Largest row tile of which `slots` fit each memory; 0 if not even one row does."""
-    machine = flow.machine
-    features = np.where(resident, flow.product.k, tile_k)
-    blocks = slots * _blocks_summed(flow, tile_n, resident)
-    activation, output = np.array([machine.activation.capacity_bytes, machine.output.capacity_bytes]) // slots
+    flow, machine = flows[0], flows[0].machine
+    features = np.where(resident, flow.product.k, tile_k)[..., None]
+    tile_n, slots = tile_n[..., None], np.array([2, 1])
+    blocks = slots * _blocks_summed(flow, tile_n, resident[:, None])
+    capacities = [(of.machine.activation.capacity_bytes, of.machine.output.capacity_bytes) for of in flows]
+    activation, output = np.array(capacities).T.reshape(2, -1, *[1] * features.ndim) // slots
     fits = (
         flow.reads.most_samples(activation, features),
         np.full_like(tile_n, NO_LIMIT)
@@ -252,5 +251,6 @@ def _largest_rows(flow: Dataflow, tile_k: Int64, tile_n: Int64, resident: Bools,
         else operands_samples(output, tile_n, flow.result, machine, machine.output),
         sums_samples(machine.accumulator.capacity_bytes // blocks, np.full_like(blocks, flow.width), machine),
     )
-    largest: Int64 = np.minimum(flow.reads.period or flow.product.m, np.minimum(np.minimum(fits[0], fits[1]), fits[2]))
+    most = np.minimum(np.minimum(fits[0], fits[1]), fits[2])
+    largest: Int64 = np.minimum(flow.reads.period or flow.product.m, most)
     return largest

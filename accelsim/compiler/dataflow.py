@@ -265,7 +265,8 @@ class Dataflow(ABC):
         flow = self.streaming() if streams else self
         held = flow and flow.holding(source, target)
         assert held  # noqa: S101 - they are alike
-        return held.within(other.rooms)
+        held.rooms, held.memory, held.machine = other.rooms, other.memory, other.machine
+        return held
 
     @abstractmethod
     def weights_bytes(self, weight_tile: WeightTile) -> int:
@@ -484,7 +485,10 @@ class Dataflow(ABC):
         return min(self.columns, self.product.n)
 
     def compute_cycles(self, tile_m: Int64, tile_k: Int64) -> Float64:
-        """Estimated cycles of all steps of a tiling, for many tiles; shape (c,)."""
+        """Estimated cycles of all steps of a tiling, for many tiles, few of which differ; shape (c,)."""
+        over = self.product.k + 1
+        sizes, places = np.unique(tile_m * over + np.minimum(tile_k, self.product.k), return_inverse=True)
+        tile_m, tile_k = np.divmod(sizes, over)
         period = self.reads.period or self.product.m
         m, m_times = _sizes(period, tile_m)
         m_times = m_times * (self.product.m // period)
@@ -493,7 +497,7 @@ class Dataflow(ABC):
         times = m_times[:, None, None] * k_times[:, None] * n_times
         cycles = times * self.cycles(m[:, None, None], k[:, None], n)
         total: Float64 = cycles.reshape(-1, len(tile_m)).sum(axis=0)
-        return total
+        return total[places]
 
 
 def _sizes(whole: int, part: Int64) -> tuple[Int64, Int64]:

@@ -8,11 +8,13 @@ and bytes of a strip follow from strides and reaches of windows alone.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from accelsim.compiler.fuse import fuse
 from accelsim.compiler.fusion import Fusion
@@ -22,7 +24,7 @@ from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.config.arch import Machine
 from accelsim.graph.graph import Graph, Node
-from accelsim.graph.strips import Part, Strips, cut_all, lines_of
+from accelsim.graph.strips import Part, Strip, Strips, cut_all, lines_of
 from accelsim.graph.value import Value
 from accelsim.units import ceil_div, largest
 
@@ -36,6 +38,8 @@ BLOCK = 64
 NEAR = 1.1
 #: Strips of a run, at most.
 MOST_STRIPS = 64
+#: Ways of cutting a graph that are remembered, at most.
+MOST_KNOWN = 32
 
 
 class Run(NamedTuple):
@@ -132,13 +136,7 @@ def best(runs: Sequence[Run], fusions: int) -> list[Run]:
 
 def cut(lowering: Lowering, runs: Sequence[Run], machine: Machine) -> InStrips:
     """Cut runs into strips, and form fusions of them; those that can't be cut stay whole."""
-    found: list[tuple[Run, Strips]] = []
-    for run in runs:
-        nodes = _nodes(lowering.graph, lowering.fusions[run.first : run.last + 1])
-        strips = Strips.of(lowering.graph, nodes, run.target, run.parts)
-        if strips:
-            found.append((run, strips))
-    graph, strips_of = cut_all(lowering.graph, [strips for _, strips in found])
+    graph, strips_of, nodes_cut = _graph_cut(lowering, runs)
     fresh = Lowering(
         graph,
         lowering.inputs,
@@ -149,12 +147,44 @@ def cut(lowering: Lowering, runs: Sequence[Run], machine: Machine) -> InStrips:
         strips=strips_of,
     )
     arranged = arrange(legalize(fuse(fresh, machine), machine), machine)
-    run_of = {node.output: number for number, (_, strips) in enumerate(found) for node in strips.nodes}
+    found = [run for run, nodes in zip(runs, nodes_cut, strict=True) if nodes]
+    run_of = {node.output: number for number, nodes in enumerate(filter(None, nodes_cut)) for node in nodes}
     of_run: list[list[int]] = [[] for _ in found]
     for number, fusion in enumerate(arranged.fusions):
         if fusion.target in strips_of:
             of_run[run_of[strips_of[fusion.target].of]].append(number)
-    return InStrips(arranged, [run for run, _ in found], of_run)
+    return InStrips(arranged, found, of_run)
+
+
+class _GraphCut(NamedTuple):
+    """A graph in strips, what its values are of those before, and nodes of each run; none if it stays whole."""
+
+    graph: Graph
+    strips: Mapping[str, Strip]
+    nodes: tuple[tuple[Node, ...], ...]
+
+
+#: By the graph that is cut, as long as somebody else holds it, and by the names of each run's nodes, the value whose
+#: parts the strips form, and these: a sweep cuts one graph for many machines, which ask for the same few strips.
+_known: WeakKeyDictionary[Graph, OrderedDict[Hashable, _GraphCut]] = WeakKeyDictionary()
+
+
+def _graph_cut(lowering: Lowering, runs: Sequence[Run]) -> _GraphCut:
+    """Cut those runs into strips that can be cut, or remember how that was done."""
+    graph = lowering.graph
+    nodes_of = [_nodes(graph, lowering.fusions[run.first : run.last + 1]) for run in runs]
+    key = tuple(
+        (tuple(node.name for node in nodes), run.target, run.parts) for run, nodes in zip(runs, nodes_of, strict=True)
+    )
+    known = _known.setdefault(graph, OrderedDict())
+    if key not in known:
+        strips = [Strips.of(graph, nodes, run.target, run.parts) for run, nodes in zip(runs, nodes_of, strict=True)]
+        cut_graph, strips_of = cut_all(graph, [found for found in strips if found])
+        known[key] = _GraphCut(cut_graph, strips_of, tuple(found.nodes if found else () for found in strips))
+        if len(known) > MOST_KNOWN:
+            known.popitem(last=False)
+    known.move_to_end(key)
+    return known[key]
 
 
 def _nodes(graph: Graph, fusions: Sequence[Fusion]) -> list[Node]:

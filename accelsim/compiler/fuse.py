@@ -14,7 +14,7 @@ from accelsim.compiler.image import Image, fill_byte, whole_channels
 from accelsim.compiler.lower import host
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.table import lowers
-from accelsim.compiler.lower.work import ONE, VectorWork
+from accelsim.compiler.lower.work import ONE, RowFunction, VectorWork
 from accelsim.compiler.lowering import Lowering
 from accelsim.compiler.product import Factor, IntegerPart, Product, Results
 from accelsim.compiler.tiles import ChannelGroups
@@ -35,6 +35,7 @@ from accelsim.graph.ops.matmul import MatMul, ScaledMatMul
 from accelsim.graph.ops.pool import MaxPool
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value, without_numbers
@@ -107,11 +108,32 @@ def _vector(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusio
     assert lower  # noqa: S101 - as the head was chosen
     try:
         work = lower(graph, _group(graph, head))
+        if machine.feature_major:
+            _require_features_apart(head, work, machine)
     except CompileError:
         if not machine.host.computes:
             raise
         return _hosted(graph, head, held, machine)
     return Fusion(_name(graph, head), work.nodes, work.sources, work.target, work)
+
+
+def _require_features_apart(head: Node, work: VectorWork, machine: Machine) -> None:
+    """Refuse what needs the features of a sample in one row where those of many samples are.
+
+    Raises
+    ------
+    CompileError
+        If pairs of features are turned, or rows are turned to results of other bits.
+    """
+    source, _, result = work.function.types
+    where = f"on {machine.name}, where features lie row by row"
+    if isinstance(head.op, Rotate):
+        raise CompileError(f"node {head.name}: pairs must stand in one row, as features don't {where}")
+    if isinstance(work.function, RowFunction) and source.bits != result.bits:
+        raise CompileError(
+            f"node {head.name}: results of rows must have the bits of what is read {where}, "
+            f"not {result.bits} of {source.bits}"
+        )
 
 
 def _hosted(graph: Graph, head: Node, held: set[str], machine: Machine) -> Fusion:

@@ -26,6 +26,7 @@ from accelsim.config.arch import Machine
 from accelsim.errors import CompileError
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.concat import Concat
+from accelsim.graph.ops.expand import Expand
 from accelsim.graph.ops.reshape import Reshape
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.transpose import Transpose
@@ -171,7 +172,8 @@ class _Finder:
         if view is None:
             return False
         as_factor = name in fusion.sources[len(fusion.beside) :]
-        if as_factor and not any(view.rows(last=last) for last in (False, True)):
+        whole = view.shape == self.graph[name].shape
+        if as_factor and not (whole and any(view.rows(last=last) for last in (False, True))):
             return False
         return name not in fusion.beside or self._fits(fusion, view)
 
@@ -281,23 +283,28 @@ class _Finder:
         """Where what a node reads lies if what it gives lies so."""
         match node.op:
             case Reshape():
-                return view.reshaped(self.graph[node.inputs[0]].shape)
-            case Transpose(order):
+                shape = self.graph[node.inputs[0]].shape
+                return view.reshaped(shape) or (view if view.shape[-1] == shape[-1] else None)
+            case Transpose(order) if view.shape == self.graph[node.output].shape:
                 return view.transposed(tuple(np.argsort(order).tolist()))
             case _:
                 return None
 
-    def _forward(self, node: Node, given: View | None) -> View | None:
+    def _forward(self, node: Node, given: View | None) -> View | None:  # noqa: PLR0911 - one an operator
         """Where what a node gives lies if what it reads lies so."""
         if given is None:
             return None
+        if isinstance(node.op, Reshape):
+            return given.reshaped(self.graph[node.output].shape)
+        if given.shape != self.graph[node.inputs[0]].shape:
+            return None
         match node.op:
-            case Reshape():
-                return given.reshaped(self.graph[node.output].shape)
             case Transpose(order):
                 return given.transposed(order)
             case Slice(axis, start, stop, step):
                 return given.sliced(axis % len(given.shape), start, stop, step)
+            case Expand(times):
+                return given.expanded(times)
             case _:
                 return None
 

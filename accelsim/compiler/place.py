@@ -44,11 +44,12 @@ def place(lowering: Lowering, machine: Machine) -> Lowering:
     plan = _planned(lowering, machine)
     if _may_stay(lowering, machine):
         plan = _in_strips(plan, machine)
+    cuts = plan.finished()
     return dataclasses.replace(
         plan.lowering,
-        flows=tuple(cut.flow for cut in plan.cuts),
-        tilings=tuple(cut.tiling for cut in plan.cuts),
-        rooms=tuple(cut.rooms for cut in plan.cuts),
+        flows=tuple(cut.flow for cut in cuts),
+        tilings=tuple(cut.tiling for cut in cuts),
+        rooms=tuple(cut.rooms for cut in cuts),
         stays=plan.stays,
     )
 
@@ -76,7 +77,7 @@ def _in_strips(plan: _Plan, machine: Machine) -> _Plan:
     burst, chosen = machine.dram.burst_bytes, plan
     slack = 1 + (plan.slack - 1) / 2  # half of what a value may cost: there are more estimates to be wrong
     moved = [cut.bursts * burst for cut in plan.cuts]
-    weights = [tiling.weight_bytes(cut) for cut in plan.cuts]
+    weights = [tiling.weight_bytes(cut) for cut in plan.finished()]
     runs = depth.candidates(plan.lowering, moved, weights, frozenset(plan.stays), machine.activation.capacity_bytes)
     known: dict[Run, None] = {}  # in an order that is the same in every process
     for _ in range(ROUNDS):
@@ -129,6 +130,11 @@ class _Plan:
         lows = [stay.held.low for stay in self.stays.values() if stay.first <= number <= stay.last]
         target = kept_in(self.stays, self.lowering.views[fusion.target])
         return OnChip(sources, target, min(lows, default=None))
+
+    def finished(self) -> list[Cut]:
+        """The cuts, each with its fusion's own flow."""
+        cuts = enumerate(self.cuts)
+        return [self.cutter.finished(number, cut, self._on_chip(number)) for number, cut in cuts]
 
     def keep(self, name: str, stay: Stay) -> None:
         """Keep a value at the best of the places that are free, unless that costs more than it saves."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from accelsim.compiler.held import Held
 from accelsim.compiler.residency import EMPTY, Occupied, left_by
 from accelsim.compiler.slots import Slots
-from accelsim.compiler.tiling import PREFETCH
 from accelsim.config.arch import Machine
+from accelsim.kernels.tilings import PREFETCH
 
 Int64 = NDArray[np.int64]
 

@@ -7,17 +7,12 @@ banks than what is in use.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from accelsim.compiler.rooms import Room
 from accelsim.config.arch import Sram
 from accelsim.isa.opcodes import Memory
-from accelsim.units import Count, ceil_div
-
-Int64 = NDArray[np.int64]
+from accelsim.kernels import tilings
+from accelsim.units import ceil_div
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ def deal(room: Room, count: int, size: int) -> Slots:
         Number of slots, and bytes of each; together they fit.
     """
     memory, base, sram = room
-    if count > 1 and sram.ranges > 1 and _room(sram.ranges, sram.range_bytes, count, size) >= 0:
+    if count > 1 and sram.ranges > 1 and ceil_div(count, sram.ranges) * size <= sram.range_bytes:
         step = sram.ranges // count if count < sram.ranges else 1
         addresses = tuple(i % sram.ranges * step * sram.range_bytes + i // sram.ranges * size for i in range(count))
     else:
@@ -47,49 +42,9 @@ def deal(room: Room, count: int, size: int) -> Slots:
     return Slots(memory, tuple(base + address for address in addresses), size)
 
 
-def _room(ranges: Count, range_bytes: Count, count: Count, size: Count) -> Count:
-    """Bytes that are left in the fullest range when slots are dealt out to all in turn; negative if they don't fit."""
-    return range_bytes - ceil_div(count, ranges) * size
-
-
-class Parts(NamedTuple):
-    """Parts of a memory for slots, each for a tiling of its own; int64, of one shape.
-
-    Parameters
-    ----------
-    ranges
-        Ranges of addresses that lie in banks of their own.
-    """
-
-    capacity_bytes: Int64
-    ranges: Int64
-
-    def neighbours_apart(self, count: Int64, size: Int64) -> NDArray[np.bool_]:
-        """Whether a slot of that size shares no bank with the one filled after it, of so many."""
-        dealt = (self.ranges > 1) & (_room(self.ranges, self.capacity_bytes // self.ranges, count, size) >= 0)
-        apart: NDArray[np.bool_] = (count == 1) | dealt | (self.ranges % count == 0)
-        return apart
-
-
-def whole(sram: Sram, count: Int64) -> Parts:
-    """The undivided memory for each of the counts of slots."""
-    return Parts(np.full_like(count, sram.capacity_bytes), np.full_like(count, sram.ranges))
-
-
 def apart(sram: Sram, count: int, size: int) -> bool:
     """Whether a slot of a size shares no bank with the one filled after it, of so many."""
-    (alone,) = whole(sram, np.array([count])).neighbours_apart(np.array([count]), np.array([size]))
-    return bool(alone)
-
-
-def fronts(sram: Sram, count: Int64, size: Int64, staging: Int64, staged: Int64) -> Parts:
-    """Parts of a memory for `count` slots of `size` bytes, before those for `staging` places of `staged` bytes."""
-    undivided = whole(sram, count)
-    if not staging.any():
-        return undivided
-    banks, behind = _banks_behind(sram, count, size, staging, staged), staging * staged
-    capacity_bytes = sram.capacity_bytes - np.where(banks > 0, banks * sram.range_bytes, behind)
-    return Parts(capacity_bytes, np.where((behind > 0) & (banks == 0), 1, sram.ranges - banks))
+    return tilings.apart(sram.capacity_bytes, sram.ranges, count, size)
 
 
 def parted(room: Room, count: int, size: int, staging: int, staged: int) -> tuple[Room, Room]:
@@ -101,27 +56,11 @@ def parted(room: Room, count: int, size: int, staging: int, staged: int) -> tupl
     behind, sram = staging * staged, room.sram
     if not behind:
         return room, room
-    banks = int(_banks_behind(sram, *(np.array([number]) for number in (count, size, staging, staged)))[0])
+    banks = tilings.banks_behind(sram.capacity_bytes, sram.ranges, count, size, staging, staged)
     if banks:
         ranges = sram.ranges - banks
         return _part(room, 0, ranges * sram.range_bytes, ranges), _part(room, ranges * sram.range_bytes, None, banks)
     return _part(room, 0, sram.capacity_bytes - behind, 1), _part(room, sram.capacity_bytes - behind, None, 1)
-
-
-def _banks_behind(sram: Sram, count: Int64, size: Int64, staging: Int64, staged: Int64) -> Int64:
-    """Banks that places for staging get for themselves, as many as help; 0 if they are cut off the end."""
-    behind = np.zeros_like(count)
-    for banks in range(1, min(int(staging.max()), sram.ranges - 1) + 1):
-        ranges = sram.ranges - banks
-        front = Parts(np.full_like(count, ranges * sram.range_bytes), np.full_like(count, ranges))
-        suits = (
-            (banks <= staging)
-            & (count * size <= front.capacity_bytes)
-            & front.neighbours_apart(count, size)
-            & (ceil_div(staging, banks) * staged <= sram.range_bytes)
-        )
-        behind[suits] = banks
-    return behind
 
 
 def _part(room: Room, low: int, high: int | None, banks: int) -> Room:

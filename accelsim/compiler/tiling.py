@@ -11,32 +11,27 @@ from typing import NamedTuple
 import numpy as np
 
 from accelsim.compiler import vector_tiles
-from accelsim.compiler.candidates import Bools, Candidates, Counts, Int64, share
-from accelsim.compiler.dataflow import Dataflow, Float64
+from accelsim.compiler.candidates import Bools, Candidates, Float64, Int64, share
+from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.fusion import Fusion
 from accelsim.compiler.held import Held
 from accelsim.compiler.lower.host import HostWork
 from accelsim.compiler.lower.work import VectorWork
 from accelsim.compiler.lowering import Lowering
-from accelsim.compiler.ports import Ports
+from accelsim.compiler.ports import Banks
 from accelsim.compiler.product import Product
 from accelsim.compiler.reads import ImageReads
 from accelsim.compiler.rooms import Rooms, options
-from accelsim.compiler.slots import fronts, whole
 from accelsim.compiler.tiles import Footprint, Tiling, oriented
 from accelsim.compiler.vector_tiles import VectorTiling
 from accelsim.config.arch import BankedDram, Machine, Sram
 from accelsim.errors import DefectError, DoesNotFitError
+from accelsim.isa.opcodes import Memory
+from accelsim.kernels import tilings
+from accelsim.kernels.tilings import Counts, Estimates, Moved, Tilings
 from accelsim.units import ceil_div
 
-#: Weight weight tiles that are loaded ahead at most, unless all of them stay.
-PREFETCH = 4
-#: What starting a load costs beside its bursts, for the estimate: issue, a partial burst, a port that is taken.
-LOAD_CYCLES = 8
-#: Part of the time that a value's banks are held by results for which who reads it waits; by comparison with simulated
-#: layers.
-WAITED = 0.75
 #: Time that fewer DRAM bursts may cost, as a factor, if time is to be least.
 SLACK = 1.05
 
@@ -113,7 +108,7 @@ class Cutter:
         self._known.append(self._flows)
 
     def cut(self, number: int, on_chip: OnChip) -> Cut:
-        """Choose how a fusion is cut.
+        """Choose how a fusion is cut; the flow is that of one that is like it, see `finished`.
 
         Raises
         ------
@@ -129,9 +124,15 @@ class Cutter:
         key = flow.likeness, on_chip.layout
         if key not in self._cuts:
             self._cuts[key] = _of_product(flow, on_chip, self.machine, self.slack)
-        alike = self._cuts[key]
-        assert alike.flow  # noqa: S101 - as of every product
-        return alike._replace(flow=flow.cut_as(alike.flow, on_chip.sources[0], on_chip.target))
+        return self._cuts[key]
+
+    def finished(self, number: int, cut: Cut, on_chip: OnChip) -> Cut:
+        """A cut of a fusion, with its own flow: plans are many, and few are carried out."""
+        flow = self._flows[number]
+        if flow is None:
+            return cut
+        assert cut.flow  # noqa: S101 - as of every product
+        return cut._replace(flow=flow.cut_as(cut.flow, on_chip.sources[0], on_chip.target))
 
     def _of_vector(self, fusion: Fusion, work: VectorWork, on_chip: OnChip) -> Cut:
         value = self.lowering.graph[fusion.target]
@@ -159,7 +160,7 @@ def _of_product(flow: Dataflow, on_chip: OnChip, machine: Machine, slack: float)
     return choose(*_ways(whole_product, on_chip, machine), slack=slack)
 
 
-def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[Dataflow]:
+def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[list[Dataflow]]:
     """Ways to read a product's activations, each in all rooms that its tiles can have."""
     source = on_chip.sources[0]
     ways = [flow] if source else [way for way in (flow, flow.streaming()) if way]
@@ -167,16 +168,16 @@ def _ways(flow: Dataflow, on_chip: OnChip, machine: Machine) -> list[Dataflow]:
     if not any(held):
         raise DoesNotFitError(f"layer {flow.product.name}: rows can't stream from images as they lie on chip")
     rooms = options(machine, on_chip.high, on_chip.idle)
-    return [way.within(room) for way in held if way for room in rooms]
+    return [[way.within(room) for room in rooms] for way in held if way]
 
 
-def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
+def choose(*ways: Sequence[Dataflow], slack: float = SLACK) -> Cut:
     """Find the tiling that moves the fewest DRAM bursts among those that take hardly more than the least time.
 
     Parameters
     ----------
-    flows
-        Ways to read the same product's activations, and rooms for its tiles.
+    ways
+        Ways to read the same product's activations, each in all rooms for its tiles.
     slack
         Time that fewer bursts may cost, as a factor.
 
@@ -185,18 +186,17 @@ def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
     DoesNotFitError
         If not even a tile of one row, one fold and one block fits.
     """
-    tried = [candidates for candidates in map(_candidates, flows) if len(candidates)]
-    if not tried:
-        _explain(flows)
-    counts = [count_slots(candidates) for candidates in tried]
-    estimates = [estimate(candidates, count) for candidates, count in zip(tried, counts, strict=True)]
-    least = min(float(of_flow.cycles.min()) for of_flow in estimates)
+    tried = [Candidates.of(way, (0, tilings.PREFETCH, 2, 1) if way[0].encoder else (0,)) for way in ways]
+    counts, estimates = zip(*map(estimate, tried), strict=True)
+    if not any(count.activations.any() for count in counts):
+        _explain([flow for way in ways for flow in way])
+    least = min(float(of_way.cycles.min(initial=math.inf)) for of_way in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
-    for number, (candidates, (cycles, bursts)) in enumerate(zip(tried, estimates, strict=True)):
-        near = np.flatnonzero(cycles <= least * slack)
+    for number, (candidates, (cycles, bursts, *_)) in enumerate(zip(tried, estimates, strict=True)):
+        near = np.flatnonzero((cycles <= least * slack) & (cycles < math.inf))
         if not len(near):
             continue
-        # the least by the last key; candidates that are equal in all keeps their order
+        # the least by the last key; candidates that are equal in all keep their order
         keys = (~candidates.rows_outer, -candidates.tile_k, -candidates.tile_m, cycles, candidates.staging > 0, bursts)
         first = int(near[np.lexsort([key[near] for key in keys])[0]])
         rank = tuple(float(key[first]) for key in reversed(keys))
@@ -204,100 +204,100 @@ def choose(*flows: Dataflow, slack: float = SLACK) -> Cut:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    flow, (cycles, bursts) = tried[number].flow, estimates[number]
+    flow, found = ways[number][tried[number].room[first]], estimates[number]
     tiling = tried[number].tiling(first, counts[number])
-    return Cut(flow, flow.rooms, tiling, float(cycles[first]), float(bursts[first]))
-
-
-def _candidates(flow: Dataflow) -> Candidates:
-    """Tilings of a product that fit."""
-    candidates = Candidates.of(flow, (0, PREFETCH, 2, 1) if flow.encoder else (0,))
-    return candidates.take(_fit(candidates))
-
-
-def _room(candidates: Candidates) -> Footprint[Int64]:
-    """Slots that each memory holds beside places for staging; at most 0 if not even one fits."""
-    machine, size = candidates.flow.machine, candidates.footprint
-    weight = machine.weight.capacity_bytes - candidates.staging * candidates.staged_bytes
-    return Footprint(
-        _times(machine.activation.capacity_bytes, size.activation),
-        weight // size.weight,
-        machine.accumulator.capacity_bytes // size.accumulator - candidates.flow.partial_sums,
-        _times(machine.output.capacity_bytes, size.output),
-    )
-
-
-def _times(capacity_bytes: int, size: Int64) -> Int64:
-    """Slots of a size that a memory holds; two of what needs no room."""
-    return np.where(size > 0, capacity_bytes // np.maximum(size, 1), 2)
-
-
-def _fit(candidates: Candidates) -> Bools:
-    """Whether one slot of each memory, and the sums of all blocks that take turns, fit."""
-    room = _room(candidates)
-    least = np.minimum(np.minimum(room.activation, room.weight), room.output)
-    return (least >= 1) & (room.accumulator >= candidates.blocks_summed)
-
-
-def count_slots(candidates: Candidates) -> Counts:
-    """Give tilings that fit as many slots as help and fit beside their staging."""
-    room, blocks, weight_tiles = _room(candidates), candidates.blocks_summed, candidates.weight_tiles
-    batches = candidates.flow.product.batches
-    tiles = candidates.tiles_m * np.where(candidates.resident, 1, candidates.tiles_k)
-    wanted = np.where(candidates.rows_outer, 2, np.maximum(2, tiles))
-    tiles = tiles * batches
-    most = np.minimum(np.minimum(weight_tiles * batches, room.weight), PREFETCH)
-    weights = most
-    for number in range(2, PREFETCH + 1):
-        apart = _weight_tiles_apart(candidates, np.full_like(most, number))
-        weights = np.where(apart & (number <= most), number, weights)
-    # those that row tiles share stay, beside those of the next batch if there is one
-    stay = np.where(2 * weight_tiles <= room.weight, min(2, batches) * weight_tiles, weight_tiles)
-    return Counts(
-        activations=np.minimum(np.minimum(tiles, room.activation), wanted),
-        weights=np.where((weight_tiles <= room.weight) & (candidates.tiles_m > 1), stay, weights),
-        sums=np.where(room.accumulator >= 2 * blocks, 2 * blocks, blocks),
-        outputs=np.minimum(2, room.output),
-    )
+    return Cut(flow, flow.rooms, tiling, float(found.cycles[first]), float(found.bursts[first]))
 
 
 def with_slots(tiling: Tiling, flow: Dataflow) -> Tiling | None:
     """Give one tiling those slots; None if it does not fit."""
     alone = Candidates.of_one(flow, tiling)
-    return alone.tiling(0, count_slots(alone)) if _fit(alone)[0] else None
+    counts, _ = estimate(alone)
+    return alone.tiling(0, counts) if counts.activations[0] else None
 
 
-def _weight_tiles_apart(candidates: Candidates, weights: Int64) -> Bools:
-    """Whether a slot for weights, of so many, shares no bank with the one filled after it."""
-    sram, size = candidates.flow.machine.weight, candidates.footprint.weight
-    front = fronts(sram, weights, size, candidates.staging, candidates.staged_bytes)
-    return front.neighbours_apart(weights, size)
+def _layer(flow: Dataflow) -> tilings.Layer:
+    """A product, and what of the machine is the same in all rooms."""
+    product, machine, major = flow.product, flow.machine, flow.machine.feature_major
+    return tilings.Layer(
+        outputs=product.n,
+        columns=flow.columns,
+        batches=product.batches,
+        accumulator_bytes=machine.accumulator.capacity_bytes,
+        partial_sums=flow.partial_sums,
+        activation_word=_word(machine.activation),
+        weight_word=_word(machine.weight),
+        output_word=_word(machine.output),
+        feature_major=major,
+        result_bits=flow.result.bits,
+        pitch=flow.result.row_bytes(oriented(product.m, product.n, feature_major=major)[1]),
+        burst_bytes=machine.dram.burst_bytes,
+        burst_cycles=machine.dram.burst_period_fs / machine.clock_period_fs,
+        latency=machine.cycles(machine.dram.latency_fs),
+        expands=flow.encoder is not None or flow.transposes,
+        reads_held=flow.reads.held is not None,
+        forms_held=flow.target is not None,
+        passed=product.m * product.n / machine.vector.lanes,
+    )
 
 
-def loads(candidates: Candidates, counts: Counts) -> tuple[Int64, Int64]:
-    """How often an activation tile, and how often a weight tile, is loaded in the whole layer.
+def _word(sram: Sram) -> int:
+    """Bytes that a port moves in a cycle; 0 if it is without limit."""
+    return 0 if sram.ideal else sram.width_bytes
 
-    Slots take turns first in, first out: a sequence of d tiles that is passed p times is loaded d times if it has d
-    slots, else d p times.
-    """
 
-    def passes(distinct: Int64, times: Int64, slots: Int64) -> Int64:
-        return distinct * np.where(distinct <= slots, 1, times)
+def _rooms(flows: Sequence[Dataflow]) -> tilings.Rooms:
+    """The rooms of flows that differ in nothing else."""
+    srams = [(flow.machine.activation, flow.machine.weight, flow.machine.output) for flow in flows]
+    activation, weight, output = zip(*srams, strict=True)
+    places = [
+        (flow.reads.held or flow.rooms.activation, flow.rooms.weight, flow.target or flow.rooms.output)
+        for flow in flows
+    ]
+    held = [[Banks.of(flow.whole, place) for place in three] for flow, three in zip(flows, places, strict=True)]
+    holders = [_holders(three) for three in held]
+    most = max(map(len, holders))
+    return tilings.Rooms(
+        activation_bytes=np.array([sram.capacity_bytes for sram in activation], np.int64),
+        weight_bytes=np.array([sram.capacity_bytes for sram in weight], np.int64),
+        output_bytes=np.array([sram.capacity_bytes for sram in output], np.int64),
+        activation_ranges=np.array([sram.ranges for sram in activation], np.int64),
+        weight_ranges=np.array([sram.ranges for sram in weight], np.int64),
+        activation_banks=np.array([sram.banks for sram in activation], np.int64),
+        holders=np.array([of + [0] * (most - len(of)) for of in holders], np.int64).reshape(len(flows), most),
+        shares=np.array([[len(of.banks) for of in three] for three in held], np.int64),
+        ports=np.array([of.ports for of in held[0]], np.int64),
+    )
 
-    n, columns, outer = candidates.flow.product.n, candidates.flow.columns, candidates.rows_outer
-    tiles_m, tiles_k, tiles_n = candidates.tiles_m, candidates.tiles_k, candidates.tiles_n
-    parts = np.where(candidates.resident, 1, tiles_k)
-    once = passes(np.where(outer, parts, tiles_m * parts), tiles_n, counts.activations)
-    activations = np.where(outer, tiles_m * np.where(candidates.resident, 1, once), once)
-    if candidates.flow.reads.held:
-        activations = np.zeros_like(activations)
-    # of rows in the inner loop, each column tile's weight tiles are passed by themselves
-    number, rest = np.divmod(n, candidates.tile_n)
-    of_tiles = number * passes(ceil_div(candidates.tile_n, columns) * tiles_k, tiles_m, counts.weights)
-    of_tiles += passes(ceil_div(rest, columns) * tiles_k, tiles_m, counts.weights)
-    batches = candidates.flow.product.batches
-    weights = np.where(outer, passes(candidates.weight_tiles, tiles_m, counts.weights), of_tiles)
-    return activations * batches, weights * batches
+
+def _holders(held: Sequence[Banks]) -> list[int]:
+    """What holds each bank that is held at all, of what is read, weights and what is formed; see `tilings.Rooms`."""
+    holders: dict[tuple[Memory, int], int] = {}
+    for bit, (memory, banks, _) in zip((tilings.READ, tilings.WEIGHTS, tilings.FORMED), held, strict=True):
+        for bank in banks:
+            holders[memory, bank] = holders.get((memory, bank), 0) | bit
+    return list(holders.values())
+
+
+def _tilings(candidates: Candidates) -> Tilings:
+    """What of candidates decides their slots and their time."""
+    return Tilings(
+        candidates.room,
+        candidates.tile_m,
+        candidates.tile_n,
+        candidates.resident,
+        candidates.rows_outer,
+        candidates.staging,
+        candidates.weights_bytes,
+        candidates.staged_bytes,
+        candidates.expand_cycles,
+        candidates.tiles_m,
+        candidates.tiles_k,
+        candidates.tiles_n,
+        candidates.weight_tiles,
+        candidates.blocks_summed,
+        *candidates.footprint,
+    )
 
 
 def _tile_bursts(rows: Int64, columns: Int64, whole_rows: Bools, pitch: int, burst_bytes: int) -> Int64:
@@ -315,89 +315,37 @@ def _words(row_bytes: Int64, sram: Sram) -> Int64:
     return np.zeros_like(row_bytes) if sram.ideal else ceil_div(row_bytes, sram.width_bytes)
 
 
-class Estimates(NamedTuple):
-    """What a tiling is chosen by, of many; shape (c,)."""
+def estimate(candidates: Candidates) -> tuple[Counts, Estimates]:
+    """Give tilings as many slots as help and fit, and estimate the layer's time and DRAM bursts; see `kernels.tilings`.
 
-    cycles: Float64
-    bursts: Int64
-
-
-def estimate(candidates: Candidates, counts: Counts) -> Estimates:  # noqa: PLR0915 - one sum
-    """Estimate a layer's time, as if it began with empty scratchpads, and its DRAM bursts."""
-    flow = candidates.flow
-    product, machine, major = flow.product, flow.machine, flow.machine.feature_major
+    The time is as if the layer began with empty scratchpads.
+    """
+    flow, burst = candidates.flow, candidates.flow.machine.dram.burst_bytes
+    product, major = flow.product, flow.machine.feature_major
     compute = flow.compute_cycles(candidates.tile_m, candidates.tile_k) * candidates.density
     if flow.reads.held:
         compute = compute * _words_for_one(flow.reads.held, candidates)
-    # without a second block of sums the array waits for the vector unit
-    alone = counts.sums < 2 * candidates.blocks_summed
-    compute = compute + np.where(alone, product.m * product.n / machine.vector.lanes, 0.0)
-    burst, tiles_m = machine.dram.burst_bytes, candidates.tiles_m
-    outputs = product.batches * tiles_m * candidates.tiles_n
-    x_rows, x_elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
-    y_rows, y_elements = oriented(candidates.tile_m, candidates.tile_n, feature_major=major)
-    x_bytes, y_bytes = machine.operand.rows_bytes(x_elements), flow.result.rows_bytes(y_elements)
-    whole_x, whole_y = (
-        (tiles_m == 1,) * 2 if major else (candidates.features == product.k, candidates.tile_n == product.n)
-    )
-    pitches = (oriented(product.m, features, feature_major=major)[1] for features in (product.k, product.n))
-    x_pitch, y_pitch = (
-        of.row_bytes(elements) for of, elements in zip((machine.operand, flow.result), pitches, strict=True)
-    )
-    x_rows, x_bytes, requests, activation = _activations(candidates, x_rows, x_bytes, whole_x, x_pitch)
-    output = _tile_bursts(y_rows, y_bytes, whole_y, y_pitch, burst)
+    rows, elements = oriented(candidates.tile_m, candidates.features, feature_major=major)
+    whole = candidates.tiles_m == 1 if major else candidates.features == product.k
+    pitch = flow.machine.operand.row_bytes(oriented(product.m, product.k, feature_major=major)[1])
     weight_bytes = np.where(candidates.staged_bytes > 0, candidates.staged_bytes, candidates.weights_bytes)
-    weight_tile = ceil_div(weight_bytes, burst) + 1
+    weight_bursts = ceil_div(weight_bytes, burst) + 1
     if product.factor:
-        weight_tile += _factor_bursts(candidates)
-    activations, weights = loads(candidates, counts)
-    if flow.target:
-        output, outputs = np.zeros_like(output), np.ones_like(outputs)
-    bursts = activations * activation + weights * weight_tile + outputs * output
-    burst_cycles = machine.dram.burst_period_fs / machine.clock_period_fs
-    overlapped = (
-        ((counts.activations > 1) | (activations <= 1))
-        & ((counts.weights > 1) | (weights == 1))
-        & ((counts.outputs > 1) | (outputs == 1))
-    )
-    # a transfer takes as long as its bursts on the channel, and its words on the scratchpad's port
-    load_x = np.maximum(activation * burst_cycles, x_rows * _words(x_bytes, machine.activation))
-    load_x = np.maximum(load_x, requests)  # one a cycle
-    load_w = np.maximum(weight_tile * burst_cycles, _words(weight_bytes, machine.weight))
-    store = np.maximum(output * burst_cycles, 0 if flow.target else y_rows * _words(y_bytes, machine.output))
-    transfer = np.maximum(activations * load_x + weights * load_w, outputs * store)
-    transfer = np.maximum(transfer, bursts * burst_cycles)
-    expand = _expand_cycles(candidates, counts)
-    if flow.encoder or flow.transposes:
-        # a place for encoded bytes is taken from the load's start until they are expanded
-        latency = machine.cycles(machine.dram.latency_fs)
-        places = np.where(candidates.staging > 0, candidates.staging, np.minimum(counts.weights, PREFETCH))
-        transfer = np.maximum(transfer, weights * np.maximum(expand, (latency + load_w + expand) / places))
-    exposed = np.minimum(activations, 1) * load_x + load_w + store  # before the first and after the last product
-    # a load may want the bank that the array reads
-    apart = whole(machine.activation, counts.activations).neighbours_apart(
-        counts.activations, candidates.footprint.activation
-    )
-    waits_x = activations * load_x / machine.activation.banks
-    waits_w = weights * np.where(expand > 0, expand, load_w) / 2
-    clashes = np.where((counts.activations > 2) | ~apart, waits_x, 0.0)
-    clashes = clashes + np.where(_weight_tiles_apart(candidates, counts.weights), 0.0, waits_w)
-    started = LOAD_CYCLES * (activations + weights)
-    least = np.where(overlapped, np.maximum(compute, transfer), compute + transfer)
-    results = np.full_like(compute, product.batches * product.m * product.n / machine.vector.lanes)
+        weight_bursts += _factor_bursts(candidates)
     if flow.target:
         results = _result_cycles(candidates, flow.target)
-        least = np.maximum(least, results)
-    ports = Ports[Float64](flow.whole)
-    ports.hold(flow.reads.held or flow.rooms.activation, compute if flow.reads.held else activations * load_x + compute)
-    ports.hold(flow.rooms.weight, weights * load_w)
-    ports.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
-    if flow.reads.held:
-        both = Ports[Float64](flow.whole)
-        both.hold(flow.reads.held, compute)
-        both.hold(flow.target or flow.rooms.output, results if flow.target else results + outputs * store)
-        clashes = clashes + WAITED * both.contended
-    return Estimates(exposed + clashes + started + np.maximum(least, ports.busiest), bursts)
+    else:
+        results = np.full_like(compute, product.batches * product.m * product.n / flow.machine.vector.lanes)
+    moved = Moved(
+        *_activations(candidates, rows, flow.machine.operand.rows_bytes(elements), whole, pitch),
+        weight_bursts,
+        compute,
+        results,
+    )
+    size = len(candidates)
+    counts, found = Counts(*np.zeros((4, size), np.int64)), Estimates(np.zeros(size), *np.zeros((3, size), np.int64))
+    tilings.estimate(_layer(flow), _rooms(candidates.flows), _tilings(candidates), moved, counts, found)
+    return counts, found
 
 
 def _words_for_one(held: Held, candidates: Candidates) -> Float64:
@@ -465,18 +413,6 @@ def _activations(
         again = (requests * np.minimum(1.0, each / latency)).astype(np.int64)
         bursts = np.minimum(requests, np.maximum(again, once))
     return rows, row_bytes, requests, bursts
-
-
-def _expand_cycles(candidates: Candidates, counts: Counts) -> Int64:
-    """Cycles of a weight tile's decoding or transposition, the weight scratchpad's ports included; 0 for others."""
-    flow, staged = candidates.flow, candidates.staged_bytes
-    if flow.encoder is None and not flow.transposes:
-        return np.zeros_like(staged)
-    weight = flow.machine.weight
-    front = fronts(weight, counts.weights, candidates.footprint.weight, candidates.staging, staged)
-    read, written = _words(staged, weight), _words(candidates.weights_bytes, weight)
-    shared = (candidates.staging == 0) | (front.capacity_bytes % weight.range_bytes > 0)
-    return np.maximum(candidates.expand_cycles, np.where(shared, read + written, np.maximum(read, written)))
 
 
 def _explain(flows: Sequence[Dataflow]) -> None:

@@ -247,7 +247,11 @@ class VectorScheduler:
     def _rows(self, kind: Int64, work: RowFunction, source: Operand, out: Operand) -> Instructions:
         """One instruction for each tile; of features by samples one more before it, and behind it."""
         tiling, size, channels = self.tiling, int(self.rows.size[kind[0]]), self.tiling.channels
-        wide = {"wide": int(work.result.bits == 16)} if work.opcode == SOFTMAX else {}
+        own: dict[str, int | Int64] = {}
+        if work.opcode == SOFTMAX:
+            own = {"wide": int(work.result.bits == 16), "wide_source": int(work.source.bits == 16)}
+        if work.queries:
+            own["row"] = self.of_value.low[kind][:, None] % work.queries
         memory, at, pitch = Memory.ACTIVATION, source.address, source.stride
         result_memory, result, result_pitch = Memory.OUTPUT, out.address, out.stride
         if tiling.turned:
@@ -266,9 +270,9 @@ class VectorScheduler:
             result_memory=result_memory,
             result=result,
             result_stride=result_pitch,
-            signed=int(work.source == Element.INT8),
+            signed=int(work.source in {Element.INT8, Element.INT16}),
             kind=work.kind,
-            **wide,
+            **own,
         )
         if not tiling.turned:
             return formed

@@ -19,7 +19,7 @@ from accelsim.compiler.rooms import Rooms
 from accelsim.compiler.slots import apart as slots_apart
 from accelsim.compiler.tiles import Cuts, Place, cuts, cuts_anew, oriented
 from accelsim.config.arch import Machine, Sram
-from accelsim.errors import CompileError, DoesNotFitError
+from accelsim.errors import DoesNotFitError
 from accelsim.graph.ops.window import Window
 from accelsim.graph.value import Value
 from accelsim.units import align_up, ceil_div, largest
@@ -216,8 +216,6 @@ def choose(
     ------
     DoesNotFitError
         If not even the smallest tile fits, or the constants do not.
-    CompileError
-        If rows would have to be turned to more bytes.
     """
     fitting: list[Chosen] = []
     refused: list[DoesNotFitError] = []
@@ -259,14 +257,14 @@ def _estimate(
     cycles = max(lanes, (loaded + stored) * period)
     if tiling.slots == 1 or not apart:
         cycles = max(cycles, loaded * period + lanes)
-    ports = Ports[float](machine)
+    ports = Ports(machine)
     for held in sources:
         if held:
             ports.hold(held, lanes)
     if count:
         ports.hold(rooms.activation, loaded * period + lanes)
     ports.hold(target or rooms.output, lanes if target else lanes + stored * period)
-    return max(cycles, float(ports.busiest)), loaded + stored
+    return max(cycles, ports.busiest), loaded + stored
 
 
 def _largest_tiles(
@@ -281,11 +279,6 @@ def _largest_tiles(
     result, image = work.function.types[2], work.image
     operands = work.function.types[: len(work.sources)]
     turned = isinstance(work.function, RowFunction) and machine.feature_major
-    if turned and operands[0].bits != result.bits:
-        raise CompileError(
-            f"layer {name}: results of rows must have the bits of what is read on {machine.name}, where features lie "
-            f"row by row, not {result.bits} of {operands[0].bits}"
-        )
     if work.table is not None and len(work.table) > machine.weight.capacity_bytes:
         raise DoesNotFitError(
             f"layer {name}: the weight memory of {machine.name} must hold {len(work.table)} bytes of constants, "

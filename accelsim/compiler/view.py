@@ -31,6 +31,9 @@ class View:
         Name of the storage.
     strides
         Bits from a number to the next along each axis.
+    shape
+        That of the tensor, or one whose features are the same and whose other axes count its samples in their order:
+        rows that no single stride reaches.
     offset
         Bits from the storage's first to the tensor's first number.
     """
@@ -66,6 +69,14 @@ class View:
         shape[axis], strides[axis] = ceil_div(stop - start, step), step * strides[axis]
         return replace(self, shape=tuple(shape), strides=tuple(strides), offset=offset)
 
+    def expanded(self, times: tuple[int, ...]) -> View | None:
+        """The same numbers so many times along axes that have one; None if one of several repeats."""
+        pairs = [*zip(self.shape, self.strides, times, strict=True)]
+        if any(size > 1 and number > 1 for size, _, number in pairs):
+            return None
+        shape = tuple(size * number for size, _, number in pairs)
+        return replace(self, shape=shape, strides=tuple(0 if number > 1 else stride for _, stride, number in pairs))
+
     def reshaped(self, shape: Shape) -> View | None:
         """The same numbers, in order, in another shape; None if no strides say where they lie."""
         merged = _merged(self._axes(range(len(self.shape))))
@@ -94,6 +105,8 @@ class View:
         samples = _merged(self._axes(leading))
         if feature_major and samples and self.shape[leading[-1]] == 1 and samples[-1].stride != self.bits:
             samples.append(_Axis(1, self.bits))
+        elif samples and samples[-1].stride == 0:  # rows that repeat are read one by one
+            samples.append(_Axis(1, 8 * ceil_div(self.shape[features] * self.bits, 8)))
         along = samples[-1].stride if samples else self.bits
         if feature_major:
             row_step, unit = self.strides[features], along

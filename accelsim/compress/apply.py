@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from accelsim.compress.calibrate import calibrated
 from accelsim.compress.quantize import binary, dynamic, floats, integers
-from accelsim.compress.quantize.between import HOSTED, SCALED, Between, formed_type
+from accelsim.compress.quantize.between import HOSTED, SCALED, Between, formed_type, needs_real
 from accelsim.compress.quantize.residual import ResidualPath
 from accelsim.compress.quantize.typed import TypedLayer
 from accelsim.compress.recipe import STORED, Quantizer, Recipe
@@ -29,8 +29,10 @@ from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.gather import Gather
 from accelsim.graph.ops.hosted import Hosted
+from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
+from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.value import Value
 from accelsim.workload.network import Network
 
@@ -227,6 +229,8 @@ class _Typing:
             return True
         constant = any(self.float_graph.constant(name) and name not in self._factors for name in node.inputs)
         integers_ = isinstance(self._element(node.output), Integer)
+        if integers_ and isinstance(node.op, SCALED) and needs_real(self.float_graph, node):
+            return True
         return constant and (isinstance(node.op, Concat) or (integers_ and isinstance(node.op, Add | Mul)))
 
     def _formed(self, name: str) -> Element:
@@ -282,9 +286,9 @@ class _Typing:
         match step:
             case integers.Integers():
                 bits = max(step.bits, integers.LAST_BITS) if last else step.bits
-                factor = self._factor(name, bits)
-                if factor:
-                    return factor
+                special = self._factor(name, bits) or self._scored(name, step)
+                if special:
+                    return special
                 if self.numbers:
                     wanted = integers.tensor_type(value, self._taken(name), bits, step if reader else None)
                 else:
@@ -298,6 +302,23 @@ class _Typing:
                 return integers.activation_range(self._taken(name), bits) if self.numbers else integers.unsigned(bits)
             case _:
                 return Float(step.operand)
+
+    def _scored(self, name: str, step: integers.Integers) -> Integer | None:
+        """Type of scores, if the recipe has one for them: of products of two tensors that softmax reads."""
+        if step.score_bits is None or name not in self._scores:
+            return None
+        return integers.symmetric_type(self._taken(name) if self.numbers else np.ones(1), step.score_bits)
+
+    @cached_property
+    def _scores(self) -> set[str]:
+        """Scores of all attention blocks."""
+        origins = {
+            self._origin(node.inputs[0]): node
+            for node in self.float_graph.nodes
+            if isinstance(node.op, Softmax | MaskedSoftmax) and not needs_real(self.float_graph, node)
+        }
+        made = {name: self._path.forming.get(name) for name in origins}
+        return {name for name, group in made.items() if group and isinstance(group.head.op, MatMul)}
 
     def _taken(self, name: str) -> Float64:
         """Real numbers that a value takes, and what states begin with that later hold them."""

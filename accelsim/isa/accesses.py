@@ -420,7 +420,8 @@ def _tiles(opcode: int, column: tuple[Int64, ...]) -> list[Access]:
             Access(to, True, zero + Moment.END, result, result_stride, rows, columns),
         ]
     memory, address, stride, rows, columns, constants, to, result, result_stride, _, kind, wide = column[:12]
-    source_bytes = np.where(memory == Memory.ACCUMULATOR, SUM_BYTES * columns, columns)
+    own = 1 + column[12] if opcode == opcodes.SOFTMAX else 1
+    source_bytes = np.where(memory == Memory.ACCUMULATOR, SUM_BYTES * columns, own * columns)
     result_bytes = FLOAT_BYTES * columns if opcode == opcodes.DEQUANTIZE else (1 + wide) * columns
     return [
         Access(memory, False, zero + Moment.FREE, address, stride, rows, source_bytes),

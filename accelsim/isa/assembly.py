@@ -40,7 +40,19 @@ from accelsim.formats.storage import FORMATS
 from accelsim.isa import descriptors, functions
 from accelsim.isa.descriptors import DIMENSIONS, SCALARS, VECTORS, Descriptor
 from accelsim.isa.functions import NAMES, Function
-from accelsim.isa.opcodes import INSTRUCTION, NONE, OPCODES, SEMAPHORES, WAITS, Map, Memory, Moment, Move, Rows
+from accelsim.isa.opcodes import (
+    INSTRUCTION,
+    NONE,
+    OPCODES,
+    SEMAPHORES,
+    WAITS,
+    Map,
+    Memory,
+    Moment,
+    Move,
+    Rows,
+    Softmax,
+)
 from accelsim.isa.program import Header, Program
 
 BYTES_A_LINE = 57
@@ -51,10 +63,10 @@ MAX_TEXT_BYTES, MAX_DIGITS = 2**27, 32
 #: Operands that are written as a memory's name.
 _MEMORIES = {"memory", "other_memory", "result_memory"}
 #: Operands that are 0 where they are left out.
-_OF_FEW = (Map._field_defaults, Move._field_defaults, Rows._field_defaults)
+_OF_FEW = (Map._field_defaults, Move._field_defaults, Rows._field_defaults, Softmax._field_defaults)
 _OPTIONAL = {"integer_bits", "table", "inner", "outer_stride", *itertools.chain(*_OF_FEW)}
-#: Operands that are left out where there is no such tile.
-_TILE = ({"other_memory", "other", "other_stride"}, {"memory", "address", "stride"})
+#: Operands that are left out where there is no such tile, no mask, or no wide elements.
+_LEFT_OUT = {"other_memory", "other", "other_stride", "memory", "address", "stride", *Softmax._field_defaults}
 #: Operand that is written as a storage format's name.
 _FORMAT = "format"
 _BY_MNEMONIC = {opcode.mnemonic: opcode for opcode in OPCODES}
@@ -106,7 +118,7 @@ def print_instruction(record: np.void) -> str:
     """One line of text for a record with a valid opcode."""
     opcode = OPCODES[record["opcode"]]
     words = [f"{opcode.mnemonic:<10} layer={record['layer']}"]
-    usual = opcode.operands._field_defaults.keys() & (_TILE[0] | _TILE[1])
+    usual = opcode.operands._field_defaults.keys() & _LEFT_OUT
     for operand, value in zip(opcode.fields, record["operands"], strict=False):
         if value == 0 and operand.name in usual:
             continue

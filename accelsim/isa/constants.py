@@ -7,7 +7,7 @@ is sized for, because a block comes from a program's bytes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,39 @@ _GELU = np.dtype(
     ]
 )
 _GRID = np.dtype([("multiplier", "<u2"), ("right", "u1")])
+#: Places that a softmax sees, as its operand says.
+_MASK = np.dtype([(name, "<i4") for name in ("queries", "first", "step", "window", "sinks")])
 _TABLE_BYTES = 256
 _MOST_RIGHT = 62
+
+
+class Places(NamedTuple):
+    """Keys that queries see, of a masked softmax.
+
+    Parameters
+    ----------
+    queries
+        After which the next row is the first query again.
+    first, step
+        Keys that the first query sees, from key 0 on, and more that each next one does.
+    window, sinks
+        The last keys of those that it sees, 0 for all, and the first ones that it sees beside them.
+    """
+
+    queries: int
+    first: int
+    step: int
+    window: int = 0
+    sinks: int = 0
+
+    def seen(self, row: int, rows: int, columns: int) -> NDArray[np.bool_]:
+        """What rows see, of which the first is query `row`; bool, shape (rows, columns)."""
+        query = (row + np.arange(rows)[:, None]) % self.queries
+        key, last = np.arange(columns), self.first + self.step * query
+        found: NDArray[np.bool_] = key < last
+        if self.window:
+            found &= (key >= last - self.window) | (key < self.sinks)
+        return found
 
 
 def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
@@ -51,7 +82,8 @@ def block_bytes(opcode: int, columns: Int64, kind: Int64) -> Int64:
         case opcodes.NORMALIZE:
             size = _NORM.itemsize + np.where(kind == Normalization.WEIGHTED, 8, 6) * columns
         case opcodes.SOFTMAX:
-            size = np.where(kind == Exponential.TABLE, 2 * _TABLE_BYTES, _GRID.itemsize)
+            masked = _GRID.itemsize + _MASK.itemsize * (kind == Exponential.MASKED)
+            size = np.where(kind == Exponential.TABLE, 2 * _TABLE_BYTES, masked)
         case opcodes.GELU:
             size += _GELU.itemsize
         case opcodes.DEQUANTIZE:
@@ -110,6 +142,24 @@ def read_norm(data: NDArray[np.uint8], columns: int, kind: int, signed: int) -> 
 def pack_grid(multiplier: int, right: int) -> bytes:
     """Block of softmax by the polynomial: the scale as `softmax.grid_scale` gives it."""
     return np.array((multiplier, right), _GRID).tobytes()
+
+
+def pack_mask(places: Places) -> bytes:
+    """What follows the grid of a masked softmax, or all of the block of one of floats."""
+    return np.array(tuple(places), _MASK).tobytes()
+
+
+def read_mask(data: NDArray[np.uint8], columns: int) -> Places:
+    """Places that end a block; raises ValueError if a query would see nothing, or what there is not."""
+    places = Places(*map(int, data[-_MASK.itemsize :].view(_MASK)[0]))
+    if places.queries < 1 or places.step not in (0, 1):
+        raise ValueError(f"a mask must have 1 query or more, each seeing 0 or 1 keys more, not {places}")
+    most = places.first + places.step * (places.queries - 1)
+    if not (places.first >= 1 and most <= columns):
+        raise ValueError(f"queries must see 1 to {columns} keys, not {places.first} to {most}")
+    if min(places.window, places.sinks) < 0:
+        raise ValueError(f"a window and sinks must be 0 or more, not {places.window} and {places.sinks}")
+    return places
 
 
 def read_grid(data: NDArray[np.uint8]) -> tuple[int, int]:

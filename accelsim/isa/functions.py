@@ -38,27 +38,31 @@ class Operation(IntEnum):
     COPY = 6
     TRANSPOSE = 7
     FILL = 8
-    EXPONENTIAL = 9
-    SIGMOID = 10
-    TANH = 11
-    SILU = 12
-    GELU = 13
-    GELU_TANH = 14
-    RMS_NORM = 15
-    LAYER_NORM = 16
-    L2_NORM = 17
-    SOFTMAX = 18
+    ROTATE = 9
+    ROTATE_NEIGHBOURS = 10
+    EXPONENTIAL = 11
+    SIGMOID = 12
+    TANH = 13
+    SILU = 14
+    GELU = 15
+    GELU_TANH = 16
+    RMS_NORM = 17
+    LAYER_NORM = 18
+    L2_NORM = 19
+    SOFTMAX = 20
 
 
 #: Functions of single floats and of rows of floats, with what the vector unit's models call them.
 OF_FLOATS = {Operation[name.name]: name for name in float_functions.Name}
 OF_ROWS = {Operation[name.name]: name for name in float_rows.Name}
+#: Those that turn pairs of a row's elements: of its two halves, or neighbours.
+ROTATIONS = (Operation.ROTATE, Operation.ROTATE_NEIGHBOURS)
 #: Operations of each opcode.
-MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP, *OF_FLOATS)
+MAPS = (Operation.CONVERT, Operation.ADD, Operation.MULTIPLY, Operation.LOOK_UP, *ROTATIONS, *OF_FLOATS)
 REDUCTIONS = (Operation.MAXIMUM, Operation.SUM)
 MOVES = (Operation.COPY, Operation.TRANSPOSE, Operation.FILL)
 #: Operations of two tiles.
-BINARY = (Operation.ADD, Operation.MULTIPLY)
+BINARY = (Operation.ADD, Operation.MULTIPLY, *ROTATIONS)
 _SUM_OF_FLOATS = requantize.MODES.index(requantize.ZERO_POINT_FIRST)
 #: Entries of a table, a byte each, in the weight scratchpad.
 TABLE_BYTES = 256
@@ -163,9 +167,9 @@ def used(f: Function) -> frozenset[str]:  # noqa: C901, PLR0911, PLR0912 - one a
             return frozenset((*_OTHER_SCALE, "rounding", "other_zero_point", *_RANGE))
         case Operation.ADD:
             return frozenset((*_OWN_SCALE, *_OTHER_SCALE, *_RESULT_SCALE, "rounding", *_BOTH, *_RANGE))
-        case Operation.MULTIPLY if result.is_float:
+        case Operation.MULTIPLY | Operation.ROTATE | Operation.ROTATE_NEIGHBOURS if result.is_float:
             return frozenset(_RANGE)
-        case Operation.MULTIPLY:
+        case Operation.MULTIPLY | Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
             return frozenset((*_RESULT_SCALE, "rounding", *_BOTH, *_RANGE))
         case Operation.MAXIMUM:
             return frozenset(_WINDOW)
@@ -229,6 +233,10 @@ def _typed(f: Function) -> bool:  # noqa: PLR0911 - one an operation
             return narrow or wide or (floats and other.is_float)
         case Operation.MULTIPLY:
             return (source.is_narrow and other.is_narrow and not result.is_float) or (floats and other.is_float)
+        case Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
+            short = all(element.is_narrow or element == Element.INT16 for element in f.types)
+            wide = source == other == Element.INT16  # 32 bits must hold a sum of two products
+            return (short and not wide) or (floats and other.is_float)
         case Operation.LOOK_UP:
             return source in BYTES and result in BYTES
         case Operation.SUM:

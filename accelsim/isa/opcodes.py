@@ -290,16 +290,21 @@ class Softmax(NamedTuple):
     constants: Annotated[
         int,
         _place(
-            "in the weight scratchpad, without gaps: for kind 0 multiplier uint16 and right shift uint8 of the scale; "
-            "for kind 1 256 uint16"
+            "in the weight scratchpad, without gaps: for kinds 0 and 2 multiplier uint16 and right shift uint8 of the "
+            "scale, for kind 2 then the mask as int32: queries, keys that the first one sees, those more that each "
+            "next one does (0 or 1), the window (0 for none) and sinks; for kind 1 256 uint16"
         ),
     ]
     result_memory: Annotated[int, Span(Memory.ACTIVATION, Memory.ACCUMULATOR, "memory on chip of the result, 1 to 4")]
     result: Annotated[int, _place("first result in that memory")]
     result_stride: Annotated[int, _stride("bytes from row to row of results")]
     signed: Annotated[int, _flag("1 for int8 elements, 0 for uint8")]
-    kind: Annotated[int, _flag("0 for the polynomial, 1 for a table of exponentials, of 8-bit elements only")]
+    kind: Annotated[
+        int, Span(0, 2, "0 polynomial, 1 table of exponentials, of 8-bit elements, 2 polynomial of what a row sees")
+    ]
     wide: Annotated[int, _flag("1 for results in Q0.16, little-endian, 0 for Q0.8; both unsigned")]
+    wide_source: Annotated[int, _flag("1 for int16 elements in a scratchpad, little-endian, 0 for 8 bits")] = 0
+    row: Annotated[int, Span(0, _N24, "query of the mask that the first row is; 0 without one")] = 0
 
 
 class Gelu(NamedTuple):
@@ -508,10 +513,11 @@ class Normalization(IntEnum):
 
 
 class Exponential(IntEnum):
-    """Kinds of softmax: I-BERT's polynomial, or a table of 256 exponentials."""
+    """Kinds of softmax: I-BERT's polynomial, a table of 256 exponentials, or the polynomial of what a row sees."""
 
     POLYNOMIAL = 0
     TABLE = 1
+    MASKED = 2
 
 
 class ByteMeaning(IntEnum):

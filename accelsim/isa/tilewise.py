@@ -28,10 +28,17 @@ def faults(instructions: NDArray[np.void], machine: Machine) -> Iterator[tuple[i
             yield i, f"right must be at most levels = {p}, not {r}"
 
     (index,) = np.nonzero(instructions["opcode"] == opcodes.SOFTMAX)
-    memory, kind = (_operand(instructions, index, opcodes.SOFTMAX, name) for name in ("memory", "kind"))
+    memory, kind, wide, row, signed = (
+        _operand(instructions, index, opcodes.SOFTMAX, name)
+        for name in ("memory", "kind", "wide_source", "row", "signed")
+    )
     of_sums = memory == Memory.ACCUMULATOR
     for i in index[of_sums & (kind == Exponential.TABLE)].tolist():
         yield i, "memory must be a scratchpad for kind 1, a table of 8-bit distances, not accumulator"
+    for i in index[(wide == 1) & (of_sums | (kind == Exponential.TABLE) | (signed == 0))].tolist():
+        yield i, "wide_source must be 0 for sums, for kind 1 and for unsigned elements"
+    for i in index[(row > 0) & (kind != Exponential.MASKED)].tolist():
+        yield i, f"row must be 0 but for kind {Exponential.MASKED:d}, which has a mask"
 
     if machine.operand.is_float or machine.operand.sum_bytes != SUM_BYTES:
         for i in index[of_sums].tolist():

@@ -6,7 +6,7 @@ import numpy as np
 
 from accelsim.isa import images
 from accelsim.isa.descriptors import MAX_REGIONS
-from accelsim.isa.functions import BINARY, MAPS, MOVES, OF_ROWS, REDUCTIONS, Function, Operation
+from accelsim.isa.functions import BINARY, MAPS, MOVES, OF_ROWS, REDUCTIONS, ROTATIONS, Function, Operation
 from accelsim.isa.opcodes import MAP, MOVE, OPCODES, REDUCE, ROWS, TYPED, Map, Move, Reduce, Rows
 from accelsim.isa.program import Program
 
@@ -39,6 +39,8 @@ def _faults(p: object, f: Function) -> list[str]:
     match p:
         case Map():
             texts = _tile(f.operation in BINARY, "other_memory", p.other_memory, (p.other, p.other_stride))
+            if f.operation in ROTATIONS and p.columns % 2:
+                texts.append(f"columns must be pairs, not {p.columns}")
             if f.operation != Operation.LOOK_UP and p.constants:
                 texts.append(f"constants must be 0 without a table, not {p.constants}")
             return texts

@@ -39,6 +39,7 @@ __all__ = [
     "strides",
     "swaps",
     "tiles",
+    "tilings",
     "windows",
 ]
 
@@ -73,5 +74,6 @@ with cache.decorating():
         strides,
         swaps,
         tiles,
+        tilings,
         windows,
     )

@@ -31,6 +31,7 @@ from accelsim.kernels import (
     occupied,
     records,
     second_level,
+    tilings,
 )
 from accelsim.kernels.cache import CACHE_FOLDER, Kernel, claim
 from accelsim.kernels.products import held
@@ -131,6 +132,7 @@ def forms(needs: Needs) -> Collection[Form]:
     """What simulations need, what takes longest first."""
     words, few, table = (np.zeros(0, kind) for kind in (np.int64, np.int32, np.bool_))
     units, clock, rows = np.zeros(0, np.int8), np.zeros((0, 0), np.int32), np.zeros((0, 0), np.int64)
+    lists = np.zeros((0, 0), np.bool_)
     ranges, grants = (words, words, words), np.zeros(0, np.int8)
     fixed = np.zeros(0, np.uint8)
     fixed.flags.writeable = False
@@ -149,6 +151,8 @@ def forms(needs: Needs) -> Collection[Form]:
         found.append(Form.of(execute.loop, 0, 0, *_program(), words, None))
     found += [
         Form.of(hazards.find, 0, 0, _touched(), _last(), clock),
+        Form.of(tilings.estimate, *_tilings()),
+        Form.of(tilings.write, tilings.Rows(0, 0, 0), np.zeros((0, 0, 0, 0, 0), np.int64), lists, words, rows, lists),
         Form.of(occupied.left_by, words, words, words),
         Form.of(occupied.legal, words, words, words, words, words),
         Form.of(occupied.overwritten, ranges, ranges),
@@ -207,6 +211,19 @@ def _field(like: Any, dimensions: int, *, writeable: bool = False) -> Any:
     field = np.zeros((2,) * dimensions + (2,), like.dtype)[..., 0]
     field.flags.writeable = writeable
     return field
+
+
+def _tilings() -> tuple[Any, ...]:
+    """Tilings of a product, as `accelsim.compiler.tiling` has them."""
+    words, rows, cycles, table = np.zeros(0, np.int64), np.zeros((0, 0), np.int64), np.zeros(0), np.zeros(0, np.bool_)
+    return (
+        tilings.Layer(0, 0, 0, 0, 0, 0, 0, 0, False, 0, 0, 0, 0.0, 0, False, False, False, 0.0),
+        tilings.Rooms(words, words, words, words, words, words, rows, rows, words),
+        tilings.Tilings(words, words, words, table, table, *[words] * 13),
+        tilings.Moved(words, words, words, words, words, cycles, cycles),
+        tilings.Counts(*[words] * 4),
+        tilings.Estimates(cycles, *[words] * 3),
+    )
 
 
 def _touched() -> hazards.Touched:

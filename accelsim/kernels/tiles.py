@@ -41,7 +41,7 @@ Int64 = NDArray[np.int64]
     COLUMN_STEP,
 ) = range(20)
 #: Operations and types, in the order of `isa.functions.Operation` and `datapath.vector.elements.Element`.
-CONVERT, ADD, MULTIPLY, LOOK_UP, MAXIMUM, SUM, COPY, TRANSPOSE, FILL = range(9)
+CONVERT, ADD, MULTIPLY, LOOK_UP, MAXIMUM, SUM, COPY, TRANSPOSE, FILL, ROTATE, ROTATE_NEIGHBOURS = range(11)
 INT8, UINT8, INT16, _, _, _, _, INT4, UINT4, INT2, UINT2 = range(11)
 #: Bits by which operands are shifted left before they are added, of at most 8 bits or more, and what int32 holds.
 LEFT_SHIFT, LEFT_SHIFT_16, INT32_MIN, INT32_MAX = 20, 15, -(2**31), 2**31 - 1
@@ -83,6 +83,9 @@ def map_tile(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, weight:
     known = _is_known(f[SOURCE]) and _is_known(f[OTHER]) and _is_known(f[RESULT])
     if not known or (operation != LOOK_UP and mode < 0):
         return False
+    if operation in (ROTATE, ROTATE_NEIGHBOURS):
+        _turn(p, f, mode, source, other, out)
+        return True
     floats = operation == ADD and mode >= requantize.FLOAT
     if max(f[SOURCE], f[OTHER], f[RESULT]) > UINT8:
         if floats:
@@ -235,6 +238,26 @@ def _map_each(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: B
                 q = requantize.result(mode, total, f[RESULT_MULTIPLIER], f[RESULT_SHIFT], result_zero_point)
             results[j] = min(max(q, low), high)
         _put_row(results, of_result, out, p[7] + row * p[8])
+
+
+@njit(cache=True)
+def _turn(p: Int64, f: Int64, mode: int, source: Bytes, other: Bytes, out: Bytes) -> None:
+    """Do what a map of pairs does; a row is read whole before it is written, maybe where it stood."""
+    half, step = (1, 2) if f[OPERATION] == ROTATE_NEIGHBOURS else (p[5] // 2, 1)
+    results = np.empty(p[5], np.int64)
+    for row in range(p[4]):
+        x, y = p[2] + row * p[3], p[10] + row * p[11]
+        for pair in range(p[5] // 2):
+            i = pair * step
+            a = _number(source, f[SOURCE], x, i) - f[ZERO_POINT]
+            b = _number(source, f[SOURCE], x, i + half) - f[ZERO_POINT]
+            cos = _number(other, f[OTHER], y, i) - f[OTHER_ZERO_POINT]
+            sin = _number(other, f[OTHER], y, i + half) - f[OTHER_ZERO_POINT]
+            results[i], results[i + half] = a * cos - b * sin, a * sin + b * cos
+        for j in range(p[5]):
+            q = requantize.result(mode, results[j], f[RESULT_MULTIPLIER], f[RESULT_SHIFT], f[RESULT_ZERO_POINT])
+            results[j] = min(max(q, f[LOW]), f[HIGH])
+        _put_row(results, f[RESULT], out, p[7] + row * p[8])
 
 
 @njit(cache=True)

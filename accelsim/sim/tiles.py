@@ -18,13 +18,14 @@ from accelsim.datapath.vector import (
     gelu,
     pool,
     products,
+    rotate,
 )
 from accelsim.datapath.vector.elements import Element, float_of, pack, unpack
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.datapath.vector.fixed_point import VectorPass
 from accelsim.isa import images, opcodes
 from accelsim.isa.accesses import Tile
-from accelsim.isa.functions import BINARY, OF_FLOATS, Function, Operation, adds_floats
+from accelsim.isa.functions import BINARY, OF_FLOATS, ROTATIONS, Function, Operation, adds_floats
 from accelsim.isa.opcodes import Memory
 from accelsim.isa.tables import Tables
 from accelsim.memory.region import Runs
@@ -214,6 +215,8 @@ def _converted(f: Function, x: Values) -> Values:
 
 def _combined(f: Function, x: Values, y: Values) -> Values:
     source, other, result = f.types
+    if f.operation in ROTATIONS:
+        return _turned(f, x, y)
     if result.is_float:
         a, b = x.astype(np.float32), y.astype(np.float32)
         real = products.add_float(a, b) if f.operation == Operation.ADD else products.multiply_float(a, b)
@@ -237,7 +240,17 @@ def _combined(f: Function, x: Values, y: Values) -> Values:
     return elementwise.add_integers(m, n, add, qmin=f.low, qmax=f.high)
 
 
-def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa: C901, PLR0911 - one a kernel
+def _turned(f: Function, x: Values, table: Values) -> Values:
+    interleaved = f.operation == Operation.ROTATE_NEIGHBOURS
+    if f.types[2].is_float:
+        turned = rotate.floats(x.astype(np.float32), table.astype(np.float32), interleaved=interleaved)
+        return convert.clamp(turned, float_of(f.low), float_of(f.high))
+    own, factors = x.astype(np.int64) - f.zero_point, table.astype(np.int64) - f.other_zero_point
+    total = rotate.integers(own, factors, interleaved=interleaved)
+    return _scaled(f, total, f.result_multiplier, f.result_shift)
+
+
+def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa: C901, PLR0911, PLR0912 - one a kernel
     """Count the events of a map; return its pass."""
     source, other, result = f.types
     match f.operation:
@@ -272,6 +285,12 @@ def _charge(counters: Counters, f: Function, values: int) -> VectorPass:  # noqa
         case Operation.ADD:
             elementwise.add_integers_events(counters, values, (source, other))
             return elementwise.ADD_INTEGERS
+        case Operation.ROTATE | Operation.ROTATE_NEIGHBOURS if result.is_float:
+            rotate.floats_events(counters, values, source)
+            return rotate.FLOATS
+        case Operation.ROTATE | Operation.ROTATE_NEIGHBOURS:
+            rotate.integers_events(counters, values, (source, other), requantize.MODES[f.rounding])
+            return rotate.INTEGERS
         case _ if f.operation in OF_FLOATS:
             name = OF_FLOATS[Operation(f.operation)]
             float_functions.events(counters, name, values)

@@ -106,14 +106,23 @@ class VectorUnit:
         self.memories.add(result.region, scaled, accumulate=bool(p.accumulate))
 
     def _softmax(self, p: opcodes.Softmax, source: Tile, block: Tile, result: Tile) -> None:
-        x = self._int32(source) if source.memory == Memory.ACCUMULATOR else self._elements(source, p.signed)
+        if source.memory == Memory.ACCUMULATOR:
+            x: NDArray[np.generic] = self._int32(source)
+        elif p.wide_source:
+            x = np.ascontiguousarray(self.memories.rows(*source)).view("<i2")
+        else:
+            x = self._elements(source, p.signed)
         bits: Literal[8, 16] = 16 if p.wide else 8
         if p.kind == Exponential.TABLE:
             exponentials = _read(lambda: constants.read_exponentials(self._block(block)))
             shares = softmax.softmax_table(x, exponentials, bits)
         else:
             grid = _read(lambda: constants.read_grid(self._block(block)))
-            shares = softmax.softmax(x, *grid, bits)
+            seen = softmax.EVERYTHING
+            if p.kind == Exponential.MASKED:
+                places = _read(lambda: constants.read_mask(self._block(block), p.columns))
+                seen = places.seen(p.row, p.rows, p.columns)
+            shares = softmax.softmax(x, *grid, bits, seen)
         self._write(result, shares.astype(f"<u{bits // 8}"))
 
     def _dequantize(self, p: opcodes.Dequantize, source: Tile, block: Tile, result: Tile) -> None:
@@ -165,7 +174,8 @@ class VectorUnit:
                 table = p.kind == Exponential.TABLE
                 if table:
                     softmax.table_events(counters)
-                softmax.events(counters, p.rows, p.columns, table=table)
+                masked = p.kind == Exponential.MASKED
+                softmax.events(counters, p.rows, p.columns, table=table, masked=masked)
                 words = self._passes(counters, ([source], []), ([source], []), ([], [result]))
                 cycles = softmax.cycles(*shape, words, table=table)
             case opcodes.Gelu():

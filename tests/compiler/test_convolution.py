@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -154,11 +154,11 @@ def reading(how: str) -> Iterator[None]:
     """Have products read their images in one way, where that fits, whatever it costs."""
     choose = tiling.choose
 
-    def chosen(*flows: Dataflow, slack: float) -> tiling.Cut:
+    def chosen(*ways: Sequence[Dataflow], slack: float) -> tiling.Cut:
         try:
-            return choose(flows[-1] if how == "images" else flows[0], slack=slack)
+            return choose(ways[-1] if how == "images" else ways[0], slack=slack)
         except DoesNotFitError:
-            return choose(*flows, slack=slack)
+            return choose(*ways, slack=slack)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiling, "choose", chosen)

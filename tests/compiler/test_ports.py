@@ -34,7 +34,7 @@ def held(low: int, size: int) -> Held:
 
 @given(st.lists(st.tuples(st.integers(0, 4095), st.integers(1, 4096), st.integers(1, 99)), min_size=1, max_size=5))
 def test_each_bank_of_a_value_is_held_for_its_share(places: list[tuple[int, int, int]]) -> None:
-    ports, banks = Ports[float](ON), np.zeros(4)
+    ports, banks = Ports(ON), np.zeros(4)
     for low, size, cycles in places:
         there = range(low, min(low + size, 4096))
         ports.hold(held(low, len(there)), cycles)
@@ -44,7 +44,7 @@ def test_each_bank_of_a_value_is_held_for_its_share(places: list[tuple[int, int,
 
 
 def test_tiles_and_values_in_the_same_banks_take_turns() -> None:
-    ports = Ports[float](ON)
+    ports = Ports(ON)
     ports.hold(room(ON, 0, 2048), 100)
     ports.hold(held(2048, 2048), 60)
     assert ports.busiest == 50
@@ -60,7 +60,7 @@ def test_what_has_a_scratchpad_of_its_own_takes_no_turns_with_others() -> None:
         Room(Memory.ACTIVATION, 0, on.activation.model_copy(update={"banks": 1})),
         Room(Memory.OUTPUT, 0, on.output.model_copy(update={"banks": 1})),
     ]
-    ports = Ports[float](on)
+    ports = Ports(on)
     for place in both:
         ports.hold(place, 100)
     assert ports.busiest == 100
@@ -69,16 +69,9 @@ def test_what_has_a_scratchpad_of_its_own_takes_no_turns_with_others() -> None:
 
 def test_two_ports_serve_two_at_once() -> None:
     on = sharing(activation={"capacity_bytes": 4096, "banks": 4, "ports": 2})
-    ports = Ports[float](on)
+    ports = Ports(on)
     ports.hold(room(on, 0, 1024), 100)
     assert ports.busiest == 50
-
-
-def test_many_tilings_are_estimated_at_once() -> None:
-    ports = Ports[np.ndarray](ON)
-    ports.hold(room(ON, 0, 1024), np.array([10.0, 30.0]))
-    ports.hold(room(ON, 1024, 2048), np.array([20.0, 20.0]))
-    assert ports.busiest.tolist() == [20, 30]
 
 
 @given(st.sampled_from([1, 2, 3, 4, 6, 8]), st.integers(1, 12), st.integers(1, 64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -56,8 +57,8 @@ def test_any_number_of_places_executes_to_the_integer_network(
     net, on = stored(net, storage), roomy(on, times)
     choose = tiling.choose
 
-    def with_places(*flows: Dataflow, slack: float) -> Cut:
-        chosen = choose(*flows, slack=slack)
+    def with_places(*ways: Sequence[Dataflow], slack: float) -> Cut:
+        chosen = choose(*ways, slack=slack)
         assert chosen.flow
         assert isinstance(chosen.tiling, Tiling)
         staged = tiling.with_slots(dataclasses.replace(chosen.tiling, staging=staging), chosen.flow)

@@ -11,7 +11,7 @@ from integer_networks import IntegerNetwork
 from strategies import machines
 
 from accelsim.compiler import tiles, tiling
-from accelsim.compiler.candidates import Candidates, Counts
+from accelsim.compiler.candidates import Candidates
 from accelsim.compiler.dataflow import Dataflow
 from accelsim.compiler.dataflows.choice import dataflow
 from accelsim.compiler.fuse import fuse
@@ -31,17 +31,15 @@ def flow(m: int, k: int, n: int, on: Machine) -> Dataflow:
 
 def cut(of: Dataflow) -> tiles.Tiling:
     """How a product is cut on a machine whose scratchpads are apart, or in the first of its rooms."""
-    chosen = tiling.choose(of).tiling
+    chosen = tiling.choose([of]).tiling
     assert isinstance(chosen, tiles.Tiling)
     return chosen
 
 
 def loads(of: Dataflow, chosen: tiles.Tiling) -> tuple[int, int]:
     """Loads of activation tiles and of weight tiles that the estimate counts on."""
-    slots = (chosen.activations, chosen.weights, chosen.sums, chosen.outputs)
-    counts = Counts(*(np.array([number]) for number in slots))
-    activations, weights = tiling.loads(Candidates.of_one(of, chosen), counts)
-    return int(activations[0]), int(weights[0])
+    _, found = tiling.estimate(Candidates.of_one(of, chosen))
+    return int(found.activations[0]), int(found.weights[0])
 
 
 @given(m=st.integers(1, 100), k=st.integers(1, 100), n=st.integers(1, 100), on=machines(sharing=[()]))
@@ -103,4 +101,4 @@ def test_the_smallest_tile_fits_exactly(size: int) -> None:
         assert cut(flow(1, 64, 64, on)).tile_k == 16
     else:
         with pytest.raises(DoesNotFitError):
-            tiling.choose(flow(1, 64, 64, on))
+            tiling.choose([flow(1, 64, 64, on)])

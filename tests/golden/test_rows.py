@@ -15,7 +15,9 @@ from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.op import Op, UnfitError
+from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.value import Value
 
 SEEDS = st.integers(0, 2**32)
@@ -53,6 +55,44 @@ def test_shares_are_those_of_the_polynomial(
     got = evaluated(IntegerSoftmax(multiplier, right, bits), x, element)
     assert got.dtype == np.dtype(f"u{bits // 8}")
     np.testing.assert_array_equal(got, plain.softmax(x, multiplier, right, bits))
+
+
+@given(
+    st.integers(1, 2), st.integers(1, 6), st.integers(0, 4), st.integers(0, 4), st.integers(0, 2), st.booleans(), SEEDS,
+    st.sampled_from([8, 16, 32]),
+)  # fmt: skip
+def test_what_a_row_does_not_see_has_no_share(
+    heads: int, queries: int, before: int, window: int, sinks: int, causal: bool, seed: int, bits: int
+) -> None:
+    element = Integer(0.1, 0, signed=True, bits=bits)
+    keys, window = queries + before, window if causal else 0
+    x = rows(np.random.default_rng(seed), (heads, queries, keys), element)
+    mask = Mask(causal, window, sinks if window else 0)
+    got = evaluated(IntegerSoftmax(65535, 20, mask=mask), x, element)
+    for head, query in np.ndindex(heads, queries):
+        place = query + before
+        seen = [key for key in range(keys) if not (causal and key > place)
+                and (not window or key > place - window or key < mask.sinks)]  # fmt: skip
+        right = np.zeros(keys, np.int64)
+        right[seen] = plain.softmax(x[head, query, seen], 65535, 20, 8)
+        np.testing.assert_array_equal(got[head, query], right)
+
+
+@given(SEEDS, st.booleans(), st.booleans(), st.integers(-5, 5))
+def test_pairs_turn_as_complex_integers_do(seed: int, interleaved: bool, wide: bool, zero_point: int) -> None:
+    rng, element = np.random.default_rng(seed), Integer(0.1, zero_point, signed=True, bits=16 if wide else 8)
+    table_element = Integer(1 / 127, 0, signed=True)
+    x = rng.integers(element.qmin, element.qmax + 1, (2, 3, 6)).astype(element.dtype)
+    table = rng.integers(-127, 128, x.shape).astype(np.int8)
+    values = {"x": Value("x", x.shape, element), "t": Value("t", x.shape, table_element)}
+    graph = Graph.formed("turn", values, [Node("n", Rotate(interleaved), ("x", "t"), ("y",))], ("x", "t"), ("y",))
+    got = exact.evaluate(graph, (x, table), 1)["y"]
+    order = np.arange(6).reshape(3, 2).T if interleaved else np.arange(6).reshape(2, 3)
+    real, imaginary = (x.astype(np.int64) - zero_point)[..., order].transpose(2, 0, 1, 3)
+    cos, sin = table.astype(np.int64)[..., order].transpose(2, 0, 1, 3)
+    turned = (real + 1j * imaginary) * (cos + 1j * sin)  # below 2^53, so exact
+    np.testing.assert_array_equal(got[..., order[0]], turned.real)
+    np.testing.assert_array_equal(got[..., order[1]], turned.imag)
 
 
 @given(SIDES, SEEDS, st.booleans(), st.booleans(), st.sampled_from(sorted(ROUNDING)), st.integers(0, 2**31 - 1))
@@ -105,8 +145,8 @@ def test_a_long_row_stays_inside_its_widths() -> None:
 
 
 def test_what_is_no_row_of_integers_is_refused() -> None:
-    wide = Value("x", (2, 3), Integer(1.0, 0, signed=True, bits=16))
-    with pytest.raises(UnfitError, match="x must be integers of 8 or 32 bits, not int16"):
+    wide = Value("x", (2, 3), Integer(1.0, 0, signed=True, bits=4))
+    with pytest.raises(UnfitError, match="x must be integers of 8, 16 or 32 bits, not int4"):
         IntegerSoftmax(1, 0).infer(wide)
     byte, four = Value("x", (2, 3), Integer(1.0, 0, signed=True)), np.ones(4, np.int8)
     parts = [Value(name, (4,), byte.element, four) for name in ("gamma", "beta", "multiplier", "shift")]

@@ -20,7 +20,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Counters, Event
 from accelsim.config.tech import Operation as Happens
 from accelsim.datapath import requantize
-from accelsim.datapath.vector import convert, elementwise, fixed_point, float_scale, gelu, pool, products
+from accelsim.datapath.vector import convert, elementwise, fixed_point, float_scale, gelu, pool, products, rotate
 from accelsim.datapath.vector.elements import BYTES, Element, bits_of
 from accelsim.datapath.vector.elementwise import AddIntegers, Rescale
 from accelsim.errors import ProgramError
@@ -423,7 +423,62 @@ def test_packed_elements_are_converted_where_they_stand(
     check(draft, tested, on, "output", expected, expected.shape[1])
 
 
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 20)), SEEDS,
+    st.sampled_from([Element.INT8, Element.UINT8, Element.INT16, Element.INT4]),
+    st.sampled_from([Element.INT8, Element.INT4]),
+    st.sampled_from([Element.INT8, Element.UINT8, Element.INT16, Element.INT4]),
+    st.sampled_from(MODES), st.booleans(), st.booleans(), st.tuples(*[MEMORIES] * 3), machines(),
+)  # fmt: skip
+@settings(max_examples=24)
+def test_pairs_are_turned(
+    half: tuple[int, int], seed: int, source: Element, other: Element, result: Element, mode: str, interleaved: bool,
+    row: bool, memories: tuple[str, str, str], on: Machine,
+) -> None:  # fmt: skip
+    rng, shape = np.random.default_rng(seed), (half[0], 2 * half[1])
+    x, table = random(rng, shape, source), random(rng, (1 if row else shape[0], shape[1]), other)
+    points, (low, high) = (point(rng, source), point(rng, other), point(rng, result)), limits(rng, result)
+    multiplier, shift = scale(rng, mode, 0.1)
+    f = Function(
+        Operation.ROTATE_NEIGHBOURS if interleaved else Operation.ROTATE, source, other, result, *points,
+        result_multiplier=multiplier, result_shift=shift, rounding=requantize.MODES.index(mode), low=low, high=high,
+    )  # fmt: skip
+    own, factors = x.astype(np.int64) - points[0], table.astype(np.int64) - points[1]
+    order = np.arange(shape[1]).reshape(half[1], 2).T if interleaved else np.arange(shape[1]).reshape(2, half[1])
+    turned = (own[:, order[0]] + 1j * own[:, order[1]]) * (factors[:, order[0]] + 1j * factors[:, order[1]])
+    total = np.empty(shape, np.int64)
+    total[:, order[0]], total[:, order[1]] = turned.real, turned.imag
+    expected = golden.requantized(total, multiplier, shift, mode) + points[2]
+    events: Counters = {}
+    rotate.integers_events(events, x.size, (source, other), mode)
+    case = Case(f, [x, table], np.clip(expected, low, high).astype(result.dtype), rotate.INTEGERS, events)
+    check_map(case, memories, on, gap=2, row=row)
+
+
 FLOATS = st.sampled_from([Element.FP16, Element.BF16, Element.FP32])
+
+
+@given(SIDES, SEEDS, FLOATS, FLOATS, FLOATS, st.booleans(), st.tuples(*[MEMORIES] * 3), machines())
+@settings(max_examples=12)
+def test_pairs_of_floats_are_turned_in_float32(
+    shape: tuple[int, int], seed: int, source: Element, other: Element, result: Element, interleaved: bool,
+    memories: tuple[str, str, str], on: Machine,
+) -> None:  # fmt: skip
+    rng, shape = np.random.default_rng(seed), (shape[0], 2 * shape[1])
+    x, table = random(rng, shape, source), random(rng, shape, other)
+    a, b = x.astype(np.float32).tolist(), table.astype(np.float32).tolist()
+    one, expected = np.float32, np.empty(shape, np.float32)
+    for i, j in np.ndindex(*shape):
+        second = j % 2 == 1 if interleaved else j >= shape[1] // 2
+        first, apart = (j // 2 * 2, 1) if interleaved else (j % (shape[1] // 2), shape[1] // 2)
+        pair = first, first + apart
+        (u, v), (cos, sin) = ([one(of[i][k]) for k in pair] for of in (a, b))
+        expected[i, j] = u * sin + v * cos if second else u * cos - v * sin
+    operation = Operation.ROTATE_NEIGHBOURS if interleaved else Operation.ROTATE
+    f = Function(operation, source, other, result, low=INFINITE[0], high=INFINITE[1])
+    events: Counters = {}
+    rotate.floats_events(events, x.size, source)
+    check_map(Case(f, [x, table], expected.astype(result.dtype), rotate.FLOATS, events), memories, on, gap=2)
 
 
 @given(SIDES, SEEDS, FLOATS, FLOATS, FLOATS, st.booleans(), st.booleans(), st.tuples(*[MEMORIES] * 3), machines())
@@ -667,7 +722,7 @@ ADD = Function(
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (CONVERT._replace(operation=9), "operation must be 0 to 8, not 9"),
+        (CONVERT._replace(operation=9), "operation must be 0 to 10, not 11"),
         (CONVERT._replace(source=11), "source must be 0 to 10, not 11"),
         (CONVERT._replace(other=1), "convert must not be of int8 and uint8 to int8"),
         (CONVERT._replace(rounding=5), "rounding must be one of 0, 1, 2, 3, 4, 10, whose multipliers have 31 bits"),
@@ -714,7 +769,7 @@ PIXELS = "memory=activation address=0 stride=8 line_stride=64 height=2 width=2 c
     ("f", "line", "message"),
     [
         (CONVERT, f"{MAP} function=1 constants=0", "function must be below 1, those of the program, not 1"),
-        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, multiply, look_up, not maximum"),
+        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, .*, not maximum"),
         (CONVERT, f"{MAP} function=0 constants=3", "constants must be 0 without a table, not 3"),
         (ADD, f"{MAP} function=0 constants=0", "other_memory must be a memory on chip, as the function"),
         (CONVERT, f"{MAP} function=0 other_memory=weight", "other_memory and place must be 0, as the function has no"),

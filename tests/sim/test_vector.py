@@ -289,6 +289,40 @@ def test_softmax_shares_a_row(
     check(case, on, same_bank=same_bank)
 
 
+@given(
+    SHAPES, SEEDS, KINDS, st.sampled_from([8, 16]), st.integers(1, 9), st.integers(0, 20), st.booleans(),
+    st.integers(0, 6), vector_machines(), st.data(),
+)  # fmt: skip
+@settings(max_examples=24)
+def test_a_masked_softmax_shares_a_row_among_what_it_sees(
+    shape: tuple[int, int], seed: int, kind: str, bits: int, queries: int, row: int, causal: bool, window: int,
+    on: Machine, data: st.DataObject,
+) -> None:  # fmt: skip
+    rng, (rows, columns) = np.random.default_rng(seed), shape
+    queries = min(queries, columns) if causal else queries
+    x = extreme(rng, shape, np.int16 if bits == 16 else np.int8, kind)
+    first = data.draw(st.integers(1, columns - (queries - 1) * causal))
+    places = constants.Places(queries, first, int(causal), window, data.draw(st.integers(0, 3)))
+    grid = softmax.grid_scale(float(rng.uniform(0.01, 1)) * 2.0 ** (8 - bits))
+    expected = np.zeros(shape, np.int64)
+    for i in range(rows):
+        last = first + (row + i) % queries * causal
+        seen = [key for key in range(last) if not window or key >= last - window or key < places.sinks]
+        expected[i, seen] = golden.softmax(x[i, seen], *grid, 8)
+    case = Case(
+        "softmax",
+        [("output", x)],
+        constants.pack_grid(*grid) + constants.pack_mask(places),
+        {"signed": 1, "kind": 2, "wide": 0, "wide_source": int(bits == 16), "row": row},
+        expected.astype("u1"),
+        lambda *sizes: softmax.cycles(*sizes, table=False),
+        counted(lambda c: softmax.events(c, *shape, table=False, masked=True)),
+        read_passes=2,
+        together=False,
+    )
+    check(case, on, same_bank=False)
+
+
 @given(SHAPES, SEEDS, SIGNS, KINDS, SOURCES, st.sampled_from(MODES), vector_machines(), st.booleans())
 @settings(max_examples=20)
 def test_gelu_is_the_polynomial(
@@ -494,7 +528,10 @@ def test_chains_in_one_scratchpad_give_the_bytes_of_their_order_and_need_each_wa
         ("softmax", {"columns": 2**15 + 1}, r"columns must be 1 to 32768, not 32769"),
         ("softmax", {"memory": 4, "kind": 1}, r"memory must be a scratchpad for kind 1, .* not accumulator"),
         ("softmax", {"memory": 5}, r"memory must be 1 to 4, not 5"),
-        ("softmax", {"kind": 2}, r"kind must be 0 to 1, not 2"),
+        ("softmax", {"kind": 3}, r"kind must be 0 to 2, not 3"),
+        ("softmax", {"row": 1}, r"row must be 0 but for kind 2, which has a mask"),
+        ("softmax", {"kind": 1, "wide_source": 1}, r"wide_source must be 0 for sums, for kind 1 and for unsigned"),
+        ("softmax", {"signed": 0, "wide_source": 1}, r"wide_source must be 0 for sums, for kind 1 and for unsigned"),
         ("normalize", {"columns": 2**15 + 1}, r"columns must be 1 to 32768, not 32769"),
         ("normalize", {"kind": 3}, r"kind must be 0 to 2, not 3"),
         ("normalize", {"memory": 4}, r"memory must be 1 to 3, not 4"),
@@ -587,6 +624,26 @@ def test_constants_that_no_kernel_is_sized_for_are_refused(
     case.block = spoiled(case.block, at, *values)
     made, _ = draft(case, on, OTHER_BANK)
     with pytest.raises(ProgramError, match=rf"^instruction \d+ \({mnemonic} of tested\): constants: {message}"):
+        reference.execute(made.program(on), on)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ((0, 1, 0), "a mask must have 1 query or more"),
+        ((1, 1, 2), "a mask must have 1 query or more"),
+        ((4, 14, 1), "queries must see 1 to 16 keys, not 14 to 17"),
+        ((4, 0, 1), "queries must see 1 to 16 keys, not 0 to 3"),
+        ((4, 1, 1, -1), "a window and sinks must be 0 or more, not -1 and 0"),
+    ],
+)
+def test_masks_that_see_what_is_not_there_are_refused(places: tuple[int, ...], message: str) -> None:
+    case = small("softmax")
+    case.block += constants.pack_mask(constants.Places(*places))
+    case.operands = {"signed": 1, "kind": 2, "wide": 0}
+    on = machine()
+    made, _ = draft(case, on, OTHER_BANK)
+    with pytest.raises(ProgramError, match=rf"\(softmax of tested\): constants: {message}"):
         reference.execute(made.program(on), on)
 
 

@@ -13,6 +13,7 @@ from accelsim.compiler.lower import (
     multiply,
     norm,
     pool,
+    rotate,
     scaled_add,
     softmax,
 )
@@ -34,6 +35,7 @@ from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.softmax import Softmax
 
@@ -46,6 +48,7 @@ LOWER: dict[type[Op], Lower] = {
     Add: add.lower,
     ScaledAdd: scaled_add.lower,
     Mul: multiply.lower,
+    Rotate: rotate.lower,
     MaxPool: pool.lower,
     AveragePool: pool.lower,
     GlobalAveragePool: pool.lower,

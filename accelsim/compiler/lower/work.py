@@ -41,12 +41,15 @@ class RowFunction(NamedTuple):
         Types of the elements that it reads and writes; of results their bytes alone matter.
     kind
         What of it, as the opcode numbers it.
+    queries
+        Rows after which a mask begins anew; 0 without one.
     """
 
     opcode: int
     source: ElementType
     result: ElementType
     kind: int
+    queries: int = 0
 
     @property
     def types(self) -> tuple[ElementType, ElementType, ElementType]:
@@ -136,16 +139,17 @@ def element_type(name: str, element: Element) -> ElementType:
     return kind
 
 
-def require_rows(name: str, value: Value) -> None:
-    """Refuse what an instruction on rows does not take: other than 8-bit integers, or rows that are too long.
+def require_rows(name: str, value: Value, bits: tuple[int, ...] = (8,)) -> None:
+    """Refuse what an instruction on rows does not take: integers of other bits than these, or rows that are too long.
 
     Raises
     ------
     CompileError
         If that is so.
     """
-    if not isinstance(value.element, Integer) or value.element.bits != 8:
-        raise CompileError(f"node {name}: rows must be of 8-bit integers on the vector unit, not {value.element}")
+    if not isinstance(value.element, Integer) or value.element.bits not in bits:
+        known = " or ".join(f"{number}-bit" for number in bits)
+        raise CompileError(f"node {name}: rows must be of {known} integers on the vector unit, not {value.element}")
     if value.features > MAX_CHANNELS:
         raise CompileError(f"node {name}: a row must have at most {MAX_CHANNELS} numbers, not {value.features}")
 

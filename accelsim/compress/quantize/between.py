@@ -17,18 +17,20 @@ from accelsim.compress.quantize.rows import SHARES, norm_constants, softmax_grid
 from accelsim.errors import ConfigError
 from accelsim.golden.real.functions import apply
 from accelsim.graph.element import Float, Integer
-from accelsim.graph.graph import Node
+from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.add import Add
 from accelsim.graph.ops.cast import Cast
 from accelsim.graph.ops.concat import Concat
 from accelsim.graph.ops.convert import Convert
 from accelsim.graph.ops.elementwise import Elementwise
+from accelsim.graph.ops.expand import Expand
 from accelsim.graph.ops.function import Function
 from accelsim.graph.ops.integer_norm import IntegerNorm
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.l2_norm import L2Norm
 from accelsim.graph.ops.look_up import LookUp
+from accelsim.graph.ops.mask import EVERYTHING
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.matmul import MatMul
 from accelsim.graph.ops.multiply import Mul
@@ -38,6 +40,7 @@ from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool
 from accelsim.graph.ops.reduce import Cumulate, Place, Reduce
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.rotary_embedding import RotaryEmbedding
+from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.ops.scatter import ScatterElements, ScatterNd
 from accelsim.graph.ops.softmax import Softmax
 from accelsim.graph.ops.token_mean import TokenMean
@@ -51,17 +54,36 @@ SCALED = (
 #: Operators of numbers between layers that no unit has, and whose numbers have scales of their own, too.
 HOSTED = (Elementwise, Reduce, Place, Cumulate, Convert, ScatterElements, ScatterNd)
 #: Those of the first whose floats no vector unit forms yet.
-ROWS = (Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm, RotaryEmbedding, TokenMean)
+ROWS = (Softmax, MaskedSoftmax, LayerNorm, RmsNorm, L2Norm, TokenMean)
 #: Bits by which operands of a sum are shifted left before they are rescaled: two of 8 bits or fewer, and others.
 LIFT, LIFT_16 = 20, 15
+#: Integer of a rotary table that stands for 1.
+ROTARY_ONE = 127
 #: Rounding of all conversions.
 ROUNDING = "tflite_single_round"
+
+
+def needs_real(graph: Graph, node: Node) -> bool:
+    """Whether no unit forms integers of a node of `SCALED`: padding by ids, means of tokens, rows that turn in part."""
+    match node.op:
+        case RotaryEmbedding():
+            return not _turns_whole(graph, node)
+        case MaskedSoftmax(pad=pad):
+            return pad is not None
+        case _:
+            return isinstance(node.op, L2Norm | TokenMean)
+
+
+def _turns_whole(graph: Graph, node: Node) -> bool:
+    """Whether all features of a rotary embedding are pairs."""
+    x, frequencies = graph.given(node)
+    return graph.constant(frequencies.name) and 2 * frequencies.features == x.features
 
 
 def formed_type(op: Op, wanted: Integer) -> Integer:
     """What an operator forms where such integers are wanted: shares have one scale, normalized rows are signed."""
     match op:
-        case Softmax():
+        case Softmax() | MaskedSoftmax():
             return SHARES
         case LayerNorm() | RmsNorm() if not wanted.signed:
             return replace(wanted, signed=True, zero_point=wanted.zero_point - 2 ** (wanted.bits - 1))
@@ -137,8 +159,12 @@ class Between:
                     table = result.quantize(apply(op, given[0].dequantize(entries)))
                 self._constant(f"{name}.table", table, result)
                 self._put(name, LookUp(result), (*node.inputs, f"{name}.table"), formed)
-            case Softmax() | LayerNorm() | RmsNorm():
+            case Softmax() | MaskedSoftmax() | LayerNorm() | RmsNorm():
                 self._rows(node, given[0], result, formed)
+            case RotaryEmbedding():
+                angles = Integer(1 / ROTARY_ONE, 0, signed=True)
+                self._turn(node, angles, f"{name}.turned")
+                self.requantize(f"{name}.turned", given[0].scale * angles.scale, result, formed)
             case Concat():
                 joined = [self._alike(part, element, result) for part, element in zip(node.inputs, given, strict=True)]
                 self._put(name, node.op, tuple(joined), formed)
@@ -148,8 +174,12 @@ class Between:
     def floats(self, kind: Float) -> None:
         """Form floats of a type of floats of the same."""
         name, last, epilogue = self.group.name, self.group.output.name, self.group.epilogue
-        if isinstance(self.group.head.op, (Concat, *ROWS)):
-            graph = self.group.graph
+        graph, head = self.group.graph, self.group.head
+        if isinstance(head.op, RotaryEmbedding) and _turns_whole(graph, head):
+            self._turn(head, kind, f"{name}.wide")
+            self._put(f"{name}.cast", Cast(kind), (f"{name}.wide",), last)
+            return
+        if isinstance(head.op, (Concat, RotaryEmbedding, *ROWS)):
             self.nodes += self.group.nodes
             self.constants += [graph[part] for part in self.group.head.inputs if graph.constant(part)]
             return
@@ -185,17 +215,34 @@ class Between:
         self._put(name, Add(), tuple(parts), f"{name}.sums")
         self.requantize(f"{name}.sums", wide.scale, result, formed)
 
+    def _turn(self, node: Node, element: Integer | Float, formed: str) -> None:
+        """Rows of pairs turned, by a table of the cosines and sines of all places."""
+        op, graph, name = node.op, self.group.graph, self.group.name
+        assert isinstance(op, RotaryEmbedding)  # noqa: S101 - as the caller has it
+        x, frequencies = graph.given(node)
+        turn = Rotate(op.interleaved)
+        first, second = turn.pairs(x.features)
+        angles = np.arange(x.shape[-2])[:, None] * frequencies.numbers.astype(np.float64)
+        table = np.empty((x.shape[-2], x.features))
+        table[:, first], table[:, second] = np.cos(angles), np.sin(angles)
+        shape = (1,) * (len(x.shape) - 2) + table.shape
+        self._constant(f"{name}.table", element.quantize(table).reshape(shape), element)
+        self._put(f"{name}.everywhere", Expand((*x.shape[:-2], 1, 1)), (f"{name}.table",), f"{name}.angles")
+        self._put(name, turn, (node.inputs[0], f"{name}.angles"), formed)
+
     def _rows(self, node: Node, given: Integer, result: Integer, formed: str) -> None:
         """A function of rows, its constants from the real ones."""
         name, op, graph = self.group.name, node.op, self.group.graph
-        if (given.bits, result.bits) != (8, 8):
+        shares = isinstance(op, Softmax | MaskedSoftmax)
+        if (given.bits, result.bits) not in ((8, 8), *([(16, 8)] if shares else [])):
             raise ConfigError(
                 f"node {name}: {type(op).__name__} must be of 8-bit integers and form such, not {result} of {given}"
             )
         try:
-            if isinstance(op, Softmax):
-                grid = softmax_grid(float(given.scale))
-                self._put(name, IntegerSoftmax(*grid), node.inputs, formed)
+            if isinstance(op, Softmax | MaskedSoftmax):
+                scale, mask = (op.scale, op.mask) if isinstance(op, MaskedSoftmax) else (1.0, EVERYTHING)
+                grid = softmax_grid(float(given.scale) * scale)
+                self._put(name, IntegerSoftmax(*grid, mask=mask), node.inputs, formed)
                 return
             assert isinstance(op, LayerNorm | RmsNorm)  # noqa: S101 - as the caller has it
             gamma, *rest = (graph[part].numbers.astype(np.float64) for part in node.inputs[1:])
@@ -229,7 +276,7 @@ class Between:
         self._constant(f"{name}.shift", shift, Integer(1.0, 0, signed=True, bits=8))
         return f"{name}.multiplier", f"{name}.shift"
 
-    def _constant(self, name: str, data: NDArray[np.generic], element: Integer) -> None:
+    def _constant(self, name: str, data: NDArray[np.generic], element: Integer | Float) -> None:
         numbers = without_numbers(data.dtype, data.shape) if self.outlined else data
         self.constants.append(Value(name, data.shape, element, numbers, self.outlined))
 

@@ -95,6 +95,12 @@ class Integers(Frozen):
         "converted to integers of the type (Precision Highway). Those of the type if absent",
         default=None,
     )
+    score_bits: Literal[16] | None = quantity(
+        "bits",
+        "Of the scores of attention, products of queries and keys that a softmax reads: 16, signed, over the whole "
+        "range. Those of the type if absent",
+        default=None,
+    )
     rounding: Rounding | None = quantity(
         "name",
         "Rounding of the requantize unit; tflite_single_round, or for int16 tflite_int64_reduced, if absent",
@@ -111,6 +117,8 @@ class Integers(Frozen):
     def _residuals_are_wider(self) -> Integers:
         if self.residual_bits and self.residual_bits <= self.bits:
             raise ValueError(f"residual_bits must be absent for {self.scheme}, whose integers have as many")
+        if self.score_bits and self.scheme != "int8":
+            raise ValueError(f"score_bits must be absent for {self.scheme}, whose softmax is not of 8-bit shares")
         return self
 
     @model_validator(mode="after")

@@ -49,7 +49,12 @@ RECIPROCAL_BITS = 32
 
 MULTIPLIER_BITS = 16
 
+Bools = NDArray[np.bool_]
+#: A row sees all of its values.
+EVERYTHING = np.ones((1, 1), np.bool_)
+
 _COMPARE = Event(Component.VECTOR, Operation.INT_COMPARE, 32)
+_PLACE = Event(Component.VECTOR, Operation.INT_COMPARE, 16)
 _SUBTRACT = Event(Component.VECTOR, Operation.INT_ADD, 32)
 _TO_GRID = Event(Component.VECTOR, Operation.INT_MULTIPLY, 32, MULTIPLIER_BITS)
 _ROUND_48 = Event(Component.VECTOR, Operation.INT_ADD, 48)
@@ -95,23 +100,27 @@ def exponential(distance: Int64, multiplier: int, right: int) -> Int64:
     return found
 
 
-def _share(exponentials: Int64, dividend_bits: int, output_bits: int) -> Int64:
-    """Each exponential over its row's sum, in unsigned Q0.output_bits."""
+def _share(exponentials: Int64, seen: Bools, dividend_bits: int, output_bits: int) -> Int64:
+    """Each exponential over the sum of those that its row sees, in unsigned Q0.output_bits; 0 for all others."""
+    exponentials = np.where(seen, exponentials, 0)
     total = exponentials.sum(axis=-1, keepdims=True)
     reciprocal = divide_round(1 << dividend_bits, total)
     shares = shift_round(exponentials * reciprocal, dividend_bits - output_bits)
     return np.minimum(shares, (1 << output_bits) - 1)
 
 
-def _distance(x: NDArray[np.generic]) -> Int64:
+def _distance(x: NDArray[np.generic], seen: Bools) -> Int64:
+    """Distances to the largest value that a row sees; 0 of what it does not see."""
     if x.shape[-1] > MAX_CHANNELS:
         raise ValueError(f"a row must have at most {MAX_CHANNELS} values, not {x.shape[-1]}")
     wide = x.astype(np.int64)
-    distance: Int64 = wide.max(axis=-1, keepdims=True) - wide
-    return distance
+    largest = np.where(seen, wide, np.iinfo(np.int64).min).max(axis=-1, keepdims=True)
+    return np.where(seen, largest - wide, 0)
 
 
-def softmax(x: NDArray[np.generic], multiplier: int, right: int, output_bits: Literal[8, 16]) -> Int64:
+def softmax(
+    x: NDArray[np.generic], multiplier: int, right: int, output_bits: Literal[8, 16], seen: Bools = EVERYTHING
+) -> Int64:
     """Softmax of the last axis by the polynomial.
 
     Parameters
@@ -122,13 +131,15 @@ def softmax(x: NDArray[np.generic], multiplier: int, right: int, output_bits: Li
         Their scale on the grid, as `grid_scale` gives it.
     output_bits
         8 for Q0.8, 16 for Q0.16.
+    seen
+        Values that a row shares itself among, one or more; bool, a shape that broadcasts to that of x.
 
     Raises
     ------
     ValueError
         If a row is longer than 2^15 values.
     """
-    return _share(exponential(_distance(x), multiplier, right), POLYNOMIAL_DIVIDEND, output_bits)
+    return _share(exponential(_distance(x, seen), multiplier, right), seen, POLYNOMIAL_DIVIDEND, output_bits)
 
 
 def exponential_table(scale: float) -> NDArray[np.uint16]:
@@ -139,7 +150,7 @@ def exponential_table(scale: float) -> NDArray[np.uint16]:
 
 def softmax_table(x: NDArray[np.generic], table: NDArray[np.uint16], output_bits: Literal[8, 16]) -> Int64:
     """Softmax of the last axis of 8-bit integers, int8 or uint8, by a table; as `softmax` otherwise."""
-    return _share(table[_distance(x)].astype(np.int64), TABLE_DIVIDEND, output_bits)
+    return _share(table[_distance(x, EVERYTHING)].astype(np.int64), EVERYTHING, TABLE_DIVIDEND, output_bits)
 
 
 def passes(*, table: bool) -> tuple[VectorPass | Scalar, ...]:
@@ -165,14 +176,17 @@ def cycles(rows: int, columns: int, lanes: int, words: int, *, table: bool) -> t
     return fixed_point.cycles(passes(table=table), rows, columns, lanes, words)
 
 
-def events(counters: Counters, rows: int, columns: int, *, table: bool) -> None:
+def events(counters: Counters, rows: int, columns: int, *, table: bool, masked: bool = False) -> None:
     """Count the three passes and, a row, one trial subtraction for each bit of the reciprocal.
+
+    A mask costs three comparisons of a value's place in each pass over the input.
 
     The table is a register file of 256 words; shifts by a constant and the saturation are wiring.
     """
     values = rows * columns
     width, sum_bits = (16, 31) if table else (30, 45)
     count(counters, _COMPARE, values)
+    count(counters, _PLACE, 6 * values if masked else 0)
     count(counters, _SUBTRACT, values)
     if not table:
         count(counters, _TO_GRID, values)

@@ -55,6 +55,7 @@ from accelsim.graph.ops.pool import AveragePool, GlobalAveragePool, MaxPool
 from accelsim.graph.ops.quantize import Dequantize, Quantize, Retype
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.ops.reshape import Reshape
+from accelsim.graph.ops.rotate import Rotate
 from accelsim.graph.ops.scaled_add import ScaledAdd
 from accelsim.graph.ops.slice import Slice
 from accelsim.graph.ops.softmax import Softmax
@@ -79,6 +80,7 @@ def meanings(fold_inputs: int) -> dict[type[Op], Meaning]:
         GlobalAveragePool: convolutions.global_average_pool,
         Add: elementwise.add,
         Mul: elementwise.multiply,
+        Rotate: elementwise.rotate,
         Relu: elementwise.relu,
         LookUp: elementwise.look_up,
         IntegerSoftmax: rows.softmax,

@@ -10,6 +10,7 @@ from accelsim.golden.interpreter import Array
 from accelsim.graph.element import Float, Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.ops.relu import Relu
+from accelsim.graph.ops.rotate import Rotate
 
 
 def add(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
@@ -37,6 +38,22 @@ def multiply(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
     zeros = [graph[name].element.zero_point for name in node.inputs]
     a, b = (x.astype(np.int64) - zero for x, zero in zip(given, zeros, strict=True))
     return ((a * b).astype(graph[node.output].element.dtype),)
+
+
+def rotate(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
+    """Pairs turned: products of integers less their zero points, or of float32, and their sums."""
+    op, element = node.op, graph[node.output].element
+    assert isinstance(op, Rotate)  # noqa: S101 - as the table has it
+    wide: type[np.generic] = np.float32 if isinstance(element, Float) else np.int64
+    x, table = (
+        part.astype(wide) - np.asarray(graph[name].element.zero_point).astype(wide)
+        for part, name in zip(given, node.inputs, strict=True)
+    )
+    first, second = op.pairs(x.shape[-1])
+    turned = np.empty_like(x)
+    turned[..., first] = x[..., first] * table[..., first] - x[..., second] * table[..., second]
+    turned[..., second] = x[..., first] * table[..., second] + x[..., second] * table[..., first]
+    return (turned.astype(element.dtype),)
 
 
 def look_up(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:

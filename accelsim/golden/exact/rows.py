@@ -28,10 +28,12 @@ def softmax(graph: Graph, node: Node, given: Sequence[Array]) -> tuple[Array]:
     op = node.op
     assert isinstance(op, IntegerSoftmax)  # noqa: S101 - as the table has it
     x = given[0].astype(np.int64)
-    distance = x.max(axis=-1, keepdims=True) - x
+    seen = op.mask.seen(*op.places(x.shape))
+    largest = np.where(seen, x, np.iinfo(np.int64).min).max(axis=-1, keepdims=True)
+    distance = np.where(seen, largest - x, 0)
     q = np.minimum((distance * op.multiplier + 2**op.right // 2) >> op.right, MOST_HALVINGS * LN2)
     halvings, rest = np.divmod(q, LN2)
-    exponentials = ((LINEAR - rest) ** 2 + CONSTANT) >> halvings
+    exponentials = np.where(seen, ((LINEAR - rest) ** 2 + CONSTANT) >> halvings, 0)
     total = exponentials.sum(axis=-1, keepdims=True)
     reciprocal = (2 * 2**61 + total) // (2 * total)
     unit = 2 ** (61 - op.bits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from accelsim.graph.ops.op import Op, UnfitError, Work
 from accelsim.graph.value import Type, Value
@@ -13,6 +14,8 @@ class Expand(Op):
     """The whole tensor so many times along each axis, one behind the other."""
 
     times: tuple[int, ...]
+
+    moves: ClassVar[bool] = True
 
     def infer(self, *given: Value) -> tuple[Type, ...]:
         """Longer axes."""

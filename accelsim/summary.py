@@ -77,14 +77,16 @@ class Reference:
     def real_of(self, name: str) -> NDArray[np.float64] | None:
         """Numbers that a typed value stands for; of a conversion that the float graph lacks, what it converts.
 
+        What a node forms before such a conversion has a name of its own, but the node has that of the float graph's.
         None of what the float graph lacks otherwise, and a machine without addresses for it has the host form: copies
         of a rotary table.
         """
+        outputs = {node.name: node.output for node in self.network.graph.nodes}
         while name not in self.real:
             node = self.typed.producer(name)
-            if node is None or not isinstance(node.op, Cast):
+            if node is None or not (isinstance(node.op, Cast) or node.name in outputs):
                 return None
-            name = node.inputs[0]
+            name = node.inputs[0] if isinstance(node.op, Cast) else outputs[node.name]
         return self.real[name]
 
 

@@ -47,7 +47,8 @@ what their own bfloat16 rounds, and none is wrong. Of those that pass, {known} g
 must be known before it runs: shapes, axes, places.
 
 - **machine**: becomes operators that machines' units execute where a recipe gives them integers (functions of single
-  numbers as tables), or that only say where numbers lie;
+  numbers as tables) or floats (of those functions the exponential, sigmoid, tanh and GELU), or that only say where
+  numbers lie;
 - **host**: some of what it becomes no unit has: the host computes it, in float64 rounded once, on machines that have
   one that computes; others refuse it by name;
 - **folded**: known before the model runs, and no part of the graph;

@@ -145,13 +145,13 @@ def pack_grid(multiplier: int, right: int) -> bytes:
 
 
 def pack_mask(places: Places) -> bytes:
-    """What follows the grid of a masked softmax."""
+    """What follows the grid of a masked softmax, or all of the block of one of floats."""
     return np.array(tuple(places), _MASK).tobytes()
 
 
 def read_mask(data: NDArray[np.uint8], columns: int) -> Places:
-    """Places that follow the grid; raises ValueError if a query would see nothing, or what there is not."""
-    places = Places(*map(int, data[_GRID.itemsize :].view(_MASK)[0]))
+    """Places that end a block; raises ValueError if a query would see nothing, or what there is not."""
+    places = Places(*map(int, data[-_MASK.itemsize :].view(_MASK)[0]))
     if places.queries < 1 or places.step not in (0, 1):
         raise ValueError(f"a mask must have 1 query or more, each seeing 0 or 1 keys more, not {places}")
     most = places.first + places.step * (places.queries - 1)

@@ -1,6 +1,6 @@
 """Blocks of constants that functions of rows of floats read from the weight scratchpad: bytes from parameters, back.
 
-Blocks are little-endian and without gaps: float32 gamma, then beta, of each column; or five int32 of a mask.
+Blocks are little-endian and without gaps: float32 gamma, then beta, of each column; or a mask, see `constants`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.datapath.vector.float_rows import RowMask
+from accelsim.isa.constants import Places
 from accelsim.isa.functions import Operation
 
 Int64 = NDArray[np.int64]
@@ -16,7 +16,7 @@ Float32 = NDArray[np.float32]
 
 #: Float32 of each column that an operation reads, and of other words those that it reads at once.
 _OF_COLUMNS = {Operation.RMS_NORM: 1, Operation.LAYER_NORM: 2}
-_WORDS = {Operation.SOFTMAX: len(RowMask._fields)}
+_WORDS = {Operation.SOFTMAX: len(Places._fields)}
 _WORD_BYTES = 4
 
 
@@ -27,21 +27,6 @@ def block_bytes(operation: Int64, columns: Int64) -> Int64:
     )
     found: Int64 = _WORD_BYTES * (of_columns * columns + words)
     return found
-
-
-def pack_mask(mask: RowMask) -> bytes:
-    """Block of softmax."""
-    return np.array(mask, "<i4").tobytes()
-
-
-def read_mask(data: NDArray[np.uint8], columns: int) -> RowMask:
-    """Mask of softmax; raises ValueError if it is none, or a query would see keys that there are not."""
-    mask = RowMask(*data.view("<i4").tolist())
-    if mask.queries < 1 or mask.step not in {0, 1} or min(mask) < 0:
-        raise ValueError(f"a mask must have 1 query or more, each seeing 0 or 1 keys more, not {tuple(mask)}")
-    if mask.first + mask.step * (mask.queries - 1) > columns:
-        raise ValueError(f"queries must see at most {columns} keys, not those of {tuple(mask)}")
-    return mask
 
 
 def pack_affine(gamma: Float32, beta: Float32 | None = None) -> bytes:

@@ -12,7 +12,7 @@ from accelsim.datapath.vector import convert, float_rows
 from accelsim.datapath.vector.elements import float_of, pack, unpack
 from accelsim.datapath.vector.float_rows import Name
 from accelsim.errors import ProgramError
-from accelsim.isa import opcodes, row_constants
+from accelsim.isa import constants, opcodes, row_constants
 from accelsim.isa.accesses import Tile
 from accelsim.isa.functions import OF_ROWS, Function, Operation
 from accelsim.isa.tables import Tables
@@ -56,7 +56,7 @@ class RowUnit:
         data = self.memories.rows(*block)[0].copy()
         if name == Name.SOFTMAX:
             try:
-                mask = row_constants.read_mask(data, p.columns)
+                mask = constants.read_mask(data, p.columns)
             except ValueError as error:
                 raise ProgramError(f"constants: {error}") from None
             return float_rows.softmax(x, parameter, mask.seen(p.row, p.rows, p.columns))

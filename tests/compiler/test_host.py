@@ -26,6 +26,7 @@ from accelsim.config.arch import Machine
 from accelsim.config.load import load_machine
 from accelsim.config.tech import Component, Event, Operation
 from accelsim.errors import CompileError, DoesNotFitError, ProgramError
+from accelsim.golden import exact, real
 from accelsim.graph.build import Builder
 from accelsim.graph.element import Integer
 from accelsim.graph.graph import Graph
@@ -51,6 +52,7 @@ from accelsim.isa.opcodes import COMPUTE, RECEIVE, SEND
 from accelsim.isa.program import Header, Program
 from accelsim.isa.verify import verify
 from accelsim.sim import fast
+from accelsim.summary import Reference
 from accelsim.workload.network import Network
 
 HOST = {"operations_per_s": 3e8, "operation_pj": 25.0, "operation_source": "a test"}
@@ -291,6 +293,22 @@ def test_what_the_vector_unit_refuses_is_the_hosts_too() -> None:
     assert [info.unit for info in program.header.layers] == ["matrix", "host", "matrix"]
     with pytest.raises(CompileError, match="node averagepool2: windows must have as many pixels each for one mean"):
         compile_graph(*typed(network, "fp16"), machine(matrix={"operands": "fp16"}))
+
+
+def test_what_is_formed_before_a_conversion_has_the_real_value_of_its_node() -> None:
+    """Two sums with constants in a row, whose first is a piece of work of its own."""
+    on = Drawn(np.random.default_rng(8), (4, 6))
+    first = on.put(Add(), (4, 6), "input", on.constant(4, 6))
+    second = on.put(Add(), (4, 6), first, on.constant(6))
+    network = on.network(on.linear(second, 6, 3))
+    graph, inputs = typed(network, "fp16")
+    program, _ = executed(graph, inputs, floats("fp16", {}))
+    numbers, found = real.evaluate(network.graph, network.inputs), exact.evaluate(graph, inputs, 4)
+    reference = Reference(network, graph, found, numbers)
+    outputs = [info.output for info in program.header.layers]
+    assert not {*outputs} <= {*numbers}
+    for name in outputs:
+        np.testing.assert_allclose(found[name], reference.real_of(name), atol=0.02)
 
 
 def test_without_a_rate_the_host_computes_nothing() -> None:

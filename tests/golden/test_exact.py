@@ -241,7 +241,7 @@ def _one(op: Op, element: Element, x: NDArray[Any], *constants: NDArray[np.float
     return exact.evaluate(build.graph((build.node("op", op, given, *names),)), (x,), 1)["op.output"]
 
 
-@pytest.mark.parametrize("element", [Float("fp16"), Float("bf16"), Float("fp32"), Integer(0.03, 5, signed=True)])
+@pytest.mark.parametrize("element", [Float("fp8_e4m3"), Float("fp8_e5m2"), Integer(0.03, 5, signed=True)])
 def test_what_has_a_real_meaning_alone_is_computed_in_float64_and_rounded_once(element: Element) -> None:
     rng = np.random.default_rng(7)
     x = element.quantize(rng.normal(size=(3, 5)))
@@ -259,6 +259,4 @@ def test_what_has_a_real_meaning_alone_is_computed_in_float64_and_rounded_once(e
     for op, numbers in wanted.items():
         found = _one(op, element, x, *constants.get(op, ()))
         assert found.dtype == element.dtype
-        steps = 1e-12 if element.dtype.kind == "f" else 0  # silu is another formula than scipy's
-        nearest = element.quantize(numbers)
-        np.testing.assert_allclose(found, nearest, rtol=2**-23 if element == Float("fp32") else steps, err_msg=str(op))
+        np.testing.assert_array_equal(found, element.quantize(numbers), str(op))

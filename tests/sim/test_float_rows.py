@@ -19,7 +19,6 @@ from accelsim.config.arch import Machine
 from accelsim.config.tech import Component, Counters, Event, Operation
 from accelsim.datapath.vector import fixed_point, float_functions, float_rows
 from accelsim.datapath.vector.elements import Element, bits_of, pack
-from accelsim.datapath.vector.float_rows import RowMask
 from accelsim.errors import ProgramError
 from accelsim.golden import exact
 from accelsim.graph.element import Float
@@ -31,8 +30,9 @@ from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.op import Op
 from accelsim.graph.value import Value
-from accelsim.isa import functions, row_constants
+from accelsim.isa import constants, functions, row_constants
 from accelsim.isa.assembly import parse, print_program
+from accelsim.isa.constants import Places
 from accelsim.isa.functions import OF_FLOATS, OF_ROWS, Function
 from accelsim.isa.opcodes import OPCODES
 from accelsim.isa.program import Program
@@ -163,7 +163,7 @@ def test_rows_are_golden(name: str, rows: int, columns: int, seed: int, element:
             )
             expected = formed.reshape(len(whole), -1)[row : row + rows]
             first = (queries, columns - queries + 1, 1) if mask.causal else (1, columns, 0)
-            block = row_constants.pack_mask(RowMask(*first, mask.window, mask.sinks))
+            block = constants.pack_mask(Places(*first, mask.window, mask.sinks))
     number = float_rows.Name(name)
     events: Counters = {}
     float_rows.events(events, number, rows, columns)
@@ -244,10 +244,13 @@ def test_a_malformed_instruction_is_refused_by_name(changes: dict[str, int], mes
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        ((0, 5, 1, 0, 0), "a mask must have 1 query or more, each seeing 0 or 1 keys more, not (0, 5, 1, 0, 0)"),
+        (
+            (0, 5, 1, 0, 0),
+            "a mask must have 1 query or more, each seeing 0 or 1 keys more, not Places(",
+        ),
         ((4, 5, 2, 0, 0), "a mask must have 1 query or more"),
-        ((4, 5, 1, -1, 0), "a mask must have 1 query or more"),
-        ((5, 5, 1, 0, 0), "queries must see at most 8 keys, not those of (5, 5, 1, 0, 0)"),
+        ((4, 5, 1, -1, 0), "a window and sinks must be 0 or more, not -1 and 0"),
+        ((5, 5, 1, 0, 0), "queries must see 1 to 8 keys, not 5 to 9"),
     ],
 )
 def test_a_mask_that_is_none_is_refused(mask: tuple[int, ...], message: str) -> None:

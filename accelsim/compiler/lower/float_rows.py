@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from accelsim.compiler.lower.work import FloatRows, VectorWork, element_type, float_bits, range_of
 from accelsim.datapath.vector.elements import Element as ElementType
 from accelsim.datapath.vector.fixed_point import MAX_CHANNELS
-from accelsim.datapath.vector.float_rows import RowMask
 from accelsim.errors import CompileError
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
@@ -16,7 +15,8 @@ from accelsim.graph.ops.l2_norm import L2Norm
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.softmax import Softmax
-from accelsim.isa import row_constants
+from accelsim.isa import constants, row_constants
+from accelsim.isa.constants import Places
 from accelsim.isa.functions import Function, Operation
 
 
@@ -37,7 +37,7 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
             operation, parameter, block = Operation.L2_NORM, epsilon, b""
         case Softmax() | MaskedSoftmax():
             mask = _mask(op, value.shape, group.name)
-            operation, parameter, block = Operation.SOFTMAX, _scale(op), row_constants.pack_mask(mask)
+            operation, parameter, block = Operation.SOFTMAX, _scale(op), constants.pack_mask(mask)
             queries = mask.queries if mask.step else 0
         case _:
             raise CompileError(f"node {group.name}: {op.kind} must be a function of rows that the vector unit has")
@@ -74,16 +74,16 @@ def _affine(graph: Graph, group: Layer, parts: list[str], most: int) -> bytes:
     features = group.output.features
     if not all(graph.constant(part) and graph[part].shape == (features,) for part in parts):
         raise CompileError(f"node {group.name}: gamma and beta must be constants of {features} numbers")
-    constants: list[NDArray[np.float32]] = [graph[part].numbers.astype(np.float32) for part in parts]
-    constants += [np.zeros(features, np.float32)] * (most - len(constants))
-    return row_constants.pack_affine(*constants)
+    numbers: list[NDArray[np.float32]] = [graph[part].numbers.astype(np.float32) for part in parts]
+    numbers += [np.zeros(features, np.float32)] * (most - len(numbers))
+    return row_constants.pack_affine(*numbers)
 
 
 def _scale(op: Softmax | MaskedSoftmax) -> float:
     return op.scale if isinstance(op, MaskedSoftmax) else 1.0
 
 
-def _mask(op: Softmax | MaskedSoftmax, shape: tuple[int, ...], name: str) -> RowMask:
+def _mask(op: Softmax | MaskedSoftmax, shape: tuple[int, ...], name: str) -> Places:
     """What rows see; of no mask, all of them all columns.
 
     Raises
@@ -95,6 +95,6 @@ def _mask(op: Softmax | MaskedSoftmax, shape: tuple[int, ...], name: str) -> Row
     if isinstance(op, MaskedSoftmax) and op.pad is not None:
         raise CompileError(f"node {name}: keys must all be tokens on the vector unit, not padding by their ids")
     if isinstance(op, Softmax) or not op.mask.causal:
-        return RowMask(1, keys, 0)
+        return Places(1, keys, 0)
     queries = shape[-2]
-    return RowMask(queries, keys - queries + 1, 1, op.mask.window, op.mask.sinks)
+    return Places(queries, keys - queries + 1, 1, op.mask.window, op.mask.sinks)

@@ -18,7 +18,6 @@ A row has one root and one quotient, a bit an iteration, for which the lanes wai
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,35 +36,6 @@ class Name(StrEnum):
     LAYER_NORM = "layer_norm"
     L2_NORM = "l2_norm"
     SOFTMAX = "softmax"
-
-
-class RowMask(NamedTuple):
-    """Which columns, keys, a row, a query, sees.
-
-    Parameters
-    ----------
-    queries
-        After which the next row is the first query again.
-    first, step
-        Keys that the first query sees, from key 0 on, and more that each next one does.
-    window, sinks
-        The last keys of those that it sees, 0 for all, and the first ones that it sees beside them.
-    """
-
-    queries: int
-    first: int
-    step: int
-    window: int = 0
-    sinks: int = 0
-
-    def seen(self, row: int, rows: int, columns: int) -> NDArray[np.bool_]:
-        """What rows see, of which the first is query `row`; bool, shape (rows, columns)."""
-        query = (row + np.arange(rows)) % self.queries
-        end, key = (self.first + self.step * query)[:, None], np.arange(columns)[None]
-        found: NDArray[np.bool_] = key < end
-        if self.window:
-            found = found & ((key >= end - self.window) | (key < self.sinks))
-        return found
 
 
 def row_sums(values: Float32) -> Float32:

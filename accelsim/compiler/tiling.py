@@ -186,10 +186,12 @@ def choose(*ways: Sequence[Dataflow], slack: float = SLACK) -> Cut:
     DoesNotFitError
         If not even a tile of one row, one fold and one block fits.
     """
-    tried = [Candidates.of(way, (0, tilings.PREFETCH, 2, 1) if way[0].encoder else (0,)) for way in ways]
-    counts, estimates = zip(*map(estimate, tried), strict=True)
-    if not any(count.activations.any() for count in counts):
+    listed = (Candidates.of(way, (0, tilings.PREFETCH, 2, 1) if way[0].encoder else (0,)) for way in ways)
+    tried = [candidates for candidates in listed if len(candidates)]
+    counts = [estimate(candidates) for candidates in tried]
+    if not any(count.activations.any() for count, _ in counts):
         _explain([flow for way in ways for flow in way])
+    estimates = [of_way for _, of_way in counts]
     least = min(float(of_way.cycles.min(initial=math.inf)) for of_way in estimates)
     best: tuple[tuple[float, ...], int, int] | None = None
     for number, (candidates, (cycles, bursts, *_)) in enumerate(zip(tried, estimates, strict=True)):
@@ -204,8 +206,8 @@ def choose(*ways: Sequence[Dataflow], slack: float = SLACK) -> Cut:
             best = (rank, number, first)
     assert best  # noqa: S101 - the least is near itself
     _, number, first = best
-    flow, found = ways[number][tried[number].room[first]], estimates[number]
-    tiling = tried[number].tiling(first, counts[number])
+    candidates, found = tried[number], estimates[number]
+    flow, tiling = candidates.flows[candidates.room[first]], candidates.tiling(first, counts[number][0])
     return Cut(flow, flow.rooms, tiling, float(found.cycles[first]), float(found.bursts[first]))
 
 

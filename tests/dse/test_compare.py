@@ -109,7 +109,9 @@ def test_the_command_prints_json_and_keeps_parquet(tmp_path: Path) -> None:
     table = accelsim("compare", "--recipes", "int8,int4@edge-ws")
     assert "refused: int4 on edge-ws: " in table.stdout
     assert table.stdout.endswith("; machines that can: edge-ws-int4\n")
-    assert refused("run", "--recipe", "w4a4")[-1] == "machines that can execute w4a4: edge-ws-mixed"
+    assert (
+        refused("run", "--recipe", "w4a4")[-1] == "machines that can execute w4a4: edge-ws-mixed, npu-128, npu-256-hbm"
+    )
     assert refused("compare", "--recipes", "int8,nothing")[0].startswith("must be a known recipe")
 
 

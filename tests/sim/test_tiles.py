@@ -722,7 +722,7 @@ ADD = Function(
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (CONVERT._replace(operation=9), "operation must be 0 to 10, not 11"),
+        (CONVERT._replace(operation=21), "operation must be 0 to 20, not 21"),
         (CONVERT._replace(source=11), "source must be 0 to 10, not 11"),
         (CONVERT._replace(other=1), "convert must not be of int8 and uint8 to int8"),
         (CONVERT._replace(rounding=5), "rounding must be one of 0, 1, 2, 3, 4, 10, whose multipliers have 31 bits"),
@@ -769,7 +769,7 @@ PIXELS = "memory=activation address=0 stride=8 line_stride=64 height=2 width=2 c
     ("f", "line", "message"),
     [
         (CONVERT, f"{MAP} function=1 constants=0", "function must be below 1, those of the program, not 1"),
-        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, .*, not maximum"),
+        (POOL, f"{MAP} function=0 constants=0", "function must be one of convert, add, multiply, look_up, rotate, "),
         (CONVERT, f"{MAP} function=0 constants=3", "constants must be 0 without a table, not 3"),
         (ADD, f"{MAP} function=0 constants=0", "other_memory must be a memory on chip, as the function"),
         (CONVERT, f"{MAP} function=0 other_memory=weight", "other_memory and place must be 0, as the function has no"),

@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_named() -> None:
     with pytest.raises(DoesNotFitError, match="layer norm: the activation and output memories of edge-ws must hold"):
         compile_graph(graph, inputs, with_capacity(on, "activation", 512), "r")
     wide = dataclasses.replace(BYTE, bits=32, zero_point=0)
-    with pytest.raises(CompileError, match="node shares: rows must be of 8-bit or 16-bit integers on the vector unit, not int32"):
+    with pytest.raises(CompileError, match="node shares: rows must be of 8-bit or 16-bit integers on the vector"):
         compile_graph(shares((2, 3), wide), (np.zeros((2, 3), np.int32),), on, "r")
     with pytest.raises(CompileError, match="node shares: a row must have at most 32768 numbers, not 40000"):
         compile_graph(shares((1, 40000)), drawn((1, 40000)), on, "r")

@@ -98,6 +98,14 @@ def _clamps(op: Op, element: Integer) -> bool:
     return (element.zero_point, most) == (element.qmin, element.qmax)
 
 
+def _grid(scale: float, bits: int) -> tuple[int, int]:
+    """Constants of softmax; of 8-bit scores whose range is too wide the refusal says what helps."""
+    try:
+        return softmax_grid(scale)
+    except ValueError as error:
+        raise ValueError(f"{error}" + ("; score_bits: 16 makes it finer" if bits == 8 and scale > 1 else "")) from None
+
+
 @dataclass
 class Between:
     """Nodes and constants that a node between layers becomes.
@@ -241,7 +249,7 @@ class Between:
         try:
             if isinstance(op, Softmax | MaskedSoftmax):
                 scale, mask = (op.scale, op.mask) if isinstance(op, MaskedSoftmax) else (1.0, EVERYTHING)
-                grid = softmax_grid(float(given.scale) * scale)
+                grid = _grid(float(given.scale) * scale, given.bits)
                 self._put(name, IntegerSoftmax(*grid, mask=mask), node.inputs, formed)
                 return
             assert isinstance(op, LayerNorm | RmsNorm)  # noqa: S101 - as the caller has it

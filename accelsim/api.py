@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from accelsim.config.arch import BankedDram, Machine, SimpleDram
 from accelsim.config.load import load_machine, load_technology
 from accelsim.config.tech import Technology
 from accelsim.cost import energy
-from accelsim.errors import AccelSimError, ProgramError, UnsteadyError
+from accelsim.errors import AccelSimError, DoesNotFitError, ProgramError, UnsteadyError
 from accelsim.evaluation import Evaluated, Evaluation
 from accelsim.fields import NOTHING, by_root, load
 from accelsim.golden import exact, real
@@ -123,18 +124,30 @@ def run(
     begun = load_network(source, chosen.weights) if chosen.weights else network
     _tell(progress, compressing(chosen))
     prepared = prepare(network, begun, chosen)
-    return simulate(
-        prepared,
-        machine,
-        technology,
-        engine=engine,
-        timing_only=timing_only,
-        reuse_blocks=reuse_blocks,
-        residency=residency,
-        least=least,
-        trace=trace,
-        progress=progress,
-    )
+    with _of_machine(arch):
+        return simulate(
+            prepared,
+            machine,
+            technology,
+            engine=engine,
+            timing_only=timing_only,
+            reuse_blocks=reuse_blocks,
+            residency=residency,
+            least=least,
+            trace=trace,
+            progress=progress,
+        )
+
+
+@contextmanager
+def _of_machine(arch: str) -> Iterator[None]:
+    """Have what does not fit a machine name its file, if it is none that is shipped."""
+    try:
+        yield
+    except DoesNotFitError as error:
+        if not shipped.is_path(arch):
+            raise
+        raise DoesNotFitError(*(replace(fault, file=fault.file or arch) for fault in error.faults)) from None
 
 
 class Asked(NamedTuple):
@@ -329,9 +342,10 @@ def compile_workload(
     _tell(progress, "loading")
     executed = _fitting(_executed(workload, chosen, given=bool(recipe)), machine)
     named = _named(progress, "compiling")
-    program = compile_graph(
-        executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least
-    )
+    with _of_machine(arch):
+        program = compile_graph(
+            executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least
+        )
     verify(program, machine)
     return program
 
@@ -357,7 +371,9 @@ def plan(
     source = with_workload(workload, fields)
     executed = _fitting(_executed(source, chosen, given=bool(recipe), values=values), machine)
     named = _named(progress, "planning")
-    lowering = planned(executed.graph, executed.inputs, machine, chosen.name, named, residency=residency, least=least)
+    given = executed.graph, executed.inputs, machine, chosen.name, named
+    with _of_machine(arch):
+        lowering = planned(*given, residency=residency, least=least)
     return told(lowering, machine)
 
 

@@ -231,7 +231,8 @@ def test_a_scratchpad_too_small_is_refused(tmp_path: Path) -> None:
         small = small.replace(f"{name}: activation", apart)
     (tmp_path / "m.yaml").write_text(small.replace("rows: 16", "rows: 128"))
     lines = refused("run", "--arch", "m.yaml", cwd=tmp_path)
-    assert lines == ["layer fc2: the activation memory of edge-ws must hold the smallest tile, 128 bytes, but has 64"]
+    expected = "layer fc2: the activation memory of edge-ws must hold the smallest tile, 128 bytes, but has 64"
+    assert lines == [f"m.yaml: {expected}"]
 
 
 @pytest.mark.parametrize("where", [100, 5000, -10])

@@ -178,7 +178,7 @@ def test_every_refusal_of_a_tiling_has_its_reason(
     assert times == 1
     (tmp_path / "m.yaml").write_text(text)
     lines = refused("explain", "digits-mlp", "--plan", "--arch", "m.yaml", "--recipe", recipe, cwd=tmp_path)
-    assert lines[0] == expected
+    assert lines[0] == f"m.yaml: {expected}"
 
 
 def swept(**row: Any) -> dict[str, Any]:

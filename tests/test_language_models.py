@@ -93,5 +93,5 @@ def test_families_run_where_the_host_computes(name: str, tmp_path: Path) -> None
 
 def test_what_has_no_form_in_integers_is_refused_by_name(tmp_path: Path) -> None:
     graph = huggingface.load(language_models.llama().save(tmp_path), length=IDS.size).graph
-    with pytest.raises(ConfigError, match=r"node layer0.attention.query.rotary: RotaryEmbedding has no form in integ"):
-        typed(graph, "int8")
+    with pytest.raises(ConfigError, match=r"node layer0.attention.norm: RmsNorm must be of 8-bit integers and form"):
+        typed(graph, "int4")

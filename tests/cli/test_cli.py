@@ -385,7 +385,8 @@ def test_a_machine_without_a_decode_unit_refuses_encoded_weights() -> None:
     for command in (["run"], ["compile", "digits-mlp", "-o", "p.acs"]):
         assert refused(*command, "--arch", "tpu-v1", "--recipe", "int8-huffman") == [
             "layer fc1: weights stored as huffman must be expanded by a decode unit, which tpu-v1 lacks",
-            "machines that can execute int8-huffman: edge-eie, edge-outer, edge-sparse24, edge-tensorcore, edge-ws",
+            "machines that can execute int8-huffman: edge-eie, edge-outer, edge-sparse24, edge-tensorcore, edge-ws, "
+            "npu-128-int8, npu-256-hbm-int8",
         ]
 
 

@@ -51,7 +51,7 @@ MULTIPLIER_BITS = 16
 
 Bools = NDArray[np.bool_]
 #: A row sees all of its values.
-EVERYTHING = np.ones((1, 1), np.bool_)
+EVERYTHING: Bools = np.ones((), np.bool_)
 
 _COMPARE = Event(Component.VECTOR, Operation.INT_COMPARE, 32)
 _PLACE = Event(Component.VECTOR, Operation.INT_COMPARE, 16)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import logging
 import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -34,6 +36,8 @@ from accelsim.errors import AccelSimError, Fault, StoppedError, reason
 
 #: Exit code of what nobody reads any more, as shells have it.
 UNREAD = 141
+#: Seconds until an interrupt that Python had to ignore is given again.
+AGAIN_S = 0.01
 #: What the system says of a file that takes no more.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EINVAL}
 
@@ -89,6 +93,7 @@ def main() -> None:
     """Run the command line."""
     if sys.stdout is None or sys.stderr is None:
         sys.exit(2)  # closed: there is nobody to tell
+    sys.unraisablehook = _interrupt_again
     try:
         code = _run()
     except typer.BadParameter.__bases__ as error:  # type: ignore[misc] # UsageError, wherever this typer keeps it
@@ -116,6 +121,16 @@ def main() -> None:
     if code == StoppedError.exit_code:  # typer's for an interrupt
         typer.echo("interrupted", err=True)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt_again(ignored: sys.UnraisableHookArgs) -> None:
+    """Give an interrupt once more that came in a finalizer, from where Python raises nothing: it would be lost."""
+    if not isinstance(ignored.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
+        return
+    again = threading.Timer(AGAIN_S, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 def _run() -> object:

@@ -311,6 +311,13 @@ def test_an_interrupt_is_told_of_or_ends_what_has_not_begun() -> None:
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+    lost = (
+        f"import time\nclass Late:\n  def __del__(self):\n    {script}\n"
+        "def stop():\n  Late()\n  time.sleep(20)\n  print('lost')\n"
+    )
+    told = told.replace("def stop(): raise KeyboardInterrupt\n", lost)
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "interrupted")
     early = (
         f"import accelsim.cli as c, sys, types\nclass M(types.ModuleType):\n  def __getattr__(s, n):\n    {script}\n"
     )

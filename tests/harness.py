@@ -168,12 +168,18 @@ def assert_bit_exact(net: IntegerNetwork, x: Inputs, program: Program, execution
 
 
 def _assert_formed(info: LayerInfo, expected: NDArray[Any], program: Program, execution: Execution) -> None:
-    """All rows of a layer's output, where each strip of them lies, are the expected ones."""
+    """All of a layer's output, where each strip of it lies, is as expected; a compacted one names its features."""
     regions = program.header.regions_of(info.output)
-    assert sum(region.of_full(expected).size for region in regions) == expected.size
-    for region in regions:
-        found, wanted = execution.numbers(region), region.of_full(expected)
-        np.testing.assert_array_equal(found.reshape(wanted.shape), wanted, info.name)
+    whole = expected.reshape(-1, expected.shape[-1])
+    parts = [
+        whole[region.first_row : region.first_row + region.rows]
+        if region.columns == whole.shape[1]
+        else region.of_full(whole)
+        for region in regions
+    ]
+    assert sum(part.size for part in parts) == expected.size
+    for region, part in zip(regions, parts, strict=True):
+        np.testing.assert_array_equal(execution.numbers(region).reshape(part.shape), part, info.name)
 
 
 def assert_accounted(execution: Execution) -> None:

@@ -243,10 +243,10 @@ def _combined(f: Function, x: Values, y: Values) -> Values:
 def _turned(f: Function, x: Values, table: Values) -> Values:
     interleaved = f.operation == Operation.ROTATE_NEIGHBOURS
     if f.types[2].is_float:
-        turned = rotate.floats(x.astype(np.float32), table.astype(np.float32), interleaved=interleaved)
+        turned = rotate.rotate(x.astype(np.float32), table.astype(np.float32), interleaved=interleaved)
         return convert.clamp(turned, float_of(f.low), float_of(f.high))
     own, factors = x.astype(np.int64) - f.zero_point, table.astype(np.int64) - f.other_zero_point
-    total = rotate.integers(own, factors, interleaved=interleaved)
+    total = rotate.rotate(own, factors, interleaved=interleaved)
     return _scaled(f, total, f.result_multiplier, f.result_shift)
 
 

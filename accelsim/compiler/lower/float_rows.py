@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.compiler.lower.work import FloatRows, VectorWork, element_type, float_bits, range_of
+from accelsim.compiler.lower.work import FloatRows, VectorWork, element_type, float_bits, places_of, range_of
 from accelsim.datapath.vector.elements import Element as ElementType
 from accelsim.datapath.vector.fixed_point import MAX_CHANNELS
 from accelsim.errors import CompileError
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.l2_norm import L2Norm
+from accelsim.graph.ops.mask import EVERYTHING
 from accelsim.graph.ops.masked_softmax import MaskedSoftmax
 from accelsim.graph.ops.norm import LayerNorm, RmsNorm
 from accelsim.graph.ops.softmax import Softmax
@@ -94,7 +95,6 @@ def _mask(op: Softmax | MaskedSoftmax, shape: tuple[int, ...], name: str) -> Pla
     keys = shape[-1]
     if isinstance(op, MaskedSoftmax) and op.pad is not None:
         raise CompileError(f"node {name}: keys must all be tokens on the vector unit, not padding by their ids")
-    if isinstance(op, Softmax) or not op.mask.causal:
-        return Places(1, keys, 0)
-    queries = shape[-2]
-    return Places(queries, keys - queries + 1, 1, op.mask.window, op.mask.sinks)
+    if isinstance(op, Softmax):
+        return places_of(EVERYTHING, 1, keys)
+    return places_of(op.mask, shape[-2], keys)

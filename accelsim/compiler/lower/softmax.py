@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.compiler.lower.work import RowFunction, VectorWork, element_type, require_rows
+from accelsim.compiler.lower.work import RowFunction, VectorWork, element_type, places_of, require_rows
 from accelsim.datapath.vector.elements import Element as ElementType
 from accelsim.graph.graph import Graph
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.integer_softmax import IntegerSoftmax
 from accelsim.graph.ops.mask import EVERYTHING
 from accelsim.isa import constants
-from accelsim.isa.constants import Places
 from accelsim.isa.opcodes import SOFTMAX, Exponential
 
 
@@ -27,6 +26,5 @@ def lower(graph: Graph, group: Layer) -> VectorWork:
     function = RowFunction(SOFTMAX, element_type(group.name, scores.element), result, kind, queries if masked else 0)
     block = constants.pack_grid(op.multiplier, op.right)
     if masked:
-        first = keys - queries + 1 if op.mask.causal else keys
-        block += constants.pack_mask(Places(queries, first, int(op.mask.causal), op.mask.window, op.mask.sinks))
+        block += constants.pack_mask(places_of(op.mask, queries, keys))
     return VectorWork((source,), group.nodes, group.output.name, function, np.frombuffer(block, np.uint8))

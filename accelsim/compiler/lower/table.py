@@ -13,7 +13,6 @@ from accelsim.compiler.lower import (
     multiply,
     norm,
     pool,
-    rotate,
     scaled_add,
     softmax,
 )
@@ -48,7 +47,7 @@ LOWER: dict[type[Op], Lower] = {
     Add: add.lower,
     ScaledAdd: scaled_add.lower,
     Mul: multiply.lower,
-    Rotate: rotate.lower,
+    Rotate: multiply.lower,
     MaxPool: pool.lower,
     AveragePool: pool.lower,
     GlobalAveragePool: pool.lower,

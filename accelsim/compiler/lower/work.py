@@ -18,8 +18,10 @@ from accelsim.graph.element import Element, Float, Integer
 from accelsim.graph.graph import Graph, Node
 from accelsim.graph.layer import Layer
 from accelsim.graph.ops.cast import Cast
+from accelsim.graph.ops.mask import Mask
 from accelsim.graph.ops.relu import Relu
 from accelsim.graph.value import Value
+from accelsim.isa.constants import Places
 from accelsim.isa.functions import Function
 
 #: M and shift that leave an integer as it is: 2^30 times 2^(1 - 31).
@@ -169,6 +171,13 @@ def require_two(graph: Graph, name: str, parts: Sequence[str]) -> None:
         raise CompileError(
             f"node {name}: both tensors must have one shape on the vector unit, not {shapes[0]}, {shapes[1]}"
         )
+
+
+def places_of(mask: Mask, queries: int, keys: int) -> Places:
+    """What rows see; where that is no matter of their place, all of them all keys."""
+    if not mask.causal:
+        return Places(1, keys, 0)
+    return Places(queries, keys - queries + 1, 1, mask.window, mask.sinks)
 
 
 def rounding_of(name: str, cast: Cast) -> int:

@@ -8,6 +8,8 @@ product and the sum are rounded.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,9 +17,9 @@ from accelsim.config.tech import Component, Counters, Event, Operation, count
 from accelsim.datapath.requantize import FLOAT_MODES, ZERO_POINT_FIRST
 from accelsim.datapath.vector import float_scale
 from accelsim.datapath.vector.elements import Element
-from accelsim.datapath.vector.fixed_point import Int64, VectorPass
+from accelsim.datapath.vector.fixed_point import VectorPass
 
-Float32 = NDArray[np.float32]
+ValuesT = TypeVar("ValuesT", NDArray[np.int64], NDArray[np.float32])
 
 INTEGERS = VectorPass(
     "rotate",
@@ -45,21 +47,11 @@ def partners(features: int, *, interleaved: bool) -> tuple[slice, slice]:
     return (slice(0, None, 2), slice(1, None, 2)) if interleaved else (slice(0, half), slice(half, None))
 
 
-def integers(x: Int64, table: Int64, *, interleaved: bool) -> Int64:
-    """Exact sums of products of values less their zero points; shapes (rows, columns), columns even."""
+def rotate(x: ValuesT, table: ValuesT, *, interleaved: bool) -> ValuesT:
+    """Exact sums of products of integers less their zero points, or those of float32; shapes (rows, columns)."""
     first, second = partners(x.shape[-1], interleaved=interleaved)
     a, b, cos, sin = x[..., first], x[..., second], table[..., first], table[..., second]
     found = np.empty_like(x)
-    found[..., first] = a * cos - b * sin
-    found[..., second] = a * sin + b * cos
-    return found
-
-
-def floats(x: Float32, table: Float32, *, interleaved: bool) -> Float32:
-    """Sums of products in float32; shapes (rows, columns), columns even."""
-    first, second = partners(x.shape[-1], interleaved=interleaved)
-    a, b, cos, sin = x[..., first], x[..., second], table[..., first], table[..., second]
-    found = np.empty(x.shape, np.float32)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # IEEE's results are the unit's
         found[..., first] = a * cos - b * sin
         found[..., second] = a * sin + b * cos

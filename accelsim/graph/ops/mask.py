@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.graph.ops.op import UnfitError
-
-
-class Span(NamedTuple):
-    """Keys that each query sees beside the sinks: from `first` to below `last`; int64, shape (queries,)."""
-
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +44,14 @@ class Mask:
         if self.sinks < 0 or (self.sinks and not self.window):
             raise UnfitError(f"sinks must be 0 or more, and stand beside a window, not be {self.sinks}")
 
-    def span(self, queries: int, keys: int) -> Span:
-        """Keys that each query sees beside the sinks."""
-        if not self.causal:
-            return Span(np.zeros(queries, np.int64), np.full(queries, keys))
-        last = np.arange(keys - queries, keys) + 1
-        return Span(np.maximum(0, last - self.window) if self.window else np.zeros_like(last), last)
-
     def seen(self, queries: int, keys: int) -> NDArray[np.bool_]:
         """Whether each query sees each key; bool, shape (queries, keys)."""
-        first, last = (bound[:, None] for bound in self.span(queries, keys))
-        key = np.arange(keys)
-        found: NDArray[np.bool_] = ((key >= first) | (key < self.sinks)) & (key < last)
+        if not self.causal:
+            return np.ones((queries, keys), np.bool_)
+        key, last = np.arange(keys), np.arange(keys - queries, keys)[:, None]
+        found: NDArray[np.bool_] = key <= last
+        if self.window:
+            found &= (key > last - self.window) | (key < self.sinks)
         return found
 
 
